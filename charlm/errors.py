@@ -1,0 +1,42 @@
+"""Every error a user can cause, under one root: a cause in one line and a way out in another."""
+
+__all__ = [
+    "CharlmError",
+    "CheckpointError",
+    "ConfigError",
+    "CorpusError",
+    "ModelError",
+    "TokenizerError",
+]
+
+
+class CharlmError(Exception):
+    """An error that names its cause and the way out.
+
+    ``str(error)`` is the cause: the thing, what is allowed, what was received.  ``error.hint`` says
+    what to do about it.  Neither ends in a line break.
+    """
+
+    def __init__(self, cause: str, hint: str) -> None:
+        super().__init__(cause)
+        self.hint = hint
+
+
+class ConfigError(CharlmError):
+    """A setting that does not exist, has the wrong type or lies outside its range."""
+
+
+class CorpusError(CharlmError):
+    """A text that is missing, empty, unreadable or not what it is said to be."""
+
+
+class TokenizerError(CharlmError):
+    """A tokenizer that cannot be trained, loaded, or applied to the text it was given."""
+
+
+class ModelError(CharlmError):
+    """A model that cannot be built, or whose numbers went astray."""
+
+
+class CheckpointError(CharlmError):
+    """A run folder or checkpoint that is none, damaged, in use or from another version."""

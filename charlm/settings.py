@@ -1,0 +1,127 @@
+"""What a setting is: a field with help and range; what a section of settings can do."""
+
+import dataclasses
+import difflib
+import math
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field
+from typing import Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
+
+from charlm.errors import ConfigError
+
+__all__ = ["Section", "setting", "unknown_name"]
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    choices: Sequence[str] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A dataclass field that carries its help and its range."""
+    metadata = {
+        "help": help,
+        "choices": tuple(choices),
+        "minimum": minimum,
+        "maximum": maximum,
+        "above": above,
+        "below": below,
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """What the sections share: checking, reading from and writing to plain tables."""
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for entry in dataclasses.fields(self):
+            value = checked(
+                f"{self.name}.{entry.name}", getattr(self, entry.name), hints[entry.name]
+            )
+            check_range(f"{self.name}.{entry.name}", value, entry)
+            object.__setattr__(self, entry.name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Refuse combinations that cannot work.  Raises ``ConfigError`` naming both settings."""
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """Read a TOML table.  Raises ``ConfigError`` for an unknown key, wrong type or range."""
+        known = [entry.name for entry in dataclasses.fields(cls)]
+        for key in table:
+            if key not in known:
+                raise unknown_name(f"setting {cls.name}.{key}", key, known, prefix=f"{cls.name}.")
+        return cls(**table)
+
+    def to_table(self) -> dict[str, Any]:
+        """The section as a TOML table; settings that are None are left out."""
+        table = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in table.items()
+            if value is not None
+        }
+
+
+def checked(name: str, value: Any, kind: Any) -> Any:
+    """``value`` as ``kind``; integers pass for floats, lists for tuples, one item for a tuple.
+
+    Raises ``ConfigError``.
+    """
+    if get_origin(kind) in (Union, types.UnionType):
+        if value is None:
+            return None
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    if get_origin(kind) is tuple:
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(checked(name, item, get_args(kind)[0]) for item in items)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+        raise ConfigError(f"{name} must be {words[kind]}, got {value!r}", f"change {name}")
+    return value
+
+
+def check_range(name: str, value: Any, entry: Field[Any]) -> None:
+    """Raise ``ConfigError`` where ``value`` lies outside what the field's metadata allow."""
+    limits = entry.metadata
+    if value is None or not limits:
+        return
+    if limits["choices"] and value not in limits["choices"]:
+        raise unknown_name(f"{name} = {value}", value, list(limits["choices"]))
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return
+    signs = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "above": "more than",
+        "below": "less than",
+    }
+    fine = {
+        "minimum": lambda limit: value >= limit,
+        "maximum": lambda limit: value <= limit,
+        "above": lambda limit: value > limit,
+        "below": lambda limit: value < limit,
+    }
+    rules = {key: limits[key] for key in signs if limits[key] is not None}
+    if not math.isfinite(value) or not all(fine[key](limit) for key, limit in rules.items()):
+        allowed = " and ".join(f"{signs[key]} {limit}" for key, limit in rules.items())
+        raise ConfigError(f"{name} must be {allowed or 'finite'}, got {value}", f"change {name}")
+
+
+def unknown_name(what: str, given: str, known: list[str], prefix: str = "") -> ConfigError:
+    """The error for a name that is none of ``known``; the nearest one is its way out."""
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
+    return ConfigError(f"unknown {what}", hint)
