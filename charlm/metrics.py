@@ -49,9 +49,9 @@ class Score:
 
     @property
     def mean_nll_se(self) -> float:
-        """Standard error of ``mean_nll`` in nats: the ratio estimator over blocks (Cochran 1977, 6.4).
+        """Standard error of ``mean_nll`` in nats; NaN for fewer than two blocks.
 
-        NaN for fewer than two blocks.
+        The ratio estimator over blocks (Cochran, Sampling Techniques, 1977, section 6.4).
         """
         if self.blocks < 2:
             return math.nan
@@ -77,7 +77,7 @@ class Score:
 
     @property
     def perplexity_without_oov(self) -> float:
-        """Perplexity over the tokens that the vocabulary knows; they are predicted with all context."""
+        """Perplexity over the tokens that the vocabulary knows, each given all its context."""
         return exponential(ratio(self.nll - self.oov_nll, self.tokens - self.oov))
 
     @property
