@@ -1,0 +1,24 @@
+"""What every test shares: real texts where they are present, a cache of its own, few threads."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real texts, from CHARLM_DATA or beside the checkout; skips where absent."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("CHARLM_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"real texts are not present: set CHARLM_DATA (looked in {folder})")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Point the cache away from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("CHARLM_CACHE", str(folder))
+    return folder
