@@ -131,6 +131,9 @@ class TrainConfig(Section):
     steps: int | None = setting(None, "Train for so many optimizer steps.", minimum=1)
     batch_size: int = setting(32, "Lanes read in parallel.", minimum=1, maximum=1 << 20)
     bptt: int = setting(64, "Steps of time per segment.", minimum=1, maximum=1 << 20)
+    state_reset: float = setting(
+        0.01, "Probability that a lane starts a segment at state zero.", minimum=0, below=1
+    )
     accumulate: int = setting(
         1, "Work through the lanes of a step in so many parts, to save memory.", minimum=1
     )
@@ -150,7 +153,7 @@ class TrainConfig(Section):
     clip: float = setting(1.0, "Largest norm of the gradient; 0: never clip.", minimum=0)
     evaluations: int = setting(10, "Validations, evenly spread over the training.", minimum=1)
     valid_tokens: int = setting(
-        262144, "Validate on so many tokens during training; 0: all.", minimum=0
+        131072, "Validate on so many tokens during training; 0: all.", minimum=0
     )
     patience: int = setting(
         0, "Stop after so many validations without improvement; 0: never.", minimum=0

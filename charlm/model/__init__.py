@@ -1,0 +1,1 @@
+"""Tokens to logits: cells, recurrent layers, dropout, the language model and its likelihood."""

@@ -1,0 +1,137 @@
+"""The language model: embedding, stacked recurrent layers, head.
+
+Legend, here and in every module: B lanes, T steps of time, V vocabulary, E embedding size,
+H hidden size, L layers, N length of a stream.
+"""
+
+from collections.abc import Mapping
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from charlm.config import ModelConfig
+from charlm.errors import ModelError
+from charlm.model.cells import LayerState
+from charlm.model.dropout import Dropout
+from charlm.model.recurrence import RecurrentLayer
+
+__all__ = ["LanguageModel", "State", "detach"]
+
+State = tuple[LayerState, ...]
+"""One ``LayerState`` a layer."""
+
+
+class LanguageModel(nn.Module):
+    """``model(tokens, state) -> (logits, state)``; two halves in a row give the whole."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
+        """Lay out the modules on the device ``meta``: shapes without numbers.
+
+        ``create`` draws numbers for them, ``from_tensors`` takes them over.
+        """
+        super().__init__()
+        self.config = config
+        self.vocab_size = vocab_size
+        sizes = [config.embedding] + [config.hidden_size] * config.num_layers
+        with torch.device("meta"):
+            self.embedding = nn.Embedding(vocab_size, config.embedding)
+            self.layers = nn.ModuleList(
+                RecurrentLayer(config.cell, size, config.hidden_size) for size in sizes[:-1]
+            )
+            self.dropout = Dropout(config.dropout, config.dropout_kind)
+            self.head = nn.Linear(config.hidden_size, vocab_size)
+        self.tie()
+
+    @classmethod
+    def create(cls, config: ModelConfig, vocab_size: int, seed: int) -> Self:
+        """A model with fresh weights: a function of the seed alone, whatever else was drawn.
+
+        Raises ``ModelError`` if the machine has no memory for it.
+        """
+        model = cls(config, vocab_size)
+        try:
+            model.to_empty(device="cpu")
+        except RuntimeError:
+            raise ModelError(
+                f"no memory for {model.count_parameters():,} parameters",
+                "choose a smaller model.hidden_size or model.num_layers",
+            ) from None
+        model.tie()
+        model.initialise(seed)
+        return model
+
+    @classmethod
+    def from_tensors(
+        cls, config: ModelConfig, vocab_size: int, tensors: Mapping[str, Tensor]
+    ) -> Self:
+        """A model with the weights that ``tensors`` named; the tensors are taken over.
+
+        Raises ``ModelError`` unless names, shapes and types are exactly the model's.
+        """
+        model = cls(config, vocab_size)
+        expected = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+        received = {name: tuple(weight.shape) for name, weight in tensors.items()}
+        wrong_type = [name for name, weight in tensors.items() if weight.dtype != torch.float32]
+        if received != expected or wrong_type:
+            odd = wrong_type or sorted({name for name, _ in expected.items() ^ received.items()})
+            raise ModelError(
+                f"the weights do not fit the model's settings, first at {odd[0]}",
+                "the files of a run belong together: restore them, or train anew",
+            )
+        model.load_state_dict(dict(tensors), strict=False, assign=True)
+        model.tie()
+        return model
+
+    def tie(self) -> None:
+        """Let the head use the embedding's weights (Press and Wolf 2017, arXiv:1608.05859)."""
+        if self.config.tie_weights:
+            self.head.weight = self.embedding.weight
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The trained numbers by name, tied ones once, as ``from_tensors`` takes them."""
+        return {name: weight.detach() for name, weight in self.named_parameters()}
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights from ``seed``."""
+        generator = torch.Generator().manual_seed(seed)
+        # Logits that start small: the first loss is about ln V.
+        nn.init.normal_(self.embedding.weight, std=self.config.embedding**-0.5, generator=generator)
+        if not self.config.tie_weights:
+            nn.init.normal_(self.head.weight, std=0.01, generator=generator)
+        nn.init.zeros_(self.head.bias)
+        for layer in self.recurrent_layers():
+            layer.initialise(generator)
+
+    def recurrent_layers(self) -> list[RecurrentLayer]:
+        """The layers, from the embedding upwards."""
+        return [layer for layer in self.layers if isinstance(layer, RecurrentLayer)]
+
+    def zero_state(self, lanes: int) -> State:
+        """The state before any token: zeros."""
+        return tuple(layer.zero_state(lanes) for layer in self.recurrent_layers())
+
+    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """tokens (B, T) -> last layer's hidden states (B, T, H), and the state after them."""
+        state = self.zero_state(len(tokens)) if state is None else state
+        hidden = self.dropout(self.embedding(tokens.T))  # (T, B, E)
+        after = []
+        for layer, layer_state in zip(self.recurrent_layers(), state, strict=True):
+            hidden, layer_state = layer(hidden, layer_state)
+            hidden = self.dropout(hidden)  # (T, B, H)
+            after.append(layer_state)
+        return hidden.transpose(0, 1), tuple(after)
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """tokens (B, T) -> logits (B, T, V), and the state after them; ``None`` is zeros."""
+        features, state = self.features(tokens, state)
+        return self.head(features), state
+
+    def count_parameters(self) -> int:
+        """Trained numbers; tied weights count once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def detach(state: State) -> State:
+    """The same numbers, cut off from the graph that made them: truncated back-propagation."""
+    return tuple(tuple(part.detach() for part in layer) for layer in state)

@@ -1,0 +1,92 @@
+"""One recurrent layer over time; picks the fastest implementation that gives the same numbers.
+
+Letters: B lanes, T steps, I input size, H hidden size, G gates.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from charlm.model.cells import CELLS, LayerState
+
+__all__ = ["RecurrentLayer"]
+
+
+class RecurrentLayer(nn.Module):
+    """A layer of one kind of cell: weights, and the walk over time.
+
+    Parameters: ``weight_ih`` (G*H, I), ``weight_hh`` (G*H, H), ``bias`` (G*H) and, for the GRU,
+    ``bias_hn`` (H).  There is one bias a gate, as in the textbook.
+    """
+
+    def __init__(self, cell: str, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.cell = CELLS[cell]
+        self.kind = cell
+        rows = self.cell.gates * hidden_size
+        self.hidden_size = hidden_size
+        self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
+        self.bias = nn.Parameter(torch.empty(rows))
+        if cell == "gru":
+            self.bias_hn = nn.Parameter(torch.empty(hidden_size))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw fresh weights: inputs Xavier, recurrent orthogonal gate by gate, forget bias 1.
+
+        Glorot and Bengio 2010; Saxe et al. 2014 (arXiv:1312.6120); Jozefowicz et al. 2015.
+        """
+        size = self.hidden_size
+        with torch.no_grad():
+            for gate in self.weight_ih.chunk(self.cell.gates):
+                nn.init.xavier_uniform_(gate, generator=generator)
+            for gate in self.weight_hh.chunk(self.cell.gates):
+                nn.init.orthogonal_(gate, generator=generator)
+            self.bias.zero_()
+            if self.kind == "lstm":
+                self.bias[size : 2 * size] = 1.0
+            if self.kind == "gru":
+                self.bias_hn.zero_()
+
+    def zero_state(self, lanes: int) -> LayerState:
+        """The state before any input: zeros, each part (B, H)."""
+        shape = (self.cell.state_parts, lanes, self.hidden_size)
+        return tuple(self.weight_hh.new_zeros(shape).unbind())
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """The inputs' share of the gates, W_x x + b: (..., I) -> (..., G*H)."""
+        return nn.functional.linear(inputs, self.weight_ih, self.bias)
+
+    def step(self, projection: Tensor, state: LayerState) -> LayerState:
+        """One step of time by the reference cell: (B, G*H) and a state -> the next state."""
+        if self.kind == "gru":
+            return self.cell.step(projection, state, self.weight_hh, self.bias_hn)
+        return self.cell.step(projection, state, self.weight_hh)
+
+    def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        """Walk over time: inputs (T, B, I) and a state -> hidden states (T, B, H), last state."""
+        parts = tuple(part.unsqueeze(0).contiguous() for part in state)
+        weights = [self.weight_ih, self.weight_hh, self.bias, self.recurrent_bias()]
+        # biases, 1 layer, no dropout, training, one direction, time first
+        options = (True, 1, 0.0, self.training, False, False)
+        if self.kind == "lstm":
+            hidden, *last = torch.lstm(inputs, parts, weights, *options)
+        elif self.kind == "gru":
+            hidden, *last = torch.gru(inputs, parts[0], weights, *options)
+        else:
+            hidden, *last = torch.rnn_tanh(inputs, parts[0], weights, *options)
+        return hidden, tuple(part.squeeze(0) for part in last)
+
+    def reference(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        """What ``forward`` computes, step by step with the cell of ``cells.py``."""
+        hidden = []
+        for projection in self.project(inputs):
+            state = self.step(projection, state)
+            hidden.append(state[0])
+        return torch.stack(hidden), state
+
+    def recurrent_bias(self) -> Tensor:
+        """The second bias that torch's fused layers ask for: zeros but for the GRU's candidate."""
+        zeros = torch.zeros_like(self.bias)
+        if self.kind == "gru":
+            return torch.cat([zeros[: 2 * self.hidden_size], self.bias_hn])
+        return zeros

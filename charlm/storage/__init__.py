@@ -1,0 +1,1 @@
+"""A run on disk: checkpoints that are whole or absent, and the folder that holds them."""

@@ -1,0 +1,1 @@
+"""Training: a generator of reports over steps of truncated back-propagation through time."""

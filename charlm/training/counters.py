@@ -1,0 +1,50 @@
+"""What training counts over all sittings; saved with every checkpoint."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+__all__ = ["Counters"]
+
+
+@dataclass
+class Counters:
+    """``seconds`` over all sittings; ``finished`` names a budget that is spent.
+
+    ``next_evaluation`` is a fraction of the budget; ``stale`` validations brought nothing better;
+    ``divisor`` is the plateau's; ``window_loss`` sums what the next log line averages.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    next_evaluation: float = 0.0
+    evaluated_step: int = -1
+    best_step: int = -1
+    best_nll: float = math.inf
+    stale: int = 0
+    divisor: float = 1.0
+    skipped: int = 0
+    skipped_in_row: int = 0
+    window_loss: float = 0.0
+    log_bytes: int = 0
+    finished: str = ""
+
+    def to_table(self) -> dict[str, Any]:
+        """As JSON takes it; infinity, which JSON lacks, becomes None."""
+        table = asdict(self)
+        return table | {"best_nll": None if math.isinf(self.best_nll) else self.best_nll}
+
+    @classmethod
+    def from_table(cls, table: dict[str, Any]) -> Self:
+        """Read what ``to_table`` gave.  Raises ``ValueError``, ``KeyError`` or ``TypeError``."""
+        values = {entry.name: table[entry.name] for entry in fields(cls)}
+        if values["best_nll"] is None:
+            values["best_nll"] = math.inf
+        for entry in fields(cls):
+            value: Any = values[entry.name]
+            if entry.type is float and type(value) is int:
+                value = values[entry.name] = float(value)
+            if type(value) is not entry.type or value != value:
+                raise ValueError(f"{entry.name} is {value!r}")
+        return cls(**values)

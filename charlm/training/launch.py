@@ -1,0 +1,111 @@
+"""From settings and a folder to a trained run: prepare the text, make or open the run, train."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from charlm.config import Config
+from charlm.data.cache import cache_folder
+from charlm.data.preparation import Prepared, Preparing, prepare
+from charlm.errors import CheckpointError, ConfigError, CorpusError
+from charlm.storage.checkpoints import remove_unfinished
+from charlm.storage.run import Run, create_run, lock, open_run
+from charlm.training.distributed import World
+from charlm.training.loop import never, train
+from charlm.training.reports import Note, Report
+
+__all__ = ["launch", "prepare_for"]
+
+CHANGEABLE = ("minutes", "epochs", "steps", "patience", "save_minutes", "device")
+"""Training settings that may differ when a run is taken up again."""
+
+
+def launch(
+    config: Config,
+    folder: Path,
+    *,
+    stop: Callable[[], str | None] = never,
+    world: World | None = None,
+) -> Iterator[Preparing | Prepared | Report]:
+    """Train into ``folder``, or go on with what is there; ends with ``Done`` unless stopped early.
+
+    Raises ``CharlmError`` of every kind; what existed is then as it was.
+    """
+    world = world or World()
+    existing = look_for_run(folder)
+    if existing:
+        refuse_other_settings(existing, config)
+    prepared = yield from prepare_for(config, stop)
+    if prepared is None:
+        return
+    if existing and existing.origin["digest"] != prepared.digest:
+        raise CorpusError(
+            f"the text has changed since the run {folder} began",
+            "restore the text, or choose another --out to train anew",
+        )
+    yield from (Note(text=note) for note in prepared.notes)
+    if world.first and not existing:
+        create_run(folder, config, prepared.tokenizer, origin_of(prepared))
+    world.wait()
+    with lock(folder) if world.first else nullcontext():
+        run = open_run(folder)
+        if world.first:
+            remove_unfinished(run.checkpoints)
+            run = run.update(config)
+        world.wait()
+        run = replace(run, config=config)
+        vocab_size = prepared.tokenizer.vocab_size
+        yield from train(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
+
+
+def prepare_for(
+    config: Config, stop: Callable[[], str | None] = never
+) -> Generator[Preparing | Prepared, None, Prepared | None]:
+    """Prepare a configuration's text; yields progress, returns ``Prepared`` or None if stopped."""
+    for record in prepare(config.data, config.tokenizer, cache_folder()):
+        yield record
+        if isinstance(record, Prepared):
+            return record
+        if stop():
+            return None
+    return None
+
+
+def look_for_run(folder: Path) -> Run | None:
+    """The run in ``folder``, or None where one can be made.
+
+    Raises ``CheckpointError`` for anything else that is there.
+    """
+    if (folder / "run.toml").exists():
+        return open_run(folder)
+    if folder.is_symlink() or folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise CheckpointError(
+            f"{folder} exists and is not a run", "choose another --out, nothing was changed"
+        )
+    return None
+
+
+def refuse_other_settings(run: Run, config: Config) -> None:
+    """Raise ``ConfigError`` naming the first setting that differs from the run's."""
+    before, now = run.config.to_tables(), config.to_tables()
+    for section, table in now.items():
+        for key in sorted({*table, *before[section]}):
+            old, new = before[section].get(key), table.get(key)
+            if old != new and not (section == "training" and key in CHANGEABLE):
+                raise ConfigError(
+                    f"{run.folder} was begun with {section}.{key} = {old}, not {new}",
+                    "give the same settings to go on, or choose another --out to train anew",
+                )
+
+
+def origin_of(prepared: Prepared) -> dict[str, Any]:
+    """What a run remembers of its text."""
+    parts = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
+    return {
+        "digest": prepared.digest,
+        "tokenizer": prepared.tokenizer.digest(),
+        "vocab_size": prepared.tokenizer.vocab_size,
+        "counts": {name: asdict(part.counts) for name, part in parts.items() if part is not None},
+    }

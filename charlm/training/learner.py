@@ -1,0 +1,164 @@
+"""One step of truncated back-propagation through time, and everything it changes.
+
+Truncated BPTT with the state carried on: Mikolov et al. 2010; the state is detached between
+segments, so gradients reach back one segment.
+"""
+
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from charlm.config import TrainConfig
+from charlm.data.streams import IGNORED, Segment, Segments
+from charlm.errors import CheckpointError
+from charlm.model.devices import autocast, choose_precision
+from charlm.model.language_model import LanguageModel, State, detach
+from charlm.training.distributed import World
+from charlm.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
+
+__all__ = ["Learner", "Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step gave: mean loss in nats per token, gradient norm, targets, whether it counted."""
+
+    loss: float
+    gradient_norm: float
+    tokens: int
+    taken: bool
+
+
+class Learner:
+    """A model, its optimizer and the carried state of this process's lanes."""
+
+    def __init__(
+        self, model: LanguageModel, segments: Segments, config: TrainConfig, world: World
+    ) -> None:
+        self.model = model
+        self.segments = segments
+        self.config = config
+        self.world = world
+        self.device = model.head.bias.device
+        self.precision = choose_precision(config.precision, self.device)
+        self.wrapped = world.wrap(model)
+        self.optimizer = make_optimizer(config, model, self.device)
+        self.lanes = world.share(segments.batch_size)
+        self.state = self.fresh_state()
+
+    def fresh_state(self) -> State:
+        """Zeros for this process's lanes."""
+        return self.model.zero_state(self.lanes.stop - self.lanes.start)
+
+    def learn(self, step: int, rate: float) -> Outcome:
+        """Take optimizer step ``step`` (from 0) at learning rate ``rate``.
+
+        A non-finite loss or gradient leaves the weights as they are and clears the state.
+        Seeds torch's global generators from (seed, step), so that a step does not depend on
+        what was drawn before it.
+        """
+        self.model.train()
+        segment = self.segments[step]
+        seed = np.random.default_rng([self.config.seed, step, self.world.rank]).integers(2**63)
+        torch.manual_seed(int(seed))
+        self.state = reset_lanes(self.state, segment.fresh[self.lanes])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.world.sum(self.backward(segment), self.device)
+        norm = float(self.clip())
+        taken = math.isfinite(loss) and math.isfinite(norm)
+        if taken:
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.step()
+        else:
+            self.state = self.fresh_state()
+        return Outcome(loss, norm, segment.count, taken)
+
+    def backward(self, segment: Segment) -> float:
+        """Gradients of the segment's mean loss; returns this process's share of that mean."""
+        mine = segment.rows(self.lanes)
+        parts = np.array_split(np.arange(len(mine.inputs)), self.config.accumulate)
+        slices = [slice(int(p[0]), int(p[-1]) + 1) for p in parts if len(p)]
+        total, states = 0.0, []
+        for index, rows in enumerate(slices):
+            state = tuple(tuple(part[rows] for part in layer) for layer in self.state)
+            with self.reduction(last=index == len(slices) - 1):
+                loss, after = self.loss(mine.rows(rows), state, segment.count)
+                # The wrapped model averages gradients over processes; their sum is wanted.
+                (loss * self.world.size).backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+            states.append(detach(after))
+        self.state = tuple(
+            tuple(torch.cat(parts) for parts in zip(*layers, strict=True))
+            for layers in zip(*states, strict=True)
+        )
+        return total
+
+    def loss(self, segment: Segment, state: State, count: int) -> tuple[Tensor, State]:
+        """Summed cross entropy over ``count``, and the state after the segment."""
+        inputs = segment.inputs.to(self.device, non_blocking=True)
+        targets = segment.targets.to(self.device, non_blocking=True)
+        with autocast(self.device, self.precision):
+            logits, state = self.wrapped(inputs, state)
+        flat = logits.flatten(0, 1).float()
+        summed = nn.functional.cross_entropy(
+            flat, targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        return summed / count, tuple(tuple(part.float() for part in layer) for layer in state)
+
+    def reduction(self, last: bool) -> AbstractContextManager[None]:
+        """Gradients travel between processes with the last part only."""
+        if last or not isinstance(self.wrapped, nn.parallel.DistributedDataParallel):
+            return nullcontext()
+        return self.wrapped.no_sync()
+
+    def clip(self) -> Tensor:
+        """Scale the gradient down to the largest norm allowed; returns its norm before.
+
+        Pascanu, Mikolov and Bengio 2013 (arXiv:1211.5063).
+        """
+        return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that resuming needs beside the weights; the state of all lanes of all processes."""
+        carried = {
+            f"state/{layer}/{part}": self.world.gather_lanes(tensor, self.segments.batch_size)
+            for layer, parts in enumerate(self.state)
+            for part, tensor in enumerate(parts)
+        }
+        return optimizer_tensors(self.optimizer, self.model) | carried
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what ``tensors`` gave.  Raises ``CheckpointError`` where it does not fit."""
+        restore_optimizer(self.optimizer, self.model, tensors)
+        self.state = tuple(
+            tuple(
+                self.lane_tensor(tensors, f"state/{layer}/{part}")
+                for part in range(len(self.state[layer]))
+            )
+            for layer in range(len(self.state))
+        )
+
+    def lane_tensor(self, tensors: Mapping[str, Tensor], name: str) -> Tensor:
+        """This process's rows of a carried state."""
+        tensor = tensors.get(name)
+        wanted = (self.segments.batch_size, self.model.config.hidden_size)
+        if tensor is None or tuple(tensor.shape) != wanted:
+            raise CheckpointError(
+                f"the carried {name} does not fit the model",
+                "restore the checkpoint, or remove it to go on from the one before",
+            )
+        return tensor[self.lanes].to(self.device)
+
+
+def reset_lanes(state: State, fresh: Tensor) -> State:
+    """The state with zeros in the ``fresh`` (B) lanes."""
+    if not fresh.any():
+        return state
+    lanes = fresh[:, None].to(state[0][0].device)
+    return tuple(tuple(part.masked_fill(lanes, 0.0) for part in layer) for layer in state)

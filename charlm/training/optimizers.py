@@ -1,0 +1,81 @@
+"""Optimizers, learning-rate schedules and their state as named tensors."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from charlm.config import TrainConfig
+from charlm.errors import CheckpointError
+
+__all__ = ["learning_rate", "make_optimizer", "optimizer_tensors", "restore_optimizer"]
+
+
+def make_optimizer(
+    config: TrainConfig, model: nn.Module, device: torch.device
+) -> torch.optim.Optimizer:
+    """The optimizer of the settings; vectors (biases) are never decayed.
+
+    AdamW: Loshchilov and Hutter 2019 (arXiv:1711.05101).
+    """
+    matrices = [weight for weight in model.parameters() if weight.dim() > 1]
+    vectors = [weight for weight in model.parameters() if weight.dim() <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+    betas = (config.beta1, config.beta2)
+    fused = device.type in ("cpu", "cuda")
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, fused=fused)
+
+
+def learning_rate(config: TrainConfig, fraction: float, divisor: float = 1.0) -> float:
+    """The rate at a ``fraction`` (0 to 1) of the training; ``divisor`` is the plateau's.
+
+    A linear warm-up to the peak, then half a cosine to zero (Loshchilov and Hutter 2017,
+    arXiv:1608.03983) or the peak itself.
+    """
+    peak = config.learning_rate / divisor
+    if fraction < config.warmup:
+        # Not from zero: the first step should already teach something.
+        return peak * max(fraction / config.warmup, 0.01)
+    if config.schedule != "cosine":
+        return peak
+    way = (fraction - config.warmup) / (1 - config.warmup)
+    return peak * 0.5 * (1 + math.cos(math.pi * min(way, 1.0)))
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """The optimizer's memory as tensors named ``optimizer/PARAMETER/KEY``."""
+    return {
+        f"optimizer/{name}/{key}": torch.as_tensor(value)
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+        if value is not None
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]
+) -> None:
+    """Put back what ``optimizer_tensors`` gave.
+
+    Raises ``CheckpointError`` for names or shapes that do not fit the model.
+    """
+    parameters = dict(model.named_parameters())
+    for full_name, tensor in tensors.items():
+        prefix, _, rest = full_name.partition("/")
+        if prefix != "optimizer":
+            continue
+        name, _, key = rest.rpartition("/")
+        parameter = parameters.get(name)
+        if parameter is None or tensor.shape not in ((), parameter.shape):
+            raise CheckpointError(
+                f"the optimizer's {full_name} does not fit the model",
+                "restore the checkpoint, or remove it to go on from the one before",
+            )
+        # The step counter stays where the optimizer keeps it: on the parameter's device.
+        optimizer.state[parameter][key] = tensor.to(parameter.device)

@@ -1,0 +1,52 @@
+"""How far training has come, from 0 to 1: counted in steps, or by the clock."""
+
+import time
+from collections.abc import Callable
+
+from charlm.config import TrainConfig
+
+__all__ = ["DEFAULT_MINUTES", "Pace"]
+
+DEFAULT_MINUTES = 10.0
+"""How long to train when nothing is said."""
+
+
+class Pace:
+    """The budget of a run and what is spent of it.
+
+    Epochs become steps.  Minutes follow the clock: time spent in earlier sessions counts, and
+    ``reserve`` seconds are kept for the last validation and save.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        steps_per_epoch: int,
+        spent: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.clock = clock
+        self.began = clock() - spent
+        self.reserve = 0.0
+        self.steps: int | None = config.steps
+        if config.epochs is not None:
+            self.steps = max(1, round(config.epochs * steps_per_epoch))
+        minutes = config.minutes if config.minutes is not None else DEFAULT_MINUTES
+        self.total_seconds = 60 * minutes
+        self.budget = f"{self.steps} steps" if self.steps is not None else f"{minutes:g} minutes"
+
+    @property
+    def by_clock(self) -> bool:
+        """Whether time, not steps, is the budget."""
+        return self.steps is None
+
+    def seconds(self) -> float:
+        """Time spent so far, over all sessions."""
+        return self.clock() - self.began
+
+    def fraction(self, step: int, seconds: float | None = None) -> float:
+        """The share of the budget that ``step`` steps (or the time until now) have used."""
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        seconds = self.seconds() if seconds is None else seconds
+        return min(1.0, seconds / max(self.total_seconds - self.reserve, 1e-9))

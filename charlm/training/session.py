@@ -1,0 +1,266 @@
+"""What one sitting of training holds: learner, budget, counters, and the run that keeps them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from charlm.data.store import TokenStore
+from charlm.data.streams import Segments
+from charlm.errors import CheckpointError, ModelError
+from charlm.model.devices import choose_device
+from charlm.model.language_model import LanguageModel
+from charlm.storage.checkpoints import Checkpoint
+from charlm.storage.run import Run
+from charlm.training.counters import Counters
+from charlm.training.distributed import World
+from charlm.training.learner import Learner
+from charlm.training.optimizers import learning_rate
+from charlm.training.pace import Pace
+from charlm.training.reports import Done, Evaluated, Saved, Started, Stepped
+from charlm.training.validation import Validation
+
+__all__ = ["Session"]
+
+LOG_EVERY = 10
+"""Steps whose mean loss makes one line of the log."""
+
+SKIPS_ALLOWED = 10
+"""Steps in a row without finite numbers before training gives up."""
+
+VALIDATION_SHARE = 0.1
+"""By the clock, at most this share of the time goes into validation on the way."""
+
+
+class Session:
+    """Made from a run and its token stores; goes on from the newest good checkpoint."""
+
+    def __init__(
+        self, run: Run, train: TokenStore, valid: TokenStore | None, vocab_size: int, world: World
+    ) -> None:
+        self.run, self.train_store, self.world = run, train, world
+        self.config = config = run.config.training
+        self.validation = Validation(valid, config.valid_tokens)
+        device = choose_device(config.device)
+        found, self.notes = run.newest()
+        if found is None:
+            model = LanguageModel.create(run.config.model, vocab_size, config.seed)
+        else:
+            model = LanguageModel.from_tensors(run.config.model, vocab_size, found.model)
+        segments = Segments(
+            train.tokens, config.batch_size, config.bptt, config.seed, config.state_reset
+        )
+        if segments.batch_size < world.size:
+            raise ModelError(
+                f"{segments.batch_size} lanes cannot be shared by {world.size} processes",
+                "use fewer processes, a larger training.batch_size, or more text",
+            )
+        self.learner = Learner(model.to(device), segments, config, world)
+        self.counters = Counters(next_evaluation=1 / config.evaluations)
+        if found is not None:
+            self.restore(found)
+        self.saved_step = self.counters.step if found is not None else -1
+        self.saved_at = self.counters.seconds
+        if world.first:
+            run.cut_log(self.counters.log_bytes)
+        self.pace = Pace(config, len(segments), self.counters.seconds)
+        self.rate = 0.0
+        self.learning_seconds, self.learned_tokens = 0.0, 0
+
+    def restore(self, found: Checkpoint) -> None:
+        """Put back optimizer, carried state and counters."""
+        self.learner.restore(found.train)
+        try:
+            self.counters = Counters.from_table(found.state["counters"])
+        except (KeyError, TypeError, ValueError):
+            self.counters = Counters(step=-1)
+        if self.counters.step != found.step:
+            raise CheckpointError(
+                f"the counters of step {found.step} in {self.run.folder} cannot be read",
+                "remove that checkpoint to go on from the one before",
+            )
+
+    def started(self, resumed: bool) -> Started:
+        """The first report."""
+        segments = self.learner.segments
+        return Started(
+            step=self.counters.step,
+            parameters=self.learner.model.count_parameters(),
+            vocab_size=self.learner.model.vocab_size,
+            train_tokens=self.train_store.counts.tokens,
+            valid_tokens=len(self.validation),
+            lanes=segments.batch_size,
+            steps_per_epoch=len(segments),
+            device=str(self.learner.device),
+            precision=str(self.learner.precision).removeprefix("torch."),
+            resumed=resumed,
+        )
+
+    def look(self, stop: Callable[[], str | None]) -> tuple[float, str | None]:
+        """How far training has come and why to stop now, the same in every process."""
+        reason = stop() if self.world.first else None
+        values = [self.pace.seconds(), float(reason is not None)]
+        seconds, stopped = self.world.from_first(values, self.learner.device)
+        fraction = self.pace.fraction(self.counters.step, seconds)
+        if fraction >= 1 or self.counters.finished == self.pace.budget:
+            fraction, self.counters.finished = 1.0, self.pace.budget
+        return fraction, (reason or "stopped") if stopped else None
+
+    def evaluation_due(self, fraction: float) -> bool:
+        """Whether to validate before the next step."""
+        counters = self.counters
+        due = fraction >= min(counters.next_evaluation, 1.0)
+        return len(self.validation) > 0 and due and counters.evaluated_step != counters.step
+
+    def end(self, fraction: float) -> str | None:
+        """Why training is over, if it is."""
+        if 0 < self.config.patience <= self.counters.stale:
+            return "patience"
+        return "budget" if fraction >= 1 else None
+
+    def save_due(self) -> bool:
+        """Whether the last checkpoint is too long ago, the same in every process."""
+        late = self.pace.seconds() - self.saved_at > 60 * self.config.save_minutes
+        return bool(self.world.from_first([float(late)], self.learner.device)[0])
+
+    def step(self, fraction: float) -> Stepped:
+        """Take one optimizer step.  Raises ``ModelError`` after too many without finite numbers."""
+        counters, before = self.counters, self.pace.seconds()
+        rate = learning_rate(self.config, fraction, counters.divisor)
+        outcome = self.learner.learn(counters.step, rate)
+        epoch = counters.step // len(self.learner.segments)
+        counters.step += 1
+        counters.tokens += outcome.tokens
+        self.count_skip(outcome.taken)
+        seconds = self.pace.seconds()
+        took = max(seconds - before, 1e-9)
+        self.learning_seconds += took
+        self.learned_tokens += outcome.tokens
+        now = outcome.tokens / took
+        self.rate = now if not self.rate else 0.95 * self.rate + 0.05 * now
+        report = Stepped(
+            step=counters.step,
+            epoch=epoch,
+            fraction=fraction,
+            loss=outcome.loss,
+            learning_rate=rate,
+            gradient_norm=outcome.gradient_norm,
+            tokens=counters.tokens,
+            seconds=seconds,
+            tokens_per_second=self.rate,
+        )
+        self.log_step(report)
+        return report
+
+    def count_skip(self, taken: bool) -> None:
+        """Count steps without finite numbers; give up with advice after too many in a row."""
+        self.counters.skipped += not taken
+        self.counters.skipped_in_row = 0 if taken else self.counters.skipped_in_row + 1
+        if self.counters.skipped_in_row >= SKIPS_ALLOWED:
+            raise ModelError(
+                f"the loss or its gradient was not finite in {SKIPS_ALLOWED} steps in a row "
+                f"(step {self.counters.step})",
+                f"lower training.learning_rate (now {self.config.learning_rate:g}) or "
+                "training.clip, and train into a new --out",
+            )
+
+    def log_step(self, report: Stepped) -> None:
+        """Write the mean loss of every few steps."""
+        counters = self.counters
+        counters.window_loss += report.loss if math.isfinite(report.loss) else 0.0
+        if counters.step % LOG_EVERY == 0:
+            self.log(replace(report, loss=counters.window_loss / LOG_EVERY))
+            counters.window_loss = 0.0
+
+    def log(self, report: Stepped | Evaluated) -> None:
+        """Add a report to the run's log."""
+        if self.world.first:
+            self.run.append_log({"type": type(report).__name__.lower(), **asdict(report)})
+
+    def evaluate(self, fraction: float, stop: Callable[[], str | None]) -> Evaluated | None:
+        """Validate in process 0 and let all processes know; None if stopped on the way."""
+        before = self.pace.seconds()
+        nll = self.validation.nll(self.learner.model, stop) if self.world.first else None
+        told = math.nan if nll is None else nll
+        told = self.world.from_first([told], self.learner.device)[0]
+        took = self.world.from_first([self.pace.seconds() - before], self.learner.device)[0]
+        if math.isnan(told):
+            return None
+        self.note_evaluation(told, fraction, took)
+        report = Evaluated(
+            step=self.counters.step,
+            fraction=fraction,
+            valid_nll=told,
+            valid_bpc=told * self.validation.bits_per_char,
+            tokens=len(self.validation),
+            best=self.counters.best_step == self.counters.step,
+            seconds=self.pace.seconds(),
+        )
+        self.log(report)
+        return report
+
+    def note_evaluation(self, nll: float, fraction: float, took: float) -> None:
+        """Keep the best, lower the plateau's rate, and say when to validate next."""
+        counters, config = self.counters, self.config
+        if nll < counters.best_nll:
+            counters.best_nll, counters.best_step, counters.stale = nll, counters.step, 0
+        else:
+            counters.stale += 1
+            if config.schedule == "plateau":
+                counters.divisor *= config.plateau_factor
+        counters.evaluated_step = counters.step
+        done = math.floor(fraction * config.evaluations + 1e-9)
+        counters.next_evaluation = (done + 1) / config.evaluations
+        if self.pace.by_clock:
+            self.pace.reserve = took
+            earliest = fraction + took / VALIDATION_SHARE / self.pace.total_seconds
+            counters.next_evaluation = max(counters.next_evaluation, earliest)
+
+    def save(self) -> Saved | None:
+        """Write a checkpoint of this very step, if there is none; finite weights only."""
+        counters = self.counters
+        if self.saved_step == counters.step or counters.skipped_in_row:
+            return None
+        counters.seconds = self.saved_at = self.pace.seconds()
+        train = self.learner.tensors()  # every process takes part in gathering
+        self.saved_step = counters.step
+        if not self.world.first:
+            return None
+        counters.log_bytes = self.run.sync_log()
+        path = self.run.save(
+            counters.step,
+            self.learner.model.tensors(),
+            train,
+            {"counters": counters.to_table()},
+            self.best(),
+        )
+        return Saved(step=counters.step, path=str(path))
+
+    def best(self) -> dict[str, Any] | None:
+        """What ``best.json`` says."""
+        if self.counters.best_step < 0:
+            return None
+        nll = self.counters.best_nll
+        return {
+            "step": self.counters.best_step,
+            "valid_nll": nll,
+            "valid_bpc": nll * self.validation.bits_per_char,
+            "tokens": len(self.validation),
+        }
+
+    def done(self, finished: bool, reason: str) -> Done:
+        """The last report."""
+        best = self.best()
+        return Done(
+            run=str(self.run.folder),
+            finished=finished,
+            reason=reason,
+            step=self.counters.step,
+            best_step=best["step"] if best else None,
+            valid_nll=best["valid_nll"] if best else None,
+            valid_bpc=best["valid_bpc"] if best else None,
+            seconds=self.pace.seconds(),
+            tokens_per_second=self.learned_tokens / max(self.learning_seconds, 1e-9),
+            parameters=self.learner.model.count_parameters(),
+            skipped_steps=self.counters.skipped,
+        )

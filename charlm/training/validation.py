@@ -1,0 +1,44 @@
+"""Validation on the way: one stream, state carried, the first part of it if it is long."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from charlm.data.store import TokenStore
+from charlm.model.language_model import LanguageModel
+from charlm.model.likelihood import StreamReader
+
+__all__ = ["Validation"]
+
+READ_AT_ONCE = 1 << 14
+"""Tokens between two looks at the stop flag."""
+
+
+class Validation:
+    """The tokens to validate on, boundary 0 left out of the figures."""
+
+    def __init__(self, store: TokenStore | None, limit: int) -> None:
+        """At most ``limit`` tokens; 0: all."""
+        tokens = store.tokens[1:] if store else np.empty(0, dtype=np.uint8)
+        self.tokens = tokens[:limit] if limit else tokens
+        counts = store.counts if store else None
+        chars_per_token = counts.chars / max(counts.tokens, 1) if counts else 1.0
+        self.bits_per_char = 1 / max(chars_per_token, 1e-9) / math.log(2)
+
+    def __len__(self) -> int:
+        """Tokens that are read."""
+        return len(self.tokens)
+
+    def nll(self, model: LanguageModel, stop: Callable[[], str | None]) -> float | None:
+        """Mean nats per token of text, boundaries read but not counted; None if stopped."""
+        reader = StreamReader(model)
+        total, count = 0.0, 0
+        for begin in range(0, len(self.tokens), READ_AT_ONCE):
+            if stop():
+                return None
+            ids = self.tokens[begin : begin + READ_AT_ONCE]
+            of_text = ids != 0
+            total += float(reader.read(ids)[of_text].sum())
+            count += int(of_text.sum())
+        return total / max(count, 1)

@@ -1,0 +1,79 @@
+"""The likelihood of a stream does not depend on how it is cut, and reading leaves no trace."""
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import ModelConfig
+from charlm.model import likelihood
+from charlm.model.language_model import LanguageModel
+from charlm.model.likelihood import StreamReader, evaluating
+
+torch.set_num_threads(1)
+IDS = np.random.default_rng(1).integers(0, 9, 300).astype(np.uint8)
+
+
+@pytest.fixture
+def model() -> LanguageModel:
+    config = ModelConfig(hidden_size=16, num_layers=2, dropout=0.5)
+    return LanguageModel.create(config, vocab_size=9, seed=1)
+
+
+def naive(model: LanguageModel, ids: np.ndarray) -> list[float]:
+    """Token by token through the reference cells."""
+    nll, state, last = [], model.zero_state(1), 0
+    with evaluating(model):
+        for token in ids.tolist():
+            hidden, after = model.embedding(torch.tensor([[last]])), []
+            for layer, before in zip(model.recurrent_layers(), state, strict=True):
+                hidden, layer_state = layer.reference(hidden, before)
+                after.append(layer_state)
+            state, last = tuple(after), token
+            nll.append(-torch.log_softmax(model.head(hidden[0, 0]).double(), -1)[token].item())
+    return nll
+
+
+def test_reading_equals_a_naive_loop_token_by_token(model: LanguageModel) -> None:
+    assert StreamReader(model).read(IDS) == pytest.approx(naive(model, IDS), abs=1e-5)
+    assert StreamReader(model).read(IDS).mean() == pytest.approx(
+        np.mean(naive(model, IDS)), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 299, 300, 5000])
+def test_likelihood_does_not_depend_on_the_chunk(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    whole = StreamReader(model).read(IDS)
+    monkeypatch.setattr(likelihood, "CHUNK", chunk)
+    assert StreamReader(model).read(IDS) == pytest.approx(whole, abs=1e-5)
+
+
+@pytest.mark.parametrize("cut", [1, 150, 299])
+def test_pieces_read_one_after_the_other_give_the_whole(model: LanguageModel, cut: int) -> None:
+    reader = StreamReader(model)
+    pieces = np.concatenate([reader.read(IDS[:cut]), reader.read(IDS[cut:])])
+    assert pieces == pytest.approx(StreamReader(model).read(IDS), abs=1e-5)
+
+
+def test_reading_nothing_gives_nothing(model: LanguageModel) -> None:
+    assert StreamReader(model).read(IDS[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_reading_leaves_weights_mode_and_generators_untouched(
+    model: LanguageModel, mode: bool
+) -> None:
+    model.train(mode)
+    weights = {name: tensor.clone() for name, tensor in model.tensors().items()}
+    generator = torch.get_rng_state()
+    StreamReader(model).read(IDS)
+    assert model.training is mode
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in model.tensors().items())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_large_vocabulary_shortens_the_chunk() -> None:
+    model = LanguageModel.create(ModelConfig(hidden_size=2), vocab_size=50_000, seed=1)
+    assert StreamReader(model).chunk * 50_000 <= likelihood.LOGITS_AT_ONCE
