@@ -24,6 +24,7 @@ __all__ = [
     "TrainConfig",
     "merge",
     "parse_assignment",
+    "parse_value",
     "read_toml",
 ]
 
@@ -238,10 +239,15 @@ def parse_assignment(text: str) -> dict[str, dict[str, Any]]:
     known = [entry.name for entry in dataclasses.fields(hints[name])]
     if key not in known:
         raise unknown_name(f"setting {name}.{key}", key, known, prefix=f"{name}.")
+    return {name: {key: parse_value(value)}}
+
+
+def parse_value(text: str) -> Any:
+    """``text`` as a TOML value, or as it is where it is none: 3, true, 0.5, [1, 2], lstm."""
     try:
-        return {name: {key: tomllib.loads(f"value = {value}")["value"]}}
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return {name: {key: value.strip()}}
+        return text.strip()
 
 
 def read_toml(path: Path) -> dict[str, Any]:

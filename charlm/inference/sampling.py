@@ -184,3 +184,22 @@ def name_unknown(unknown: dict[str, int], most: int = 8) -> str:
     ordered = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
     named = ", ".join(f"{symbol!r} ({count}x)" for symbol, count in ordered[:most])
     return named + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
+
+
+def replace_symbols(tokenizer: Tokenizer, prompt: str, replacement: str | None) -> str:
+    """``prompt`` with ``replacement`` for every unknown character; as it is if that is None.
+
+    Raises ``TokenizerError`` if the replacement itself is unknown.
+    """
+    unknown = tokenizer.unknown(prompt)
+    if replacement is None or not unknown:
+        return prompt
+    if tokenizer.unknown(replacement):
+        raise TokenizerError(
+            f"the model does not know the replacement {replacement!r} either",
+            "choose another one; an empty one leaves the unknown out",
+        )
+    if tokenizer.kind == "word":
+        words = prompt.split(" ")
+        return " ".join(replacement if word in unknown else word for word in words)
+    return "".join(replacement if char in unknown else char for char in prompt)

@@ -16,7 +16,7 @@ from charlm.training.distributed import World
 from charlm.training.loop import never, train
 from charlm.training.reports import Note, Report
 
-__all__ = ["launch", "prepare_for"]
+__all__ = ["default_folder", "launch", "prepare_for"]
 
 CHANGEABLE = ("minutes", "epochs", "steps", "patience", "save_minutes", "device")
 """Training settings that may differ when a run is taken up again."""
@@ -71,6 +71,14 @@ def prepare_for(
         if stop():
             return None
     return None
+
+
+def default_folder(config: Config) -> Path:
+    """``runs/NAME``, NAME made from the first source."""
+    source = config.data.sources[0]
+    stem = Path(source).name.partition(".")[0] if source != "-" else "stdin"
+    kept = "".join(char if char.isalnum() or char in "-_" else "-" for char in stem).strip("-")
+    return Path("runs") / (kept or "text")
 
 
 def look_for_run(folder: Path) -> Run | None:

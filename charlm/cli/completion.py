@@ -1,0 +1,20 @@
+"""``charlm completion``."""
+
+import click
+from click.shell_completion import get_completion_class
+
+__all__ = ["command"]
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> None:
+    """Print what makes a shell complete charlm's commands and options.
+
+    For bash: charlm completion bash >> ~/.bashrc
+    """
+    from charlm.cli.main import cli
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "charlm", "_CHARLM_COMPLETE").source())

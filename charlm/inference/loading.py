@@ -1,0 +1,70 @@
+"""A trained run, ready to score and to write."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from charlm.data.cache import cache_folder
+from charlm.data.corpora import Corpus, open_corpus
+from charlm.data.preparation import Prepared, prepare
+from charlm.data.store import TokenStore
+from charlm.data.tokenizers import Tokenizer
+from charlm.errors import CorpusError
+from charlm.model.devices import choose_device
+from charlm.model.language_model import LanguageModel
+from charlm.storage.run import Run, open_run
+
+__all__ = ["Loaded", "load_part", "load_run", "open_for"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A run with the model of one of its checkpoints on a device."""
+
+    run: Run
+    tokenizer: Tokenizer
+    model: LanguageModel
+    step: int
+
+
+def load_run(folder: Path, step: int | None = None, device: str = "cpu") -> Loaded:
+    """Load the model of a step; the best on validation, else the newest, if none is named.
+
+    Raises ``CheckpointError``, ``TokenizerError``, ``ModelError`` or ``ConfigError``.
+    """
+    run = open_run(folder)
+    tokenizer = run.tokenizer()
+    model, found = run.model(tokenizer, step)
+    return Loaded(run, tokenizer, model.to(choose_device(device)), found)
+
+
+def open_for(loaded: Loaded, sources: tuple[str, ...], encoding: str | None = None) -> Corpus:
+    """Open text as the run's tokenizer takes it, with the run's data settings.
+
+    Raises ``CorpusError``.
+    """
+    data = replace(loaded.run.config.data, encoding=encoding or loaded.run.config.data.encoding)
+    return open_corpus(sources, data, raw=loaded.tokenizer.kind == "byte")
+
+
+def load_part(loaded: Loaded, part: str) -> TokenStore:
+    """The tokens of a part (train, valid or test) of the text the run was made from.
+
+    Found in the cache, or prepared again from the text.  Raises ``CorpusError`` if the text has
+    changed or was not divided so.
+    """
+    config = loaded.run.config
+    prepared = None
+    for record in prepare(config.data, config.tokenizer, cache_folder()):
+        prepared = record
+    if not isinstance(prepared, Prepared) or prepared.digest != loaded.run.origin["digest"]:
+        raise CorpusError(
+            f"the text has changed since the run {loaded.run.folder} began",
+            "restore the text, or name a text to score",
+        )
+    store = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}[part]
+    if store is None:
+        raise CorpusError(
+            f"the run {loaded.run.folder} has no {part} part",
+            "choose another part, or name a text to score",
+        )
+    return store

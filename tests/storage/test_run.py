@@ -1,0 +1,139 @@
+"""A run folder comes back as it was made, and anything else is refused in words."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from charlm.config import Config, DataConfig, ModelConfig
+from charlm.data.alphabets import CharTokenizer
+from charlm.errors import CheckpointError
+from charlm.model.language_model import LanguageModel
+from charlm.storage import run as runs
+from charlm.storage.run import Run, create_run, lock, open_run
+
+CONFIG = Config(data=DataConfig(sources=("a.txt",)), model=ModelConfig(hidden_size=4))
+TOKENIZER = CharTokenizer(list("ab"))
+COUNTERS = {"counters": {"step": 1}}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Run:
+    return create_run(tmp_path / "runs" / "one", CONFIG, TOKENIZER, {"digest": "d"})
+
+
+def save(run: Run, step: int, best: int | None = None) -> None:
+    model = LanguageModel.create(CONFIG.model, TOKENIZER.vocab_size, seed=step)
+    run.save(step, model.tensors(), {}, COUNTERS, None if best is None else {"step": best})
+
+
+def test_settings_and_tokenizer_come_back(made: Run) -> None:
+    again = open_run(made.folder)
+    assert again.config == CONFIG
+    assert again.origin == {"digest": "d"}
+    assert again.tokenizer().digest() == TOKENIZER.digest()
+
+
+def test_the_best_model_is_loaded_else_the_newest(made: Run) -> None:
+    save(made, 1)
+    save(made, 2)
+    assert made.model(TOKENIZER)[1] == 2
+    save(made, 3, best=2)
+    assert made.model(TOKENIZER)[1] == 2
+    assert made.model(TOKENIZER, step=3)[1] == 3
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(made: Run) -> None:
+    save(made, 1)
+    save(made, 2)
+    path = made.checkpoints / "step-00000002" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    found, notes = made.newest()
+    assert found is not None
+    assert found.step == 1
+    assert len(notes) == 1
+    assert "step-00000002" in notes[0]
+    assert path.exists()
+
+
+def test_a_best_that_is_gone_or_nonsense_is_only_a_hint(made: Run) -> None:
+    save(made, 1)
+    for content in ('{"step": 99}', '{"step": "x"}', "", "[]", '{"step": -1}'):
+        (made.folder / "best.json").write_text(content)
+        assert made.model(TOKENIZER)[1] == 1
+
+
+def test_a_run_without_checkpoint_says_so(made: Run) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint yet"):
+        made.model(TOKENIZER)
+
+
+def test_weights_of_another_model_are_refused(made: Run) -> None:
+    save(made, 1)
+    text = (made.folder / "run.toml").read_text().replace("hidden_size = 4", "hidden_size = 5")
+    (made.folder / "run.toml").write_text(text)
+    with pytest.raises(Exception, match="do not fit the model's settings"):
+        open_run(made.folder).model(TOKENIZER)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "lacks its digest"),
+        ("not toml", "cannot be read"),
+        ("[charlm]\nformat = 99\n", "newer charlm"),
+        ("[model]\nhidden_sizes = 3\n[origin]\ndigest = 'd'", "hidden_sizes"),
+        ("[model]\nhidden_size = -3\n[origin]\ndigest = 'd'", "at least 1"),
+        ("origin = 3", "cannot be read"),
+        ("charlm = 3", "cannot be read"),
+        ("[charlm]\nformat = 'x'", "cannot be read"),
+        ("a = " + "[" * 5000, "cannot be read"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_refused(made: Run, content: str, message: str) -> None:
+    (made.folder / "run.toml").write_text(content)
+    with pytest.raises(CheckpointError, match=message):
+        open_run(made.folder)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="not a run"):
+        open_run(tmp_path)
+
+
+def test_creating_over_something_harms_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(CheckpointError, match="cannot make"):
+        create_run(tmp_path, CONFIG, TOKENIZER, {"digest": "d"})
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_empty_folder_becomes_the_run(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert create_run(tmp_path / "empty", CONFIG, TOKENIZER, {"digest": "d"}).config == CONFIG
+
+
+def test_only_one_process_writes(made: Run) -> None:
+    with lock(made.folder):
+        caught: list[Exception] = []
+
+        def second() -> None:
+            try:
+                lock(made.folder)
+            except CheckpointError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(timeout=10)
+        assert "in use" in str(caught[0])
+    lock(made.folder).release()
+
+
+def test_the_log_is_cut_to_what_the_checkpoint_knew(made: Run) -> None:
+    made.append_log({"step": 1})
+    length = made.sync_log()
+    made.append_log({"step": 2})
+    made.cut_log(length)
+    made.append_log({"step": 3})
+    assert (made.folder / runs.LOG).read_text() == '{"step": 1}\n{"step": 3}\n'

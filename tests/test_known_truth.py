@@ -1,0 +1,59 @@
+"""Trained on text whose entropy rate is known exactly, the bits per character come close to it
+and never below it: so perplexities are true.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from charlm.config import Config
+from charlm.data.made import made_source
+from charlm.inference.baselines import ngram_bpc
+from charlm.inference.loading import load_part, load_run
+from charlm.inference.scoring import score_store
+from charlm.metrics import Score
+from charlm.training.launch import launch
+
+CHARS = 400_000
+SOURCES = {
+    "markov": {"order": 2, "alphabet": 6},
+    "nested": {},
+}
+
+
+def train(text: str, folder: Path) -> Score:
+    path = folder / "text.txt"
+    path.write_text(text)
+    config = Config.from_tables(
+        {
+            "data": {"sources": [str(path)], "split": [85, 5, 10]},
+            "model": {"hidden_size": 96, "dropout": 0.0},
+            "training": {"steps": 700, "batch_size": 32, "bptt": 64, "evaluations": 4},
+        }
+    )
+    for _ in launch(config, folder / "run"):
+        pass
+    loaded = load_run(folder / "run")
+    scored = score_store(loaded.model, load_part(loaded, "test"), loaded.tokenizer.unknown_id)
+    return sum((part.score for part in scored), start=Score())
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("kind", list(SOURCES))
+def test_bits_per_character_come_within_three_percent_of_the_entropy_rate(
+    kind: str, tmp_path: Path
+) -> None:
+    torch.set_num_threads(2)
+    source = made_source(kind, **SOURCES[kind])
+    text = source.generate(CHARS, seed=7)
+    score = train(text, tmp_path)
+    test = text[CHARS - score.chars :]
+    # What this very text has under the source: the rate, give or take the sampling error.
+    truth = source.surprisals(text)[CHARS - score.chars :].mean()
+    error = source.surprisals(text).std() / score.chars**0.5
+    assert abs(truth - source.entropy_rate) < 6 * error
+    assert score.bpc < 1.03 * source.entropy_rate + 3 * error
+    assert score.bpc > truth - 3 * error
+    if kind == "nested":
+        assert ngram_bpc(text[:-40_000], test, 4) > 1.03 * score.bpc
