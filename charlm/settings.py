@@ -86,7 +86,7 @@ def checked(name: str, value: Any, kind: Any) -> Any:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(checked(name, item, get_args(kind)[0]) for item in items)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) < 1e300 else math.inf  # refused as not finite
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
         raise ConfigError(f"{name} must be {words[kind]}, got {value!r}", f"change {name}")

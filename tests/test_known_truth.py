@@ -18,7 +18,7 @@ from charlm.training.launch import launch
 CHARS = 400_000
 SOURCES = {
     "markov": {"order": 2, "alphabet": 6},
-    "nested": {},
+    "nested": {"kinds": 2, "depth": 2, "gap": 4},  # what closes lies beyond four characters
 }
 
 
@@ -29,7 +29,7 @@ def train(text: str, folder: Path) -> Score:
         {
             "data": {"sources": [str(path)], "split": [85, 5, 10]},
             "model": {"hidden_size": 96, "dropout": 0.0},
-            "training": {"steps": 700, "batch_size": 32, "bptt": 64, "evaluations": 4},
+            "training": {"steps": 1000, "batch_size": 32, "bptt": 64, "evaluations": 4},
         }
     )
     for _ in launch(config, folder / "run"):
@@ -56,4 +56,4 @@ def test_bits_per_character_come_within_three_percent_of_the_entropy_rate(
     assert score.bpc < 1.03 * source.entropy_rate + 3 * error
     assert score.bpc > truth - 3 * error
     if kind == "nested":
-        assert ngram_bpc(text[:-40_000], test, 4) > 1.03 * score.bpc
+        assert ngram_bpc(text[: CHARS - score.chars], test, 4) > 1.8 * score.bpc

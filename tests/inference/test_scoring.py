@@ -1,0 +1,190 @@
+"""Scores are sums over the text, independent of pieces; surprisals of all units add up to them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import ModelConfig, TokenizerConfig
+from charlm.data.encoding import EncodedPiece
+from charlm.data.pieces import Piece
+from charlm.data.tokenizers import Tokenizer, train
+from charlm.errors import ConfigError, CorpusError
+from charlm.inference.baselines import gzip_bpc, ngram_bpc
+from charlm.inference.scoring import score_documents, score_ids, score_text
+from charlm.inference.surprisal import UNITS, Surprisal, surprisals
+from charlm.metrics import Score
+from charlm.model.language_model import LanguageModel
+from charlm.model.likelihood import StreamReader
+
+torch.set_num_threads(1)
+TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 6
+KINDS = ("byte", "char", "word", "bpe", "unigram")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    size = 300 if request.param in ("bpe", "unigram") else None
+    text = TEXT.encode() if request.param == "byte" else TEXT
+    config = TokenizerConfig(kind=request.param, vocab_size=size)
+    return train(config, [Piece(text, True)])[0]
+
+
+def model_for(tokenizer: Tokenizer) -> LanguageModel:
+    return LanguageModel.create(ModelConfig(hidden_size=12), tokenizer.vocab_size, seed=3)
+
+
+def pieces_of(tokenizer: Tokenizer, *texts: str, starts: bool = True) -> list[EncodedPiece]:
+    raw = [text.encode() if tokenizer.kind == "byte" else text for text in texts]
+    return [
+        EncodedPiece(tokenizer.encode(text), text, starts or not i) for i, text in enumerate(raw)
+    ]
+
+
+def total(model: LanguageModel, tokenizer: Tokenizer, pieces: list[EncodedPiece]) -> Score:
+    return sum((part.score for part in score_documents(model, tokenizer, pieces)), start=Score())
+
+
+def test_a_score_is_the_summed_nll_of_the_tokens_of_the_text(tokenizer: Tokenizer) -> None:
+    model = model_for(tokenizer)
+    ids = tokenizer.encode(TEXT.encode() if tokenizer.kind == "byte" else TEXT)
+    score = total(model, tokenizer, pieces_of(tokenizer, TEXT))
+    assert score.nll == pytest.approx(StreamReader(model).read(ids).sum(), rel=1e-9)
+    assert score.tokens == len(ids)
+    assert (score.chars, score.bytes, score.words) == (
+        len(TEXT),
+        len(TEXT.encode()),
+        len(TEXT.split()),
+    )
+
+
+def test_pieces_of_one_document_score_as_the_whole(tokenizer: Tokenizer) -> None:
+    model = model_for(tokenizer)
+    lines = TEXT.splitlines(keepends=True)
+    parts = total(model, tokenizer, pieces_of(tokenizer, *lines, starts=False))
+    whole = total(model, tokenizer, pieces_of(tokenizer, TEXT))
+    assert parts.nll == pytest.approx(whole.nll, rel=1e-6)
+    assert (parts.tokens, parts.chars, parts.words) == (whole.tokens, whole.chars, whole.words)
+
+
+def test_documents_are_one_stream_with_boundaries_kept_apart(tokenizer: Tokenizer) -> None:
+    model = model_for(tokenizer)
+    documents = TEXT.splitlines(keepends=True)[:3]
+    score = total(model, tokenizer, pieces_of(tokenizer, *documents))
+    encoded = [piece.ids for piece in pieces_of(tokenizer, *documents)]
+    stream = np.concatenate([part for ids in encoded for part in (ids, [0])])
+    nll = StreamReader(model).read(stream)
+    assert score.nll == pytest.approx(nll[stream != 0].sum(), rel=1e-6)
+    assert score.boundary_nll == pytest.approx(nll[stream == 0].sum(), rel=1e-6)
+    assert score.boundaries == 3
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_surprisals_of_every_unit_sum_to_the_nll_of_the_text(
+    tokenizer: Tokenizer, unit: str
+) -> None:
+    if unit == "char" and tokenizer.kind not in ("char", "byte"):
+        with pytest.raises(ConfigError, match="--by char needs"):
+            list(surprisals(model_for(tokenizer), tokenizer, [], unit))
+        return
+    model = model_for(tokenizer)
+    pieces = pieces_of(tokenizer, *TEXT.splitlines(keepends=True)[:4], starts=False)
+    rows = list(surprisals(model, tokenizer, pieces, unit))
+    score = total(model, tokenizer, pieces)
+    assert sum(row.nll for row in rows) == pytest.approx(score.nll, rel=1e-6)
+    assert [row.index for row in rows] == list(range(len(rows)))
+    if tokenizer.kind != "word":
+        assert "".join(row.text for row in rows if unit != "token") in (
+            "",
+            "".join(TEXT.splitlines(keepends=True)[:4]),
+        )
+
+
+def texts(rows: list[Surprisal]) -> list[str]:
+    return [row.text for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe", "unigram"])
+def test_words_end_with_their_white_space(kind: str) -> None:
+    size = 300 if kind in ("bpe", "unigram") else None
+    sample = TEXT.encode() if kind == "byte" else TEXT
+    tokenizer = train(TokenizerConfig(kind=kind, vocab_size=size), [Piece(sample, True)])[0]
+    model = model_for(tokenizer)
+    rows = list(surprisals(model, tokenizer, pieces_of(tokenizer, " the cat  sat\non"), "word"))
+    assert texts(rows) == [" the ", "cat  ", "sat\n", "on"]
+
+
+def test_words_of_a_word_tokenizer_are_its_tokens_with_their_line_ends() -> None:
+    tokenizer = train(TokenizerConfig(kind="word"), [Piece(TEXT, True)])[0]
+    rows = list(
+        surprisals(model_for(tokenizer), tokenizer, pieces_of(tokenizer, "the cat\nsat"), "word")
+    )
+    assert [row.tokens for row in rows] == [1, 2, 1]
+
+
+def test_the_spaces_share_of_the_next_token_goes_to_the_word_that_ends() -> None:
+    """With p(space comes) known exactly: a bpe word's surprisal is that of its end included."""
+    tokenizer = train(TokenizerConfig(kind="bpe", vocab_size=300), [Piece(TEXT, True)])[0]
+    model = model_for(tokenizer)
+    piece = pieces_of(tokenizer, "the cat sat")[0]
+    ids = torch.from_numpy(piece.ids.astype(np.int64))
+    log_probs, _ = StreamReader(model).predict(ids)
+    beginnings = [tokenizer.token_bytes(token)[:1] for token in range(tokenizer.vocab_size)]
+    spaces = [token for token, byte in enumerate(beginnings) if byte.isspace()]
+    ends = next(t for t in range(1, len(ids)) if int(ids[t]) in spaces)
+    first = -sum(log_probs[t, ids[t]].item() for t in range(ends))
+    expected = first - log_probs[ends, spaces].logsumexp(0).item()
+    row = next(surprisals(model, tokenizer, [piece], "word"))
+    assert row.nll == pytest.approx(expected, rel=1e-5)
+
+
+def test_unknown_characters_are_counted_named_and_kept_apart() -> None:
+    tokenizer = train(TokenizerConfig(kind="char"), [Piece("abc abc", True)])[0]
+    model = model_for(tokenizer)
+    scored = list(score_documents(model, tokenizer, pieces_of(tokenizer, "abz zq")))
+    score = sum((part.score for part in scored), start=Score())
+    assert score.oov == 3
+    assert sum((part.unknown for part in scored[1:]), start=scored[0].unknown) == {"z": 2, "q": 1}
+    nll = StreamReader(model).read(tokenizer.encode("abz zq"))
+    assert score.oov_nll == pytest.approx(nll[[2, 4, 5]].sum())
+    assert score.perplexity_without_oov == pytest.approx(math.exp(nll[[0, 1, 3]].mean()))
+
+
+def test_no_text_is_an_error_with_a_remedy() -> None:
+    tokenizer = train(TokenizerConfig(kind="char"), [Piece("ab", True)])[0]
+    with pytest.raises(CorpusError, match="no text to score"):
+        score_text(model_for(tokenizer), tokenizer, "")
+
+
+def test_blocks_cover_every_token_once() -> None:
+    nll = np.random.default_rng(1).random(1000)
+    ids = np.ones(1000, dtype=np.uint8)
+    ids[::10] = 0
+    score = score_ids(nll, ids, unknown_id=None)
+    assert (score.tokens, score.boundaries, score.blocks) == (900, 100, 4)
+    assert score.block_token_squares == 3 * 256**2 + 132**2
+    assert score.nll == pytest.approx(nll[ids != 0].sum())
+
+
+def test_an_ngram_gives_the_textbook_probabilities() -> None:
+    """Witten-Bell by hand: train "aab", order 2; "b" after "a": (1 + 2 p1(b)) / (2 + 2)."""
+    p_uniform = 1 / 3
+    p_one = (1 + 2 * p_uniform) / (3 + 2)
+    first = (2 + 2 * p_uniform) / (3 + 2)
+    second = (1 + 2 * p_one) / (2 + 2)
+    expected = -(math.log2(first) + math.log2(second)) / 2
+    assert ngram_bpc("aab", "ab", order=2) == pytest.approx(expected)
+
+
+def test_ngram_probabilities_sum_to_one_with_one_share_for_the_unseen() -> None:
+    sums = sum(
+        2 ** -(2 * ngram_bpc("abcab", "a" + char, 3) - ngram_bpc("abcab", "a", 3))
+        for char in "abcz"
+    )
+    assert sums == pytest.approx(1)
+
+
+def test_gzip_counts_only_the_held_out_text() -> None:
+    words = "some words that come again and again, "
+    assert gzip_bpc(words * 50, words) < 0.5 * gzip_bpc("", words)
