@@ -80,7 +80,10 @@ class TokenizerConfig(Section):
         "char", "What a token is.", choices=("byte", "char", "word", "bpe", "unigram")
     )
     vocab_size: int | None = setting(
-        None, "Largest vocabulary (char, word: the most frequent; bpe, unigram: pieces).", minimum=4
+        None,
+        "Largest vocabulary: char and word keep the most frequent; bpe and unigram make so many "
+        "pieces, or 4096 if nothing is said.",
+        minimum=4,
     )
     min_count: int = setting(1, "Rarer characters or words become <unk>.", minimum=1)
     end_of_line: bool = setting(True, "word: a line break is a token, as in PTB and WikiText-2.")

@@ -21,6 +21,10 @@ class CharlmError(Exception):
         super().__init__(cause)
         self.hint = hint
 
+    def __reduce__(self) -> tuple[type["CharlmError"], tuple[str, str]]:
+        """Errors cross from worker processes whole."""
+        return type(self), (str(self), self.hint)
+
 
 class ConfigError(CharlmError):
     """A setting that does not exist, has the wrong type or lies outside its range."""

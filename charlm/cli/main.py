@@ -3,13 +3,13 @@
 import importlib
 import os
 import sys
-import traceback
 from typing import Any
 
 import click
 
 from charlm import __version__
-from charlm.errors import CharlmError, ConfigError
+from charlm.cli.failures import DEBUG, ending_in_two_lines
+from charlm.cli.signals import interruptible
 
 __all__ = ["cli", "main"]
 
@@ -43,55 +43,32 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"charlm.cli.{cmd_name}").command
-        if not any(parameter.name == "debug" for parameter in command.params):
-            command.params.append(debug_option())
+        add_debug(command)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what stands before the command."""
+        with ending_in_two_lines(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; every error becomes its cause, its way out and an exit code."""
-        try:
+        with ending_in_two_lines(ctx), interruptible():
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except CharlmError as error:
-            tell(str(error), error.hint)
-            ctx.exit(2 if isinstance(error, ConfigError) else 1)
-        except KeyboardInterrupt:
-            ctx.exit(130)
-        except MemoryError:
-            tell("the memory is used up", "choose a smaller model, batch or vocabulary")
-            ctx.exit(1)
-        except OSError as error:
-            tell(describe(error), "check the path, its permissions and the free space")
-            ctx.exit(1)
-        except Exception as error:
-            tell(
-                f"this should not have happened: {describe(error)}",
-                "run it again with --debug and report what it prints",
-            )
-            ctx.exit(1)
 
 
-def describe(error: Exception) -> str:
-    """An unforeseen error in one line."""
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def tell(cause: str, hint: str) -> None:
-    """Print an error: one line with the cause, one with the way out; the trace on request."""
-    if os.environ.get("CHARLM_DEBUG"):
-        traceback.print_exc()
-    click.echo(click.style("error: ", fg="red", bold=True) + cause, err=True)
-    click.echo(click.style("  try: ", fg="green", bold=True) + hint, err=True)
+def add_debug(command: click.Command) -> None:
+    """Give a command, and the commands below it, the option ``--debug``."""
+    if not any(parameter.name == "debug" for parameter in command.params):
+        command.params.append(debug_option())
+    for below in getattr(command, "commands", {}).values():
+        add_debug(below)
 
 
 def switch_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     """Remember that tracebacks are wanted."""
     if value:
-        os.environ["CHARLM_DEBUG"] = "1"
+        ctx.meta[DEBUG] = True
 
 
 def debug_option() -> click.Option:
@@ -99,6 +76,7 @@ def debug_option() -> click.Option:
     return click.Option(
         ["--debug"],
         is_flag=True,
+        is_eager=True,
         expose_value=False,
         callback=switch_debug,
         help="Show the whole trace of an error.",
@@ -122,4 +100,10 @@ def main() -> None:
     """Run the program; the exit code is 0, 1 (failed), 2 (wrong use) or 128 + signal."""
     if os.environ.get("NO_COLOR"):
         cli.context_settings["color"] = False
+    for stream in (sys.stdout, sys.stderr):
+        # Text keeps its bytes in files and pipes; a terminal gets what it can show.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(
+                encoding=None if stream.isatty() else "utf-8", errors="backslashreplace"
+            )
     sys.exit(cli(prog_name="charlm", standalone_mode=True))

@@ -5,11 +5,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strings import FAST, TEXT
 
 from charlm.data.counting import CODE_SPACE, LAST_SPACE, Counts, TextCounter, code_points
 from charlm.data.pieces import Piece
 from charlm.errors import TokenizerError
+from tests.data.strings import FAST, TEXT
 
 
 def counted(parts: list[str] | list[bytes]) -> Counts:

@@ -6,11 +6,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strings import FAST
 
 from charlm.config import DataConfig
 from charlm.data.pieces import Piece
 from charlm.data.splits import divide, part_ends
+from tests.data.strings import FAST
 
 
 def test_tinyshakespeare_is_cut_where_everybody_cuts_it() -> None:

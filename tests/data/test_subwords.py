@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strings import FAST, FRAGMENTS, LONG, TEXT, TWENTY
 
 from charlm.config import TokenizerConfig
 from charlm.data import subwords, tokenizers
 from charlm.data.pieces import Piece
 from charlm.data.subwords import Sample, SubwordTokenizer, lines
 from charlm.errors import TokenizerError
+from tests.data.strings import FAST, FRAGMENTS, LONG, TEXT, TWENTY
 
 KINDS = ("bpe", "unigram")
 PROSE = (

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strings import CHARACTERS, FAST, FRAGMENTS, LONG, TEXT, TWENTY
 
 from charlm.config import TokenizerConfig
 from charlm.data import tokenizers
@@ -19,6 +18,7 @@ from charlm.data.alphabets import ByteTokenizer, CharTokenizer
 from charlm.data.pieces import Piece
 from charlm.data.words import WordTokenizer
 from charlm.errors import TokenizerError
+from tests.data.strings import CHARACTERS, FAST, FRAGMENTS, LONG, TEXT, TWENTY
 
 CHAR = CharTokenizer("etaoin shr")
 WORD = WordTokenizer(["the", "<eos>", "cat"], end_of_line=True)

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strings import FAST
 
 from charlm.config import TokenizerConfig
 from charlm.data import tokenizers
 from charlm.data.pieces import Piece
 from charlm.data.words import WordTokenizer
+from tests.data.strings import FAST
 
 WORD = WordTokenizer(["the", "<eos>", "cat"], end_of_line=True)
 

@@ -1,0 +1,83 @@
+"""What errors look like: a line with the cause, a line with the way out, an exit code."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from charlm.errors import CharlmError, ConfigError
+
+__all__ = ["DEBUG", "ending_in_two_lines"]
+
+DEBUG = "charlm.debug"
+"""The key in a context's ``meta`` that asks for tracebacks."""
+
+
+@contextmanager
+def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
+    """Tell every error of the block in two lines and exit: 1 failed, 2 wrong use, 128 + signal."""
+    try:
+        yield
+    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError, BrokenPipeError):
+        raise
+    except KeyboardInterrupt as error:
+        click.echo("interrupted", err=True)
+        ctx.exit(getattr(error, "code", 130))
+    except Exception as error:
+        if ctx.meta.get(DEBUG):
+            traceback.print_exc()
+        tell(*in_two_lines(error))
+        wrong_use = isinstance(error, click.UsageError | ConfigError)
+        ctx.exit(2 if wrong_use else 1)
+
+
+def in_two_lines(error: Exception) -> tuple[str, str]:
+    """The cause and the way out of an error."""
+    if isinstance(error, CharlmError):
+        return str(error), error.hint
+    if isinstance(error, click.ClickException):
+        return way_to_use(error)
+    if isinstance(error, MemoryError) or is_out_of_memory(error):
+        return "the memory is used up", "choose a smaller model, batch or vocabulary"
+    if isinstance(error, OSError):
+        return one_line(describe(error)), "check the path, its permissions and the free space"
+    return (
+        f"this should not have happened: {one_line(describe(error))}",
+        "run it again with --debug and report what it prints",
+    )
+
+
+def way_to_use(error: click.ClickException) -> tuple[str, str]:
+    """What click found wrong with the command line, and the nearest name or where the help is."""
+    near = getattr(error, "possibilities", None)
+    if near:
+        return one_line(error.message).rstrip("."), f"did you mean {near[0]}?"
+    ctx = getattr(error, "ctx", None)
+    path = ctx.command_path if ctx else "charlm"
+    return one_line(error.format_message()).rstrip("."), f"{path} --help"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether torch says, in one of its ways, that there is no memory left."""
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    )
+
+
+def describe(error: Exception) -> str:
+    """An unforeseen error."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """``text`` without line breaks."""
+    return " ".join(text.split())
+
+
+def tell(cause: str, hint: str) -> None:
+    """Print an error."""
+    click.echo(click.style("error: ", fg="red", bold=True) + cause, err=True)
+    click.echo(click.style("  try: ", fg="green", bold=True) + hint, err=True)
