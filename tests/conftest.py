@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the program does, before torch is loaded
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the program does, before torch is loaded
 
 import pytest
 
