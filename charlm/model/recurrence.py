@@ -3,12 +3,17 @@
 Letters: B lanes, T steps, I input size, H hidden size, G gates.
 """
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
 from charlm.model.cells import CELLS, LayerState
 
 __all__ = ["RecurrentLayer"]
+
+# On a GPU cuDNN copies weights that do not lie one behind the other; it need not say so each time.
+warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous")
 
 
 class RecurrentLayer(nn.Module):

@@ -11,10 +11,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from sources import corpus, documents, failure
 
 from charlm.data.corpora import cache_folder
 from charlm.errors import CorpusError
+from tests.data.sources import corpus, documents, failure
 
 
 def test_real_texts_arrive_whole(shared_data: Path) -> None:

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loopback import (
+
+from charlm.data import download
+from charlm.data.card import CardFile
+from charlm.data.fetching import Fetched, Fetching, fetch
+from tests.data.loopback import (
     TEXT,
     Server,
     card,
@@ -18,10 +22,6 @@ from loopback import (
     sha256,
     waiting,
 )
-
-from charlm.data import download
-from charlm.data.card import CardFile
-from charlm.data.fetching import Fetched, Fetching, fetch
 
 
 @pytest.fixture

@@ -9,7 +9,13 @@ from typing import Any
 
 import filelock
 import pytest
-from loopback import (
+
+from charlm import durable
+from charlm.data import download, fetching
+from charlm.data.card import CardFile
+from charlm.data.fetching import fetch
+from charlm.errors import CorpusError
+from tests.data.loopback import (
     TEXT,
     Server,
     card,
@@ -21,12 +27,6 @@ from loopback import (
     sha256,
     zipped,
 )
-
-from charlm import durable
-from charlm.data import download, fetching
-from charlm.data.card import CardFile
-from charlm.data.fetching import fetch
-from charlm.errors import CorpusError
 
 
 @pytest.fixture

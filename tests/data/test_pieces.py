@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sources import corpus, documents, failure
 
 from charlm.data import pieces
 from charlm.errors import ConfigError
+from tests.data.sources import corpus, documents, failure
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
