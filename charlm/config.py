@@ -17,6 +17,7 @@ from charlm.errors import ConfigError
 from charlm.settings import Section, setting, unknown_name
 
 __all__ = [
+    "DEFAULT_MINUTES",
     "Config",
     "DataConfig",
     "ModelConfig",
@@ -27,6 +28,9 @@ __all__ = [
     "parse_value",
     "read_toml",
 ]
+
+
+DEFAULT_MINUTES = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +134,12 @@ class TrainConfig(Section):
 
     name: ClassVar[str] = "training"
 
-    minutes: float | None = setting(None, "Train for so long, validation included.", above=0)
+    minutes: float | None = setting(
+        None,
+        "Train for so long, validation included.  "
+        f"[default: {DEFAULT_MINUTES:g}, if no other budget is given]",
+        above=0,
+    )
     epochs: float | None = setting(None, "Train for so many passes over the text.", above=0)
     steps: int | None = setting(None, "Train for so many optimizer steps.", minimum=1)
     batch_size: int = setting(32, "Lanes read in parallel.", minimum=1, maximum=1 << 20)

@@ -3,12 +3,9 @@
 import time
 from collections.abc import Callable
 
-from charlm.config import TrainConfig
+from charlm.config import DEFAULT_MINUTES, TrainConfig
 
-__all__ = ["DEFAULT_MINUTES", "Pace"]
-
-DEFAULT_MINUTES = 10.0
-"""How long to train when nothing is said."""
+__all__ = ["Pace"]
 
 
 class Pace:
