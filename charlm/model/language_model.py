@@ -44,9 +44,12 @@ class LanguageModel(nn.Module):
         self.tie()
 
     @classmethod
-    def create(cls, config: ModelConfig, vocab_size: int, seed: int) -> Self:
+    def create(
+        cls, config: ModelConfig, vocab_size: int, seed: int, counts: Tensor | None = None
+    ) -> Self:
         """A model with fresh weights: a function of the seed alone, whatever else was drawn.
 
+        ``counts`` (V), how often each token occurs, lets it begin as the unigram distribution.
         Raises ``ModelError`` if the machine has no memory for it.
         """
         model = cls(config, vocab_size)
@@ -59,6 +62,8 @@ class LanguageModel(nn.Module):
             ) from None
         model.tie()
         model.initialise(seed)
+        if counts is not None:
+            model.begin_as_unigram(counts)
         return model
 
     @classmethod
@@ -102,6 +107,17 @@ class LanguageModel(nn.Module):
         nn.init.zeros_(self.head.bias)
         for layer in self.recurrent_layers():
             layer.initialise(generator)
+
+    def begin_as_unigram(self, counts: Tensor) -> None:
+        """Let the head's bias hold the log-frequencies of ``counts`` (V); none counts as a half.
+
+        Tied weights would otherwise have to say how frequent a token is through its embedding,
+        which pulls all embeddings into one direction: a model so begun was seen to predict well
+        from the state it was trained in and worse than chance from state zero.
+        """
+        smoothed = counts.double() + 0.5
+        with torch.no_grad():
+            self.head.bias.copy_((smoothed / smoothed.sum()).log())
 
     def recurrent_layers(self) -> list[RecurrentLayer]:
         """The layers, from the embedding upwards."""

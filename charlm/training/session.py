@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+import torch
+
 from charlm.data.store import TokenStore
 from charlm.data.streams import Segments
 from charlm.errors import CheckpointError, ModelError
@@ -28,6 +31,9 @@ LOG_EVERY = 10
 SKIPS_ALLOWED = 10
 """Steps in a row without finite numbers before training gives up."""
 
+COUNTED = 1 << 24
+"""Tokens from which frequencies are estimated at most, evenly spread."""
+
 VALIDATION_SHARE = 0.1
 """By the clock, at most this share of the time goes into validation on the way."""
 
@@ -44,7 +50,8 @@ class Session:
         device = choose_device(config.device)
         found, self.notes = run.newest()
         if found is None:
-            model = LanguageModel.create(run.config.model, vocab_size, config.seed)
+            counts = count_tokens(train.tokens, vocab_size)
+            model = LanguageModel.create(run.config.model, vocab_size, config.seed, counts)
         else:
             model = LanguageModel.from_tensors(run.config.model, vocab_size, found.model)
         segments = Segments(
@@ -264,3 +271,9 @@ class Session:
             parameters=self.learner.model.count_parameters(),
             skipped_steps=self.counters.skipped,
         )
+
+
+def count_tokens(tokens: np.ndarray, vocab_size: int) -> torch.Tensor:
+    """How often each token occurs (V), in a sample of a long stream."""
+    sample = tokens[:: max(1, len(tokens) // COUNTED)]
+    return torch.from_numpy(np.bincount(sample, minlength=vocab_size))

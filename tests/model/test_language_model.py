@@ -140,6 +140,15 @@ def test_first_loss_is_about_that_of_the_uniform_distribution() -> None:
     assert loss.item() == pytest.approx(math.log(50), rel=0.1)
 
 
+def test_with_counts_a_model_begins_near_the_unigram_distribution() -> None:
+    counts = torch.tensor([10, 0, 40, 50])
+    model = LanguageModel.create(ModelConfig(hidden_size=16), 4, seed=1, counts=counts).eval()
+    probabilities = model(torch.tensor([[2, 3, 0, 2]]))[0].softmax(-1)
+    expected = (counts + 0.5) / 102
+    torch.testing.assert_close(probabilities, expected.expand(1, 4, 4), atol=0.1, rtol=0)
+    torch.testing.assert_close(model.head.bias.softmax(0), expected)
+
+
 def test_variational_dropout_holds_its_mask_over_time_and_differs_between_lanes() -> None:
     torch.manual_seed(1)
     dropped = Dropout(0.5, "variational").train()(torch.ones(6, 3, 100))

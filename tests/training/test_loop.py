@@ -35,7 +35,9 @@ def test_a_repeating_text_is_learned_almost_by_heart(config, tmp_path: Path) -> 
     settings = replace(settings, model=ModelConfig(hidden_size=48, dropout=0))
     reports = train_into(settings, tmp_path / "run")
     first = next(report for report in reports if isinstance(report, Stepped))
-    assert first.loss == pytest.approx(math.log(30), abs=0.3)
+    frequencies = [WORDS.count(char) / len(WORDS) for char in set(WORDS)]
+    unigram = -sum(share * math.log(share) for share in frequencies)
+    assert first.loss == pytest.approx(unigram, abs=0.3)
     assert last(reports).valid_nll < 0.05
 
 
