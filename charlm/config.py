@@ -59,7 +59,7 @@ class DataConfig(Section):
                 "data.split does not go with data.valid and data.test",
                 "give either a split of the sources or separate texts",
             )
-        if len(self.split) not in (2, 3) or any(not share > 0 for share in self.split):
+        if len(self.split) not in (2, 3) or any(not 0 < share < math.inf for share in self.split):
             raise ConfigError(
                 f"data.split must be two or three positive shares, got {list(self.split)}",
                 "for example --split 90,10 or --split 90,5,5",
@@ -263,8 +263,18 @@ def parse_value(text: str) -> Any:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file of settings.  Raises ``ConfigError`` if it is missing or no TOML."""
+    """Read sections from a TOML file; of a ``run.toml``, those that hold settings.
+
+    Raises ``ConfigError`` if the file is missing, no TOML, or has settings outside of sections.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", "check the path") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}", "check the file") from None
+    for name, table in tables.items():
+        if not isinstance(table, Mapping):
+            sections = ", ".join(f"[{section}]" for section in get_type_hints(Config))
+            raise ConfigError(f"{path}: {name} is not in a section", f"put it under {sections}")
+    return {name: table for name, table in tables.items() if name not in ("charlm", "origin")}

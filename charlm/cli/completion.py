@@ -6,12 +6,15 @@ from click.shell_completion import get_completion_class
 __all__ = ["command"]
 
 
-@click.command("completion")
+@click.command("completion", short_help="Print a script for shell completion.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
     """Print what makes a shell complete charlm's commands and options.
 
-    For bash: charlm completion bash >> ~/.bashrc
+    \b
+    bash:  charlm completion bash >> ~/.bashrc
+    zsh:   charlm completion zsh >> ~/.zshrc
+    fish:  charlm completion fish > ~/.config/fish/completions/charlm.fish
     """
     from charlm.cli.main import cli
 

@@ -4,30 +4,32 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.shared import json_option
+
 __all__ = ["command"]
 
 
-@click.group("corpora", invoke_without_command=True)
+@click.group("corpora", short_help="List, show, fetch and make texts.", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Known corpora: list, show, fetch them, or make text of known entropy."""
+    """Known corpora: list, show or fetch them, or make text of known entropy."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_corpora, as_json=False)
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per corpus.")
+@json_option("one JSON object per corpus")
 def list_corpora(as_json: bool) -> None:
-    """Name all corpora."""
+    """List all corpora."""
     from charlm.console.corpora import show_cards
     from charlm.data.catalogue import list_cards
 
     show_cards(list_cards(), as_json=as_json)
 
 
-@command.command("show")
+@command.command("show", short_help="Show all that is known of a corpus.")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option("one JSON object")
 def show_corpus(name: str, as_json: bool) -> None:
     """Show a corpus: licence, origin, split, published figures."""
     from charlm.console.corpora import show_card
@@ -36,10 +38,13 @@ def show_corpus(name: str, as_json: bool) -> None:
     show_card(read_card(name), as_json=as_json)
 
 
-@command.command("fetch")
+@command.command("fetch", short_help="Download a corpus and verify it.")
 @click.argument("name")
 def fetch_corpus(name: str) -> None:
-    """Download a corpus and verify it; a broken download is resumed."""
+    """Download a corpus and verify it.
+
+    The same command again resumes a download that broke off.
+    """
     from charlm.console.corpora import show_fetching
     from charlm.data.catalogue import read_card
     from charlm.data.fetching import fetch
@@ -47,30 +52,50 @@ def fetch_corpus(name: str) -> None:
     show_fetching(name, fetch(read_card(name)))
 
 
-@command.command("make")
+@command.command("make", short_help="Write text of known entropy.")
 @click.argument("kind", type=click.Choice(["markov", "nested"]))
-@click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="The file.")
-@click.option("--chars", type=click.IntRange(1), default=1_000_000, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The file to write; the facts go to FILE.json.",
+)
+@click.option(
+    "--chars",
+    type=click.IntRange(1),
+    default=1_000_000,
+    show_default=True,
+    metavar="N",
+    help="Characters to write.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Same seed, same text.",
+)
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A parameter of the source, like order=3; see the JSON beside the file.",
+    help="A parameter of the source, like order=3; FILE.json names them all.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option("one JSON object")
 def make_corpus(
     kind: str, out: Path, chars: int, seed: int, assignments: tuple[str, ...], as_json: bool
 ) -> None:
     """Write text whose entropy rate is known exactly.
 
-    markov: a random Markov source; nested: brackets that close far from where they opened.
+    markov: a random Markov source.  nested: brackets that close far from where they opened.
     """
-    from charlm.config import parse_value
+    from charlm.cli.options import named_values
     from charlm.console.corpora import show_made
     from charlm.data.made import made_source, write_made
 
-    pairs = (assignment.partition("=") for assignment in assignments)
-    source = made_source(kind, **{name.strip(): parse_value(value) for name, _, value in pairs})
+    source = made_source(kind, **named_values(assignments))
     show_made(out, write_made(source, out, chars, seed), as_json=as_json)

@@ -2,11 +2,13 @@
 
 import click
 
+from charlm.cli.shared import json_option
+
 __all__ = ["command"]
 
 
-@click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.command("doctor", short_help="Say what this machine offers.")
+@json_option("one JSON object")
 def command(as_json: bool) -> None:
     """Say what this machine offers, how fast it is, and which implementation is in use."""
     from charlm.console.machine import show_machine

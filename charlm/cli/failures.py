@@ -1,5 +1,6 @@
 """What errors look like: a line with the cause, a line with the way out, an exit code."""
 
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
     except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError, BrokenPipeError):
         raise
     except KeyboardInterrupt as error:
-        click.echo("interrupted", err=True)
+        # A terminal has just echoed ^C, perhaps amid a line.
+        click.echo("\ninterrupted" if sys.stderr.isatty() else "interrupted", err=True)
         ctx.exit(getattr(error, "code", 130))
     except Exception as error:
         if ctx.meta.get(DEBUG):
@@ -52,7 +54,7 @@ def way_to_use(error: click.ClickException) -> tuple[str, str]:
     """What click found wrong with the command line, and the nearest name or where the help is."""
     near = getattr(error, "possibilities", None)
     if near:
-        return one_line(error.message).rstrip("."), f"did you mean {near[0]}?"
+        return one_line(error.message).rstrip("."), near[0]
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx else "charlm"
     return one_line(error.format_message()).rstrip("."), f"{path} --help"
@@ -80,4 +82,11 @@ def one_line(text: str) -> str:
 def tell(cause: str, hint: str) -> None:
     """Print an error."""
     click.echo(click.style("error: ", fg="red", bold=True) + cause, err=True)
-    click.echo(click.style("  try: ", fg="green", bold=True) + hint, err=True)
+    click.echo(click.style("  try: ", fg="green", bold=True) + remedy(hint), err=True)
+
+
+def remedy(hint: str) -> str:
+    """What stands well after "try:", so "did you mean X?" becomes X."""
+    if hint.startswith("did you mean "):
+        return hint.removeprefix("did you mean ").removesuffix("?")
+    return hint.removeprefix("known: ").removeprefix("try ")

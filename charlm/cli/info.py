@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.shared import json_option, run_argument
+
 __all__ = ["command"]
 
 
-@click.command("info")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.command("info", short_help="Say what a run holds.")
+@run_argument
+@json_option("one JSON object")
 def command(run: Path, as_json: bool) -> None:
     """Say what a run holds: text, model, training, checkpoints."""
     from charlm.console.runs import show_run

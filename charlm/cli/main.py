@@ -10,12 +10,13 @@ import click
 from charlm import __version__
 from charlm.cli.failures import DEBUG, ending_in_two_lines
 from charlm.cli.signals import interruptible
+from charlm.settings import unknown_name
 
 __all__ = ["cli", "main"]
 
-# Read when torch is loaded.  OpenMP's threads otherwise spin at each barrier of each time step;
-# with another busy process on the machine that made training a hundred times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read when torch is loaded.  By default OpenMP spins for milliseconds at each barrier of each time
+# step; with other busy processes on the machine that made training a hundred times slower.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 COMMANDS = (
     "demo",
@@ -45,6 +46,14 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"charlm.cli.{cmd_name}").command
         add_debug(command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command.  Raises ``ConfigError`` with the nearest name if there is none."""
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise unknown_name(f"command {args[0]}", args[0], list(COMMANDS))
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what stands before the command."""

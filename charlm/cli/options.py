@@ -1,6 +1,7 @@
 """Options that are settings: name, type, help and default come from ``charlm.config``."""
 
 import dataclasses
+import functools
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import click
 
-from charlm.config import Config, merge, parse_assignment, read_toml
+from charlm.config import Config, merge, parse_assignment, parse_value, read_toml
 from charlm.errors import ConfigError
 
-__all__ = ["resolve_config", "setting_options"]
+__all__ = ["named_values", "resolve_config", "setting_options"]
 
 SETTINGS = {
     "--minutes": "training.minutes",
@@ -37,12 +38,26 @@ SETTINGS = {
 }
 """The settings that have an option of their own; the others are reached with --set."""
 
+BY_KIND = ("tokenizer.kind", ("char", "word", "bpe", "unigram"))
+ONLY_WITH = {
+    "data.encoding": BY_KIND,
+    "tokenizer.vocab_size": BY_KIND,
+    "tokenizer.min_count": ("tokenizer.kind", ("char", "word")),
+    "tokenizer.end_of_line": ("tokenizer.kind", ("word",)),
+    "training.beta1": ("training.optimizer", ("adamw",)),
+    "training.beta2": ("training.optimizer", ("adamw",)),
+    "training.momentum": ("training.optimizer", ("sgd",)),
+    "training.plateau_factor": ("training.schedule", ("plateau",)),
+}
+"""Settings that only do something while another one has one of these values."""
+
 Tables = dict[str, dict[str, Any]]
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of ``SETTINGS``; they reach the command as ``flags``, given ones only."""
 
+    @functools.wraps(command)
     def with_flags(**arguments: Any) -> Any:
         given: Tables = {}
         for flag, target in SETTINGS.items():
@@ -52,11 +67,6 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 given.setdefault(section, {})[key] = value
         return command(flags=given, **arguments)
 
-    with_flags.__doc__ = command.__doc__
-    with_flags.__name__ = command.__name__
-    with_flags.__click_params__ = list(  # type: ignore[attr-defined]
-        getattr(command, "__click_params__", [])
-    )
     for flag, target in reversed(SETTINGS.items()):
         setting_option(flag, target)(with_flags)
     return with_flags
@@ -73,19 +83,22 @@ def setting_option(flag: str, target: str) -> Callable[[Callable[..., Any]], Cal
     section = get_type_hints(Config)[section_name]
     entry = next(entry for entry in dataclasses.fields(section) if entry.name == key)
     kind = plain_type(get_type_hints(section)[key])
-    limits = entry.metadata
-    help_text = limits["help"]
+    choices = entry.metadata["choices"]
+    help_text = entry.metadata["help"]
+    if choices:
+        help_text = f"{help_text.rstrip('.')}: {', '.join(choices)}."
     if entry.default not in (None, ()):
         help_text += f"  [default: {entry.default}]"
     options: dict[str, Any] = {"help": help_text, "default": None}
     if kind == tuple[float, ...]:
         options.update(type=Shares(), metavar="SHARES")
     elif kind == tuple[str, ...]:
-        options.update(type=str, multiple=True, metavar="SOURCE")
-    elif limits["choices"]:
-        options.update(type=click.Choice(limits["choices"]))
+        options.update(type=click.Path(), multiple=True, metavar="SOURCE")
+    elif choices:
+        options.update(type=click.Choice(choices), metavar=key.upper())
     else:
-        options.update(type=kind)
+        metavars = {int: "N", float: "X"}
+        options.update(type=kind, metavar=metavars.get(kind, key.upper().rpartition("_")[2]))
     return click.option(flag, parameter_name(flag), **options)
 
 
@@ -134,7 +147,38 @@ def resolve_config(
     config = Config.from_tables(merge(before, given))
     if not config.data.sources:
         raise ConfigError("there is nothing to train on", "charlm train FILE, or: charlm demo")
+    refuse_idle(config, given)
     if base:
         return config
     data, suggested = expand(config.data)
     return dataclasses.replace(Config.from_tables(merge(suggested, given)), data=data)
+
+
+def refuse_idle(config: Config, given: Tables) -> None:
+    """Raise ``ConfigError`` for a setting that was given but does nothing beside the others."""
+    for target, (ruler, useful) in ONLY_WITH.items():
+        section, key = target.split(".")
+        value, ruling = setting_value(config, target), setting_value(config, ruler)
+        changed = value != setting_value(Config(), target)
+        if changed and key in given.get(section, {}) and ruling not in useful:
+            raise ConfigError(
+                f"{target} = {value} does nothing with {ruler} = {ruling}",
+                f"leave it out, or choose another {ruler}: {', '.join(useful)}",
+            )
+
+
+def setting_value(config: Config, target: str) -> Any:
+    """The value of ``section.key``."""
+    section, key = target.split(".")
+    return getattr(getattr(config, section), key)
+
+
+def named_values(assignments: Sequence[str]) -> dict[str, Any]:
+    """``name=value`` texts as a table.  Raises ``ConfigError`` for another form."""
+    table = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set takes name=value, got {assignment!r}", "try --set order=3")
+        table[name.strip()] = parse_value(value)
+    return table

@@ -4,21 +4,29 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.shared import (
+    device_option,
+    encoding_option,
+    json_option,
+    run_argument,
+    step_option,
+)
+
 __all__ = ["command"]
 
 UNITS = ("token", "char", "word", "line")
 
 
-@click.command("score")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.command("score", short_help="Say how surprising each word of a text is.")
+@run_argument
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
 @click.option(
     "--by",
     "unit",
     type=click.Choice(UNITS),
     default="word",
     show_default=True,
-    help="One row for each of these.",
+    help="Print a row for each of these.",
 )
 @click.option(
     "--unit",
@@ -26,19 +34,19 @@ UNITS = ("token", "char", "word", "line")
     type=click.Choice(["bits", "nats", "log10"]),
     default="bits",
     show_default=True,
-    help="What surprisal is measured in.",
+    help="Measure surprisal in these.",
 )
-@click.option("--step", type=int, default=None, help="Which checkpoint.  [default: the best]")
-@click.option("--encoding", default=None, help="How SOURCE is encoded.  [default: as in training]")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, auto.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per row instead of TSV.")
+@encoding_option
+@step_option
+@device_option("auto")
+@json_option("one JSON object per row, instead of TSV")
 def command(
     run: Path,
     sources: tuple[str, ...],
     unit: str,
     measure: str,
-    step: int | None,
     encoding: str | None,
+    step: int | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -46,7 +54,6 @@ def command(
 
     The surprisals of all rows sum to that of the text.
     """
-    from charlm.cli.signals import stopping
     from charlm.console.figures import show_surprisals
     from charlm.data.encoding import encode_documents
     from charlm.inference.loading import load_run, open_for
@@ -55,6 +62,4 @@ def command(
     loaded = load_run(run, step=step, device=device)
     pieces = encode_documents(loaded.tokenizer, open_for(loaded, sources, encoding))
     rows = surprisals(loaded.model, loaded.tokenizer, pieces, unit)
-    with stopping() as stop:
-        show_surprisals(rows, measure, stop, as_json=as_json)
-    click.get_current_context().exit(stop.code)
+    show_surprisals(rows, measure, as_json=as_json)

@@ -6,20 +6,33 @@ from typing import Any
 import click
 
 from charlm.cli.options import resolve_config, setting_options
+from charlm.cli.shared import json_option
 
 __all__ = ["command"]
 
 
-@click.command("train")
-@click.argument("sources", nargs=-1, metavar="SOURCE...")
-@click.option("--out", "-o", type=click.Path(path_type=Path), metavar="RUN", help="The run folder.")
-@setting_options
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Settings (TOML).")
+@click.command("train", short_help="Train a model on text, or go on with a run.")
+@click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(
-    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting."
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="The run folder.  [default: runs/NAME]",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be trained, and stop.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per report on stdout.")
+@setting_options
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read settings from a TOML file.",
+)
+@click.option(
+    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any other setting."
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be trained, and stop.")
+@json_option("one JSON object per report")
 def command(
     sources: tuple[str, ...],
     out: Path | None,
@@ -34,23 +47,28 @@ def command(
     SOURCE is a file, folder, glob, .gz, table (.jsonl .csv .tsv .parquet), dataset folder,
     hf:owner/name, the name of a corpus (charlm corpora), or - for standard input.
 
-    The same command again goes on where training stopped; so does --out RUN alone.
+    The same command again goes on where training stopped; so does --out RUN alone.  What is given
+    here wins over --set, and that over --config.
     """
     from charlm.cli.signals import stopping
-    from charlm.console.training import show_plan, show_training
+    from charlm.console.plan import show_plan
+    from charlm.console.training import show_training
+    from charlm.model.devices import choose_device
     from charlm.storage.run import open_run
     from charlm.training.distributed import join_world
     from charlm.training.launch import default_folder, launch, prepare_for
+    from charlm.training.reports import Started
 
     base = open_run(out).config if out and not sources and not config_file else None
     config = resolve_config(sources, flags, assignments, config_file, base)
     folder = out or default_folder(config)
+    choose_device(config.training.device)  # refused before the text is prepared
+    if dry_run:
+        show_plan(config, folder, prepare_for(config), as_json=as_json)
+        return
     world = join_world()
     with stopping() as stop:
-        if dry_run:
-            show_plan(config, prepare_for(config, stop), as_json=as_json)
-        else:
-            reports = launch(config, folder, stop=stop, world=world)
-            show_training(reports, folder, as_json=as_json, silent=not world.first)
+        reports = stop.from_first(Started, launch(config, folder, stop=stop, world=world))
+        show_training(reports, folder, as_json=as_json, silent=not world.first)
     world.leave()
     click.get_current_context().exit(stop.code)

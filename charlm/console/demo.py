@@ -1,15 +1,20 @@
 """The end of the demo: how well the model predicts, beside what is easily reached; a sample."""
 
 import math
+import shlex
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
+from charlm.console.samples import opening
 from charlm.console.streams import printable, talk
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
 from charlm.inference.baselines import gzip_bpc, ngram_bpc
-from charlm.inference.loading import load_part, load_run
+from charlm.inference.loading import Loaded, load_part, load_run
 from charlm.inference.sampling import Sampling, generate
 from charlm.inference.scoring import score_store
 from charlm.metrics import Score
@@ -17,6 +22,7 @@ from charlm.metrics import Score
 __all__ = ["show_demo"]
 
 SAMPLE_LENGTH = 400
+TEMPERATURE = 0.7
 
 
 def show_demo(folder: Path) -> None:
@@ -27,37 +33,50 @@ def show_demo(folder: Path) -> None:
     score = sum((part.score for part in parts), start=Score())
     train_text = text_of(load_part(loaded, "train"), loaded.tokenizer)
     test_text = text_of(test, loaded.tokenizer)
-    console = talk()
-    rows = {
-        "every character equally likely": math.log2(len(set(train_text))),
-        "n-gram of order 3": ngram_bpc(train_text, test_text, 3),
-        "gzip -9": gzip_bpc(train_text, test_text),
-        "your LSTM": score.bpc,
-    }
-    table = Table(
-        title=f"held-out text, {score.chars:,} characters never used in training",
-        title_justify="left",
+    show_comparison(
+        score,
+        {
+            "equally likely characters": math.log2(len(set(train_text))),
+            "n-gram of order 3": ngram_bpc(train_text, test_text, 3),
+            "gzip -9": gzip_bpc(train_text, test_text),
+            "your LSTM": score.bpc,
+        },
     )
+    show_writing(loaded, opening(test, loaded.tokenizer))
+    console = talk()
+    run = shlex.quote(str(folder))
+    console.print("\ntry next")
+    console.print(f'  charlm generate {run} --prompt "The "', markup=False)
+    console.print(f"  charlm score {run} YOUR-TEXT.txt --by word | head", markup=False)
+    console.print("  charlm train YOUR-TEXT.txt --minutes 5", markup=False)
+
+
+def show_comparison(score: Score, rows: dict[str, float]) -> None:
+    """A table of bits per character, the model's last."""
+    console = talk()
+    console.print(f"\non {score.chars:,} characters that were never used in training:")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model")
     table.add_column("bits per character", justify="right")
     table.add_column("perplexity per character", justify="right")
     for name, bpc in rows.items():
-        table.add_row(name, f"{bpc:.3f}", f"{2**bpc:.2f}", style="bold" if "your" in name else "")
-    console.print()
+        table.add_row(name, f"{bpc:.3f}", f"{2**bpc:.2f}")
+    table.rows[-1].style = "bold"
     console.print(table)
-    console.print("\nIt writes (temperature 0.7):\n")
+
+
+def show_writing(loaded: Loaded, prompt: str) -> None:
+    """What the model writes where the text that it was tested on begins."""
     pieces = generate(
         loaded.model,
         loaded.tokenizer,
-        "The ",
+        prompt,
         length=SAMPLE_LENGTH,
-        sampling=Sampling(temperature=0.7),
+        sampling=Sampling(temperature=TEMPERATURE),
     )
-    console.print(printable("The " + "".join(pieces)), markup=False)
-    console.print("\nTry next:")
-    console.print(f'  charlm generate {folder} --prompt "The "', markup=False)
-    console.print(f"  charlm score {folder} README.md --by word | head", markup=False)
-    console.print("  charlm train YOUR-TEXT.txt --minutes 5", markup=False)
+    console = talk()
+    console.print(f"it writes, at temperature {TEMPERATURE}:\n")
+    console.print(Padding(Text(printable("".join(pieces)).strip()), (0, 0, 0, 4)))
 
 
 def text_of(store: TokenStore, tokenizer: Tokenizer) -> str:

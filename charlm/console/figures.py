@@ -1,12 +1,11 @@
 """Scores, surprisals, runs and machines as tables and JSON."""
 
-import dataclasses
 import json
 import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.progress import Progress
@@ -28,21 +27,19 @@ def show_score(
     scored: Iterable[Scored],
     names: Sequence[str],
     size: int | None,
-    stop: Callable[[], str | None],
     *,
     as_json: bool,
 ) -> None:
-    """Add up a score while it is made, then print it; nothing if stopped on the way."""
+    """Add up a score while it is made, then print it; ``size`` is the bytes of text, if known."""
     score, unknown = Score(), Counter[str]()
     began = time.monotonic()
-    with Progress(console=talk(), transient=True, disable=not talk().is_terminal) as progress:
+    console = talk()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("scoring", total=size)
         for part in scored:
-            if stop():
-                return
             score += part.score
             unknown += part.unknown
-            progress.update(task, completed=score.tokens)
+            progress.advance(task, part.read)
     rate = score.tokens / max(time.monotonic() - began, 1e-9)
     if as_json:
         print_json(score_table(score, unknown, rate, loaded))
@@ -110,24 +107,28 @@ def print_score(
 
 def print_pairs(pairs: Mapping[str, str]) -> None:
     """Two columns on stdout."""
+    width = max(11, *map(len, pairs))
     for name, value in pairs.items():
-        sys.stdout.write(f"{name:<11} {value}\n")
+        sys.stdout.write(f"{name:<{width}} {value}\n")
 
 
-def show_surprisals(
-    rows: Iterable[Surprisal], measure: str, stop: Callable[[], str | None], *, as_json: bool
-) -> None:
-    """One row per unit: number, document, text (as a JSON string), surprisal, tokens."""
-    if not as_json:
-        sys.stdout.write(f"index\tdocument\ttext\tsurprisal_{measure}\ttokens\n")
-    for row in rows:
-        if stop():
-            return
-        value = row.nll * PER_NAT[measure]
+def show_surprisals(rows: Iterable[Surprisal], measure: str, *, as_json: bool) -> None:
+    """One row per unit: number, document, text (as a JSON string), surprisal, tokens, unknown."""
+    titles = ("index", "document", "text", f"surprisal_{measure}", "tokens", "oov")
+    for number, row in enumerate(rows):
+        values = (
+            row.index,
+            row.document,
+            row.text,
+            row.nll * PER_NAT[measure],
+            row.tokens,
+            row.oov,
+        )
         if as_json:
-            table = dataclasses.asdict(row)
-            table.pop("nll")
-            print_json(table | {f"surprisal_{measure}": value})
-        else:
-            text = json.dumps(row.text, ensure_ascii=False)
-            sys.stdout.write(f"{row.index}\t{row.document}\t{text}\t{value:.6f}\t{row.tokens}\n")
+            print_json(dict(zip(titles, values, strict=True)), flush=False)
+            continue
+        if not number:  # not earlier: what cannot be scored has no table
+            sys.stdout.write("\t".join(titles) + "\n")
+        text, surprisal = json.dumps(row.text, ensure_ascii=False), f"{values[3]:.6f}"
+        cells = (row.index, row.document, text, surprisal, row.tokens, row.oov)
+        sys.stdout.write("\t".join(map(str, cells)) + "\n")

@@ -18,9 +18,8 @@ def show_run(run: Run, *, as_json: bool) -> None:
     if as_json:
         print_json(about)
         return
-    counts, best = about["text"], about["best"]
     model = run.config.model
-    train = counts.get("train", {})
+    train = about["text"].get("train", {})
     checkpoints = ", ".join(
         f"{entry['step']:,}" + ("" if entry["good"] else " (damaged)")
         for entry in about["checkpoints"]
@@ -35,13 +34,19 @@ def show_run(run: Run, *, as_json: bool) -> None:
             f"{about['parameters']:,} parameters",
             "trained": f"{about['step']:,} steps, {about['tokens']:,} tokens, "
             f"{duration(about['seconds'])}" + (" (finished)" if about["finished"] else ""),
-            "validation": "none yet"
-            if best is None
-            else f"{best['valid_nll']:.4f} nats/token, {best['valid_bpc']:.3f} bits/char at step "
-            f"{best['step']:,}",
+            "validation": describe_best(about["best"]),
             "checkpoints": checkpoints or "none yet",
         }
     )
+
+
+def describe_best(best: dict[str, Any] | None) -> str:
+    """The best validation; ``best.json`` is only a hint and may lack figures."""
+    best = best or {}
+    nll, bpc = best.get("valid_nll"), best.get("valid_bpc")
+    if not isinstance(nll, float) or not isinstance(bpc, float):
+        return "none yet"
+    return f"{nll:.4f} nats/token, {bpc:.3f} bpc (step {best['step']:,})"
 
 
 def describe(run: Run) -> dict[str, Any]:

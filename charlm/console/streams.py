@@ -2,28 +2,51 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
 from rich.console import Console
 
-__all__ = ["duration", "print_json", "printable", "talk", "write_text"]
+from charlm.errors import CorpusError
+
+__all__ = ["compact", "duration", "print_json", "printable", "read_prompt", "talk", "write_text"]
 
 
 def talk() -> Console:
     """stderr, for people.  Made anew each time, so that a redirected stream is seen."""
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return Console(
+        stderr=True,
+        highlight=False,
+        soft_wrap=not sys.stderr.isatty(),
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
+
+
+def read_prompt(prompt: str) -> str:
+    """``prompt``, or all of stdin if it is ``-``.  Raises ``CorpusError`` if that is not UTF-8."""
+    if prompt != "-":
+        return prompt
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"the prompt is not utf-8 text: byte 0x{error.object[error.start]:02x} at offset "
+            f"{error.start:,} ({error.reason})",
+            "convert it, for example with: iconv -f latin1 -t utf-8",
+        ) from None
 
 
 def printable(text: str) -> str:
-    """``text`` with control characters but tab and newline made visible.
+    """``text`` with control characters made visible; tabs and line breaks stay as they are.
 
     A model that has seen escape sequences must not be able to steer the terminal.
     """
+    harmless = text.replace("\r", "")  # of the line breaks of some systems
     return "".join(
-        char if char in "\n\t" or not (ord(char) < 32 or 127 <= ord(char) < 160) else visible(char)
-        for char in text
+        visible(char) if char not in "\n\t" and (ord(char) < 32 or 127 <= ord(char) < 160) else char
+        for char in harmless
     )
 
 
@@ -41,14 +64,15 @@ def write_text(text: str, stream: TextIO | None = None) -> None:
     stream.flush()
 
 
-def print_json(record: Mapping[str, Any]) -> None:
+def print_json(record: Mapping[str, Any], *, flush: bool = True) -> None:
     """One object, one line; numbers that JSON lacks become null."""
     finite = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in record.items()
     }
     sys.stdout.write(json.dumps(finite, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    if flush:
+        sys.stdout.flush()
 
 
 def duration(seconds: float) -> str:
@@ -56,3 +80,12 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def compact(number: float) -> str:
+    """Like 950, 48.0k or 1.23M: three digits and a unit."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            digits = 2 if number < 10 * size else 1 if number < 100 * size else 0
+            return f"{number / size:.{digits}f}{unit}"
+    return f"{number:.0f}"

@@ -1,55 +1,68 @@
-"""Training on the screen: a bar on a terminal, a line now and then elsewhere, JSON on request."""
+"""Training on the screen: a bar on a terminal, a line now and then elsewhere."""
 
 import math
-import sys
+import shlex
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
+from rich.text import Text
 
-from charlm.config import Config
-from charlm.console.streams import duration, print_json, printable, talk
+from charlm.console.reports import print_reports
+from charlm.console.samples import opening
+from charlm.console.streams import compact, duration, printable, talk
 from charlm.data.preparation import Prepared, Preparing
 from charlm.inference.loading import load_run
 from charlm.inference.sampling import Sampling, generate
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started, Stepped
 
-__all__ = ["show_plan", "show_training"]
+__all__ = ["Display", "show_training"]
 
 LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
 
-JSON_EVERY = 10
-"""Steps between two JSON objects."""
+SAMPLE_LENGTH = 180
+SAMPLE_LINES = 4
 
-SAMPLE_LENGTH = 150
+SAMPLE_SHARE = 0.02
+"""At most this share of the time goes into samples."""
+
+FIGURES_WIDTH = 64
+"""Columns of the live line beside its bar, at most."""
 
 
 class Display:
     """Shows one training; a context manager that leaves the terminal as it was."""
 
-    def __init__(self, folder: Path, ending: bool) -> None:
+    def __init__(self, folder: Path, *, ending: bool = True) -> None:
+        """``ending`` is about saying, at the end, what to do next."""
         self.folder = folder
         self.ending = ending
         self.console = talk()
+        self.live = self.console.is_terminal
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=16),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=min(24, max(4, self.console.width - FIGURES_WIDTH))),
+            TextColumn(
+                "{task.fields[figures]}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis"),
+            ),
         )
-        live = self.console.is_terminal
-        self.progress = Progress(*columns, console=self.console, transient=True, disable=not live)
-        self.task = self.progress.add_task("reading", total=1.0, figures="")
-        self.phase = ""
-        self.last_line = -math.inf
+        self.progress = Progress(
+            *columns, console=self.console, transient=True, disable=not self.live
+        )
+        self.task = self.progress.add_task("reading", total=None, figures="")
+        self.last_line = self.last_sample = time.monotonic()
+        self.sample_took = 0.0
         self.smooth = math.nan
         self.bits_per_char = math.nan
         self.began: tuple[float, float] | None = None
+        self.prompt = ""
 
     def __enter__(self) -> "Display":
         self.progress.start()
@@ -60,62 +73,65 @@ class Display:
 
     def show(self, record: Preparing | Prepared | Report) -> None:
         """Draw one record."""
-        name = f"show_{type(record).__name__.lower()}"
-        getattr(self, name)(record)
+        getattr(self, f"show_{type(record).__name__.lower()}")(record)
 
-    def say(self, text: str) -> None:
-        """A line above the bar."""
-        self.console.print(text)
+    def say(self, name: str, text: str = "") -> None:
+        """A line above the bar: what it is about, and the rest."""
+        self.console.print(f"{name:<11} {text}".rstrip(), markup=False)
+
+    def draw(self, description: str, fraction: float | None, figures: str) -> None:
+        """Update the bar; elsewhere print a line if the last one is long ago."""
+        self.progress.update(
+            self.task,
+            description=description,
+            total=None if fraction is None else 1.0,
+            completed=fraction or 0.0,
+            figures=figures if fraction is None else f"{fraction:>4.0%} {figures}",
+        )
+        if not self.live and time.monotonic() - self.last_line > LINE_EVERY:
+            self.last_line = time.monotonic()
+            share = "" if fraction is None else f"{fraction:>4.0%}  "
+            self.console.print(f"{description:<11} {share}{figures}", markup=False)
 
     def show_preparing(self, record: Preparing) -> None:
-        """Tokenizing."""
-        total = record.total or max(record.done, 1)
-        figures = f"{record.done / 1e6:,.0f} M" if record.done > 1e6 else ""
-        self.progress.update(
-            self.task, description=record.phase, completed=record.done / total, figures=figures
-        )
-        if not self.console.is_terminal and time.monotonic() - self.last_line > LINE_EVERY:
-            self.last_line = time.monotonic()
-            self.say(f"{record.phase}  {record.done / 1e6:,.0f} M")
+        """Tokenizing; counted in characters, or bytes of the byte tokenizer."""
+        fraction = record.done / record.total if record.total else None
+        self.draw(record.phase, fraction, compact(record.done) if record.done else "")
 
     def show_prepared(self, record: Prepared) -> None:
         """The text is ready."""
         counts = record.train.counts
         self.bits_per_char = counts.tokens / max(counts.chars, 1) / math.log(2)
-        held_out = {"validation": record.valid, "test": record.test}
-        parts = [f"{counts.tokens:,} tokens to train on"]
-        parts += [f"{part.counts.tokens:,} for {name}" for name, part in held_out.items() if part]
-        self.say(
-            f"text: {', '.join(parts)}; {record.tokenizer.kind} tokenizer, "
-            f"vocabulary {record.tokenizer.vocab_size:,}"
-        )
+        self.prompt = opening(record.valid or record.train, record.tokenizer)
+        held_out = {"validate": record.valid, "test": record.test}
+        parts = [f"{counts.tokens:,} tokens to train"]
+        parts += [f"{part.counts.tokens:,} to {verb}" for verb, part in held_out.items() if part]
+        self.say("text", ", ".join(parts))
+        kind, size = record.tokenizer.kind, record.tokenizer.vocab_size
+        self.say("tokenizer", f"{kind}, vocabulary {size:,}")
 
     def show_note(self, record: Note) -> None:
         """Something to know."""
-        self.say(f"note: {escape(record.text)}")
+        self.say("note", record.text)
 
     def show_started(self, record: Started) -> None:
         """The model stands."""
-        how = f"going on at step {record.step:,}" if record.resumed else "training"
         self.say(
-            f"model: {record.parameters:,} parameters on {record.device} ({record.precision}); "
-            f"{how} into {escape(str(self.folder))}"
+            "model", f"{record.parameters:,} parameters on {record.device} in {record.precision}"
         )
-        self.progress.update(self.task, description="training", completed=0)
+        self.say("run", str(self.folder) + (f", from step {record.step:,}" * record.resumed))
 
     def show_stepped(self, record: Stepped) -> None:
         """A step was taken."""
         smooth = record.loss if math.isnan(self.smooth) else 0.98 * self.smooth + 0.02 * record.loss
         self.smooth = smooth if math.isfinite(smooth) else self.smooth
         self.began = self.began or (record.fraction, record.seconds)
-        figures = (
+        self.draw(
+            "training" if self.live else f"step {record.step:,}",
+            record.fraction,
             f"loss {self.smooth:.3f}  {self.smooth * self.bits_per_char:.2f} bpc  "
-            f"{record.tokens_per_second:,.0f} tok/s  {self.left(record)}"
+            f"{compact(record.tokens_per_second)} tok/s  {self.left(record)}",
         )
-        self.progress.update(self.task, completed=record.fraction, figures=figures)
-        if not self.console.is_terminal and time.monotonic() - self.last_line > LINE_EVERY:
-            self.last_line = time.monotonic()
-            self.say(f"step {record.step:,}  {record.fraction:.0%}  {figures}")
 
     def left(self, record: Stepped) -> str:
         """How long the rest will take at the pace so far."""
@@ -130,48 +146,68 @@ class Display:
         """A validation."""
         mark = "  best so far" if record.best else ""
         self.say(
-            f"step {record.step:,}  {record.fraction:.0%}  validation: {record.valid_nll:.4f} "
-            f"nats/token, {record.valid_bpc:.3f} bpc{mark}"
+            f"step {record.step:,}",
+            f"{record.fraction:>4.0%}  validation {record.valid_nll:.4f} nats/token  "
+            f"{record.valid_bpc:.3f} bpc{mark}",
         )
 
     def show_saved(self, record: Saved) -> None:
         """A checkpoint is there: let it write a little, if somebody is watching."""
-        if not self.console.is_terminal:
+        waited = time.monotonic() - self.last_sample
+        if not self.live or waited < self.sample_took / SAMPLE_SHARE:
             return
+        self.last_sample = time.monotonic()
         loaded = load_run(self.folder, step=record.step)
+        sampling = Sampling(temperature=0.8)
         pieces = generate(
-            loaded.model, loaded.tokenizer, length=SAMPLE_LENGTH, sampling=Sampling(temperature=0.8)
+            loaded.model,
+            loaded.tokenizer,
+            self.prompt,
+            length=SAMPLE_LENGTH,
+            sampling=sampling,
+            seed=record.step,
         )
-        text = printable("".join(pieces)).strip()
-        self.console.print("    " + text.replace("\n", "\n    "), style="dim", markup=False)
+        self.show_sample("".join(pieces))
+        self.sample_took = time.monotonic() - self.last_sample
+
+    def show_sample(self, text: str) -> None:
+        """A few lines of what the model writes, set apart."""
+        lines = printable(text).strip().expandtabs(4).splitlines()
+        shown = Text("\n".join(lines[:SAMPLE_LINES]), style="dim")
+        self.console.print(Padding(shown, (0, 0, 0, 12)), soft_wrap=False)
 
     def show_done(self, record: Done) -> None:
         """The end of this sitting."""
-        run = escape(record.run)
-        took = duration(record.seconds)
-        self.say("")
+        run, took = shlex.quote(record.run), duration(record.seconds)
+        self.progress.stop()
+        self.console.print()
         if not record.finished:
-            self.say(
-                f"stopped at step {record.step:,} after {took} ({record.reason}); saved in {run}"
-            )
-            self.say("go on:  give the same command again, or: " + f"charlm train --out {run}")
+            self.say("stopped", f"at step {record.step:,} after {took} ({record.reason})")
+            self.say("saved in", record.run)
+            self.say("go on", f"charlm train --out {run}")
             return
-        why = "no better for too long, " if record.reason == "patience" else ""
-        self.say(
-            f"done: {why}{record.step:,} steps in {took}, "
-            f"{record.tokens_per_second:,.0f} tokens/s; saved in {run}"
-        )
-        if record.valid_nll is not None and record.valid_bpc is not None:
-            self.say(
-                f"validation: {record.valid_nll:.4f} nats/token, perplexity "
-                f"{math.exp(min(record.valid_nll, 700)):,.3f}, {record.valid_bpc:.3f} bits/char "
-                f"(step {record.best_step:,})"
-            )
+        early = "early, because validation got no better: " * (record.reason == "patience")
+        before = "" if self.began else " already; to go on give a larger budget"
+        speed = f", {compact(record.tokens_per_second)} tokens/s" if self.began else ""
+        self.say("done", f"{early}{record.step:,} steps in {took}{speed}{before}")
+        self.show_best(record)
         if record.skipped_steps:
-            self.say(f"note: {record.skipped_steps} steps without finite numbers were left out")
+            self.say("note", f"{record.skipped_steps} steps without finite numbers were left out")
+        self.say("saved in", record.run)
         if self.ending:
-            self.say(f"next:  charlm generate {run}")
-            self.say(f"       charlm perplexity {run} FILE")
+            self.say("next", f"charlm generate {run}")
+            self.say("", f"charlm perplexity {run} FILE")
+
+    def show_best(self, record: Done) -> None:
+        """The best validation, if there was any."""
+        if record.valid_nll is None or record.valid_bpc is None or record.best_step is None:
+            return
+        self.say(
+            "validation",
+            f"{record.valid_nll:.4f} nats/token, perplexity "
+            f"{math.exp(min(record.valid_nll, 700)):,.3f}, {record.valid_bpc:.3f} bpc "
+            f"(step {record.best_step:,})",
+        )
 
 
 def show_training(
@@ -181,67 +217,18 @@ def show_training(
     as_json: bool = False,
     silent: bool = False,
     ending: bool = True,
-) -> Done | None:
-    """Follow a training to its end; returns the last report, None if it was stopped before.
+) -> Done:
+    """Follow a training to its end; returns the last report.
 
     ``ending`` says what to do next; ``silent`` shows nothing.
     """
+    if as_json and not silent:
+        return print_reports(records)
     last = None
-    if silent or as_json:
+    with nullcontext() if silent else Display(folder, ending=ending) as display:
         for record in records:
-            last = record if isinstance(record, Done) else last
-            if as_json and not silent:
-                print_report(record)
-        return last
-    with Display(folder, ending) as display:
-        for record in records:
-            last = record if isinstance(record, Done) else last
-            display.show(record)
-    if last is None:
-        talk().print("stopped before training began; nothing was lost")
+            last = record
+            if display:
+                display.show(record)
+    assert isinstance(last, Done)
     return last
-
-
-def print_report(record: Preparing | Prepared | Report) -> None:
-    """One JSON object for a report; of the steps, some."""
-    if isinstance(record, Stepped) and record.step % JSON_EVERY:
-        return
-    if isinstance(record, Preparing):
-        return
-    if isinstance(record, Prepared):
-        print_json({"type": "prepared", **counted(record)})
-        return
-    print_json({"type": type(record).__name__.lower(), **asdict(record)})
-
-
-def counted(prepared: Prepared) -> dict[str, Any]:
-    """What is in a prepared text."""
-    parts = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
-    counts = {name: asdict(part.counts) for name, part in parts.items() if part is not None}
-    return {
-        "tokenizer": prepared.tokenizer.kind,
-        "vocab_size": prepared.tokenizer.vocab_size,
-        "notes": list(prepared.notes),
-        **counts,
-    }
-
-
-def show_plan(
-    config: Config, records: Iterable[Preparing | Prepared], *, as_json: bool = False
-) -> None:
-    """Say what would be trained: the settings, the text, the size of the model."""
-    import tomli_w
-
-    from charlm.model.language_model import LanguageModel
-
-    prepared = None
-    for record in records:
-        prepared = record if isinstance(record, Prepared) else prepared
-    if prepared is None:
-        return
-    model = LanguageModel(config.model, prepared.tokenizer.vocab_size)
-    plan = {"parameters": model.count_parameters(), "text": counted(prepared)}
-    if as_json:
-        print_json({"type": "plan", **plan, "settings": config.to_tables()})
-    else:
-        sys.stdout.write(tomli_w.dumps({**plan, **config.to_tables()}))

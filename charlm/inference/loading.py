@@ -5,10 +5,10 @@ from pathlib import Path
 
 from charlm.data.cache import cache_folder
 from charlm.data.corpora import Corpus, open_corpus
-from charlm.data.preparation import Prepared, prepare
+from charlm.data.preparation import Prepared, found, prepare
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
-from charlm.errors import CorpusError
+from charlm.errors import ConfigError, CorpusError
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run, open_run
@@ -40,10 +40,16 @@ def load_run(folder: Path, step: int | None = None, device: str = "cpu") -> Load
 def open_for(loaded: Loaded, sources: tuple[str, ...], encoding: str | None = None) -> Corpus:
     """Open text as the run's tokenizer takes it, with the run's data settings.
 
-    Raises ``CorpusError``.
+    Raises ``CorpusError``, and ``ConfigError`` for an encoding where bytes are read.
     """
+    raw = loaded.tokenizer.kind == "byte"
+    if raw and encoding is not None:
+        raise ConfigError(
+            f"the model of {loaded.run.folder} reads bytes, which have no encoding",
+            "leave --encoding out",
+        )
     data = replace(loaded.run.config.data, encoding=encoding or loaded.run.config.data.encoding)
-    return open_corpus(sources, data, raw=loaded.tokenizer.kind == "byte")
+    return open_corpus(sources, data, raw=raw)
 
 
 def load_part(loaded: Loaded, part: str) -> TokenStore:
@@ -52,19 +58,30 @@ def load_part(loaded: Loaded, part: str) -> TokenStore:
     Found in the cache, or prepared again from the text.  Raises ``CorpusError`` if the text has
     changed or was not divided so.
     """
-    config = loaded.run.config
-    prepared = None
-    for record in prepare(config.data, config.tokenizer, cache_folder()):
-        prepared = record
-    if not isinstance(prepared, Prepared) or prepared.digest != loaded.run.origin["digest"]:
+    run = loaded.run
+    if part not in run.origin.get("counts", {}):
         raise CorpusError(
-            f"the text has changed since the run {loaded.run.folder} began",
-            "restore the text, or name a text to score",
-        )
-    store = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}[part]
-    if store is None:
-        raise CorpusError(
-            f"the run {loaded.run.folder} has no {part} part",
+            f"the run {run.folder} has no {part} part",
             "choose another part, or name a text to score",
         )
+    # Known by its key alone: the text itself may be gone, or was standard input.
+    digest = run.origin["digest"]
+    kept = found(cache_folder() / "tokens" / digest[:32], digest)
+    prepared = kept or prepare_again(run)
+    if prepared.digest != digest:
+        raise CorpusError(
+            f"the text has changed since the run {run.folder} began",
+            "restore the text, or name a text to score",
+        )
+    stores = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
+    store = stores[part]
+    assert store is not None
     return store
+
+
+def prepare_again(run: Run) -> Prepared:
+    """The prepared text of a run whose tokens are no longer in the cache."""
+    records = list(prepare(run.config.data, run.config.tokenizer, cache_folder()))
+    prepared = records[-1]
+    assert isinstance(prepared, Prepared)
+    return prepared

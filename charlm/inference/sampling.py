@@ -4,6 +4,7 @@ Filters take and give logits (B, V); what is ruled out becomes minus infinity.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -115,22 +116,25 @@ def generate(
 
     Ends after ``length`` characters, before the first of the ``stop`` strings, or where the model
     ends the document.  The prompt follows a boundary and is not repeated.  Raises
-    ``TokenizerError`` for a prompt with unknown characters or words.
+    ``TokenizerError`` for a prompt with unknown characters or words, ``ConfigError`` for an empty
+    stop string.
     """
-    pieces = decode(model, tokenizer, prompt, sampling or Sampling(), seed)
-    return cut(pieces, length, tuple(text for text in stop if text))
-
-
-def decode(
-    model: LanguageModel, tokenizer: Tokenizer, prompt: str, sampling: Sampling, seed: int
-) -> Iterator[str]:
-    """Yield text without end, but for the model's own."""
+    if "" in stop:
+        raise ConfigError("--stop must not be empty", "leave it out, or give the text to end at")
     unknown = tokenizer.unknown(prompt)
     if unknown:
         raise TokenizerError(
             f"the prompt has what the model has never seen: {name_unknown(unknown)}",
             "leave it out, or say what to put there with --replace-unknown",
         )
+    pieces = decode(model, tokenizer, prompt, sampling or Sampling(), seed)
+    return cut(pieces, length, tuple(stop))
+
+
+def decode(
+    model: LanguageModel, tokenizer: Tokenizer, prompt: str, sampling: Sampling, seed: int
+) -> Iterator[str]:
+    """Yield text without end, but for the model's own."""
     device = model.head.bias.device
     generator = torch.Generator().manual_seed(seed)
     banned = torch.zeros(model.vocab_size, device=device)
@@ -200,6 +204,5 @@ def replace_symbols(tokenizer: Tokenizer, prompt: str, replacement: str | None) 
             "choose another one; an empty one leaves the unknown out",
         )
     if tokenizer.kind == "word":
-        words = prompt.split(" ")
-        return " ".join(replacement if word in unknown else word for word in words)
+        return re.sub(r"\S+", lambda word: replacement if word[0] in unknown else word[0], prompt)
     return "".join(replacement if char in unknown else char for char in prompt)

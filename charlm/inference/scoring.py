@@ -26,13 +26,20 @@ __all__ = ["Scored", "score_documents", "score_ids", "score_store", "score_text"
 BLOCK = 256
 """Tokens per block of the standard error; longer than what neighbouring tokens share."""
 
+AT_ONCE = 1 << 14
+"""Tokens between two scores that are yielded; a multiple of ``BLOCK``."""
+
 
 @dataclass(frozen=True)
 class Scored:
-    """What one piece of text adds to a score, and the unknown characters or words in it."""
+    """What some more text adds to a score, and the unknown characters or words in it.
+
+    ``read`` is about how many bytes of text it was, for progress.
+    """
 
     score: Score
     unknown: Counter[str] = field(default_factory=Counter)
+    read: float = 0.0
 
 
 def score_ids(nll: np.ndarray, ids: np.ndarray, unknown_id: int | None) -> Score:
@@ -60,7 +67,7 @@ def score_ids(nll: np.ndarray, ids: np.ndarray, unknown_id: int | None) -> Score
 def score_documents(
     model: LanguageModel, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece]
 ) -> Iterator[Scored]:
-    """Score documents piece by piece; the sum of what is yielded is the score of all.
+    """Score documents bit by bit; the sum of what is yielded is the score of all.
 
     Leaves weights, mode and random generators as they are; memory does not grow with the text.
     Raises ``CorpusError`` if there is no text at all.
@@ -69,12 +76,14 @@ def score_documents(
     boundary = np.zeros(1, dtype=tokenizer.dtype)
     counter = TextCounter()
     for piece in pieces:
-        begun = counter.counts.documents > 0
+        before = counter.counts
+        begun = before.documents > 0
         ids = np.concatenate([boundary, piece.ids]) if piece.starts and begun else piece.ids
         counter.add(Piece(piece.text, piece.starts))
-        score = score_ids(reader.read(ids), ids, tokenizer.unknown_id)
-        named = score.oov and isinstance(piece.text, str)
-        yield Scored(score, tokenizer.unknown(str(piece.text)) if named else Counter())
+        size = counter.counts.bytes - before.bytes
+        if tokenizer.unknown_id in ids and isinstance(piece.text, str):
+            yield Scored(Score(), tokenizer.unknown(piece.text))
+        yield from score_stream(reader, ids, tokenizer.unknown_id, size)
     counts = counter.counts
     if not counts.documents:
         raise CorpusError("there is no text to score", "name a file that has some")
@@ -83,15 +92,22 @@ def score_documents(
 
 
 def score_store(
-    model: LanguageModel, store: TokenStore, unknown_id: int | None, at_once: int = 1 << 16
+    model: LanguageModel, store: TokenStore, unknown_id: int | None
 ) -> Iterator[Scored]:
-    """Score the tokens of a store, which knows its text's counts; pieces as above."""
-    reader = StreamReader(model)
+    """Score the tokens of a store, which knows its text's counts; bit by bit as above."""
     counts = store.counts
     yield Scored(Score(chars=counts.chars, bytes=counts.bytes, words=counts.words))
-    for begin in range(1, len(store.tokens), at_once):
-        ids = store.tokens[begin : begin + at_once]
-        yield Scored(score_ids(reader.read(ids), ids, unknown_id))
+    yield from score_stream(StreamReader(model), store.tokens[1:], unknown_id, counts.bytes)
+
+
+def score_stream(
+    reader: StreamReader, ids: np.ndarray, unknown_id: int | None, size: int
+) -> Iterator[Scored]:
+    """Score the ids (N,) that come next in a stream, of a text of ``size`` bytes."""
+    for begin in range(0, len(ids), AT_ONCE):
+        some = ids[begin : begin + AT_ONCE]
+        score = score_ids(reader.read(some), some, unknown_id)
+        yield Scored(score, read=size * len(some) / len(ids))
 
 
 def score_text(model: LanguageModel, tokenizer: Tokenizer, text: str) -> Score:

@@ -4,7 +4,7 @@ The surprisals of all units of a text sum to the nll of the text, whatever the u
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 
@@ -26,13 +26,17 @@ SPACES = b" \t\n\r\v\f"
 
 @dataclass(frozen=True)
 class Surprisal:
-    """One unit: its number from 0, the document it is in, its text, nats, and its tokens."""
+    """One unit: its number from 0, the document it is in, its text, nats, and its tokens.
+
+    ``oov`` of the tokens are the unknown symbol, which is also what ``text`` shows for them.
+    """
 
     index: int
     document: int
     text: str
     nll: float
     tokens: int
+    oov: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Token:
     content: bytes
     nll: float
     space_nll: float
+    unknown: bool
 
 
 @dataclass
@@ -55,6 +60,7 @@ class Unit:
     content: bytes = b""
     nll: float = 0.0
     tokens: int = 0
+    oov: int = 0
 
 
 def surprisals(
@@ -80,7 +86,7 @@ def surprisals(
     for document, numbered in groupby(tokens, key=itemgetter(0)):
         for done in group(token for _, token in numbered):
             text = done.content.decode("utf-8", errors="replace")
-            yield Surprisal(index, document, text, done.nll, done.tokens)
+            yield Surprisal(index, document, text, done.nll, done.tokens, done.oov)
             index += 1
 
 
@@ -102,7 +108,9 @@ def read_tokens(
             nll = -log_probs.gather(1, targets[:, None]).squeeze(1).double().cpu().numpy()
             space_nll = -log_probs[:, spaces].double().logsumexp(dim=1).cpu().numpy()
             for token, own, space in zip(ids.tolist(), nll, space_nll, strict=True):
-                yield document, Token(tokenizer.token_bytes(token), float(own), float(space))
+                unknown = token == tokenizer.unknown_id
+                content = tokenizer.token_bytes(token)
+                yield document, Token(content, float(own), float(space), unknown)
 
 
 def space_ids(tokenizer: Tokenizer) -> Tensor:
@@ -114,7 +122,7 @@ def space_ids(tokenizer: Tokenizer) -> Tensor:
 def each_token(tokens: Iterable[Token]) -> Iterator[Unit]:
     """Every token by itself."""
     for token in tokens:
-        yield Unit(token.content, token.nll, 1)
+        yield Unit(token.content, token.nll, 1, int(token.unknown))
 
 
 def by_char(tokens: Iterable[Token]) -> Iterator[Unit]:
@@ -125,7 +133,7 @@ def by_char(tokens: Iterable[Token]) -> Iterator[Unit]:
         if unit.tokens and not continues:
             yield unit
             unit = Unit()
-        extend(unit, token.content, token.nll)
+        extend(unit, token)
     if unit.tokens:
         yield unit
 
@@ -134,7 +142,7 @@ def by_line(tokens: Iterable[Token]) -> Iterator[Unit]:
     """Tokens up to one that holds a line break; the break belongs to the line it ends."""
     unit = Unit()
     for token in tokens:
-        extend(unit, token.content, token.nll)
+        extend(unit, token)
         if b"\n" in token.content:
             yield unit
             unit = Unit()
@@ -149,7 +157,7 @@ def by_word(tokens: Iterable[Token]) -> Iterator[Unit]:
         space, word = leading_space(token.content)
         has_word = bool(unit.content.strip(SPACES))
         if not word:  # only white space, or nothing
-            extend(unit, token.content, token.nll)
+            extend(unit, token)
             ended = has_word and (ended or bool(space))
         elif has_word and (ended or space):
             share = token.space_nll if space and not ended else 0.0
@@ -157,9 +165,9 @@ def by_word(tokens: Iterable[Token]) -> Iterator[Unit]:
             unit.nll += share
             yield unit
             unit, ended = Unit(), False
-            extend(unit, word, token.nll - share)
+            extend(unit, replace(token, content=word, nll=token.nll - share))
         else:
-            extend(unit, token.content, token.nll)
+            extend(unit, token)
     if unit.tokens:
         yield unit
 
@@ -171,7 +179,7 @@ def by_listed_word(tokens: Iterable[Token]) -> Iterator[Unit]:
         if unit.content.strip(SPACES) and token.content.strip(SPACES):
             yield unit
             unit = Unit()
-        extend(unit, token.content, token.nll)
+        extend(unit, token)
     if unit.tokens:
         yield unit
 
@@ -182,8 +190,9 @@ def leading_space(content: bytes) -> tuple[bytes, bytes]:
     return content[: len(content) - len(rest)], rest
 
 
-def extend(unit: Unit, content: bytes, nll: float) -> None:
+def extend(unit: Unit, token: Token) -> None:
     """Add a token to a unit."""
-    unit.content += content
-    unit.nll += nll
+    unit.content += token.content
+    unit.nll += token.nll
     unit.tokens += 1
+    unit.oov += token.unknown

@@ -60,6 +60,7 @@ class Run:
                 found = checkpoints.read_checkpoint(self.checkpoints / f"step-{wanted:08d}")
             except CheckpointError:
                 if step is not None:
+                    self.require_step(step)
                     raise
                 found = self.require_newest()
         else:
@@ -67,15 +68,27 @@ class Run:
         model = LanguageModel.from_tensors(self.config.model, tokenizer.vocab_size, found.model)
         return model.eval(), found.step
 
+    def require_step(self, step: int) -> None:
+        """Raise ``CheckpointError`` naming the steps there are if ``step`` is none of them."""
+        known = [
+            checkpoints.step_of(path) for path in checkpoints.list_checkpoints(self.checkpoints)
+        ]
+        if step not in known:
+            there = f"choose one of: {', '.join(map(str, known))}" if known else "train it first"
+            raise CheckpointError(f"{self.folder} holds no checkpoint of step {step}", there)
+
     def require_newest(self) -> Checkpoint:
         """The newest good checkpoint.  Raises ``CheckpointError`` where there is none."""
         found, notes = self.newest()
-        if found is None:
-            raise CheckpointError(
-                notes[0] if notes else f"{self.folder} holds no checkpoint yet",
-                "give the same train command again; it goes on from what is there",
-            )
-        return found
+        if found is not None:
+            return found
+        if notes:
+            hint = "restore the folder; the same train command would begin anew"
+            raise CheckpointError(notes[0], hint)
+        raise CheckpointError(
+            f"{self.folder} holds no checkpoint yet",
+            "give the same train command again; it goes on from what is there",
+        )
 
     def newest(self) -> tuple[Checkpoint | None, tuple[str, ...]]:
         """The newest checkpoint that holds, and a note for each damaged one that was skipped."""
@@ -163,10 +176,8 @@ def open_run(folder: Path) -> Run:
     """Open a run folder.  Raises ``CheckpointError`` if it is none, or from a newer version."""
     path = folder / SETTINGS
     if not path.is_file():
-        raise CheckpointError(
-            f"{folder} is not a run: it has no {SETTINGS}",
-            "name a folder that charlm train --out has made",
-        )
+        what = f"is not a run: it has no {SETTINGS}" if folder.exists() else "does not exist"
+        raise CheckpointError(f"{folder} {what}", "name a folder that charlm train --out has made")
     try:
         if path.stat().st_size > LARGEST_SETTINGS:
             raise ValueError("it is too large")

@@ -1,0 +1,288 @@
+"""Whatever is wrong: one line of cause, one of remedy, exit 1 or 2, and nothing is harmed."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import filelock
+import pytest
+
+from tests.cli.conftest import SMALL, Outcome, call, tree
+
+TALK = ("text ", "tokenizer ", "note ", "model ", "run ")
+"""How lines begin that say what has been done so far."""
+
+Trained = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def things(book: Path, run: Path, trained: Trained) -> None:
+    """What the commands below are given; all in the working folder."""
+    shutil.copytree(trained("byte"), "byte-run")
+    shutil.copytree(trained("bpe"), "bpe-run")
+    Path("empty.txt").touch()
+    Path("one.txt").write_text("a")
+    Path("spaces.txt").write_text(" \n\t\n" * 500)
+    Path("latin1.txt").write_bytes(b"voil\xe0 le caf\xe9\n" * 100)
+    Path("utf16.txt").write_text("some text\n" * 50, encoding="utf-16")
+    Path("binary.txt").write_bytes(bytes(range(256)) * 20)
+    Path("packed.gz").write_bytes(b"this is not gzip")
+    Path("no-text").mkdir()
+    Path("no-text/image.bin").write_bytes(b"\x89PNG\0\0\0\0" * 10)
+    Path("empty-folder").mkdir()
+    Path("full-folder").mkdir()
+    Path("full-folder/letter.txt").write_text("dear")
+    Path("link").symlink_to("nowhere")
+    Path("broken.toml").write_text("[model\n")
+    Path("loose.toml").write_text("hidden_size = 3\n")
+    Path("settings.toml").write_text("[model]\nhiden_size = 3\n")
+    Path("table.csv").write_text("title,body\na,b\n")
+
+
+def failed(done: Outcome, code: int, cause: str, remedy: str) -> None:
+    """Assert that a command ended as it should."""
+    talk, (first, second) = done.err[:-2], done.err[-2:]
+    assert all(line.startswith(TALK) for line in talk), talk
+    assert (first[:7], second[:7]) == ("error: ", "  try: ")
+    assert cause in first
+    assert remedy in second
+    assert "should not have happened" not in first
+    assert done.code == code
+
+
+TEXTS = [
+    ("missing.txt", "no file, folder or corpus called missing.txt", "check the path"),
+    ("tinyshakespear", "no file, folder or corpus called", "tinyshakespeare"),
+    ("empty.txt", "empty.txt is empty", "words"),
+    ("one.txt", "one.txt is too small", "give more text"),
+    ("spaces.txt", "nothing but white space", "words"),
+    ("no-text", "holds 1 files, none of them text", "text files"),
+    ("empty-folder", "holds no files", "text files"),
+    ("*.nothing", "*.nothing matches no file", "pattern"),
+    ("latin1.txt", "byte 0xe0 at offset 4 ", "--tokenizer byte, or say --encoding latin-1"),
+    ("utf16.txt", "at offset 0 ", "--encoding utf-16"),
+    ("binary.txt", "looks like a binary file", "--tokenizer byte"),
+    ("packed.gz", "packed.gz is damaged", "again"),
+    ("table.csv", "text", ""),
+    ("wikitext-2", "has not been fetched", "charlm corpora fetch wikitext-2"),
+]
+
+
+@pytest.mark.parametrize(("source", "cause", "remedy"), TEXTS, ids=[text[0] for text in TEXTS])
+def test_text_that_cannot_be_trained_on(source: str, cause: str, remedy: str) -> None:
+    before = tree(Path())
+    failed(call("train", source, "--out", "new", *SMALL), 1, cause, remedy)
+    assert tree(Path()) == before
+
+
+@pytest.mark.parametrize("command", ["perplexity", "score"])
+@pytest.mark.parametrize(
+    ("source", "cause", "remedy"),
+    [text for text in TEXTS if text[0] not in ("one.txt", "wikitext-2", "tinyshakespear")],
+)
+def test_text_that_cannot_be_scored(command: str, source: str, cause: str, remedy: str) -> None:
+    before = tree(Path())
+    failed(call(command, "run", source), 1, cause, remedy)
+    assert tree(Path()) == before
+
+
+WRONG = [
+    ("train", "nothing to train on", "charlm train FILE"),
+    ("train book.txt --split 90", "two or three positive shares", "--split 90,10"),
+    ("train book.txt --split 90,-10", "two or three positive shares", "--split 90,10"),
+    ("train book.txt --split 90,inf", "two or three positive shares", "--split 90,10"),
+    ("train book.txt --split 90,x", "not like 90,10", "charlm train --help"),
+    ("train book.txt --split 9,1 --valid book.txt", "data.split does not go with", "either"),
+    ("train book.txt --vocab-size 3", "tokenizer.vocab_size must be at least 4", "vocab_size"),
+    ("train book.txt --minutes 0", "training.minutes must be more than 0", "minutes"),
+    ("train book.txt --minutes nan", "training.minutes must be more than 0", "minutes"),
+    ("train book.txt --epochs -1", "training.epochs must be more than 0", "epochs"),
+    ("train book.txt --steps 0", "training.steps must be at least 1", "steps"),
+    ("train book.txt --steps 1 --minutes 1", "both given", "one way only"),
+    ("train book.txt --dropout 1", "model.dropout must be", "model.dropout"),
+    ("train book.txt --hidden-size x", "'x' is not a valid integer", "charlm train --help"),
+    ("train book.txt --cell lst", "'lst' is not one of", "charlm train --help"),
+    ("train book.txt --device gpu", "no device 'gpu'", "--device auto"),
+    ("train book.txt --encoding klingon", "data.encoding must be", "utf-8"),
+    ("train book.txt --set model.hiden_size=3", "setting model.hiden_size", "model.hidden_size"),
+    ("train book.txt --set modle.cell=gru", "section modle", "model"),
+    ("train book.txt --set hidden_size=3", "section.key=value", "--set model.dropout=0.3"),
+    ("train book.txt --set model.hidden_size=big", "must be a whole number", "hidden_size"),
+    ("train book.txt --set model.embedding_size=8", "to equal", "tie_weights=false"),
+    ("train book.txt --set training.accumulate=99", "more than training.batch_size", "lane"),
+    ("train book.txt --config missing.toml", "missing.toml cannot be read", "check the path"),
+    ("train book.txt --config broken.toml", "cannot be read as TOML", "check the file"),
+    ("train book.txt --config loose.toml", "hidden_size is not in a section", "[model]"),
+    ("train book.txt --config settings.toml", "model.hiden_size", "model.hidden_size"),
+    ("train book.txt --stepz 3", "No such option '--stepz'", "--steps"),
+    ("trian book.txt", "unknown command trian", "train"),
+    ("--nonsense", "No such option '--nonsense'", "charlm --help"),
+    ("generate", "Missing argument 'RUN'", "charlm generate --help"),
+    ("generate run --temperature -1", "--temperature must be 0 or more", "--temperature"),
+    ("generate run --temperature nan", "--temperature must be 0 or more", "--temperature"),
+    ("generate run --top-k -1", "--top-k must be 0 or more", "--top-k"),
+    ("generate run --top-k 1.5", "'1.5' is not a valid integer", "charlm generate --help"),
+    ("generate run --top-p 0", "--top-p must be more than 0", "--top-p"),
+    ("generate run --min-p 2", "--min-p must be between 0 and 1", "--min-p"),
+    ("generate run --length -1", "not in the range", "charlm generate --help"),
+    ("generate run --samples 0", "not in the range", "charlm generate --help"),
+    ("generate run --seed -1", "not in the range", "charlm generate --help"),
+    ("generate run --stop=", "--stop must not be empty", "leave it out"),
+    ("generate run --device gpu", "no device 'gpu'", "--device auto"),
+    ("perplexity run", "either a SOURCE to score, or --part", "charlm perplexity --help"),
+    ("perplexity run book.txt --part test", "either a SOURCE", "charlm perplexity --help"),
+    ("perplexity run --part test --encoding latin-1", "nothing with --part", "--help"),
+    ("perplexity byte-run book.txt --encoding latin-1", "no encoding", "leave --encoding out"),
+    ("score bpe-run book.txt --by char", "needs a char or byte tokenizer", "--by token"),
+    ("score run book.txt --by sentence", "'sentence' is not one of", "charlm score --help"),
+    ("corpora shw", "No such command 'shw'", "show"),
+    ("corpora make markov --out m.txt --set order", "takes name=value", "--set order=3"),
+    ("corpora make markov --out m.txt --set ordr=2", "parameter ordr", "order"),
+    ("completion tcsh", "'tcsh' is not one of", "charlm completion --help"),
+    ("demo --minutes 0", "training.minutes must be more than 0", "minutes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "cause", "remedy"), WRONG, ids=[wrong[0] for wrong in WRONG])
+def test_wrong_use_exits_with_two(command: str, cause: str, remedy: str) -> None:
+    before = tree(Path())
+    failed(call(*command.split()), 2, cause, remedy)
+    assert tree(Path()) == before
+
+
+def damage(name: str, content: bytes | None = None) -> None:
+    """Change a file of the run, or remove it."""
+    path = next(Path("run").glob(name))
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+
+
+def make_newer() -> None:
+    path = Path("run/run.toml")
+    path.write_text(path.read_text().replace("format = 1", "format = 2"))
+
+
+def flip_weights() -> None:
+    for path in Path("run").glob("checkpoints/*/model.safetensors"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+
+
+RUNS = {
+    "missing": (lambda: shutil.rmtree("run"), "run does not exist", "charlm train --out"),
+    "no settings": (lambda: damage("run.toml"), "run is not a run", "charlm train --out"),
+    "newer": (make_newer, "written by a newer charlm", "upgrade charlm"),
+    "bad settings": (lambda: damage("run.toml", b"[model"), "cannot be read", "restore"),
+    "binary settings": (lambda: damage("run.toml", b"\xff\xfe"), "cannot be read", "restore"),
+    "no tokenizer": (lambda: shutil.rmtree("run/tokenizer"), "cannot be read", "tokenizer"),
+    "bad tokenizer": (lambda: damage("tokenizer/tokenizer.json", b"{"), "no JSON", "damaged"),
+    "flipped bits": (flip_weights, "has changed since it was written", "restore"),
+    "no checkpoints": (lambda: shutil.rmtree("run/checkpoints"), "no checkpoint yet", "again"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("state", list(RUNS))
+@pytest.mark.parametrize("command", ["generate run", "perplexity run book.txt"])
+def test_a_run_that_cannot_be_used(command: str, state: str) -> None:
+    break_it, cause, remedy = RUNS[state]
+    break_it()
+    before = tree(Path())
+    failed(call(*command.split()), 1, cause, remedy)
+    assert tree(Path()) == before
+
+
+def test_a_checkpoint_that_is_not_there_is_named_with_those_that_are() -> None:
+    failed(call("generate", "run", "--step", 7), 1, "no checkpoint of step 7", "18, 20")
+
+
+@pytest.mark.parametrize("state", ["newer", "bad settings", "binary settings"])
+def test_training_does_not_go_on_in_a_run_that_cannot_be_used(state: str) -> None:
+    break_it, cause, remedy = RUNS[state]
+    break_it()
+    before = tree(Path())
+    failed(call("train", "--out", "run"), 1, cause, remedy)
+    assert tree(Path()) == before
+
+
+@pytest.mark.parametrize(
+    ("out", "cause"),
+    [
+        ("full-folder", "full-folder exists and is not a run"),
+        ("book.txt", "book.txt exists and is not a run"),
+        ("link", "link exists and is not a run"),
+        ("book.txt/run", "book.txt"),
+    ],
+)
+def test_an_output_folder_with_something_else_in_it(out: str, cause: str) -> None:
+    before = tree(Path())
+    failed(call("train", "book.txt", "--out", out, *SMALL), 1, cause, "--out")
+    assert tree(Path()) == before
+
+
+def test_a_run_in_use_is_not_touched() -> None:
+    with filelock.FileLock("run/.lock"):
+        before = tree(Path())
+        done = call("train", "--out", "run", "--steps", 40)
+        assert tree(Path()) == before
+    failed(done, 1, "run is in use", "wait")
+
+
+def test_a_text_that_changed_since_the_run_began(trained: Trained) -> None:
+    book = Path("book.txt")
+    assert call("train", book, "--out", "mine", *SMALL).code == 0
+    book.write_text(book.read_text() + "ba co\n")
+    before = tree(Path())
+    done = call("train", book, "--out", "mine", *SMALL)
+    failed(done, 1, "the text has changed since the run mine began", "another --out")
+    assert tree(Path()) == before
+
+
+def test_other_settings_than_the_run_began_with(trained: Trained) -> None:
+    before = tree(Path())
+    done = call("train", "--out", "run", "--set", "model.dropout=0.5")
+    failed(done, 2, "run was begun with model.dropout = 0.1, not 0.5", "another --out")
+    assert tree(Path()) == before
+
+
+def test_unknown_characters_of_a_text_are_counted_and_named_and_scored_with_and_without() -> None:
+    Path("odd.txt").write_text("ba co ЖЖ ŁŁŁ lo\n")
+    found = json.loads(call("perplexity", "run", "odd.txt", "--json").out)
+    assert (found["oov"], found["unknown"]) == (5, {"Ж": 2, "Ł": 3})
+    assert found["perplexity_without_oov"] < found["perplexity"]
+    shown = call("perplexity", "run", "odd.txt").out.splitlines()
+    assert shown[-2].endswith("never seen in training: 'Ł' (3x), 'Ж' (2x)")
+    assert shown[-1].split()[:3] == ["perplexity", "without", "them"]
+    rows = call("score", "run", "odd.txt").out.splitlines()[1:]
+    assert sum(int(row.split("\t")[-1]) for row in rows) == 5
+
+
+def test_unknown_characters_of_a_prompt_are_refused_before_anything_is_printed() -> None:
+    done = call("generate", "run", "--prompt", "ba ŁЖŁ")
+    failed(done, 1, "never seen: 'Ł' (2x), 'Ж' (1x)", "--replace-unknown")
+    assert done.out == ""
+    again = call("generate", "run", "--prompt", "ba Ł", "--replace-unknown", "Ж")
+    failed(again, 1, "does not know the replacement 'Ж' either", "another one")
+
+
+def test_a_prompt_that_is_no_text_is_refused() -> None:
+    done = call("generate", "run", "--prompt", "-", stdin=b"ba \xff")
+    failed(done, 1, "byte 0xff at offset 3", "utf-8")
+
+
+def test_a_made_text_overwrites_nothing() -> None:
+    before = tree(Path())
+    done = call("corpora", "make", "markov", "--out", "book.txt", "--chars", 100)
+    failed(done, 1, "book.txt exists already", "another name")
+    assert tree(Path()) == before
+
+
+def test_a_real_text_in_another_encoding_is_read_when_its_name_is_given(shared_data: Path) -> None:
+    source = shared_data / "dickens-excerpt.not-utf8"
+    done = call("train", source, "--out", "new", *SMALL)
+    failed(done, 1, "is not utf-8 text: byte 0x", "--encoding latin-1")
+    assert not Path("new").exists()
+    assert call("train", source, "--out", "new", "--encoding", "cp1252", "--dry-run").code == 0
+    assert call("train", source, "--out", "new", "--tokenizer", "byte", "--dry-run").code == 0

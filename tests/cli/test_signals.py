@@ -1,0 +1,143 @@
+"""Signals: training saves and says how to go on, everything else ends at once and quietly."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from charlm.cli.signals import CAUGHT, Interrupted, StopFlag, interruptible, stopping
+from tests.cli.conftest import call, start, tree
+
+pytestmark = pytest.mark.timeout(120)
+PATIENCE = 60
+LONG = ("--hidden-size", "16", "--batch-size", "2", "--bptt", "8", "--steps", "1500")
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait until a process has made a file."""
+    end = time.monotonic() + PATIENCE
+    while not path.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    assert path.exists(), process.communicate(timeout=PATIENCE)
+
+
+def test_training_that_is_interrupted_saves_and_the_same_command_finishes_it(book: Path) -> None:
+    command = ("train", book, "--out", "run", *LONG)
+    process = start(*command)
+    wait_for(Path("run/log.jsonl"), process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, err
+    lines = err.splitlines()
+    assert lines[-3].startswith("stopped     at step ")
+    assert lines[-2:] == ["saved in    run", "go on       charlm train --out run"]
+    stopped_at = json.loads(call("info", "run", "--json").out)["step"]
+    assert 0 < stopped_at < 1500
+    records = [json.loads(line) for line in call(*command, "--json").out.splitlines()]
+    started = next(record for record in records if record["type"] == "started")
+    assert (started["resumed"], started["step"]) == (True, stopped_at)
+    assert (records[-1]["finished"], records[-1]["step"]) == (True, 1500)
+
+
+def test_a_request_to_terminate_saves_too(book: Path) -> None:
+    process = start("train", book, "--out", "run", *LONG)
+    wait_for(Path("run/log.jsonl"), process)
+    process.terminate()
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143, err
+    assert "(SIGTERM)" in err
+    assert json.loads(call("info", "run", "--json").out)["step"] > 0
+
+
+def test_a_hang_up_that_is_to_be_ignored_is_ignored(book: Path) -> None:
+    process = start(
+        "train", book, "--out", "run", *LONG,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    wait_for(Path("run/log.jsonl"), process)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.terminate()
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143
+
+
+def test_tokenizing_that_is_interrupted_leaves_nothing(own_folder: Path) -> None:
+    os.mkfifo("endless")
+    spool = Path(os.environ["CHARLM_CACHE"]) / "spool"
+    before = tree(Path())
+    process = start("train", "endless", "--out", "run")
+    with Path("endless").open("wb") as pipe:  # opens once the other side reads
+        pipe.write(b"some text\n" * 100)
+        pipe.flush()
+        wait_for(spool, process)
+        time.sleep(0.3)  # until it waits for more text
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err.splitlines()) == (130, ["interrupted"])
+    assert tree(Path()) == before
+    assert list(spool.iterdir()) == []
+
+
+def test_writing_and_scoring_end_at_once(run: Path, own_folder: Path) -> None:
+    long = own_folder / "long.txt"
+    long.write_text("ba co. lo\n" * 100_000)
+    for command in (("perplexity", run, long), ("score", run, long, "--by", "line")):
+        timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        before = time.monotonic()
+        done = call(*command)
+        timer.join()
+        assert (done.code, done.err) == (130, ["interrupted"])
+        assert time.monotonic() - before < 20
+
+
+def raised(flag: StopFlag, number: int) -> bool:
+    """Whether a signal ends the program, with its exit code."""
+    try:
+        flag.receive(number, None)
+    except Interrupted as error:
+        return error.code == 128 + number
+    return False
+
+
+def test_signals_are_only_noted_from_the_first_record_of_a_kind_to_the_last() -> None:
+    flag = StopFlag()
+    assert raised(flag, signal.SIGINT)
+    records = flag.from_first(int, ["reading", 1, "more"])
+    assert next(records) == "reading"
+    assert raised(flag, signal.SIGTERM)
+    assert (flag(), flag.code) == (None, 0)
+    assert next(records) == 1
+    assert not raised(flag, signal.SIGTERM)
+    assert (flag(), flag.code) == ("SIGTERM", 143)
+    assert list(records) == ["more"]
+    assert raised(flag, signal.SIGINT)
+
+
+def test_a_second_signal_ends_it_at_once_but_not_an_echo_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    flag = StopFlag()
+    flag.gentle = True
+    assert not raised(flag, signal.SIGINT)
+    now[0] += 0.1
+    assert not raised(flag, signal.SIGTERM)
+    assert flag() == "SIGINT"
+    now[0] += 2
+    assert raised(flag, signal.SIGINT)
+
+
+def test_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in CAUGHT]
+    with interruptible(), stopping():
+        assert [signal.getsignal(number) for number in CAUGHT] != before
+    assert [signal.getsignal(number) for number in CAUGHT] == before

@@ -1,0 +1,139 @@
+"""``charlm train``: where settings come from, what is printed, what goes on and what does not."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SMALL, Outcome, book_text, call, tree
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def settings(*arguments: object) -> dict[str, dict[str, object]]:
+    """The settings that a training would have."""
+    done = call("train", *arguments, "--dry-run", "--json")
+    assert done.code == 0, done.err
+    return json.loads(done.out)["settings"]  # type: ignore[no-any-return]
+
+
+def reports(done: Outcome) -> list[dict[str, object]]:
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def test_json_is_one_object_a_report_and_the_last_says_how_it_went(book: Path) -> None:
+    done = call("train", book, "--out", "run", *SMALL, "--json")
+    records = reports(done)
+    assert (done.code, done.err) == (0, [])
+    assert [records[0]["type"], records[1]["type"]] == ["prepared", "started"]
+    assert {"stepped", "evaluated", "saved"} <= {record["type"] for record in records}
+    last = records[-1]
+    assert (last["type"], last["run"], last["step"]) == ("done", "run", 20)
+    assert {"valid_nll", "seconds", "tokens_per_second", "parameters"} <= set(last)
+
+
+def test_every_option_reaches_its_setting(book: Path) -> None:
+    found = settings(
+        book, "--epochs", 2, "--split", "80,20", "--tokenizer", "bpe", "--vocab-size", 290,
+        "--hidden-size", 24, "--num-layers", 2, "--cell", "gru", "--dropout", 0.3,
+        "--batch-size", 3, "--bptt", 11, "--learning-rate", 0.01, "--seed", 9, "--device", "cpu",
+        "--encoding", "latin-1", "--text-column", "t", "--dataset-split", "dev",
+    )  # fmt: skip
+    data, tokenizer, model, training = found.values()
+    assert (data["split"], data["encoding"]) == ([80.0, 20.0], "latin-1")
+    assert (data["text_column"], data["dataset_split"]) == ("t", "dev")
+    assert (tokenizer["kind"], tokenizer["vocab_size"]) == ("bpe", 290)
+    assert (model["hidden_size"], model["num_layers"], model["cell"]) == (24, 2, "gru")
+    assert (model["dropout"], training["batch_size"], training["bptt"]) == (0.3, 3, 11)
+    assert (training["epochs"], training["learning_rate"]) == (2.0, 0.01)
+    assert (training["seed"], training["device"]) == (9, "cpu")
+
+
+def test_an_option_wins_over_set_and_set_over_the_file(book: Path) -> None:
+    Path("my.toml").write_text("[model]\nhidden_size = 10\nnum_layers = 3\ndropout = 0.5\n")
+    found = settings(
+        book, "--config", "my.toml", "--set", "model.num_layers=2", "--set",
+        "model.hidden_size=20", "--hidden-size", 30,
+    )["model"]  # fmt: skip
+    assert (found["hidden_size"], found["num_layers"], found["dropout"]) == (30, 2, 0.5)
+
+
+def test_the_settings_of_a_run_can_be_given_to_another(run: Path, book: Path) -> None:
+    found = settings("--config", run / "run.toml")
+    written = tomllib.loads((run / "run.toml").read_text())
+    assert found == {name: written[name] for name in found}
+
+
+def test_a_dry_run_writes_settings_and_size_and_makes_nothing(book: Path) -> None:
+    before = tree(Path())
+    done = call("train", book, "--out", "run", "--dry-run", *SMALL)
+    plan = tomllib.loads(done.out)
+    assert plan["run"] == "run"
+    assert plan["model"]["hidden_size"] == 16
+    assert plan["text"]["train"]["chars"] == int(len(book_text()) * 0.9)
+    assert tree(Path()) == before
+
+
+def test_a_larger_budget_takes_a_finished_run_further(run: Path) -> None:
+    done = call("train", "--out", run, "--steps", 30, "--json")
+    assert reports(done)[-1]["step"] == 30
+    assert done.code == 0
+
+
+def test_standard_input_is_a_text(own_folder: Path) -> None:
+    text = book_text()
+    command = ("train", "-", "--out", "run", *SMALL, "--json")
+    assert call(*command, stdin=text).code == 0
+    assert reports(call(*command, stdin=text))[-1]["finished"]
+    # The tokens are in the cache: standard input is not asked for again.
+    scored = json.loads(call("perplexity", "run", "--part", "test", "--json").out)
+    read = json.loads(call("perplexity", "run", "-", "--json", stdin=text[-500:]).out)
+    assert scored["chars"] == pytest.approx(0.05 * len(text), abs=1)
+    assert read["chars"] == 500
+
+
+def test_parts_of_their_own_replace_a_split(book: Path) -> None:
+    Path("dev.txt").write_text("ba co. loba\n" * 30)
+    found = reports(call("train", book, "--valid", "dev.txt", "--out", "r", *SMALL, "--json"))[0]
+    assert isinstance(found["valid"], dict)
+    assert found["valid"]["chars"] == 12 * 30
+    assert "test" not in found
+
+
+def test_without_out_the_run_is_named_after_its_text(book: Path) -> None:
+    assert call("train", book, *SMALL).code == 0
+    assert Path("runs/book/run.toml").is_file()
+
+
+def test_short_trainings_print_only_what_stays_true(book: Path) -> None:
+    lines = call("train", book, "--out", "run", *SMALL).err
+    names = [line[:11].rstrip() for line in lines]
+    assert names[:4] == ["text", "tokenizer", "model", "run"]
+    assert all(name.startswith("step ") for name in names[4:-6])
+    assert names[-6:] == ["", "done", "validation", "saved in", "next", ""]
+    assert max(map(len, lines)) < 80
+
+
+def test_an_empty_folder_is_as_good_as_none(book: Path) -> None:
+    Path("run").mkdir()
+    assert call("train", book, "--out", "run", *SMALL).code == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--tokenizer", "byte", "--encoding", "latin-1"),
+        ("--tokenizer", "byte", "--vocab-size", "20"),
+        ("--set", "tokenizer.end_of_line=false"),
+        ("--set", "training.momentum=0.9"),
+        ("--set", "training.plateau_factor=2.0"),
+        ("--set", "training.optimizer=sgd", "--set", "training.beta1=0.8"),
+        ("--tokenizer", "bpe", "--set", "tokenizer.min_count=2"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(given: tuple[str, ...], book: Path) -> None:
+    done = call("train", book, *given, "--dry-run")
+    assert done.code == 2
+    assert "does nothing with" in done.err[0]
+    assert "leave it out" in done.err[1]

@@ -1,0 +1,148 @@
+"""``charlm generate`` and ``charlm score``: exactly what was asked for, and nothing else."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from charlm.console.streams import printable
+from tests.cli.conftest import call
+
+Trained = Callable[[str], Path]
+
+
+def write(run: Path, *arguments: object, stdin: str | bytes | None = None) -> str:
+    done = call("generate", run, *arguments, stdin=stdin)
+    assert (done.code, done.err) == (0, [])
+    return done.out
+
+
+def test_the_same_seed_writes_the_same_text(run: Path) -> None:
+    texts = [write(run, "--length", 60, "--seed", seed) for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_without_a_seed_each_text_is_another(run: Path) -> None:
+    assert len({write(run, "--length", 60) for _ in range(3)}) > 1
+
+
+def test_several_samples_have_consecutive_seeds(run: Path) -> None:
+    command = ("--length", 20, "--samples", 3, "--prompt", "lo")
+    lines = write(run, *command, "--seed", 7, "--json").splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["seed"] for record in records] == [7, 8, 9]
+    texts = ["lo" + record["text"] for record in records]
+    assert write(run, *command, "--seed", 7) == "\n\n".join(texts)
+    assert write(run, "--length", 20, "--prompt", "lo", "--seed", 8) == texts[1]
+
+
+def test_length_counts_the_characters_of_the_continuation(run: Path) -> None:
+    assert write(run, "--length", 0, "--prompt", "ba co") == "ba co"
+    # Seeds whose text the model does not end itself.
+    lengths = {len(write(run, "--length", 25, "--prompt", "ba", "--seed", seed)) for seed in "123"}
+    assert max(lengths) == 27
+
+
+def test_text_ends_before_a_stop_string(run: Path) -> None:
+    whole = write(run, "--length", 80, "--seed", 3, "--prompt", "ba ")[3:]
+    stop = whole[10:12]
+    short = write(run, "--length", 80, "--seed", 3, "--prompt", "ba ", "--stop", stop)[3:]
+    assert short == whole[: whole.index(stop)]
+
+
+def test_temperature_zero_needs_no_seed(run: Path) -> None:
+    greedy = {write(run, "--length", 30, "--temperature", 0) for _ in range(2)}
+    assert greedy == {write(run, "--length", 30, "--top-k", 1)}
+
+
+def test_a_prompt_comes_from_standard_input_as_it_is(run: Path) -> None:
+    prompt = "ba co.\nlo mé"
+    assert write(run, "--prompt", "-", "--length", 5, stdin=prompt.encode()).startswith(prompt)
+
+
+def test_output_into_a_pipe_has_no_control_characters_replaced(trained: Trained) -> None:
+    done = call("generate", trained("byte"), "--prompt", "a\x1b[31mb\r\n", "--length", 0)
+    assert done.raw == b"a\x1b[31mb\r\n"
+
+
+def test_a_terminal_is_not_steered_by_what_a_model_writes() -> None:
+    assert printable("a\x1b[31m\x07\x7f\x9b\tb\r\n") == "a␛[31m␇␡\ufffd\tb\n"
+
+
+@pytest.mark.parametrize("kind", ["char", "word"])
+def test_unknown_symbols_of_a_prompt_are_replaced_if_one_says_by_what(
+    kind: str, trained: Trained
+) -> None:
+    prompt = "ba\nÐœŽ ba"
+    known = "ba" if kind == "word" else "a"
+    done = call("generate", trained(kind), "-p", prompt, "-n", 0, "--replace-unknown", known)
+    assert done.out == ("ba\nba ba" if kind == "word" else "ba\naaa ba")
+    removed = call("generate", trained(kind), "-p", prompt, "-n", 0, "--replace-unknown", "")
+    assert removed.out == "ba\n ba"
+
+
+def test_an_earlier_checkpoint_can_be_named(run: Path) -> None:
+    Path("text.txt").write_text("ba co. lo di\n")
+    steps = [entry["step"] for entry in json.loads(call("info", run, "--json").out)["checkpoints"]]
+    scores = [
+        json.loads(call("perplexity", run, "text.txt", "--step", step, "--json").out)
+        for step in steps
+    ]
+    assert [score["step"] for score in scores] == steps
+    assert len({score["nll"] for score in scores}) == len(steps) > 1
+
+
+def test_the_rows_of_a_score_hold_the_text(run: Path) -> None:
+    Path("text.txt").write_text('ba\tco. lo\n\ndi "fu"\n')
+    for unit in ("char", "word", "line"):
+        done = call("score", run, "text.txt", "--by", unit)
+        rows = [line.split("\t") for line in done.out.splitlines()]
+        assert rows[0] == ["index", "document", "text", "surprisal_bits", "tokens", "oov"]
+        shown = "".join(json.loads(row[2]) for row in rows[1:])
+        assert shown.replace("<unk>", '"') == Path("text.txt").read_text().replace("\t", '"')
+
+
+def test_rows_as_json_have_the_same_values_as_the_table(run: Path) -> None:
+    Path("text.txt").write_text("ba co. lo di\n")
+    table = call("score", run, "text.txt").out.splitlines()
+    names = table[0].split("\t")
+    for line, row in zip(call("score", run, "text.txt", "--json").out.splitlines(), table[1:],
+                         strict=True):  # fmt: skip
+        record = json.loads(line)
+        assert list(record) == names
+        cells = row.split("\t")
+        assert json.loads(cells[2]) == record["text"]
+        assert float(cells[3]) == pytest.approx(record["surprisal_bits"], abs=1e-6)
+
+
+@pytest.mark.parametrize(("measure", "per_bit"), [("nats", 0.6931472), ("log10", 0.30103)])
+def test_surprisal_comes_in_three_measures(measure: str, per_bit: float, run: Path) -> None:
+    Path("text.txt").write_text("ba\n")
+    bits = json.loads(call("score", run, "text.txt", "--json").out)["surprisal_bits"]
+    other = json.loads(call("score", run, "text.txt", "--json", "--unit", measure).out)
+    assert other[f"surprisal_{measure}"] == pytest.approx(bits * per_bit, rel=1e-5)
+
+
+def test_several_texts_are_scored_as_documents(run: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        Path(name).write_text("ba co. lo\n")
+    found = json.loads(call("perplexity", run, "a.txt", "b.txt", "--json").out)
+    assert (found["boundaries"], found["chars"]) == (2, 20)
+    rows = call("score", run, "a.txt", "b.txt", "--by", "line").out.splitlines()[1:]
+    assert [row.split("\t")[1] for row in rows] == ["0", "1"]
+
+
+def test_figures_for_people_name_their_units(run: Path) -> None:
+    Path("text.txt").write_text("ba co. lo di\n" * 50)
+    lines = call("perplexity", run, "text.txt").out.splitlines()
+    assert [line[:11].rstrip() for line in lines] == [
+        "text",
+        "model",
+        "perplexity",
+        "",
+        "bits",
+        "nats",
+    ]
+    assert "per token (char)" in lines[2]
+    assert "per character (bpc)" in lines[4]
