@@ -62,13 +62,13 @@ def command(
     base = open_run(out).config if out and not sources and not config_file else None
     config = resolve_config(sources, flags, assignments, config_file, base)
     folder = out or default_folder(config)
-    choose_device(config.training.device)  # refused before the text is prepared
-    if dry_run:
-        show_plan(config, folder, prepare_for(config), as_json=as_json)
-        return
     world = join_world()
+    choose_device(config.training.device)  # refused before the text is prepared
     with stopping() as stop:
-        reports = stop.from_first(Started, launch(config, folder, stop=stop, world=world))
-        show_training(reports, folder, as_json=as_json, silent=not world.first)
+        if dry_run:
+            show_plan(config, folder, prepare_for(config), as_json=as_json)
+        else:
+            reports = stop.from_first(Started, launch(config, folder, stop=stop, world=world))
+            show_training(reports, folder, as_json=as_json, silent=not world.first)
     world.leave()
     click.get_current_context().exit(stop.code)

@@ -43,7 +43,7 @@ class Display:
         self.folder = folder
         self.ending = ending
         self.console = talk()
-        self.live = self.console.is_terminal
+        self.live = self.console.is_terminal and not self.console.is_dumb_terminal
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=min(24, max(4, self.console.width - FIGURES_WIDTH))),

@@ -19,6 +19,10 @@ NOT_LIBRARY |= {"lib2to3", "turtledemo", "pydoc_data", "__pycache__"}
 """Folders that hold tests, applications, or text that is not program source."""
 
 
+SHORTEST_REPEAT = 20
+"""Characters from which a paragraph that comes again is left out."""
+
+
 @dataclass(frozen=True)
 class Embedded:
     """One embedded corpus: each topic or source file is a document."""
@@ -48,13 +52,26 @@ class Embedded:
 
 
 def python_docs() -> Iterator[str]:
-    """The topics of ``help()``: English prose about Python, in the order of their names."""
+    """The topics of ``help()``: English prose about Python, in the order of their names.
+
+    A fifth of it are paragraphs that stand in several topics; each is kept where it comes first,
+    because what a model has been trained on cannot be held out.
+    """
     try:
         from pydoc_data.topics import topics
     except ImportError:
         return
+    seen: set[str] = set()
     for _, text in sorted(topics.items()):
-        yield text
+        kept = []
+        for part in text.split("\n\n"):
+            words = " ".join(part.split())
+            if words not in seen:
+                kept.append(part)
+            if len(words) >= SHORTEST_REPEAT:
+                seen.add(words)
+        if kept:
+            yield "\n\n".join(kept)
 
 
 def python_stdlib() -> Iterator[str]:

@@ -57,6 +57,11 @@ class SubwordTokenizer(Tokenizer):
         self.table = [piece_bytes(pieces, id) for id in range(pieces.vocab_size())]
         marks = [pieces.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()]
         self.mark_ids = np.array(marks, dtype=self.dtype).tobytes()
+        # A text with next to no spaces may leave the space without a piece; its byte then stands
+        # for it, because SentencePiece would write the bytes of U+2581.
+        self.lacks_space = pieces.is_unknown(pieces.piece_to_id(SPACE_MARK))
+        space = pieces.piece_to_id("<0x20>")
+        self.space_id = np.array([space], dtype=self.dtype).tobytes()
         self.known: dict[str, bytes] = {}
         byte_pieces = sum(pieces.is_byte(id) for id in range(len(self.table)))
         if byte_pieces != 256 or not pieces.is_unknown(BOUNDARY_ID):
@@ -77,11 +82,17 @@ class SubwordTokenizer(Tokenizer):
 
     def encode(self, text: str | bytes) -> np.ndarray:
         """The ids (N,) of ``text``; words and line breaks are encoded one by one."""
-        parts = (self.plain_ids(part) for part in as_text(text).split(SPACE_MARK))
+        parts = (self.spaced_ids(part) for part in as_text(text).split(SPACE_MARK))
         return np.frombuffer(bytearray(self.mark_ids.join(parts)), dtype=self.dtype)
 
-    def plain_ids(self, text: str) -> bytes:
+    def spaced_ids(self, text: str) -> bytes:
         """The ids, as bytes, of a text without U+2581."""
+        if self.lacks_space:
+            return self.space_id.join(map(self.plain_ids, text.split(" ")))
+        return self.plain_ids(text)
+
+    def plain_ids(self, text: str) -> bytes:
+        """The ids, as bytes, of a text whose every sign has a piece or falls back to bytes."""
         words = WORD.findall(text)
         known = self.known
         new = [word for word in set(words) if word not in known]

@@ -9,12 +9,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from charlm.cli.main import cli
 
+torch.set_num_threads(1)  # more only get in each other's way with models as small as these
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 SMALL = ("--hidden-size", "16", "--batch-size", "4", "--bptt", "16", "--steps", "20")
 KINDS = {
     "byte": (),
@@ -55,11 +60,12 @@ def call(*arguments: object, stdin: str | bytes | None = None) -> Outcome:
     return Outcome(done.exit_code, done.stdout, done.stdout_bytes, done.stderr.splitlines())
 
 
-def start(*arguments: object, **options: object) -> "subprocess.Popen[str]":
+def start(*arguments: object, **options: Any) -> "subprocess.Popen[str]":
     """Run ``charlm`` in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "charlm", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,  # type: ignore[call-overload]
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD,
+        **options,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The program among other processes: pipes that close, terminals, locks, environments."""
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SMALL, call, start
+from charlm.console.samples import show_samples
+from charlm.console.streams import talk
+from tests.cli.conftest import ONE_THREAD, SMALL, call, start
 
 pytestmark = pytest.mark.timeout(120)
 PATIENCE = 60
@@ -26,23 +29,20 @@ def shell(command: str, **environment: str) -> "subprocess.CompletedProcess[str]
     line = f"set -o pipefail; charlm() {{ '{sys.executable}' -m charlm \"$@\"; }}; {command}"
     return subprocess.run(
         ["bash", "-c", line], capture_output=True, text=True, timeout=PATIENCE, check=False,
-        env=os.environ | environment,
+        env=os.environ | ONE_THREAD | environment,
     )  # fmt: skip
 
 
-def test_a_reader_that_goes_away_is_no_error(run: Path, own_folder: Path) -> None:
-    Path("long.txt").write_text("ba co. lo\n" * 3000)
-    done = shell("charlm score run long.txt --by char | head -n 2")
-    assert done.stderr == ""
-    assert len(done.stdout.splitlines()) == 2
-
-
-def test_text_is_utf_8_in_pipes_whatever_the_locale(run: Path) -> None:
+def test_text_is_utf_8_in_pipes_and_a_reader_that_goes_away_is_no_error(run: Path) -> None:
+    Path("long.txt").write_text("mé co. lo\n" * 3000, encoding="utf-8")
     done = shell(
-        "printf mé | charlm generate run --prompt - --length 0 | od -An -tx1",
-        LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0",
+        "charlm score run long.txt | head -n 2", LC_ALL="C", PYTHONUTF8="0",
+        PYTHONCOERCECLOCALE="0",
     )  # fmt: skip
-    assert done.stdout.split() == ["6d", "c3", "a9"]
+    assert done.stderr == ""
+    header, row = done.stdout.splitlines()
+    assert header.startswith("index\t")
+    assert row.split("\t")[2] == '"mé "'
 
 
 def test_a_run_that_another_process_trains_is_in_use(book: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_run_that_another_process_trains_is_in_use(book: Path) -> None:
 class Terminal:
     """A terminal of 80 columns that one command runs in."""
 
-    def __init__(self, *arguments: object, **environment: str) -> None:
+    def __init__(self, *arguments: object) -> None:
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         hidden = ("NO_COLOR", "COLUMNS", "LINES", "FORCE_COLOR")
@@ -76,7 +76,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "charlm", *map(str, arguments)],
             stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-            env=kept | {"TERM": "xterm-256color"} | environment,
+            env=kept | ONE_THREAD | {"TERM": "xterm-256color"},
         )  # fmt: skip
         os.close(theirs)
 
@@ -94,9 +94,8 @@ class Terminal:
         return shown.decode()
 
 
-@pytest.mark.parametrize("no_color", ["", "1"])
-def test_training_on_a_terminal_shows_one_line_that_fits(book: Path, no_color: str) -> None:
-    shown = Terminal("train", book, "--out", "run", *SMALL[:-1], "150", NO_COLOR=no_color).read()
+def test_training_on_a_terminal_shows_one_line_that_fits(book: Path) -> None:
+    shown = Terminal("train", book, "--out", "run", *SMALL[:-1], "150").read()
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") > 0  # the cursor is back
     lines = [CONTROL.sub("", line) for line in re.split(r"[\r\n]+", shown)]
     assert max(map(len, lines)) <= 80
@@ -104,17 +103,33 @@ def test_training_on_a_terminal_shows_one_line_that_fits(book: Path, no_color: s
     assert any(" bpc " in line and line.rstrip().endswith(" left") for line in live)
     assert not any("…" in line for line in live)
     assert any(line.startswith(" " * 12) for line in lines)  # a sample
-    assert ("\x1b[2m" in shown) == (no_color == "")
     assert lines[-2].strip() == "charlm perplexity run FILE"
 
 
-def test_generating_on_a_terminal_ends_its_line(run: Path) -> None:
-    shown = Terminal("generate", run, "--prompt", "ba\x1b[2J", "--length", "0",
-                     "--replace-unknown", "").read()  # fmt: skip
-    assert shown == "ba\r\n"
+class Screen(io.StringIO):
+    """Something that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
-def test_an_error_is_coloured_on_a_terminal_only(own_folder: Path) -> None:
-    done = shell("charlm info nowhere")
-    assert done.stderr.splitlines()[0] == "error: nowhere does not exist"
-    assert "\x1b" not in done.stderr
+def test_generating_on_a_terminal_ends_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    show_samples("ba\x1b[2J", {1: iter(["c", "d\r\n"])}, as_json=False)
+    assert screen.getvalue() == "ba␛[2Jcd\n\n"
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_no_color_switches_styling_off(no_color: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    talk().print("loss", style="bold red")
+    assert ("\x1b[" in screen.getvalue()) == (no_color == "")
+
+
+def test_an_error_has_no_colour_in_a_pipe() -> None:
+    done = shell("charlm corpora show nosuch")
+    assert done.stderr.splitlines()[0] == "error: there is no corpus called nosuch"

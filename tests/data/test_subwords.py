@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlm.config import TokenizerConfig
@@ -188,6 +188,7 @@ def test_a_text_without_anything_to_learn_is_refused(kind: str, text: str) -> No
 
 
 @FAST
+@example("0\n \u2585", "bpe", None)  # the space is left without a piece
 @given(TEXT, st.sampled_from(KINDS), st.none() | st.integers(4, 600))
 def test_any_text_is_learned_from_or_refused(text: str, kind: str, size: int | None) -> None:
     try:
