@@ -1,14 +1,11 @@
 """The end of the demo: how well the model predicts, beside what is easily reached; a sample."""
 
-import math
 from pathlib import Path
 
 from rich.table import Table
 
 from charlm.console.streams import printable, talk
-from charlm.data.store import TokenStore
-from charlm.data.tokenizers import Tokenizer
-from charlm.inference.baselines import gzip_bpc, ngram_bpc
+from charlm.inference.baselines import measure_baselines
 from charlm.inference.loading import load_part, load_run
 from charlm.inference.sampling import Sampling, generate
 from charlm.inference.scoring import score_store
@@ -25,15 +22,11 @@ def show_demo(folder: Path) -> None:
     test = load_part(loaded, "test")
     parts = score_store(loaded.model, test, loaded.tokenizer.unknown_id)
     score = sum((part.score for part in parts), start=Score())
-    train_text = text_of(load_part(loaded, "train"), loaded.tokenizer)
-    test_text = text_of(test, loaded.tokenizer)
+    train, valid = load_part(loaded, "train"), load_part(loaded, "valid")
+    baselines = measure_baselines(loaded.tokenizer, train, valid, test)
     console = talk()
-    rows = {
-        "every character equally likely": math.log2(len(set(train_text))),
-        "n-gram of order 3": ngram_bpc(train_text, test_text, 3),
-        "gzip -9": gzip_bpc(train_text, test_text),
-        "your LSTM": score.bpc,
-    }
+    rows = {baseline.name: baseline.bpc for baseline in baselines}
+    rows["your LSTM"] = score.bpc
     table = Table(
         title=f"held-out text, {score.chars:,} characters never used in training",
         title_justify="left",
@@ -58,8 +51,3 @@ def show_demo(folder: Path) -> None:
     console.print(f'  charlm generate {folder} --prompt "The "', markup=False)
     console.print(f"  charlm score {folder} README.md --by word | head", markup=False)
     console.print("  charlm train YOUR-TEXT.txt --minutes 5", markup=False)
-
-
-def text_of(store: TokenStore, tokenizer: Tokenizer) -> str:
-    """The text that a part was made from."""
-    return tokenizer.decode(store.tokens)

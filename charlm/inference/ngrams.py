@@ -32,8 +32,8 @@ from charlm.inference.gram_counts import (
 
 __all__ = [
     "FALLBACK",
-    "Chosen",
     "NgramModel",
+    "best_order",
     "choose_order",
     "discounts",
     "model_of_order",
@@ -212,23 +212,23 @@ def score_orders(counts: GramCounts, ids: np.ndarray) -> Iterator[np.ndarray]:
             shorter = level_at(counts, length, longest=False).refine(shorter, *found)
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The best model, and for orders 1, 2, ... the mean nll in nats per token of the text."""
+def best_order(counts: GramCounts, valid: np.ndarray) -> tuple[int, tuple[float, ...]]:
+    """The order whose model predicts valid (N,), boundary first, best; the lower of equals.
 
-    model: NgramModel
-    mean_nll: tuple[float, ...]
-
-
-def choose_order(train: np.ndarray, valid: np.ndarray, vocab_size: int, highest: int) -> Chosen:
-    """Train on train (N,), choose the order from 1 to ``highest`` that is best on valid (n,).
-
-    Both are boundary first; boundaries do not count.  Raises ``CorpusError`` if ``valid`` holds
-    no token of a text, and what ``count_grams`` does.
+    Also the mean nll in nats per token of the text, boundaries left out, for orders 1, 2, ....
+    Raises ``CorpusError`` if there is no text, ``TokenizerError`` for foreign ids.
     """
     of_text = np.asarray(valid[1:]) != BOUNDARY_ID
     if not of_text.any():
         raise CorpusError("there is no validation text to choose an order on", "give some")
-    counts = count_grams(train, vocab_size, highest)
     means = tuple(float(nll[of_text].mean()) for nll in score_orders(counts, valid))
-    return Chosen(model_of_order(counts, int(np.argmin(means)) + 1), means)
+    return int(np.argmin(means)) + 1, means
+
+
+def choose_order(train: np.ndarray, valid: np.ndarray, vocab_size: int, highest: int) -> NgramModel:
+    """Train on train (N,); the order, from 1 to ``highest``, is the best on valid (n,).
+
+    Both are boundary first.  Raises what ``count_grams`` and ``best_order`` do.
+    """
+    counts = count_grams(train, vocab_size, highest)
+    return model_of_order(counts, best_order(counts, valid)[0])
