@@ -52,7 +52,7 @@ AT_ONCE = 1 << 20
 class Level:
     """What n-grams of one length say; C contexts, which are the nodes one token shorter.
 
-    ``kept`` (4,): what is discounted from a count of 0, 1, 2, 3 or more; ``counts`` (M,);
+    ``discounts`` (4,) are taken from counts of 0, 1, 2, 3 or more; ``counts`` (M,) before that;
     ``totals`` (C,) of counts after each context; ``shares`` (C,) of the probability that each
     context leaves to shorter ones, 1 where nothing followed.
     """
@@ -83,8 +83,7 @@ def discounts(counts: np.ndarray) -> np.ndarray:
     """The discounts (4,) of counts 0, 1, 2, and 3 or more, from the counts (M,) of one length.
 
     D_j = j - (j + 1) Y n_(j+1) / n_j with Y = n_1 / (n_1 + 2 n_2), where n_j n-grams have count
-    j (Chen and Goodman 1999, equation 26); ``FALLBACK`` if one of them is undefined, not
-    positive or above j.
+    j (Chen and Goodman 1999, section 3); ``FALLBACK`` for all if one is undefined or not positive.
     """
     n1, n2, n3, n4 = (int(np.count_nonzero(counts == j)) for j in (1, 2, 3, 4))
     estimate = np.array(FALLBACK)

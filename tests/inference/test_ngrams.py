@@ -135,6 +135,22 @@ def test_a_bigram_worked_by_hand() -> None:
     assert model.nll(np.array([0, 1, 2, 0])) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("order", "log10"),
+    [(2, -2958.722643), (3, -2579.191288), (4, -2615.144078), (5, -2614.761708)],
+)
+def test_kenlm_gives_the_same_probability(order: int, log10: float) -> None:
+    """What ``lmplz --discount_fallback`` and ``query`` of KenLM found, letters as words, 25 to a
+    line, 400 lines to train on and 80 to score.  They print seven digits of each probability.
+    """
+    text = MarkovSource(order=2, alphabet=26).generate(12_000, seed=4)
+    lines = np.frombuffer(text.encode(), dtype=np.uint8).reshape(-1, 25) - 95
+    stream = np.append(np.pad(lines, ((0, 0), (1, 0))).ravel(), 0)
+    cut = 400 * 26
+    model = train_ngrams(stream[: cut + 1], 28, order)
+    assert -model.nll(stream[cut:]).sum() / math.log(10) == pytest.approx(log10, rel=1e-7)
+
+
 def test_discounts_are_those_of_the_paper() -> None:
     counts = np.repeat([1, 2, 3, 4, 9], [10, 5, 3, 2, 4])
     y = 10 / 20
