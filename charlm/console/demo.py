@@ -1,6 +1,5 @@
 """The end of the demo: how well the model predicts, beside what is easily reached; a sample."""
 
-import math
 import shlex
 from pathlib import Path
 
@@ -11,9 +10,7 @@ from rich.text import Text
 
 from charlm.console.samples import opening
 from charlm.console.streams import printable, talk
-from charlm.data.store import TokenStore
-from charlm.data.tokenizers import Tokenizer
-from charlm.inference.baselines import gzip_bpc, ngram_bpc
+from charlm.inference.baselines import measure_baselines
 from charlm.inference.loading import Loaded, load_part, load_run
 from charlm.inference.sampling import Sampling, generate
 from charlm.inference.scoring import score_store
@@ -31,17 +28,10 @@ def show_demo(folder: Path) -> None:
     test = load_part(loaded, "test")
     parts = score_store(loaded.model, test, loaded.tokenizer.unknown_id)
     score = sum((part.score for part in parts), start=Score())
-    train_text = text_of(load_part(loaded, "train"), loaded.tokenizer)
-    test_text = text_of(test, loaded.tokenizer)
-    show_comparison(
-        score,
-        {
-            "equally likely characters": math.log2(len(set(train_text))),
-            "n-gram of order 3": ngram_bpc(train_text, test_text, 3),
-            "gzip -9": gzip_bpc(train_text, test_text),
-            "your LSTM": score.bpc,
-        },
-    )
+    train, valid = load_part(loaded, "train"), load_part(loaded, "valid")
+    baselines = measure_baselines(loaded.tokenizer, train, valid, test)
+    rows = {baseline.name: baseline.bpc for baseline in baselines}
+    show_comparison(score, rows | {"your LSTM": score.bpc})
     show_writing(loaded, opening(test, loaded.tokenizer))
     console = talk()
     run = shlex.quote(str(folder))
@@ -77,8 +67,3 @@ def show_writing(loaded: Loaded, prompt: str) -> None:
     console = talk()
     console.print(f"it writes, at temperature {TEMPERATURE}:\n")
     console.print(Padding(Text(printable("".join(pieces)).strip()), (0, 0, 0, 4)))
-
-
-def text_of(store: TokenStore, tokenizer: Tokenizer) -> str:
-    """The text that a part was made from."""
-    return tokenizer.decode(store.tokens)

@@ -42,9 +42,9 @@ def test_long_work_prints_a_line_now_and_then(
                 )
             )  # fmt: skip
     assert shown(capsys) == [
-        "encoding      50%  5.00M",
-        "encoding      50%  5.00M",
-        "step 5         5%  loss 2.000  2.89 bpc  48.0k tok/s  3:10 left",
+        "encoding     50%  5.00M",
+        "encoding     50%  5.00M",
+        "step 6        6%  loss 2.000  2.89 bpc  48.0k tok/s  3:08 left",
     ]
 
 

@@ -11,7 +11,6 @@ from charlm.data.encoding import EncodedPiece
 from charlm.data.pieces import Piece
 from charlm.data.tokenizers import Tokenizer, train
 from charlm.errors import ConfigError, CorpusError
-from charlm.inference.baselines import gzip_bpc, ngram_bpc
 from charlm.inference.scoring import score_documents, score_ids, score_text
 from charlm.inference.surprisal import UNITS, Surprisal, surprisals
 from charlm.metrics import Score
@@ -165,26 +164,3 @@ def test_blocks_cover_every_token_once() -> None:
     assert (score.tokens, score.boundaries, score.blocks) == (900, 100, 4)
     assert score.block_token_squares == 3 * 256**2 + 132**2
     assert score.nll == pytest.approx(nll[ids != 0].sum())
-
-
-def test_an_ngram_gives_the_textbook_probabilities() -> None:
-    """Witten-Bell by hand: train "aab", order 2; "b" after "a": (1 + 2 p1(b)) / (2 + 2)."""
-    p_uniform = 1 / 3
-    p_one = (1 + 2 * p_uniform) / (3 + 2)
-    first = (2 + 2 * p_uniform) / (3 + 2)
-    second = (1 + 2 * p_one) / (2 + 2)
-    expected = -(math.log2(first) + math.log2(second)) / 2
-    assert ngram_bpc("aab", "ab", order=2) == pytest.approx(expected)
-
-
-def test_ngram_probabilities_sum_to_one_with_one_share_for_the_unseen() -> None:
-    sums = sum(
-        2 ** -(2 * ngram_bpc("abcab", "a" + char, 3) - ngram_bpc("abcab", "a", 3))
-        for char in "abcz"
-    )
-    assert sums == pytest.approx(1)
-
-
-def test_gzip_counts_only_the_held_out_text() -> None:
-    words = "some words that come again and again, "
-    assert gzip_bpc(words * 50, words) < 0.5 * gzip_bpc("", words)

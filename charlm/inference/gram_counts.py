@@ -1,0 +1,163 @@
+"""How often each n-gram of a stream occurs, and after how many different tokens.
+
+The n-grams of one length are nodes, numbered in the order of their keys; the key of a node packs
+the node of all its tokens but the last with the last token.  So a table is one sorted array, the
+n-grams that share a context lie side by side in it, and a search for a key goes one token deeper.
+
+An n-gram may begin with a boundary and end with one, but has none inside: what came before a
+boundary tells nothing about what comes after it.
+
+Shapes: N tokens of the stream, M n-grams of one length, V vocabulary.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from charlm.data.tokenizer_base import BOUNDARY_ID
+from charlm.errors import ConfigError, CorpusError, TokenizerError
+
+__all__ = ["ABSENT", "GramCounts", "Grams", "check_ids", "count_grams", "find_nodes", "next_nodes"]
+
+ABSENT = -1
+"""Stands for the node of an n-gram that was not met in training, or that is none."""
+
+LONGEST = 1 << 31
+"""Tokens of a stream: nodes and counts are kept in 32 bits."""
+
+
+@dataclass(frozen=True)
+class Grams:
+    """The n-grams of one length.
+
+    ``keys`` (M,) int64 in ascending order; ``occurrences`` (M,) int32; ``preceding`` (M,) int32:
+    how many different tokens come right before, or the occurrences where nothing can, because
+    the n-gram begins with a boundary.  ``preceding`` is empty for the longest n-grams counted.
+    """
+
+    keys: np.ndarray
+    occurrences: np.ndarray
+    preceding: np.ndarray
+
+
+@dataclass(frozen=True)
+class GramCounts:
+    """The n-grams of a stream of length 1, 2, ..., in this order."""
+
+    vocab_size: int
+    grams: tuple[Grams, ...]
+
+
+def count_grams(ids: np.ndarray, vocab_size: int, order: int) -> GramCounts:
+    """Count the n-grams of ids (N,), boundary first, up to ``order`` tokens long.
+
+    The first token is context only.  Takes some 45 bytes per token for the time of counting and
+    16 bytes per different n-gram in the end.  Raises ``ConfigError`` for an order below 1,
+    ``CorpusError`` for too long a stream, ``TokenizerError`` for ids outside the vocabulary.
+    """
+    if order < 1:
+        raise ConfigError(f"the order of an n-gram model must be 1 or more, got {order}", "use 3")
+    check_ids(ids, vocab_size)
+    # Every token of the vocabulary is a node of its own, whether it occurs or not.
+    nodes = np.asarray(ids).astype(np.int32)
+    keys = np.arange(vocab_size, dtype=np.int64)
+    occurrences = np.bincount(nodes[1:], minlength=vocab_size).astype(np.int32)
+    grams = []
+    for length in range(2, order + 1):
+        ends, longer = extended(nodes, ids, vocab_size, length)
+        longer_keys, longer_occurrences, longer_nodes, first = number(longer)
+        found = np.bincount(nodes[ends[first]], minlength=len(keys)).astype(np.int32)
+        grams.append(Grams(keys, occurrences, np.where(found, found, occurrences)))
+        keys, occurrences = longer_keys, longer_occurrences
+        nodes.fill(ABSENT)
+        nodes[ends] = longer_nodes
+    grams.append(Grams(keys, occurrences, np.empty(0, dtype=np.int32)))
+    return GramCounts(vocab_size, tuple(grams))
+
+
+def check_ids(ids: np.ndarray, vocab_size: int) -> None:
+    """Raise ``CorpusError`` for too many ids, ``TokenizerError`` for one outside the vocabulary."""
+    if len(ids) >= LONGEST:
+        raise CorpusError(
+            f"the text has {len(ids):,} tokens, more than the {LONGEST - 1:,} that can be counted",
+            "give less of it",
+        )
+    if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
+        raise TokenizerError(
+            f"token ids from {ids.min()} to {ids.max()} do not fit a vocabulary of {vocab_size}",
+            "use the tokenizer that the ids were made with",
+        )
+
+
+def extended(
+    nodes: np.ndarray, ids: np.ndarray, vocab_size: int, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make n-grams one token longer.
+
+    nodes (N,) of the n-grams that end at each of ids (N,) -> where those of ``length`` tokens
+    end, ascending, and their keys.
+    """
+    contexts = nodes[:-1]
+    if length == 2:
+        ends = np.arange(1, len(nodes))
+    else:
+        ends = np.flatnonzero((contexts != ABSENT) & (ids[:-1] != BOUNDARY_ID)) + 1
+    keys = contexts[ends - 1].astype(np.int64)
+    keys *= vocab_size
+    keys += ids[ends]
+    return ends, keys
+
+
+def number(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """keys (N,) -> different keys (M,) ascending, how often each occurs (M,), which of them each
+    key is (N,), and where in ``keys`` each occurs once (M,).
+    """
+    order = np.argsort(keys)
+    ordered = keys[order]
+    begins = np.ones(len(keys), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    starts = np.flatnonzero(begins)
+    numbers = np.empty(len(keys), dtype=np.int32)
+    numbers[order] = np.cumsum(begins, dtype=np.int32) - 1
+    occurrences = np.diff(starts, append=len(keys)).astype(np.int32)
+    return ordered[starts], occurrences, numbers, order[starts]
+
+
+def next_nodes(
+    keys: np.ndarray, contexts: np.ndarray, ids: np.ndarray, vocab_size: int
+) -> np.ndarray:
+    """contexts (N,), nodes or ABSENT, and the tokens (N,) after them -> the nodes (N,) of both
+    together among ``keys`` (M,), or ABSENT.
+    """
+    nodes = np.full(len(ids), ABSENT, dtype=np.int32)
+    known = np.flatnonzero(contexts != ABSENT)
+    wanted = contexts[known].astype(np.int64) * vocab_size + ids[known]
+    # Searching in ascending order keeps to the same cache lines: ten times faster than at random.
+    order = np.argsort(wanted)
+    wanted = wanted[order]
+    places = np.searchsorted(keys, wanted)
+    hit = places < len(keys)
+    hit[hit] = keys[places[hit]] == wanted[hit]
+    nodes[known[order[hit]]] = places[hit]
+    return nodes
+
+
+def find_nodes(counts: GramCounts, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Look up the n-grams that end at each of ids (N,), for lengths 1, 2, ....
+
+    Yields, for every token but the first, the nodes (N-1,) of its contexts, one token shorter
+    than the n-gram, and the nodes (N-1,) of the n-grams; ABSENT for what training has not met or
+    would reach across a boundary.
+    """
+    targets = np.asarray(ids[1:]).astype(np.int64)
+    yield np.zeros(len(targets), dtype=np.int32), targets
+    ending = np.asarray(ids).astype(np.int32)
+    for length, grams in enumerate(counts.grams[1:], start=2):
+        contexts = ending[:-1]
+        if length > 2:
+            contexts = np.where(ids[:-1] == BOUNDARY_ID, ABSENT, contexts)
+        nodes = next_nodes(grams.keys, contexts, targets, counts.vocab_size)
+        yield contexts, nodes
+        # No n-gram of this length ends at the first token.
+        ending = np.concatenate([np.full(1, ABSENT, dtype=np.int32), nodes])

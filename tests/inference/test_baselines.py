@@ -1,0 +1,132 @@
+"""Baselines are what they say, in the units of the text."""
+
+import bz2
+import gzip
+import lzma
+import math
+
+import numpy as np
+import pytest
+
+from charlm.config import TokenizerConfig
+from charlm.data.counting import TextCounter
+from charlm.data.made import MarkovSource
+from charlm.data.pieces import Piece
+from charlm.data.store import TokenStore
+from charlm.data.tokenizers import Tokenizer, train
+from charlm.errors import CorpusError
+from charlm.inference.baselines import (
+    Baseline,
+    compress_store,
+    measure_baselines,
+    score_ngrams,
+)
+from charlm.inference.ngrams import train_ngrams
+
+WORDS = "some words that come again and again, é日\n"
+SOURCE = MarkovSource(order=2, alphabet=8)
+TEXT = SOURCE.generate(60_000, seed=2)
+
+
+def tokenizer_for(kind: str, text: str) -> Tokenizer:
+    config = TokenizerConfig(kind=kind, vocab_size=300 if kind == "bpe" else None)
+    return train(config, [Piece(text.encode() if kind == "byte" else text, True)])[0]
+
+
+def store_of(tokenizer: Tokenizer, *texts: str) -> TokenStore:
+    counter, boundary, ids = TextCounter(), [0], [0]
+    for text in texts:
+        encoded = tokenizer.encode(text)
+        counter.add(Piece(text, True), tokens=len(encoded))
+        ids += [*encoded.tolist(), *boundary]
+    return TokenStore(np.array(ids, dtype=tokenizer.dtype), counter.counts)
+
+
+def measured(kind: str, *parts: str) -> dict[str, Baseline]:
+    tokenizer = tokenizer_for(kind, parts[0])
+    stores = (store_of(tokenizer, part) for part in parts)
+    return {baseline.name: baseline for baseline in measure_baselines(tokenizer, *stores)}
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, Baseline]:
+    return measured("char", TEXT[:50_000], TEXT[50_000:55_000], TEXT[55_000:])
+
+
+def test_the_chosen_ngram_is_best_and_close_to_the_entropy_rate(rows: dict[str, Baseline]) -> None:
+    truth = SOURCE.surprisals(TEXT)[55_000:].mean()
+    best = rows["best n-gram (order 3)"]
+    assert best.bpc == min(row.bpc for row in rows.values())
+    assert best.bpc == pytest.approx(truth, rel=0.02)
+    assert best.bpc == best.bpb == rows["n-gram of order 3"].bpc
+
+
+def test_every_baseline_is_there_and_beats_guessing(rows: dict[str, Baseline]) -> None:
+    guess, *others = rows.values()
+    assert guess.name == "every character equally likely"
+    assert guess.bpc == guess.bpb == pytest.approx(math.log2(8 + 1))  # and the unknown one
+    names = ["n-gram of order 1", "n-gram of order 3", "best n-gram (order 3)"]
+    assert [row.name for row in others] == [*names, "gzip -9", "bzip2 -9", "xz -9"]
+    assert all(0 < row.bpc < guess.bpc for row in others)
+
+
+def test_the_unigram_is_close_to_the_entropy_of_the_letters(rows: dict[str, Baseline]) -> None:
+    shares = np.bincount(np.frombuffer(TEXT.encode(), np.uint8)) / len(TEXT)
+    entropy = -sum(p * math.log2(p) for p in shares if p)
+    assert rows["n-gram of order 1"].bpc == pytest.approx(entropy, rel=0.01)
+
+
+@pytest.mark.parametrize("kind", ["byte", "char", "word", "bpe"])
+def test_bits_are_of_the_text_whatever_the_tokens(kind: str) -> None:
+    rows = measured(kind, WORDS * 40, WORDS * 3, WORDS * 9)
+    for row in rows.values():
+        assert row.bpc * len(WORDS) == pytest.approx(row.bpb * len(WORDS.encode()))
+        assert row.bpc > 0
+    unit = {"byte": "byte", "char": "character", "word": "word", "bpe": "token"}[kind]
+    assert next(iter(rows)) == f"every {unit} equally likely"
+
+
+def test_an_ngram_score_keeps_boundaries_and_unknown_tokens_apart() -> None:
+    tokenizer = tokenizer_for("char", WORDS)
+    store = store_of(tokenizer, "some", "wordsXX")
+    model = train_ngrams(store_of(tokenizer, WORDS * 9).tokens, tokenizer.vocab_size, 3)
+    nll, ids = model.nll(store.tokens), store.tokens[1:]
+    score = score_ngrams(model, store, tokenizer.unknown_id)
+    assert score.nll == pytest.approx(nll[ids != 0].sum())
+    assert score.boundary_nll == pytest.approx(nll[ids == 0].sum())
+    assert (score.tokens, score.chars, score.words, score.oov) == (11, 11, 2, 2)
+
+
+def test_compressors_alone_count_every_byte_of_the_text() -> None:
+    text = MarkovSource(order=1, alphabet=20).generate(9_000, seed=5)
+    tokenizer = tokenizer_for("byte", text)
+    found = dict(compress_store(tokenizer, store_of(tokenizer), store_of(tokenizer, text)))
+    raw = text.encode()
+    whole = {"gzip -9": gzip.compress(raw, 9), "bzip2 -9": bz2.compress(raw, 9)}
+    whole["xz -9"] = lzma.compress(raw, preset=9)
+    for name, compressed in whole.items():
+        # After an empty window, what an empty file takes is not counted.
+        assert 0 <= 8 * len(compressed) - found[name] <= 8 * 64
+
+
+def test_compressors_remember_the_training_text() -> None:
+    generator = np.random.default_rng(1)
+    text = "".join(map(chr, generator.integers(97, 123, size=3000)))
+    tokenizer = tokenizer_for("byte", text)
+    alone = dict(compress_store(tokenizer, store_of(tokenizer), store_of(tokenizer, text)))
+    after = dict(compress_store(tokenizer, store_of(tokenizer, text), store_of(tokenizer, text)))
+    assert set(alone) == {"gzip -9", "bzip2 -9", "xz -9"}
+    assert all(after[name] < 0.5 * alone[name] for name in alone)
+
+
+def test_the_text_of_compressors_may_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tokenizer_for("char", TEXT)
+    stores = store_of(tokenizer, TEXT[:9000]), store_of(tokenizer, TEXT[9000:20_000])
+    whole = list(compress_store(tokenizer, *stores))
+    monkeypatch.setattr("charlm.inference.baselines.AT_ONCE", 1000)
+    assert list(compress_store(tokenizer, *stores)) == whole
+
+
+def test_an_empty_validation_part_is_named() -> None:
+    with pytest.raises(CorpusError, match="no validation text"):
+        measured("char", WORDS, "", WORDS)
