@@ -4,13 +4,15 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from charlm.cli.signals import CAUGHT, Interrupted, StopFlag, interruptible, stopping
+from charlm.inference.decoder import Decoder
+from charlm.model.likelihood import StreamReader
 from tests.cli.conftest import call, start, tree
 
 pytestmark = pytest.mark.timeout(120)
@@ -79,17 +81,30 @@ def test_tokenizing_that_is_interrupted_leaves_nothing(own_folder: Path) -> None
     assert list(spool.iterdir()) == []
 
 
-def test_writing_and_scoring_end_at_once(run: Path, own_folder: Path) -> None:
-    long = own_folder / "long.txt"
-    long.write_text("ba co. lo\n" * 100_000)
-    for command in (("perplexity", run, long), ("score", run, long, "--by", "line")):
-        timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
-        timer.start()
-        before = time.monotonic()
-        done = call(*command)
-        timer.join()
-        assert (done.code, done.err) == (130, ["interrupted"])
-        assert time.monotonic() - before < 20
+@pytest.mark.parametrize(
+    ("command", "owner", "name"),
+    [
+        (("generate", "run", "--prompt", "ba", "--seed", "1"), Decoder, "step"),
+        (("perplexity", "run", "long.txt"), StreamReader, "predict"),
+        (("score", "run", "long.txt"), StreamReader, "predict"),
+    ],
+)
+def test_everything_else_ends_at_once(
+    command: tuple[str, ...], owner: type, name: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("long.txt").write_text("ba co. lo\n" * 2000)
+    work, calls = getattr(owner, name), []
+
+    def interrupted_work(self: object, tokens: torch.Tensor) -> object:
+        calls.append(tokens)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return work(self, tokens)
+
+    monkeypatch.setattr(owner, name, interrupted_work)
+    done = call(*command)
+    assert (done.code, done.err, len(calls)) == (130, ["interrupted"], 3)
+    assert done.out.startswith("ba") == (command[0] == "generate")
 
 
 def raised(flag: StopFlag, number: int) -> bool:
