@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -89,7 +90,8 @@ class Encoders:
         if self.pool is None:
             return None
         try:
-            return self.pool.submit(encode_text, piece.text)
+            with interrupts_held():  # submitting starts workers
+                return self.pool.submit(encode_text, piece.text)
         except (BrokenProcessPool, OSError):
             self.close()
             return None
@@ -130,6 +132,22 @@ def start_pool(tokenizer: Tokenizer, workers: int) -> ProcessPoolExecutor | None
         )
     except (OSError, ImportError, NotImplementedError):
         return None
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C waiting; processes that are started meanwhile never see it.
+
+    A worker that is interrupted before it can say what to do about it prints its trace.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def refuse_respawn() -> None:

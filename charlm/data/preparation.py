@@ -21,7 +21,7 @@ from charlm.data.tokenizers import Tokenizer, load
 from charlm.durable import TEMPORARY_MARK
 from charlm.errors import CharlmError, CorpusError
 
-__all__ = ["EncodedPiece", "Prepared", "Preparing", "encode_documents", "prepare"]
+__all__ = ["EncodedPiece", "Prepared", "Preparing", "encode_documents", "find_prepared", "prepare"]
 
 PATIENCE = 0.5  # seconds between two looks at another process's lock
 
@@ -95,6 +95,11 @@ def found(folder: Path, key: str) -> Prepared | None:
     train, valid, test = map(stores.get, PARTS)
     assert train is not None
     return Prepared(tokenizer, train, valid, test, key, notes, folder)
+
+
+def find_prepared(cache: Path, key: str) -> Prepared | None:
+    """What was prepared under a key (``Prepared.digest``), if the cache still has it whole."""
+    return found(cache / "tokens" / key[:32], key)
 
 
 def build_alone(

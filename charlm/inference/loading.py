@@ -5,7 +5,7 @@ from pathlib import Path
 
 from charlm.data.cache import cache_folder
 from charlm.data.corpora import Corpus, open_corpus
-from charlm.data.preparation import Prepared, found, prepare
+from charlm.data.preparation import Prepared, find_prepared, prepare
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import ConfigError, CorpusError
@@ -66,7 +66,7 @@ def load_part(loaded: Loaded, part: str) -> TokenStore:
         )
     # Known by its key alone: the text itself may be gone, or was standard input.
     digest = run.origin["digest"]
-    kept = found(cache_folder() / "tokens" / digest[:32], digest)
+    kept = find_prepared(cache_folder(), digest)
     prepared = kept or prepare_again(run)
     if prepared.digest != digest:
         raise CorpusError(

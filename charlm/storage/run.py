@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from charlm.model.language_model import LanguageModel
 from charlm.storage import checkpoints
 from charlm.storage.checkpoints import Checkpoint
 
-__all__ = ["Run", "create_run", "lock", "open_run"]
+__all__ = ["Run", "create_run", "lock", "open_run", "remove_blank"]
 
 FORMAT = 1
 SETTINGS, TOKENIZER, LOG, BEST, LOCK = "run.toml", "tokenizer", "log.jsonl", "best.json", ".lock"
@@ -43,6 +44,14 @@ class Run:
     def checkpoints(self) -> Path:
         """Where the checkpoints are."""
         return self.folder / "checkpoints"
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing in it but what making it has written."""
+        known = {SETTINGS, TOKENIZER, LOG, LOCK, self.checkpoints.name}
+        foreign = {path.name for path in self.folder.iterdir()} - known
+        saved = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
+        return not foreign and not saved
 
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer.  Raises ``TokenizerError``."""
@@ -170,6 +179,17 @@ def create_run(
             "choose another --out",
         ) from error
     return run
+
+
+def remove_blank(folder: Path) -> None:
+    """Remove a run folder in which nothing has been learned; anything else stays.
+
+    Raises ``CheckpointError`` if another process is about to train it.
+    """
+    if not (folder / SETTINGS).is_file() or not open_run(folder).blank:
+        return
+    with lock(folder):
+        shutil.rmtree(folder)
 
 
 def open_run(folder: Path) -> Run:

@@ -11,7 +11,7 @@ from charlm.data.cache import cache_folder
 from charlm.data.preparation import Prepared, Preparing, prepare
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.checkpoints import remove_unfinished
-from charlm.storage.run import Run, create_run, lock, open_run
+from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
 from charlm.training.distributed import World
 from charlm.training.loop import never, train
 from charlm.training.reports import Note, Report
@@ -35,18 +35,17 @@ def launch(
     """
     world = world or World()
     existing = look_for_run(folder)
-    if existing:
+    blank = existing is not None and existing.blank  # nothing was learned: it may be replaced
+    if existing and not blank:
         refuse_other_settings(existing, config)
     prepared = yield from prepare_for(config, stop)
     if prepared is None:
         return
-    if existing and existing.origin["digest"] != prepared.digest:
-        raise CorpusError(
-            f"the text has changed since the run {folder} began",
-            "restore the text, or choose another --out to train anew",
-        )
+    if existing and not blank:
+        refuse_other_text(existing, prepared)
     yield from (Note(text=note) for note in prepared.notes)
-    if world.first and not existing:
+    if world.first and (existing is None or (blank and differs(existing, config, prepared))):
+        remove_blank(folder)
         create_run(folder, config, prepared.tokenizer, origin_of(prepared))
     world.wait()
     with lock(folder) if world.first else nullcontext():
@@ -106,6 +105,25 @@ def refuse_other_settings(run: Run, config: Config) -> None:
                     f"{run.folder} was begun with {section}.{key} = {old}, not {new}",
                     "give the same settings to go on, or choose another --out to train anew",
                 )
+
+
+def refuse_other_text(run: Run, prepared: Prepared) -> None:
+    """Raise ``CorpusError`` or ``CheckpointError`` unless the run was made from this very text."""
+    if run.origin["digest"] != prepared.digest:
+        raise CorpusError(
+            f"the text has changed since the run {run.folder} began",
+            "restore the text, or choose another --out to train anew",
+        )
+    if run.tokenizer().digest() != prepared.tokenizer.digest():
+        raise CheckpointError(
+            f"the tokenizer of {run.folder} is not the one that it was made with",
+            f"restore {run.folder}/tokenizer, or choose another --out to train anew",
+        )
+
+
+def differs(run: Run, config: Config, prepared: Prepared) -> bool:
+    """Whether a run that has learned nothing yet was made for something else."""
+    return run.config != config or run.origin != origin_of(prepared)
 
 
 def origin_of(prepared: Prepared) -> dict[str, Any]:

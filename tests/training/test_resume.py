@@ -1,16 +1,19 @@
 """Stopped anywhere and taken up again, training ends in the same bits."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from charlm.config import Config
+from charlm.data.alphabets import CharTokenizer
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.checkpoints import Checkpoint, list_checkpoints, read_checkpoint
 from charlm.storage.run import lock, open_run
 from charlm.training.counters import Counters
+from charlm.training.launch import launch
 from charlm.training.reports import Evaluated, Note, Started, Stepped
 from tests.training.conftest import StopAt, last, train_into
 
@@ -128,6 +131,33 @@ def test_a_folder_with_other_things_is_refused_untouched(config, tmp_path: Path)
     with pytest.raises(CheckpointError, match="not a run"):
         train_into(config(), tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["precious.txt"]
+
+
+def test_a_run_that_has_learned_nothing_is_replaced(config, text: Path, tmp_path: Path) -> None:
+    for settings in (config(), config(bptt=9)):
+        reports = launch(settings, tmp_path / "run")
+        while not isinstance(next(reports), Started):
+            pass
+        reports.close()
+    assert open_run(tmp_path / "run").config.training.bptt == 9
+    text.write_text(text.read_text() + "more")
+    assert last(train_into(config(), tmp_path / "run")).finished
+
+
+def test_a_run_with_somebody_elses_file_is_never_replaced(config, tmp_path: Path) -> None:
+    train_into(config(), tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="bptt"):
+        train_into(config(bptt=9), tmp_path / "run")
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_a_tokenizer_that_is_not_the_runs_is_refused(config, tmp_path: Path) -> None:
+    train_into(config(), tmp_path / "run")
+    CharTokenizer(list("xyz")).save(tmp_path / "run" / "tokenizer")
+    with pytest.raises(CheckpointError, match="tokenizer"):
+        train_into(config(steps=40), tmp_path / "run")
 
 
 def test_a_run_that_another_process_trains_is_refused(config, tmp_path: Path) -> None:
