@@ -14,6 +14,7 @@ from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json
 from charlm.data.cache import cache_folder
 from charlm.inference.decoder import Decoder
+from charlm.model import native
 from charlm.model.devices import choose_device, choose_precision
 from charlm.model.language_model import LanguageModel
 
@@ -35,7 +36,7 @@ def show_machine(*, as_json: bool) -> None:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else str(device),
         "precision": str(precision).removeprefix("torch."),
-        "recurrence": "cuDNN" if device.type == "cuda" else "torch, fused over time (oneDNN)",
+        "recurrence": "cuDNN" if device.type == "cuda" else native.status(),
         "decoding": "torch, input table",
         "training_tokens_per_second": round(training),
         "sampling_tokens_per_second": round(sampling),

@@ -19,9 +19,13 @@ class Dropout(nn.Module):
         self.share = share
         self.kind = kind
 
+    def drops(self) -> bool:
+        """Whether it does anything now."""
+        return self.training and self.share > 0
+
     def forward(self, features: Tensor) -> Tensor:
         """(T, B, F) -> (T, B, F); the identity in evaluation and for a share of 0."""
-        if not self.training or self.share == 0:
+        if not self.drops():
             return features
         if self.kind == "ordinary":
             return nn.functional.dropout(features, self.share)

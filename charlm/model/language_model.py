@@ -39,6 +39,7 @@ class LanguageModel(nn.Module):
             self.layers = nn.ModuleList(
                 RecurrentLayer(config.cell, size, config.hidden_size) for size in sizes[:-1]
             )
+            self.input_dropout = Dropout(config.input_dropout, config.dropout_kind)
             self.dropout = Dropout(config.dropout, config.dropout_kind)
             self.head = nn.Linear(config.hidden_size, vocab_size)
         self.tie()
@@ -130,9 +131,15 @@ class LanguageModel(nn.Module):
     def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """tokens (B, T) -> last layer's hidden states (B, T, H), and the state after them."""
         state = self.zero_state(len(tokens)) if state is None else state
-        hidden = self.dropout(self.embedding(tokens.T))  # (T, B, E)
-        after = []
-        for layer, layer_state in zip(self.recurrent_layers(), state, strict=True):
+        layers = self.recurrent_layers()
+        if self.input_dropout.drops():
+            hidden = self.input_dropout(self.embedding(tokens.T))  # (T, B, E)
+            hidden, first = layers[0](hidden, state[0])
+        else:
+            hidden, first = layers[0].forward_tokens(self.embedding.weight, tokens.T, state[0])
+        hidden = self.dropout(hidden)  # (T, B, H)
+        after = [first]
+        for layer, layer_state in zip(layers[1:], state[1:], strict=True):
             hidden, layer_state = layer(hidden, layer_state)
             hidden = self.dropout(hidden)  # (T, B, H)
             after.append(layer_state)

@@ -8,12 +8,17 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from charlm.errors import ModelError
+from charlm.model import native
 from charlm.model.cells import CELLS, LayerState
 
 __all__ = ["RecurrentLayer"]
 
 # On a GPU cuDNN copies weights that do not lie one behind the other; it need not say so each time.
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous")
+
+NATIVE_FROM = 64
+"""The hidden size below which torch's layer was the faster one (benchmarks/training_step.py)."""
 
 
 class RecurrentLayer(nn.Module):
@@ -68,7 +73,58 @@ class RecurrentLayer(nn.Module):
         return self.cell.step(projection, state, self.weight_hh)
 
     def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        """Walk over time: inputs (T, B, I) and a state -> hidden states (T, B, H), last state."""
+        """Walk over time: inputs (T, B, I) and a state -> hidden states (T, B, H), last state.
+
+        Raises ``ModelError`` for a state of another shape.
+        """
+        self.check(state, lanes=inputs.shape[1])
+        kernels = self.native_kernels(inputs, state)
+        if kernels is None:
+            return self.torch_layer(inputs, state)
+        return native.fused_lstm(kernels, inputs, state, self.lstm_weights())
+
+    def forward_tokens(
+        self, embedding: Tensor, tokens: Tensor, state: LayerState
+    ) -> tuple[Tensor, LayerState]:
+        """``forward(embedding[tokens], state)`` for embedding (V, I) and tokens (T, B).
+
+        Natively and with fewer rows than tokens, each row meets the weights only once.
+        """
+        self.check(state, lanes=tokens.shape[1])
+        kernels = self.native_kernels(embedding, state)
+        if kernels is None or 2 * len(embedding) > tokens.numel():
+            return self.forward(nn.functional.embedding(tokens, embedding), state)
+        return native.fused_lstm(kernels, embedding, state, self.lstm_weights(), tokens)
+
+    def lstm_weights(self) -> tuple[Tensor, ...]:
+        """What the native LSTM takes."""
+        return self.weight_ih, self.weight_hh, self.bias
+
+    def check(self, state: LayerState, lanes: int) -> None:
+        """Refuse a state of another shape: neither torch's layer nor the native one would look."""
+        wanted = [(lanes, self.hidden_size)] * self.cell.state_parts
+        received = [tuple(part.shape) for part in state]
+        if received != wanted:
+            raise ModelError(
+                f"the state has the shapes {received}, the layer needs {wanted}",
+                "carry the state of the same lanes, or pass none to start from zeros",
+            )
+
+    def native_kernels(self, inputs: Tensor, state: LayerState) -> native.Kernels | None:
+        """The native scans if they compute this and are the faster way."""
+        if self.kind != "lstm" or self.hidden_size < NATIVE_FROM:
+            return None
+        if not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+            return None
+        tensors = (inputs, *state, *self.parameters())
+        if any(t.device.type != "cpu" or t.dtype != torch.float32 for t in tensors):
+            return None
+        if inputs.shape[-1] != self.weight_ih.shape[1] or not inputs.numel():
+            return None  # torch's to refuse
+        return native.kernels() if any(t.requires_grad for t in tensors) else None
+
+    def torch_layer(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        """What ``forward`` computes, by torch's own fused layer."""
         parts = tuple(part.unsqueeze(0).contiguous() for part in state)
         weights = [self.weight_ih, self.weight_hh, self.bias, self.recurrent_bias()]
         # biases, 1 layer, no dropout, training, one direction, time first

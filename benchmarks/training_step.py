@@ -1,0 +1,148 @@
+"""Training steps: charlm's LSTM on the native path, on torch's, and ``nn.LSTM`` as is usual.
+
+    python benchmarks/training_step.py                    a table
+    python benchmarks/training_step.py --json             one object a line
+
+A step is forward, cross entropy, backward, clipping and AdamW on random tokens.  All ways run in
+one process, taking turns; a figure is the median over the rounds, a ratio the median over the
+rounds of the ratio to ``nn.LSTM`` in the same round, so that a busy machine disturbs it less.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the program does, before torch is loaded
+
+import torch
+from torch import Tensor, nn
+
+from charlm.config import ModelConfig, TrainConfig
+from charlm.model import native
+from charlm.model.language_model import LanguageModel, detach
+from charlm.model.recurrence import RecurrentLayer
+from charlm.training.optimizers import make_optimizer
+
+SIZES = {"2x128": (2, 128, 32, 67), "1x256": (1, 256, 32, 67), "2x512": (2, 512, 64, 256)}
+"""Name -> layers, hidden size, lanes, vocabulary."""
+STEPS = 64
+PEER = "nn.LSTM"
+
+
+class Usual(nn.Module):
+    """The model as it is usually written."""
+
+    def __init__(self, layers: int, hidden: int, vocab: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab, hidden)
+        self.lstm = nn.LSTM(hidden, hidden, layers, batch_first=True)
+        self.head = nn.Linear(hidden, vocab)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, tokens: Tensor, state: object) -> tuple[Tensor, object]:
+        hidden, state = self.lstm(self.embedding(tokens), state)
+        return self.head(hidden), state
+
+
+def detached(state: object) -> object:
+    """The state cut from its graph, whatever its nesting."""
+    if isinstance(state[0], tuple):  # type: ignore[index]
+        return detach(state)  # type: ignore[arg-type]
+    return tuple(part.detach() for part in state)  # type: ignore[attr-defined]
+
+
+def stepper(model: nn.Module, lanes: int, vocab: int) -> Callable[[], None]:
+    """A function that takes one training step."""
+    optimizer = make_optimizer(TrainConfig(), model, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randint(vocab, (lanes, STEPS + 1), generator=generator)
+    state = None
+
+    def step() -> None:
+        nonlocal state
+        optimizer.zero_grad(set_to_none=True)
+        logits, after = model(tokens[:, :-1], state)
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        state = detached(after)
+
+    return step
+
+
+def by_torch(step: Callable[[], None]) -> Callable[[], None]:
+    """The same step with the native path switched off."""
+
+    def switched() -> None:
+        chosen = RecurrentLayer.native_kernels
+        RecurrentLayer.native_kernels = lambda *_, **__: None  # type: ignore[method-assign]
+        try:
+            step()
+        finally:
+            RecurrentLayer.native_kernels = chosen  # type: ignore[method-assign]
+
+    return switched
+
+
+def ways(size: str, dropout: float) -> dict[str, Callable[[], None]]:
+    """What to time for a size."""
+    layers, hidden, lanes, vocab = SIZES[size]
+    config = ModelConfig(num_layers=layers, hidden_size=hidden, dropout=dropout)
+    models = [LanguageModel.create(config, vocab, seed=1).train() for _ in range(2)]
+    return {
+        PEER: stepper(Usual(layers, hidden, vocab), lanes, vocab),
+        "torch": by_torch(stepper(models[0], lanes, vocab)),
+        "native": stepper(models[1], lanes, vocab),
+    }
+
+
+def measure(
+    size: str, threads: int, rounds: int, repeats: int, dropout: float
+) -> dict[str, object]:
+    """One row: tokens a second of each way, and ratios to the peer."""
+    torch.set_num_threads(threads)
+    timed = ways(size, dropout)
+    seconds: dict[str, list[float]] = {name: [] for name in timed}
+    for done in range(rounds + 1):
+        for name, step in timed.items():
+            start = time.perf_counter()
+            for _ in range(repeats):
+                step()
+            if done:  # the first round warms up
+                seconds[name].append((time.perf_counter() - start) / repeats)
+    tokens = SIZES[size][2] * STEPS
+    row: dict[str, object] = {"size": size, "threads": threads}
+    for name, times in seconds.items():
+        ratios = [peer / own for peer, own in zip(seconds[PEER], times, strict=True)]
+        row[name] = round(tokens / statistics.median(times))
+        row[f"{name} ratio"] = round(statistics.median(ratios), 2)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--dropout", type=float, default=0.0, help="charlm's; nn.LSTM has none")
+    parser.add_argument("--sizes", nargs="*", default=list(SIZES), choices=SIZES)
+    options = parser.parse_args()
+    if not options.json:
+        print(f"{native.status()}; torch {torch.__version__}; tokens/s and ratio to {PEER}")
+    for size in options.sizes:
+        for threads in (1, 2):
+            row = measure(size, threads, options.rounds, options.repeats, options.dropout)
+            figures = "   ".join(
+                f"{name} {row[name]:>8,} ({row[f'{name} ratio']:.2f}x)"
+                for name in (PEER, "torch", "native")
+            )
+            line = f"{size}  {threads} threads   {figures}"
+            print(json.dumps(row) if options.json else line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

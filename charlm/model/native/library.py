@@ -1,0 +1,191 @@
+"""Load the compiled scans of ``lstm.c``, and prove them before use.
+
+Letters: T steps, B lanes, H hidden size.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from charlm.model.native.build import library_in, seal, seal_in
+
+__all__ = ["Kernels", "Unavailable", "load", "pack"]
+
+VARIANTS = {4: "portable", 8: "avx2", 16: "avx512"}
+"""Floats in a vector -> the suffix of the variant's functions."""
+
+SPARE_SHAPES = 4
+"""Sizes of layers whose large tensors are kept for the next step."""
+
+PACKED_DEPTH = 128
+"""``DEPTH`` of ``lstm.c``."""
+
+
+class Unavailable(Exception):
+    """Why there is no native path; torch's goes on with the same results."""
+
+
+def fields(kind: type, names: str) -> list[tuple[str, type]]:
+    """Fields of one kind, for ``_fields_``."""
+    return [(name, kind) for name in names.split()]
+
+
+class Team(ctypes.Structure):
+    """``Team`` of ``lstm.c``, field by field; the two below likewise."""
+
+    _fields_ = (*fields(ctypes.c_void_p, "run"), *fields(ctypes.c_int64, "threads count next"))
+
+
+class Layer(ctypes.Structure):
+    """A scan over the steps of a layer."""
+
+    _fields_ = (
+        *fields(Team, "team"),
+        *fields(ctypes.c_int64, "steps lanes hidden step_stride lane_stride"),
+        *fields(ctypes.c_void_p, "weights gates h0 c0 hiddens cells grad_hiddens"),
+        *fields(ctypes.c_void_p, "grad_gates grad_h grad_c"),
+    )
+
+
+class Product(ctypes.Structure):
+    """A product over all steps at once."""
+
+    _fields_ = (
+        *fields(Team, "team"),
+        *fields(ctypes.c_int64, "rows depth columns"),
+        *fields(ctypes.c_void_p, "a b bias out scratch"),
+    )
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """One variant of the scans: its name, floats in a vector, and the functions."""
+
+    variant: str
+    width: int
+    run: int  # address of GOMP_parallel
+    scan_forward: Callable[[Layer], None]
+    scan_backward: Callable[[Layer], None]
+    rows_times: Callable[[Product], None]
+    columns_times: Callable[[Product], None]
+    activations: Callable[..., None]
+    spares: dict[tuple[int, int], list[Tensor]] = field(default_factory=dict)
+
+    def team(self, count: int) -> Team:
+        """Torch's threads; one without anything to do would only cost its start."""
+        return Team(self.run, min(torch.get_num_threads(), count), count)
+
+    def layer(self, shape: Sequence[int], **given: Tensor | int) -> Layer:
+        """The arguments of a scan over (T, B, H)."""
+        steps, lanes, hidden = shape
+        layer = Layer(self.team(lanes), steps, lanes, hidden, **addresses(given))
+        layer.given = given  # an address alone keeps no tensor alive
+        return layer
+
+    def room(self, rows: int, columns: int) -> Tensor:
+        """A tensor without numbers, one that was given back if there is any.
+
+        Large fresh ones are dear: the system hands them out, cleared, page by page.
+        """
+        spares = self.spares.get((rows, columns))
+        return spares.pop() if spares else torch.empty(rows, columns)
+
+    def give_back(self, tensor: Tensor) -> None:
+        """Keep a tensor for ``room``; those of other sizes than before make place."""
+        shape = (tensor.shape[0], tensor.shape[1])
+        if len(self.spares) >= SPARE_SHAPES and shape not in self.spares:
+            self.spares.clear()
+        self.spares.setdefault(shape, []).append(tensor)
+
+    def times(
+        self, a: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None
+    ) -> Tensor:
+        """a (N, K) times weight (K, M), plus bias (M)."""
+        a = a.contiguous()
+        shape = len(a), *weight.shape
+        out = a.new_empty(shape[0], shape[2]) if out is None else out
+        given = {"a": a, "b": pack(weight, self.width), "out": out}
+        if bias is not None:
+            given["bias"] = bias.contiguous()
+        self.rows_times(Product(self.team(len(a)), *shape, **addresses(given)))
+        return out
+
+    def add_outer(self, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+        """out (M, N) += a (K, M) transposed times b (K, N): the sum of K outer products."""
+        depth, rows = a.shape
+        scratch = a.new_empty(PACKED_DEPTH * (rows + 8))
+        given = {"a": a.contiguous(), "b": b.contiguous(), "out": out, "scratch": scratch}
+        shape = rows, depth, b.shape[1]
+        self.columns_times(Product(self.team(rows), *shape, **addresses(given)))
+        return out
+
+
+def addresses(given: Mapping[str, Tensor | int]) -> dict[str, int]:
+    """Tensors by the address of their numbers, whole numbers as they are."""
+    return {
+        name: value.data_ptr() if isinstance(value, Tensor) else value
+        for name, value in given.items()
+    }
+
+
+def pack(weight: Tensor, width: int) -> Tensor:
+    """(K, M) -> for each 4 ``width`` columns a panel (K, 4 ``width``), zeros beyond M."""
+    depth, columns = weight.shape
+    padded = torch.nn.functional.pad(weight, (0, -columns % (4 * width)))
+    return padded.view(depth, -1, 4 * width).transpose(0, 1).contiguous()
+
+
+def load(folder: Path, forced: str = "") -> Kernels:
+    """The kernels for this processor out of ``folder``; ``forced`` names a variant instead.
+
+    Raises ``Unavailable``.
+    """
+    path = library_in(folder)
+    try:
+        if seal_in(folder).read_text() != seal(path):
+            raise Unavailable("the native library is damaged or older than its source")
+        library = ctypes.CDLL(os.fspath(path))
+        widest = library.charlm_widest()
+    except FileNotFoundError:
+        raise Unavailable("no C compiler when charlm was installed") from None
+    except (OSError, AttributeError) as error:
+        raise Unavailable(f"the native library does not load: {error}") from None
+    width = next((w for w, name in VARIANTS.items() if name == forced), widest)
+    if width > widest or (width == 4 and not forced):
+        raise Unavailable("this processor has neither AVX2 nor AVX-512")
+    return kernels_of(library, width)
+
+
+def kernels_of(library: ctypes.CDLL, width: int) -> Kernels:
+    """One variant's functions, with their signatures declared."""
+    variant = VARIANTS[width]
+    functions = [
+        getattr(library, f"charlm_{name}_{variant}")
+        for name in ("forward", "backward", "rows_times", "columns_times", "activations")
+    ]
+    by_address = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+    takes = [[ctypes.POINTER(Layer)]] * 2 + [[ctypes.POINTER(Product)]] * 2 + [by_address]
+    for function, arguments in zip(functions, takes, strict=True):
+        function.restype = None
+        function.argtypes = arguments
+    return Kernels(variant, width, torch_threads(), *functions)
+
+
+@cache
+def torch_threads() -> int:
+    """The address of what starts torch's own OpenMP threads.
+
+    A second pool of threads would fight with the first one, whose idle threads spin for a while.
+    """
+    path = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    try:
+        function = ctypes.CDLL(os.fspath(path)).GOMP_parallel
+    except (OSError, AttributeError):
+        raise Unavailable("torch's OpenMP library offers no GOMP_parallel") from None
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
