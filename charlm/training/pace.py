@@ -1,5 +1,6 @@
 """How far training has come, from 0 to 1: counted in steps, or by the clock."""
 
+import statistics
 import time
 from collections.abc import Callable
 
@@ -7,12 +8,16 @@ from charlm.config import DEFAULT_MINUTES, TrainConfig
 
 __all__ = ["Pace"]
 
+LARGEST_RESERVE = 0.04
+"""Share of the time; a validation may have been slow for a reason that is gone at the end."""
+
 
 class Pace:
     """The budget of a run and what is spent of it.
 
     Epochs become steps.  Minutes follow the clock: time spent in earlier sessions counts, and
-    ``reserve`` seconds are kept for the last validation and save.
+    ``reserve`` seconds are kept for the last validation and save: what those before usually took,
+    but never so much that training would end noticeably early.
     """
 
     def __init__(
@@ -25,12 +30,19 @@ class Pace:
         self.clock = clock
         self.began = clock() - spent
         self.reserve = 0.0
+        self.validations: list[float] = []
         self.steps: int | None = config.steps
         if config.epochs is not None:
             self.steps = max(1, round(config.epochs * steps_per_epoch))
         minutes = config.minutes if config.minutes is not None else DEFAULT_MINUTES
         self.total_seconds = 60 * minutes
         self.budget = f"{self.steps} steps" if self.steps is not None else f"{minutes:g} minutes"
+
+    def expect(self, seconds: float) -> None:
+        """Learn how long a validation takes."""
+        self.validations.append(seconds)
+        usual = statistics.median(self.validations)
+        self.reserve = min(usual, LARGEST_RESERVE * self.total_seconds)
 
     @property
     def by_clock(self) -> bool:

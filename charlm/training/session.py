@@ -219,7 +219,7 @@ class Session:
         done = math.floor(fraction * config.evaluations + 1e-9)
         counters.next_evaluation = (done + 1) / config.evaluations
         if self.pace.by_clock:
-            self.pace.reserve = took
+            self.pace.expect(took)
             earliest = fraction + took / VALIDATION_SHARE / self.pace.total_seconds
             counters.next_evaluation = max(counters.next_evaluation, earliest)
 

@@ -184,8 +184,11 @@ def test_minutes_follow_the_clock_and_count_earlier_sittings() -> None:
     assert pace.fraction(step=7) == pytest.approx(30 / 120)
     clock.now += 30
     assert pace.fraction(step=7) == pytest.approx(60 / 120)
-    pace.reserve = 20.0
-    assert pace.fraction(step=7) == pytest.approx(60 / 100)
+    pace.expect(2.0)
+    assert pace.fraction(step=7) == pytest.approx(60 / 118)
+    for slow in (50.0, 60.0):
+        pace.expect(slow)
+    assert pace.fraction(step=7) == pytest.approx(60 / (0.96 * 120))
     clock.now += 1000
     assert pace.fraction(step=7) == 1.0
 
