@@ -2,6 +2,7 @@
 
     python benchmarks/training_step.py                    a table
     python benchmarks/training_step.py --json             one object a line
+    python benchmarks/training_step.py --everywhere       the scans where they are left out, too
 
 A step is forward, cross entropy, backward, clipping and AdamW on random tokens.  All ways run in
 one process, taking turns; a figure is the median over the rounds, a ratio the median over the
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.config import ModelConfig, TrainConfig
-from charlm.model import native
+from charlm.model import native, recurrence
 from charlm.model.language_model import LanguageModel, detach
 from charlm.model.recurrence import RecurrentLayer
 from charlm.training.optimizers import make_optimizer
@@ -123,6 +124,13 @@ def measure(
     return row
 
 
+def settle_allocator() -> None:
+    """Let glibc keep freed memory up to 32 MB blocks: a peer alone in its process reaches that by
+    itself, one among others does not, and would pay for fresh pages at each step."""
+    for _ in range(3):
+        torch.empty(8_000_000)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
@@ -130,7 +138,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--dropout", type=float, default=0.0, help="charlm's; nn.LSTM has none")
     parser.add_argument("--sizes", nargs="*", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--everywhere", action="store_true", help="native for every hidden size")
     options = parser.parse_args()
+    if options.everywhere:
+        recurrence.NATIVE_FROM = recurrence.TABLE_FROM = 1
+    settle_allocator()
     if not options.json:
         print(f"{native.status()}; torch {torch.__version__}; tokens/s and ratio to {PEER}")
     for size in options.sizes:

@@ -17,8 +17,12 @@ __all__ = ["RecurrentLayer"]
 # On a GPU cuDNN copies weights that do not lie one behind the other; it need not say so each time.
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous")
 
-NATIVE_FROM = 64
-"""The hidden size below which torch's layer was the faster one (benchmarks/training_step.py)."""
+NATIVE_FROM = 512
+"""The hidden size from which a training step on the native scans gains a fifth on torch's layer
+(benchmarks/training_step.py --everywhere)."""
+
+TABLE_FROM = 256
+"""The same, and half of it, where the inputs are rows of an embedding (``forward_tokens``)."""
 
 
 class RecurrentLayer(nn.Module):
@@ -78,7 +82,7 @@ class RecurrentLayer(nn.Module):
         Raises ``ModelError`` for a state of another shape.
         """
         self.check(state, lanes=inputs.shape[1])
-        kernels = self.native_kernels(inputs, state)
+        kernels = self.native_kernels(inputs, state, NATIVE_FROM)
         if kernels is None:
             return self.torch_layer(inputs, state)
         return native.fused_lstm(kernels, inputs, state, self.lstm_weights())
@@ -91,7 +95,7 @@ class RecurrentLayer(nn.Module):
         Natively and with fewer rows than tokens, each row meets the weights only once.
         """
         self.check(state, lanes=tokens.shape[1])
-        kernels = self.native_kernels(embedding, state)
+        kernels = self.native_kernels(embedding, state, TABLE_FROM)
         if kernels is None or 2 * len(embedding) > tokens.numel():
             return self.forward(nn.functional.embedding(tokens, embedding), state)
         return native.fused_lstm(kernels, embedding, state, self.lstm_weights(), tokens)
@@ -110,9 +114,11 @@ class RecurrentLayer(nn.Module):
                 "carry the state of the same lanes, or pass none to start from zeros",
             )
 
-    def native_kernels(self, inputs: Tensor, state: LayerState) -> native.Kernels | None:
-        """The native scans if they compute this and are the faster way."""
-        if self.kind != "lstm" or self.hidden_size < NATIVE_FROM:
+    def native_kernels(
+        self, inputs: Tensor, state: LayerState, smallest: int
+    ) -> native.Kernels | None:
+        """The native scans if they compute this, for hidden sizes from ``smallest`` on."""
+        if self.kind != "lstm" or self.hidden_size < smallest:
             return None
         if not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
             return None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from charlm.config import ModelConfig
 from charlm.errors import ModelError
-from charlm.model import native
+from charlm.model import native, recurrence
 from charlm.model.language_model import LanguageModel
 from charlm.model.native import build
 from charlm.model.native.library import VARIANTS, Kernels, Unavailable, load
@@ -164,6 +164,8 @@ def test_activations_saturate_and_pass_nan_on(kernels: Kernels) -> None:
 def test_every_variant_gives_a_training_step_that_equals_torchs(
     kernels: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(recurrence, "NATIVE_FROM", 1)
+    monkeypatch.setattr(recurrence, "TABLE_FROM", 1)
     config = ModelConfig(hidden_size=70, num_layers=2, dropout=0.0)
     model = LanguageModel.create(config, vocab_size=9, seed=1).train()
     tokens = torch.randint(9, (4, 21), generator=torch.Generator().manual_seed(1))
@@ -181,11 +183,12 @@ def test_double_precision_and_inference_go_to_torch(
 ) -> None:
     monkeypatch.setattr(native, "kernels", lambda: kernels)
     layer, (inputs, h, c), _ = case((2, 2, 3, 64))
-    assert layer.native_kernels(inputs, (h, c)) is kernels
+    assert layer.native_kernels(inputs, (h, c), 1) is kernels
     with torch.no_grad():
-        assert layer.native_kernels(inputs, (h, c)) is None
+        assert layer.native_kernels(inputs, (h, c), 1) is None
+    assert layer.native_kernels(inputs, (h, c), 65) is None
     wide = [tensor.double() for tensor in (inputs, h, c)]
-    assert layer.double().native_kernels(wide[0], (wide[1], wide[2])) is None
+    assert layer.double().native_kernels(wide[0], (wide[1], wide[2]), 1) is None
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

@@ -52,3 +52,7 @@ def compile_library(folder: Path) -> str | None:
     finally:
         made.unlink(missing_ok=True)
     return None
+
+
+if __name__ == "__main__":  # after a change of lstm.c, in a checkout
+    print(compile_library(SOURCE.parent) or f"built {library_in(SOURCE.parent).name}")
