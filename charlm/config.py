@@ -106,7 +106,7 @@ class ModelConfig(Section):
     hidden_size: int = setting(256, "Size of each layer's hidden state.", minimum=1, maximum=65536)
     num_layers: int = setting(1, "Recurrent layers, one on the other.", minimum=1, maximum=64)
     dropout: float = setting(
-        0.1, "Share of each layer's output dropped in training.", minimum=0, below=1
+        0.25, "Share of each layer's output dropped in training.", minimum=0, below=1
     )
     input_dropout: float = setting(
         0.0, "The same for the embedding's; 0 trains faster.", minimum=0, below=1
