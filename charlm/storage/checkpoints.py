@@ -62,19 +62,23 @@ def write_checkpoint(
     }
     files = {name: {"bytes": len(c), "sha256": digest(c)} for name, c in contents.items()}
     manifest = json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1)
+    replaced = durable.temporary_name(target)
     try:
-        if target.exists():  # a damaged one at the same step makes room
-            shutil.rmtree(target)
+        if target.exists():  # damaged, or without the validation of its step
+            target.rename(replaced)
         with durable.write_folder(target) as temporary:
             for name, content in contents.items():
                 (temporary / name).write_bytes(content)
             (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
     except OSError as error:
+        if replaced.exists():
+            replaced.rename(target)
         needed = sum(len(content) for content in contents.values()) / 1e6
         raise CheckpointError(
             f"cannot save a checkpoint in {folder}: {error.strerror}",
             f"make {needed:,.1f} MB of room there, then give the same command again",
         ) from error
+    shutil.rmtree(replaced, ignore_errors=True)
     return target
 
 

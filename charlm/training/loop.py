@@ -53,7 +53,7 @@ def walk(session: Session, stop: Callable[[], str | None]) -> Generator[Report, 
             if report is None:
                 continue
             yield report
-            yield from filter(None, [session.save()])
+            yield from filter(None, [session.save(again=True)])
         end = session.end(fraction)
         if end:
             return end

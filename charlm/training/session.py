@@ -223,10 +223,13 @@ class Session:
             earliest = fraction + took / VALIDATION_SHARE / self.pace.total_seconds
             counters.next_evaluation = max(counters.next_evaluation, earliest)
 
-    def save(self) -> Saved | None:
-        """Write a checkpoint of this very step, if there is none; finite weights only."""
+    def save(self, *, again: bool = False) -> Saved | None:
+        """Write a checkpoint of this very step; finite weights only.
+
+        If there is one already, only ``again``: it lacks a validation that was interrupted.
+        """
         counters = self.counters
-        if self.saved_step == counters.step or counters.skipped_in_row:
+        if (self.saved_step == counters.step and not again) or counters.skipped_in_row:
             return None
         counters.seconds = self.saved_at = self.pace.seconds()
         train = self.learner.tensors()  # every process takes part in gathering

@@ -71,6 +71,16 @@ def test_stopped_and_resumed_training_ends_in_the_same_bits(
     assert_same_end(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.parametrize("asks", [34, 36, 37, 38, 39, 40, 41])
+def test_stopped_in_the_last_validation_it_ends_in_the_same_bits(
+    config, tmp_path: Path, asks: int
+) -> None:
+    train_into(config(), tmp_path / "whole")
+    train_into(config(), tmp_path / "parts", stop=StopAt(asks))
+    train_into(config(), tmp_path / "parts")
+    assert_same_end(tmp_path / "whole", tmp_path / "parts")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("step", range(200))
 def test_resume_from_every_step_ends_in_the_same_bits(config, tmp_path: Path, step: int) -> None:
