@@ -12,9 +12,9 @@ import torch
 from charlm.config import Config
 from charlm.data.made import made_source
 from charlm.inference.loading import load_part, load_run
-from charlm.inference.ngrams import train_ngrams
 from charlm.inference.scoring import score_store
 from charlm.metrics import Score
+from charlm.model.ngram.kneser_ney import train_ngrams
 from charlm.training.launch import launch
 
 CHARS = 400_000

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from charlm.config import TokenizerConfig
-from charlm.data.tokenizer_base import BOUNDARY_ID, Tokenizer, as_text
+from charlm.config import BOUNDARY_ID, TokenizerConfig
+from charlm.data.tokenizer_base import Tokenizer, as_text
 from charlm.durable import write_bytes
 from charlm.errors import TokenizerError
 

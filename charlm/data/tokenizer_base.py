@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from charlm.config import BOUNDARY_ID
 from charlm.data.counting import check_text
 from charlm.durable import write_text
 from charlm.errors import TokenizerError
 
 __all__ = [
-    "BOUNDARY_ID",
     "DEFINITION",
     "FORMAT",
     "UNKNOWN",
@@ -26,7 +26,6 @@ __all__ = [
     "as_text",
 ]
 
-BOUNDARY_ID = 0
 UNKNOWN_ID = 1  # where there is an unknown symbol
 UNKNOWN = "<unk>"
 DEFINITION = "tokenizer.json"

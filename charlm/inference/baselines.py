@@ -15,10 +15,10 @@ import numpy as np
 
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
-from charlm.inference.gram_counts import count_grams
-from charlm.inference.ngrams import NgramModel, best_order, model_of_order
 from charlm.inference.scoring import score_ids
 from charlm.metrics import Score
+from charlm.model.ngram.counts import count_grams
+from charlm.model.ngram.kneser_ney import NgramModel, best_order, model_of_order
 
 __all__ = ["Baseline", "compress_store", "measure_baselines", "score_ngrams"]
 

@@ -1,9 +1,9 @@
 """One step of time after the other, weights prepared once: what sampling stands on."""
 
-import torch
 from torch import Tensor
 
 from charlm.model.language_model import LanguageModel, State
+from charlm.model.likelihood import evaluating
 
 __all__ = ["Decoder"]
 
@@ -22,7 +22,7 @@ class Decoder:
         self.model = model
         self.layers = model.recurrent_layers()
         self.table: Tensor | None = None
-        with torch.inference_mode():
+        with evaluating(self.model):
             first = self.layers[0]
             if model.vocab_size * first.bias.numel() <= LARGEST_TABLE:
                 self.table = first.project(model.embedding.weight)
@@ -30,7 +30,7 @@ class Decoder:
 
     def step(self, tokens: Tensor) -> Tensor:
         """tokens (B,) -> logits (B, V) of what follows; advances the state."""
-        with torch.inference_mode():
+        with evaluating(self.model):
             if self.table is not None:
                 projection = self.table[tokens]
             else:
@@ -44,7 +44,12 @@ class Decoder:
 
     def read(self, tokens: Tensor) -> Tensor:
         """tokens (B, T), T > 0 -> logits (B, V) after the last; a prompt, read at once."""
-        with torch.inference_mode():
+        with evaluating(self.model):
             features, self.state = self.model.features(tokens, self.state)
             logits: Tensor = self.model.head(features[:, -1])
             return logits
+
+    def select(self, lanes: Tensor) -> None:
+        """Go on with these lanes (b,) in this order; one may be taken several times."""
+        with evaluating(self.model):
+            self.state = tuple(tuple(part[lanes] for part in layer) for layer in self.state)

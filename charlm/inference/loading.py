@@ -9,8 +9,8 @@ from charlm.data.preparation import Prepared, find_prepared, prepare
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import ConfigError, CorpusError
+from charlm.inference.predictors import Predictor, Recurrent
 from charlm.model.devices import choose_device
-from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run, open_run
 
 __all__ = ["Loaded", "load_part", "load_run", "open_for"]
@@ -22,7 +22,7 @@ class Loaded:
 
     run: Run
     tokenizer: Tokenizer
-    model: LanguageModel
+    model: Predictor
     step: int
 
 
@@ -33,8 +33,8 @@ def load_run(folder: Path, step: int | None = None, device: str = "cpu") -> Load
     """
     run = open_run(folder)
     tokenizer = run.tokenizer()
-    model, found = run.model(tokenizer, step)
-    return Loaded(run, tokenizer, model.to(choose_device(device)), found)
+    network, found = run.model(tokenizer, step)
+    return Loaded(run, tokenizer, Recurrent(network.to(choose_device(device))), found)
 
 
 def open_for(loaded: Loaded, sources: tuple[str, ...], encoding: str | None = None) -> Corpus:

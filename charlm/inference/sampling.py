@@ -13,9 +13,7 @@ from torch import Tensor
 
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import ConfigError, TokenizerError
-from charlm.inference.decoder import Decoder
-from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import evaluating
+from charlm.inference.predictors import Predictor
 
 __all__ = [
     "Sampling",
@@ -103,7 +101,7 @@ def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tens
 
 
 def generate(
-    model: LanguageModel,
+    model: Predictor,
     tokenizer: Tokenizer,
     prompt: str = "",
     *,
@@ -132,28 +130,26 @@ def generate(
 
 
 def decode(
-    model: LanguageModel, tokenizer: Tokenizer, prompt: str, sampling: Sampling, seed: int
+    model: Predictor, tokenizer: Tokenizer, prompt: str, sampling: Sampling, seed: int
 ) -> Iterator[str]:
     """Yield text without end, but for the model's own."""
-    device = model.head.bias.device
+    device = model.device
     generator = torch.Generator().manual_seed(seed)
     banned = torch.zeros(model.vocab_size, device=device)
     if tokenizer.unknown_id is not None:
         banned[tokenizer.unknown_id] = -math.inf  # it stands for no text
-    decoder, text = Decoder(model), tokenizer.stream()
+    decoder, text = model.decoder(), tokenizer.stream()
     ids = torch.tensor([[tokenizer.boundary_id, *map(int, tokenizer.encode(prompt))]])
     for token in ids[0, 1:].tolist():
         text.push(token)  # half a character at the prompt's end is completed by what follows
-    with evaluating(model):
-        logits = decoder.read(ids.to(device))
+    logits = decoder.read(ids.to(device))
     while True:
         token = draw(logits + banned, sampling, generator)
         if int(token) == tokenizer.boundary_id:
             yield text.flush()
             return
         yield text.push(int(token))
-        with evaluating(model):
-            logits = decoder.step(token.to(device))
+        logits = decoder.step(token.to(device))
 
 
 def cut(pieces: Iterator[str], length: int, stop: Sequence[str]) -> Iterator[str]:

@@ -17,9 +17,8 @@ from charlm.data.pieces import Piece
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import CorpusError
+from charlm.inference.predictors import Predictor, Reader
 from charlm.metrics import Score
-from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader
 
 __all__ = ["Scored", "score_documents", "score_ids", "score_store", "score_text"]
 
@@ -65,14 +64,14 @@ def score_ids(nll: np.ndarray, ids: np.ndarray, unknown_id: int | None) -> Score
 
 
 def score_documents(
-    model: LanguageModel, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece]
+    model: Predictor, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece]
 ) -> Iterator[Scored]:
     """Score documents bit by bit; the sum of what is yielded is the score of all.
 
     Leaves weights, mode and random generators as they are; memory does not grow with the text.
     Raises ``CorpusError`` if there is no text at all.
     """
-    reader = StreamReader(model, first=tokenizer.boundary_id)
+    reader = model.reader()
     boundary = np.zeros(1, dtype=tokenizer.dtype)
     counter = TextCounter()
     for piece in pieces:
@@ -91,17 +90,15 @@ def score_documents(
     yield Scored(end + Score(chars=counts.chars, bytes=counts.bytes, words=counts.words))
 
 
-def score_store(
-    model: LanguageModel, store: TokenStore, unknown_id: int | None
-) -> Iterator[Scored]:
+def score_store(model: Predictor, store: TokenStore, unknown_id: int | None) -> Iterator[Scored]:
     """Score the tokens of a store, which knows its text's counts; bit by bit as above."""
     counts = store.counts
     yield Scored(Score(chars=counts.chars, bytes=counts.bytes, words=counts.words))
-    yield from score_stream(StreamReader(model), store.tokens[1:], unknown_id, counts.bytes)
+    yield from score_stream(model.reader(), store.tokens[1:], unknown_id, counts.bytes)
 
 
 def score_stream(
-    reader: StreamReader, ids: np.ndarray, unknown_id: int | None, size: int
+    reader: Reader, ids: np.ndarray, unknown_id: int | None, size: int
 ) -> Iterator[Scored]:
     """Score the ids (N,) that come next in a stream, of a text of ``size`` bytes."""
     for begin in range(0, len(ids), AT_ONCE):
@@ -110,7 +107,7 @@ def score_stream(
         yield Scored(score, read=size * len(some) / len(ids))
 
 
-def score_text(model: LanguageModel, tokenizer: Tokenizer, text: str) -> Score:
+def score_text(model: Predictor, tokenizer: Tokenizer, text: str) -> Score:
     """The score of one text."""
     piece = EncodedPiece(ids=tokenizer.encode(text), text=text, starts=True)
     scored = score_documents(model, tokenizer, [piece] if text else [])

@@ -15,8 +15,8 @@ from torch import Tensor
 from charlm.data.encoding import EncodedPiece
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import ConfigError
-from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader
+from charlm.inference.predictors import Predictor
+from charlm.model.likelihood import pick
 
 __all__ = ["UNITS", "Surprisal", "surprisals"]
 
@@ -64,7 +64,7 @@ class Unit:
 
 
 def surprisals(
-    model: LanguageModel, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece], unit: str
+    model: Predictor, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece], unit: str
 ) -> Iterator[Surprisal]:
     """Yield the units of all documents in order; the state is carried from one to the next.
 
@@ -91,11 +91,11 @@ def surprisals(
 
 
 def read_tokens(
-    model: LanguageModel, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece]
+    model: Predictor, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece]
 ) -> Iterator[tuple[int, Token]]:
     """Every token of every document, with the document's number from 0."""
-    reader = StreamReader(model, first=tokenizer.boundary_id)
-    spaces = space_ids(tokenizer).to(reader.device)
+    reader = model.reader()
+    spaces = space_ids(tokenizer).to(model.device)
     document = -1
     for piece in pieces:
         if piece.starts:
@@ -104,8 +104,8 @@ def read_tokens(
             reader.read(np.zeros(1, dtype=tokenizer.dtype))
         for begin in range(0, len(piece.ids), reader.chunk):
             ids = piece.ids[begin : begin + reader.chunk]
-            log_probs, targets = reader.predict(torch.from_numpy(ids.astype(np.int64)))
-            nll = -log_probs.gather(1, targets[:, None]).squeeze(1).double().cpu().numpy()
+            log_probs = reader.predict(ids)
+            nll = -pick(log_probs, ids)
             space_nll = -log_probs[:, spaces].double().logsumexp(dim=1).cpu().numpy()
             for token, own, space in zip(ids.tolist(), nll, space_nll, strict=True):
                 unknown = token == tokenizer.unknown_id

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from charlm.model.language_model import LanguageModel, State, detach
 
-__all__ = ["StreamReader", "evaluating"]
+__all__ = ["StreamReader", "evaluating", "pick"]
 
 CHUNK = 1024
 """Steps per call of the model: only speed and memory depend on it."""
@@ -48,17 +48,22 @@ class StreamReader:
         """ids (N,) -> nll (N,) in nats, float64, of each given all before it."""
         nll = np.empty(len(ids))
         for begin in range(0, len(ids), self.chunk):
-            part = torch.from_numpy(ids[begin : begin + self.chunk].astype(np.int64))
-            log_probs, targets = self.predict(part)
-            picked = log_probs.gather(1, targets[:, None]).squeeze(1)
-            nll[begin : begin + len(part)] = -picked.double().cpu().numpy()
+            part = ids[begin : begin + self.chunk]
+            nll[begin : begin + len(part)] = -pick(self.predict(part), part)
         return nll
 
-    def predict(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """targets (T,) -> the log-probabilities (T, V) that met them, and the targets (T,)."""
-        inputs = torch.cat([targets.new_tensor([self.last]), targets[:-1]])
+    def predict(self, ids: np.ndarray) -> Tensor:
+        """ids (T,), at most ``chunk`` -> the log-probabilities (T, V) that met them."""
+        inputs = torch.from_numpy(np.append(self.last, ids[:-1]).astype(np.int64))
         with evaluating(self.model):
             logits, state = self.model(inputs[None].to(self.device), self.state)
-        self.last = int(targets[-1])
+        self.last = int(ids[-1])
         self.state = detach(state)
-        return torch.log_softmax(logits[0].float(), dim=-1), targets.to(self.device)
+        return torch.log_softmax(logits[0].float(), dim=-1)
+
+
+def pick(log_probs: Tensor, ids: np.ndarray) -> np.ndarray:
+    """Log-probabilities (T, V) and ids (T,) -> those of the ids (T,), float64."""
+    targets = torch.from_numpy(ids.astype(np.int64)).to(log_probs.device)
+    picked = log_probs.gather(1, targets[:, None]).squeeze(1)
+    return picked.double().cpu().numpy()

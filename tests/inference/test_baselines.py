@@ -21,7 +21,7 @@ from charlm.inference.baselines import (
     measure_baselines,
     score_ngrams,
 )
-from charlm.inference.ngrams import train_ngrams
+from charlm.model.ngram.kneser_ney import train_ngrams
 
 WORDS = "some words that come again and again, é日\n"
 SOURCE = MarkovSource(order=2, alphabet=8)

@@ -9,6 +9,7 @@ from charlm.config import ModelConfig
 from charlm.data.alphabets import ByteTokenizer, CharTokenizer
 from charlm.errors import ConfigError, TokenizerError
 from charlm.inference.decoder import Decoder
+from charlm.inference.predictors import Recurrent
 from charlm.inference.sampling import (
     Sampling,
     cut,
@@ -100,8 +101,9 @@ def test_decoder_equals_the_models_forward(cell: str, tied: bool) -> None:
     torch.testing.assert_close(torch.stack(steps, dim=1), whole[:, 3:])
 
 
-def model_for(tokenizer: ByteTokenizer | CharTokenizer) -> LanguageModel:
-    return LanguageModel.create(ModelConfig(hidden_size=8), tokenizer.vocab_size, seed=1)
+def model_for(tokenizer: ByteTokenizer | CharTokenizer) -> Recurrent:
+    config = ModelConfig(hidden_size=8)
+    return Recurrent(LanguageModel.create(config, tokenizer.vocab_size, seed=1))
 
 
 def test_same_seed_writes_the_same_text_and_another_one_other_text() -> None:
@@ -114,7 +116,7 @@ def test_same_seed_writes_the_same_text_and_another_one_other_text() -> None:
 def test_length_counts_characters_exactly() -> None:
     tokenizer = CharTokenizer(list("abcdefgh"))
     model = model_for(tokenizer)
-    model.head.bias.data[tokenizer.boundary_id] = -100  # it would end the text earlier
+    model.network.head.bias.data[tokenizer.boundary_id] = -100  # it would end the text earlier
     assert len("".join(generate(model, tokenizer, length=123))) == 123
     assert "".join(generate(model, tokenizer, length=0)) == ""
 
@@ -122,9 +124,9 @@ def test_length_counts_characters_exactly() -> None:
 def test_bytes_come_out_as_whole_characters_only() -> None:
     tokenizer = ByteTokenizer()
     model = model_for(tokenizer)
-    model.head.bias.data[:] = -100
+    model.network.head.bias.data[:] = -100
     for byte in "é日".encode():
-        model.head.bias.data[byte + 1] = 0
+        model.network.head.bias.data[byte + 1] = 0
     pieces = list(generate(model, tokenizer, length=200))
     assert "".join(pieces).encode().decode() == "".join(pieces)
 
@@ -138,15 +140,15 @@ def test_half_a_character_is_completed_in_byte_mode() -> None:
 def test_the_boundary_ends_the_text() -> None:
     tokenizer = CharTokenizer(list("ab"))
     model = model_for(tokenizer)
-    model.head.bias.data[tokenizer.boundary_id] = 100
+    model.network.head.bias.data[tokenizer.boundary_id] = 100
     assert "".join(generate(model, tokenizer, length=50)) == ""
 
 
 def test_the_unknown_symbol_is_never_written() -> None:
     tokenizer = CharTokenizer(list("ab"))
     model = model_for(tokenizer)
-    model.head.bias.data[tokenizer.unknown_id] = 100
-    model.head.bias.data[tokenizer.boundary_id] = -100
+    model.network.head.bias.data[tokenizer.unknown_id] = 100
+    model.network.head.bias.data[tokenizer.boundary_id] = -100
     assert set("".join(generate(model, tokenizer, length=50))) <= {"a", "b"}
 
 

@@ -11,11 +11,11 @@ from charlm.data.encoding import EncodedPiece
 from charlm.data.pieces import Piece
 from charlm.data.tokenizers import Tokenizer, train
 from charlm.errors import ConfigError, CorpusError
+from charlm.inference.predictors import Recurrent
 from charlm.inference.scoring import score_documents, score_ids, score_text
 from charlm.inference.surprisal import UNITS, Surprisal, surprisals
 from charlm.metrics import Score
 from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader
 
 torch.set_num_threads(1)
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 6
@@ -30,8 +30,9 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     return train(config, [Piece(text, True)])[0]
 
 
-def model_for(tokenizer: Tokenizer) -> LanguageModel:
-    return LanguageModel.create(ModelConfig(hidden_size=12), tokenizer.vocab_size, seed=3)
+def model_for(tokenizer: Tokenizer) -> Recurrent:
+    config = ModelConfig(hidden_size=12)
+    return Recurrent(LanguageModel.create(config, tokenizer.vocab_size, seed=3))
 
 
 def pieces_of(tokenizer: Tokenizer, *texts: str, starts: bool = True) -> list[EncodedPiece]:
@@ -41,7 +42,7 @@ def pieces_of(tokenizer: Tokenizer, *texts: str, starts: bool = True) -> list[En
     ]
 
 
-def total(model: LanguageModel, tokenizer: Tokenizer, pieces: list[EncodedPiece]) -> Score:
+def total(model: Recurrent, tokenizer: Tokenizer, pieces: list[EncodedPiece]) -> Score:
     return sum((part.score for part in score_documents(model, tokenizer, pieces)), start=Score())
 
 
@@ -49,7 +50,7 @@ def test_a_score_is_the_summed_nll_of_the_tokens_of_the_text(tokenizer: Tokenize
     model = model_for(tokenizer)
     ids = tokenizer.encode(TEXT.encode() if tokenizer.kind == "byte" else TEXT)
     score = total(model, tokenizer, pieces_of(tokenizer, TEXT))
-    assert score.nll == pytest.approx(StreamReader(model).read(ids).sum(), rel=1e-9)
+    assert score.nll == pytest.approx(model.reader().read(ids).sum(), rel=1e-9)
     assert score.tokens == len(ids)
     assert (score.chars, score.bytes, score.words) == (
         len(TEXT),
@@ -73,7 +74,7 @@ def test_documents_are_one_stream_with_boundaries_kept_apart(tokenizer: Tokenize
     score = total(model, tokenizer, pieces_of(tokenizer, *documents))
     encoded = [piece.ids for piece in pieces_of(tokenizer, *documents)]
     stream = np.concatenate([part for ids in encoded for part in (ids, [0])])
-    nll = StreamReader(model).read(stream)
+    nll = model.reader().read(stream)
     assert score.nll == pytest.approx(nll[stream != 0].sum(), rel=1e-6)
     assert score.boundary_nll == pytest.approx(nll[stream == 0].sum(), rel=1e-6)
     assert score.boundaries == 3
@@ -127,8 +128,8 @@ def test_the_spaces_share_of_the_next_token_goes_to_the_word_that_ends() -> None
     tokenizer = train(TokenizerConfig(kind="bpe", vocab_size=300), [Piece(TEXT, True)])[0]
     model = model_for(tokenizer)
     piece = pieces_of(tokenizer, "the cat sat")[0]
-    ids = torch.from_numpy(piece.ids.astype(np.int64))
-    log_probs, _ = StreamReader(model).predict(ids)
+    ids = piece.ids
+    log_probs = model.reader().predict(ids)
     beginnings = [tokenizer.token_bytes(token)[:1] for token in range(tokenizer.vocab_size)]
     spaces = [token for token, byte in enumerate(beginnings) if byte.isspace()]
     ends = next(t for t in range(1, len(ids)) if int(ids[t]) in spaces)
@@ -145,7 +146,7 @@ def test_unknown_characters_are_counted_named_and_kept_apart() -> None:
     score = sum((part.score for part in scored), start=Score())
     assert score.oov == 3
     assert sum((part.unknown for part in scored[1:]), start=scored[0].unknown) == {"z": 2, "q": 1}
-    nll = StreamReader(model).read(tokenizer.encode("abz zq"))
+    nll = model.reader().read(tokenizer.encode("abz zq"))
     assert score.oov_nll == pytest.approx(nll[[2, 4, 5]].sum())
     assert score.perplexity_without_oov == pytest.approx(math.exp(nll[[0, 1, 3]].mean()))
 

@@ -8,9 +8,9 @@ import pytest
 
 from charlm.data.made import MarkovSource
 from charlm.errors import ConfigError, CorpusError, TokenizerError
-from charlm.inference import ngrams
-from charlm.inference.gram_counts import count_grams
-from charlm.inference.ngrams import (
+from charlm.model.ngram import kneser_ney as ngrams
+from charlm.model.ngram.counts import count_grams
+from charlm.model.ngram.kneser_ney import (
     FALLBACK,
     NgramModel,
     best_order,

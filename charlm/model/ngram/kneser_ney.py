@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from charlm.data.tokenizer_base import BOUNDARY_ID
+from charlm.config import BOUNDARY_ID
 from charlm.errors import CorpusError
-from charlm.inference.gram_counts import (
+from charlm.model.ngram.counts import (
     ABSENT,
     GramCounts,
     Grams,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charlm.data.tokenizer_base import BOUNDARY_ID
+from charlm.config import BOUNDARY_ID
 from charlm.errors import ConfigError, CorpusError, TokenizerError
 
 __all__ = ["ABSENT", "GramCounts", "Grams", "check_ids", "count_grams", "find_nodes", "next_nodes"]

@@ -1,0 +1,79 @@
+"""The settings of training."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from charlm.errors import ConfigError
+from charlm.settings import Section, setting
+
+__all__ = ["DEFAULT_MINUTES", "TrainConfig"]
+
+DEFAULT_MINUTES = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Section):
+    """How the model learns."""
+
+    name: ClassVar[str] = "training"
+
+    minutes: float | None = setting(
+        None,
+        "Train for so long, validation included.  "
+        f"[default: {DEFAULT_MINUTES:g}, if no other budget is given]",
+        above=0,
+    )
+    epochs: float | None = setting(None, "Train for so many passes over the text.", above=0)
+    steps: int | None = setting(None, "Train for so many optimizer steps.", minimum=1)
+    batch_size: int = setting(32, "Lanes read in parallel.", minimum=1, maximum=1 << 20)
+    bptt: int = setting(64, "Steps of time per segment.", minimum=1, maximum=1 << 20)
+    state_reset: float = setting(
+        0.01, "Probability that a lane starts a segment at state zero.", minimum=0, below=1
+    )
+    accumulate: int = setting(
+        1, "Work through the lanes of a step in so many parts, to save memory.", minimum=1
+    )
+    optimizer: str = setting("adamw", "The optimizer.", choices=("adamw", "sgd"))
+    learning_rate: float = setting(6e-3, "Peak learning rate.", above=0)
+    beta1: float = setting(0.9, "adamw: decay of the first moment.", minimum=0, below=1)
+    beta2: float = setting(0.99, "adamw: decay of the second moment.", minimum=0, below=1)
+    weight_decay: float = setting(0.01, "Decoupled for adamw, L2 for sgd.", minimum=0)
+    momentum: float = setting(0.0, "sgd: momentum.", minimum=0, below=1)
+    schedule: str = setting(
+        "cosine",
+        "cosine: to zero at the end; plateau: divided when validation stalls; constant.",
+        choices=("cosine", "plateau", "constant"),
+    )
+    warmup: float = setting(0.02, "Share of the training that warms up.", minimum=0, below=1)
+    plateau_factor: float = setting(4.0, "plateau: divide the learning rate by this.", above=1)
+    clip: float = setting(1.0, "Largest norm of the gradient; 0: never clip.", minimum=0)
+    evaluations: int = setting(10, "Validations, evenly spread over the training.", minimum=1)
+    valid_tokens: int = setting(
+        131072, "Validate on so many tokens during training; 0: all.", minimum=0
+    )
+    patience: int = setting(
+        0, "Stop after so many validations without improvement; 0: never.", minimum=0
+    )
+    save_minutes: float = setting(5.0, "Save at least this often.", above=0)
+    precision: str = setting(
+        "auto",
+        "auto: bfloat16 on a GPU that has it, else float32.",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    device: str = setting("auto", "auto, cpu, cuda, cuda:N, mps.")
+    seed: int = setting(1, "Seed of everything random.", minimum=0, maximum=2**31 - 1)
+
+    def check(self) -> None:
+        """One budget at most, and no more parts than lanes."""
+        given = [key for key in ("minutes", "epochs", "steps") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ConfigError(
+                f"training.{given[0]} and training.{given[1]} are both given",
+                "say how long to train in one way only: minutes, epochs or steps",
+            )
+        if self.accumulate > self.batch_size:
+            raise ConfigError(
+                f"training.accumulate ({self.accumulate}) is more than training.batch_size "
+                f"({self.batch_size})",
+                "a part needs at least one lane",
+            )

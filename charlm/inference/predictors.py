@@ -1,0 +1,106 @@
+"""What scores and writes: one interface for LSTMs, n-gram models and what is made of them.
+
+Shapes: N tokens of a stream, T at a time, B lanes, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.inference.decoder import Decoder
+from charlm.model.language_model import LanguageModel
+from charlm.model.likelihood import StreamReader
+
+__all__ = ["Predictor", "Reader", "Recurrent", "StepDecoder"]
+
+
+class Reader(Protocol):
+    """Reads one stream, boundary first, and says how probable each token was, given all before.
+
+    How the stream is cut into calls does not matter.
+    """
+
+    chunk: int
+    """Most tokens that ``predict`` takes at a time."""
+
+    def read(self, ids: np.ndarray) -> np.ndarray:
+        """ids (N,) that come next -> nll (N,) in nats, float64."""
+        ...
+
+    def predict(self, ids: np.ndarray) -> Tensor:
+        """ids (T,), at most ``chunk`` -> the log-probabilities (T, V) that met them."""
+        ...
+
+
+class StepDecoder(Protocol):
+    """Reads tokens in B lanes and says how probable each token of the vocabulary comes next.
+
+    What is returned need not be normalised: its softmax is the distribution.
+    """
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """tokens (B, T), T > 0 -> logits (B, V) after the last; a prompt, read at once."""
+        ...
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """tokens (B,) -> logits (B, V) of what follows."""
+        ...
+
+    def select(self, lanes: Tensor) -> None:
+        """Go on with these lanes (b,) in this order; one may be taken several times."""
+        ...
+
+
+class Predictor(Protocol):
+    """A language model as scoring and sampling see it."""
+
+    vocab_size: int
+    mode: str
+    """``static``, or what changes its predictions while it reads."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tokens of a decoder have to be."""
+        ...
+
+    def reader(self) -> Reader:
+        """A new stream."""
+        ...
+
+    def decoder(self, lanes: int = 1) -> StepDecoder:
+        """New lanes, each at the start of a stream; the boundary has still to be read."""
+        ...
+
+    def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The nll (n,) in nats of each of ``lines`` (n,), each a stream of its own."""
+        ...
+
+
+class Recurrent:
+    """A recurrent network, its weights as they are."""
+
+    mode = "static"
+
+    def __init__(self, network: LanguageModel) -> None:
+        self.network = network
+        self.vocab_size = network.vocab_size
+
+    @property
+    def device(self) -> torch.device:
+        """The network's."""
+        return self.network.head.bias.device
+
+    def reader(self) -> StreamReader:
+        """A new stream."""
+        return StreamReader(self.network)
+
+    def decoder(self, lanes: int = 1) -> Decoder:
+        """New lanes."""
+        return Decoder(self.network, lanes)
+
+    def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One line after the other."""
+        return [self.reader().read(line) for line in lines]
