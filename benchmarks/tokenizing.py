@@ -1,6 +1,7 @@
 """How fast text becomes tokens, and how much memory a large file takes.
 
     python benchmarks/tokenizing.py                     speed of each tokenizer, on one core
+    python benchmarks/tokenizing.py --subwords 8192     bpe on two cores beside SentencePiece alone
     python benchmarks/tokenizing.py --prepare 1200      prepare a file of 1,200 MB, each kind
 
 Speeds are MB of UTF-8 per second: medians over rounds in which every way takes its turn.  The
@@ -25,8 +26,10 @@ import numpy as np
 
 from charlm.config import DataConfig, TokenizerConfig
 from charlm.data.corpora import open_corpus
+from charlm.data.encoding import Encoders
 from charlm.data.pieces import Piece
 from charlm.data.preparation import Prepared, prepare
+from charlm.data.subwords import SubwordTokenizer
 from charlm.data.tokenizers import train
 
 KINDS = ("byte", "char", "word", "bpe", "unigram")
@@ -52,6 +55,22 @@ def ways(source: str) -> tuple[dict[str, Callable[[], object]], float]:
     return found, sum(len(text.encode()) for text in texts) / MEGABYTE
 
 
+def subword_ways(source: str, size: int) -> tuple[dict[str, Callable[[], object]], float]:
+    """SentencePiece as it is usually called, a line at a time, and the same model in charlm."""
+    pieces = list(islice(gathered(source), MEASURED_PIECES))
+    lines = [line for piece in pieces for line in str(piece.text).splitlines()]
+    tokenizer, _ = train(TokenizerConfig(kind="bpe", vocab_size=size), pieces)
+    assert isinstance(tokenizer, SubwordTokenizer)
+    processor = tokenizer.processor
+    workers = Encoders(tokenizer, 2)  # started once, as when a large text is prepared
+    found: dict[str, Callable[[], object]] = {
+        "a line at a time": lambda: [processor.encode(line) for line in lines],
+        "charlm, 1 core": lambda: [tokenizer.encode(str(piece.text)) for piece in pieces],
+        "charlm, 2 cores": lambda: list(workers.encode(pieces)),
+    }
+    return found, sum(len(str(piece.text).encode()) for piece in pieces) / MEGABYTE
+
+
 def gathered(source: str) -> Iterator[Piece]:
     """The text in pieces of half a megabyte, however small its documents are."""
     parts: list[str] = []
@@ -64,9 +83,10 @@ def gathered(source: str) -> Iterator[Piece]:
         yield Piece("".join(parts), starts=True)
 
 
-def speeds(source: str, rounds: int) -> list[dict[str, object]]:
+def speeds(
+    found: dict[str, Callable[[], object]], megabytes: float, rounds: int
+) -> list[dict[str, object]]:
     """Median megabytes per second of each way, with the slowest and the fastest round."""
-    found, megabytes = ways(source)
     seconds: dict[str, list[float]] = {name: [] for name in found}
     for _ in range(rounds + 1):
         for name, work in found.items():
@@ -180,6 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", default="python-stdlib", help="a file, folder or corpus name")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--subwords", type=int, metavar="SIZE", help="a bpe vocabulary of so many")
     parser.add_argument("--prepare", type=int, metavar="MB", help="prepare a file of this size")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--once", nargs=3, help=argparse.SUPPRESS)
@@ -189,8 +210,10 @@ def main() -> None:
         return
     if options.prepare:
         rows = preparations(options.source, options.prepare)
+    elif options.subwords:
+        rows = speeds(*subword_ways(options.source, options.subwords), options.rounds)
     else:
-        rows = speeds(options.source, options.rounds)
+        rows = speeds(*ways(options.source), options.rounds)
     if options.json:
         print(json.dumps(rows))
     else:

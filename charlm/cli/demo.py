@@ -30,14 +30,14 @@ def command(out: Path, minutes: float) -> None:
 
     Takes about a minute and needs no network.
     """
-    from charlm.cli.options import resolve_config
+    from charlm.cli.options import resolve
     from charlm.cli.signals import stopping
     from charlm.console.demo import show_demo
     from charlm.console.training import show_training
     from charlm.training.launch import launch
     from charlm.training.reports import Started
 
-    config = resolve_config(["python-docs"], {"training": {"minutes": minutes}})
+    config, _ = resolve(["python-docs"], {"training": {"minutes": minutes}})
     with stopping() as stop:
         reports = stop.from_first(Started, launch(config, out, stop=stop))
         done = show_training(reports, out, ending=False)

@@ -25,6 +25,7 @@ COMMANDS = (
     "perplexity",
     "score",
     "corpora",
+    "recipes",
     "info",
     "doctor",
     "completion",

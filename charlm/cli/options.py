@@ -12,7 +12,7 @@ import click
 from charlm.config import Config, merge, parse_assignment, parse_value, read_toml
 from charlm.errors import ConfigError
 
-__all__ = ["named_values", "resolve_config", "setting_options"]
+__all__ = ["named_values", "resolve", "setting_options"]
 
 SETTINGS = {
     "--minutes": "training.minutes",
@@ -122,15 +122,17 @@ class Shares(click.ParamType[tuple[float, ...]]):
             self.fail(f"{value!r} is not like 90,10 or 90,5,5", param, ctx)
 
 
-def resolve_config(
+def resolve(
     sources: Sequence[str],
     flags: Tables,
     assignments: Sequence[str] = (),
     config_file: Path | None = None,
     base: Config | None = None,
-) -> Config:
-    """All settings: defaults or ``base``, a corpus card's, the file's, --set, then flags.
+    recipe: str | None = None,
+) -> tuple[Config, frozenset[str]]:
+    """All settings: defaults or ``base``, a corpus card's, the recipe's, the file's, --set, flags.
 
+    Also the names (``section.key``) of those that were chosen, by whomever.
     Raises ``ConfigError``, and ``CorpusError`` where a corpus name cannot be used.
     """
     from charlm.data.catalogue import expand
@@ -138,20 +140,44 @@ def resolve_config(
     given = merge(
         read_toml(config_file) if config_file else {}, *map(parse_assignment, assignments), flags
     )
+    if recipe:
+        given = with_recipe(recipe, given)
     if sources:
         given.setdefault("data", {})["sources"] = list(sources)
-    before = base.to_tables() if base else {}
-    if base and {"minutes", "epochs", "steps"} & set(given.get("training", {})):
-        for key in ("minutes", "epochs", "steps"):  # another budget replaces the old one
-            before["training"].pop(key, None)
+    before = with_budget(base.to_tables(), given) if base else {}
     config = Config.from_tables(merge(before, given))
     if not config.data.sources:
         raise ConfigError("there is nothing to train on", "charlm train FILE, or: charlm demo")
     refuse_idle(config, given)
     if base:
-        return config
+        return config, names_of(config.to_tables())
     data, suggested = expand(config.data)
-    return dataclasses.replace(Config.from_tables(merge(suggested, given)), data=data)
+    tables = merge(suggested, given)
+    config = dataclasses.replace(Config.from_tables(tables), data=data)
+    return config, names_of(tables)
+
+
+def with_recipe(name: str, given: Tables) -> Tables:
+    """What was given, over a recipe's settings and its corpus."""
+    from charlm.training.recipes import read_recipe
+
+    recipe = read_recipe(name)
+    corpus = {"data": {"sources": [recipe.corpus]}}
+    return merge(corpus, with_budget(recipe.settings, given), given)
+
+
+def with_budget(tables: Tables, given: Tables) -> Tables:
+    """``tables`` without their budget if another one is given."""
+    budgets = {"minutes", "epochs", "steps"}
+    if not budgets & set(given.get("training", {})):
+        return tables
+    kept = {k: v for k, v in tables.get("training", {}).items() if k not in budgets}
+    return tables | {"training": kept}
+
+
+def names_of(tables: Tables) -> frozenset[str]:
+    """``section.key`` of everything in ``tables``."""
+    return frozenset(f"{section}.{key}" for section, table in tables.items() for key in table)
 
 
 def refuse_idle(config: Config, given: Tables) -> None:

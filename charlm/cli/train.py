@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from charlm.cli.options import resolve_config, setting_options
+from charlm.cli.options import resolve, setting_options
 from charlm.cli.shared import json_option
 
 __all__ = ["command"]
@@ -20,6 +20,7 @@ __all__ = ["command"]
     metavar="RUN",
     help="The run folder.  [default: runs/NAME]",
 )
+@click.option("--recipe", metavar="NAME", help="Settings that are known to work (charlm recipes).")
 @setting_options
 @click.option(
     "--config",
@@ -36,6 +37,7 @@ __all__ = ["command"]
 def command(
     sources: tuple[str, ...],
     out: Path | None,
+    recipe: str | None,
     flags: dict[str, dict[str, Any]],
     config_file: Path | None,
     assignments: tuple[str, ...],
@@ -48,7 +50,7 @@ def command(
     hf:owner/name, the name of a corpus (charlm corpora), or - for standard input.
 
     The same command again goes on where training stopped; so does --out RUN alone.  What is given
-    here wins over --set, and that over --config.
+    here wins over --set, that over --config, and that over --recipe.
     """
     from charlm.cli.signals import stopping
     from charlm.console.plan import show_plan
@@ -56,19 +58,19 @@ def command(
     from charlm.model.devices import choose_device
     from charlm.storage.run import open_run
     from charlm.training.distributed import join_world
-    from charlm.training.launch import default_folder, launch, prepare_for
-    from charlm.training.reports import Started
+    from charlm.training.launch import Started, default_folder, launch, plan
 
-    base = open_run(out).config if out and not sources and not config_file else None
-    config = resolve_config(sources, flags, assignments, config_file, base)
+    base = open_run(out).config if out and not (sources or config_file or recipe) else None
+    config, chosen = resolve(sources, flags, assignments, config_file, base, recipe)
     folder = out or default_folder(config)
     world = join_world()
     choose_device(config.training.device)  # refused before the text is prepared
     with stopping() as stop:
         if dry_run:
-            show_plan(config, folder, prepare_for(config), as_json=as_json)
+            show_plan(folder, plan(config, folder, chosen), as_json=as_json)
         else:
-            reports = stop.from_first(Started, launch(config, folder, stop=stop, world=world))
-            show_training(reports, folder, as_json=as_json, silent=not world.first)
+            reports = launch(config, folder, chosen=chosen, stop=stop, world=world)
+            shown = stop.from_first(Started, reports)
+            show_training(shown, folder, as_json=as_json, silent=not world.first)
     world.leave()
     click.get_current_context().exit(stop.code)

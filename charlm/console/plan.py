@@ -12,20 +12,23 @@ from charlm.console.streams import print_json
 from charlm.console.training import Display
 from charlm.data.preparation import Prepared, Preparing
 from charlm.model.language_model import LanguageModel
+from charlm.training.reports import Note
 
 __all__ = ["show_plan"]
 
 
 def show_plan(
-    config: Config, folder: Path, records: Iterable[Preparing | Prepared], *, as_json: bool
+    folder: Path, records: Iterable[Preparing | Prepared | Note | Config], *, as_json: bool
 ) -> None:
     """Print the run folder, the text, the size of the model and all settings; as TOML or JSON."""
-    prepared = None
     with Display(folder) as display:
         for record in records:
+            if isinstance(record, Config):
+                config = record
+                break
             display.show(record)
-            prepared = record
-    assert isinstance(prepared, Prepared)
+            if isinstance(record, Prepared):
+                prepared = record
     model = LanguageModel(config.model, prepared.tokenizer.vocab_size)
     plan = {
         "run": str(folder),

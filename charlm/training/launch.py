@@ -1,8 +1,8 @@
 """From settings and a folder to a trained run: prepare the text, make or open the run, train."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from charlm.data.preparation import Prepared, Preparing, prepare
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.checkpoints import remove_unfinished
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
+from charlm.training.budget import FREE, decide
 from charlm.training.distributed import World
 from charlm.training.loop import never, train
-from charlm.training.reports import Note, Report
+from charlm.training.reports import Note, Report, Started
 
-__all__ = ["default_folder", "launch", "prepare_for"]
+__all__ = ["Started", "default_folder", "launch", "plan"]
 
 CHANGEABLE = ("minutes", "epochs", "steps", "patience", "save_minutes", "device")
 """Training settings that may differ when a run is taken up again."""
@@ -26,27 +27,28 @@ def launch(
     config: Config,
     folder: Path,
     *,
+    chosen: Collection[str] = FREE,
     stop: Callable[[], str | None] = never,
     world: World | None = None,
 ) -> Iterator[Preparing | Prepared | Report]:
     """Train into ``folder``, or go on with what is there; ends with ``Done`` unless stopped early.
 
+    ``chosen`` names the settings (``section.key``) that are to stay as they are; a run that is
+    given minutes decides the other ones of ``FREE`` by the text and the machine.
+
     Raises ``CharlmError`` of every kind; what existed is then as it was.
     """
     world = world or World()
-    existing = look_for_run(folder)
-    blank = existing is not None and existing.blank  # nothing was learned: it may be replaced
-    if existing and not blank:
-        refuse_other_settings(existing, config)
+    begun, config = look_for_begun(folder, config, chosen)
     prepared = yield from prepare_for(config, stop)
     if prepared is None:
         return
-    if existing and not blank:
-        refuse_other_text(existing, prepared)
     yield from (Note(text=note) for note in prepared.notes)
-    if world.first and (existing is None or (blank and differs(existing, config, prepared))):
-        remove_blank(folder)
-        create_run(folder, config, prepared.tokenizer, origin_of(prepared))
+    if begun:
+        refuse_other_text(begun, prepared)
+    elif world.first:
+        config = yield from settle(config, chosen, prepared)
+        begin(folder, config, prepared)
     world.wait()
     with lock(folder) if world.first else nullcontext():
         run = open_run(folder)
@@ -54,9 +56,66 @@ def launch(
             remove_unfinished(run.checkpoints)
             run = run.update(config)
         world.wait()
-        run = replace(run, config=config)
+        run = run if world.first else open_run(folder)
         vocab_size = prepared.tokenizer.vocab_size
         yield from train(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
+
+
+def plan(
+    config: Config, folder: Path, chosen: Collection[str] = FREE
+) -> Iterator[Preparing | Prepared | Note | Config]:
+    """What ``launch`` would train: its records, then the settings that would be in force.
+
+    Raises what ``launch`` does; nothing is written but the prepared text.
+    """
+    begun, config = look_for_begun(folder, config, chosen)
+    prepared = yield from prepare_for(config)
+    assert prepared is not None
+    if not begun:
+        config = yield from settle(config, chosen, prepared)
+    yield config
+
+
+def look_for_begun(
+    folder: Path, config: Config, chosen: Collection[str]
+) -> tuple[Run | None, Config]:
+    """The run in ``folder`` if it has learned something, and the settings to go on with."""
+    run = look_for_run(folder)
+    if run is None or run.blank:
+        return None, config
+    config = taken_over(run.config, config, chosen)
+    refuse_other_settings(run, config)
+    return run, config
+
+
+def begin(folder: Path, config: Config, prepared: Prepared) -> None:
+    """Make the run folder; one in which nothing was learned may be there, and be replaced."""
+    blank = look_for_run(folder)
+    if blank is None or differs(blank, config, prepared):
+        remove_blank(folder)
+        create_run(folder, config, prepared.tokenizer, origin_of(prepared))
+
+
+def settle(
+    config: Config, chosen: Collection[str], prepared: Prepared
+) -> Generator[Note, None, Config]:
+    """Decide what nobody has chosen; yields the reasons, returns all settings."""
+    free = FREE - frozenset(chosen)
+    if not free or config.training.steps or config.training.epochs:
+        return config
+    decision = decide(config, free, prepared.train.tokens, prepared.tokenizer.vocab_size)
+    yield from (Note(text=reason) for reason in decision.reasons)
+    return decision.config
+
+
+def taken_over(before: Config, config: Config, chosen: Collection[str]) -> Config:
+    """``config`` with the values of the run for what nobody has chosen now."""
+    tables, old = config.to_tables(), before.to_tables()
+    for name in FREE - frozenset(chosen):
+        section, key = name.split(".")
+        tables[section].pop(key, None)
+        tables[section] |= {key: old[section][key]} if key in old[section] else {}
+    return Config.from_tables(tables)
 
 
 def prepare_for(

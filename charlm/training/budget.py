@@ -1,0 +1,150 @@
+"""From minutes and a text to a model: how large, how much dropout, which learning rate.
+
+A short probe says how many tokens this machine can process in the time; the rules say what the
+best model for so many tokens of so long a text is.  They were read from a grid of trainings that
+``benchmarks/budget_grid.py`` repeats; ``docs/budget.md`` has its table.
+"""
+
+import math
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from charlm.config import DEFAULT_MINUTES, Config, merge
+from charlm.data.streams import Segments
+from charlm.errors import ModelError
+from charlm.model.devices import choose_device
+from charlm.model.language_model import LanguageModel
+from charlm.training.distributed import World
+from charlm.training.learner import Learner
+
+__all__ = ["FREE", "Decision", "decide"]
+
+FREE = frozenset(
+    {"model.hidden_size", "model.dropout", "training.batch_size", "training.learning_rate"}
+)
+"""The settings that are decided here, unless they were chosen."""
+
+SIZES = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+PROBE_SECONDS = 0.15
+"""How long a size is tried, after a first step."""
+
+MANY_PARAMETERS = 20
+"""Parameters for each token of the text that are worth a warning."""
+
+FEWEST_STEPS = 8
+"""Segments that each lane should have in a pass: fewer lanes for a short text."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Settings, and why they are what they are, a line each."""
+
+    config: Config
+    reasons: tuple[str, ...]
+
+
+def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size: int) -> Decision:
+    """Fill in the ``free`` settings for the minutes of ``config`` and the text's tokens (N,)."""
+    seconds = 60 * (config.training.minutes or DEFAULT_MINUTES)
+    probe = Probe(tokens, vocab_size)
+    if "training.batch_size" in free:
+        most = len(tokens) // (FEWEST_STEPS * config.training.bptt)
+        config = change(config, "training.batch_size", max(1, min(32, most)))
+    if "model.hidden_size" in free:
+        config = change(config, "model.hidden_size", size_for(config, probe, free, seconds))
+    size = config.model.hidden_size
+    if "training.learning_rate" in free:
+        config = change(config, "training.learning_rate", learning_rate_for(size))
+    processed = seconds * probe.rate(config)
+    if "model.dropout" in free:
+        config = change(config, "model.dropout", dropout_for(processed / len(tokens), size))
+    return Decision(config, explain(config, processed, len(tokens), vocab_size))
+
+
+def change(config: Config, name: str, value: float) -> Config:
+    """``config`` with another value for ``section.key``."""
+    section, key = name.split(".")
+    return Config.from_tables(merge(config.to_tables(), {section: {key: value}}))
+
+
+class Probe:
+    """How fast this machine trains on a text, measured once for each size."""
+
+    def __init__(self, tokens: np.ndarray, vocab_size: int) -> None:
+        self.tokens = tokens
+        self.vocab_size = vocab_size
+        self.rates: dict[int, float] = {}
+
+    def rate(self, config: Config) -> float:
+        """Tokens per second of training steps; 0 where the memory does not suffice."""
+        size = config.model.hidden_size
+        if size not in self.rates:
+            try:
+                self.rates[size] = self.measure(config)
+            except (ModelError, RuntimeError, MemoryError):
+                self.rates[size] = 0.0
+        return self.rates[size]
+
+    def measure(self, config: Config) -> float:
+        """A first step to warm up, then as many as fit into the time of the probe."""
+        training = config.training
+        model = LanguageModel.create(config.model, self.vocab_size, seed=0)
+        segments = Segments(self.tokens, training.batch_size, training.bptt, 0, 0.0)
+        learner = Learner(model.to(choose_device(training.device)), segments, training, World())
+        learner.learn(0, 0.0)
+        began, step, processed = time.perf_counter(), 0, 0
+        while (took := time.perf_counter() - began) < PROBE_SECONDS:
+            step += 1
+            processed += learner.learn(step, 0.0).tokens
+        return processed / took
+
+
+def size_for(config: Config, probe: Probe, free: Collection[str], seconds: float) -> int:
+    """The largest size that the time suffices for; sizes are tried from the smallest on."""
+    found = SIZES[0]
+    for size in SIZES:
+        tried = change(config, "model.hidden_size", size)
+        if seconds * probe.rate(tried) < tokens_worth(size, len(probe.tokens)):
+            break
+        found = size
+    return found
+
+
+def tokens_worth(size: int, text: int) -> float:
+    """Processed tokens from which a layer of this size predicts a text of so many tokens best."""
+    return 2e6 * math.pow(size / 256, 0.8)
+
+
+def learning_rate_for(size: int) -> float:
+    """The peak learning rate of a layer of this size, to two digits."""
+    return float(f"{6e-3 * (256 / size) ** 0.5:.2g}")
+
+
+def dropout_for(passes: float, size: int) -> float:
+    """The dropout that goes with so many passes over the text: none for a few."""
+    if passes < 4:
+        return 0.0
+    return min(0.6, round(0.1 * math.log2(passes / 2), 2))
+
+
+def explain(config: Config, processed: float, text: int, vocab_size: int) -> tuple[str, ...]:
+    """What was chosen and why, in three lines; a fourth where the model is far too large."""
+    model, training = config.model, config.training
+    parameters = LanguageModel(model, vocab_size).count_parameters()
+    minutes = training.minutes or DEFAULT_MINUTES
+    lines = [
+        f"{minutes:g} minutes are about {processed / 1e6:,.1f} M tokens here with layers of "
+        f"{model.hidden_size}: {processed / parameters:.2g} for each of {parameters:,} parameters",
+        f"that reads the text {processed / text:.2g} times: dropout {model.dropout:g}",
+        f"{training.batch_size} lanes of {training.bptt} steps, learning rate "
+        f"{training.learning_rate:g}, falling to zero at the end",
+    ]
+    if parameters > MANY_PARAMETERS * text:
+        lines.append(
+            f"the model has {parameters / text:.0f} parameters for each token of the text: "
+            "it will know it by heart; more text would help more than a larger model"
+        )
+    return tuple(lines)

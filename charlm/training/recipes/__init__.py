@@ -1,0 +1,73 @@
+"""Recipes: named settings for a corpus, with the figure they are to reach.
+
+A recipe is a TOML file in this folder: the table ``recipe`` says what it is for and what was
+measured; the sections ``data``, ``tokenizer``, ``model`` and ``training`` are settings like those
+of ``charlm train --config``.
+"""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from charlm.config import Config
+from charlm.errors import ConfigError
+from charlm.settings import unknown_name
+
+__all__ = ["Recipe", "list_recipes", "read_recipe"]
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Settings for a corpus and what they reach.
+
+    ``figure`` is in the unit ``metric`` on the ``part``, reached in ``minutes`` on ``hardware``;
+    ``spread`` is the largest less the smallest of ``seeds`` trainings with other seeds.  Without a
+    figure the recipe has not been measured yet, and ``hardware`` is what it is made for.
+    """
+
+    name: str
+    about: str
+    corpus: str
+    metric: str
+    part: str
+    hardware: str
+    minutes: float
+    figure: float | None = None
+    spread: float | None = None
+    seeds: int = 0
+    note: str = ""
+    settings: dict[str, dict[str, Any]]
+
+    @property
+    def measured(self) -> str:
+        """The figure for people."""
+        if self.figure is None:
+            return "not measured yet"
+        spread = f" (spread {self.spread:g} of {self.seeds} seeds)" if self.spread else ""
+        return f"{self.figure:g} {self.metric}{spread}"
+
+
+def names() -> list[str]:
+    """The names of all recipes, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def list_recipes() -> tuple[Recipe, ...]:
+    """All recipes, by name."""
+    return tuple(read_recipe(name) for name in names())
+
+
+def read_recipe(name: str) -> Recipe:
+    """The recipe of that name, its settings checked.  Raises ``ConfigError`` if there is none."""
+    if name not in names():
+        raise unknown_name(f"recipe {name}", name, names())
+    settings = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    about = settings.pop("recipe")
+    known = {entry.name for entry in fields(Recipe)}
+    if not about.keys() <= known:
+        raise ConfigError(f"the recipe {name} has unknown keys", "reinstall charlm")
+    Config.from_tables(settings)
+    return Recipe(name=name, settings=settings, **about)

@@ -1,0 +1,69 @@
+"""What is decided for a text and a time: within bounds, monotone, and never what was chosen."""
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import Config
+from charlm.training import budget
+from charlm.training.budget import FREE, SIZES, decide
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose speed is known: a hundred million weights times tokens in a second."""
+    monkeypatch.setattr(
+        budget.Probe, "measure", lambda self, config: 1e11 / (8 * config.model.hidden_size**2)
+    )
+
+
+def decided(
+    minutes: float, tokens: int = 1_000_000, chosen: frozenset[str] = frozenset()
+) -> Config:
+    config = Config.from_tables({"training": {"minutes": minutes}})
+    text = np.zeros(tokens, dtype=np.uint8)
+    return decide(config, FREE - chosen, text, 65).config
+
+
+def test_more_time_never_makes_the_model_smaller() -> None:
+    sizes = [decided(minutes).model.hidden_size for minutes in (0.01, 0.1, 1, 10, 100, 1440)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+    assert set(sizes) <= set(SIZES)
+
+
+def test_more_passes_never_need_less_dropout() -> None:
+    texts = (10_000, 100_000, 1_000_000, 10_000_000)
+    chosen = frozenset({"model.hidden_size"})
+    dropouts = [decided(1, tokens, chosen).model.dropout for tokens in texts]
+    assert dropouts == sorted(dropouts, reverse=True)
+    assert dropouts[-1] == 0 < dropouts[0] < 0.9
+
+
+def test_a_short_text_gets_fewer_lanes() -> None:
+    assert decided(1, 10_000).training.batch_size < decided(1).training.batch_size
+    assert decided(1, 100).training.batch_size == 1
+
+
+def test_what_was_chosen_stays() -> None:
+    config = Config.from_tables(
+        {
+            "model": {"hidden_size": 33, "dropout": 0.9},
+            "training": {"minutes": 5, "batch_size": 7, "learning_rate": 0.5},
+        }
+    )
+    assert decide(config, frozenset(), np.zeros(9_000, dtype=np.uint8), 65).config == config
+
+
+def test_a_model_far_too_large_for_its_text_is_warned_of() -> None:
+    config = Config.from_tables({"training": {"minutes": 1}, "model": {"hidden_size": 512}})
+    free = FREE - {"model.hidden_size"}
+    few, many = (
+        decide(config, free, np.zeros(size, dtype=np.uint8), 65).reasons
+        for size in (9_000, 9_000_000)
+    )
+    assert len(few) == 4
+    assert "parameters for each token" in few[-1]
+    assert len(many) == 3
