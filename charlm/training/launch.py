@@ -12,6 +12,7 @@ from charlm.data.preparation import Prepared, Preparing, prepare
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.checkpoints import remove_unfinished
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
+from charlm.training import ngrams
 from charlm.training.distributed import World
 from charlm.training.loop import never, train
 from charlm.training.reports import Note, Report
@@ -43,6 +44,9 @@ def launch(
         return
     if existing and not blank:
         refuse_other_text(existing, prepared)
+    counting = config.model.kind == "ngram"
+    if counting:
+        ngrams.check_countable(config.model, prepared.valid, world)
     yield from (Note(text=note) for note in prepared.notes)
     if world.first and (existing is None or (blank and differs(existing, config, prepared))):
         remove_blank(folder)
@@ -56,7 +60,8 @@ def launch(
         world.wait()
         run = replace(run, config=config)
         vocab_size = prepared.tokenizer.vocab_size
-        yield from train(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
+        learn = ngrams.train if counting else train
+        yield from learn(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
 
 
 def prepare_for(
