@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.mixing import mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
@@ -24,6 +25,7 @@ __all__ = ["command"]
     help="Score this part of the run's own text, instead of SOURCE.",
 )
 @encoding_option
+@mix_options
 @step_option
 @device_option("auto")
 @json_option("one JSON object")
@@ -32,6 +34,8 @@ def command(
     sources: tuple[str, ...],
     part: str | None,
     encoding: str | None,
+    mix: Path | None,
+    mix_weight: float | None,
     step: int | None,
     device: str,
     as_json: bool,
@@ -44,13 +48,14 @@ def command(
     from charlm.console.figures import show_score
     from charlm.data.encoding import encode_documents
     from charlm.inference.loading import load_part, load_run, open_for
+    from charlm.inference.mixing import mixed
     from charlm.inference.scoring import score_documents, score_store
 
     if bool(sources) == bool(part):
         raise click.UsageError("give either a SOURCE to score, or --part test for the run's own")
     if part and encoding:
         raise click.UsageError("--encoding does nothing with --part")
-    loaded = load_run(run, step=step, device=device)
+    loaded = mixed(load_run(run, step=step, device=device), mix, mix_weight)
     if part:
         store = load_part(loaded, part)
         scored = score_store(loaded.model, store, loaded.tokenizer.unknown_id)

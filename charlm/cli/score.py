@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.mixing import mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
@@ -37,6 +38,7 @@ UNITS = ("token", "char", "word", "line")
     help="Measure surprisal in these.",
 )
 @encoding_option
+@mix_options
 @step_option
 @device_option("auto")
 @json_option("one JSON object per row, instead of TSV")
@@ -46,6 +48,8 @@ def command(
     unit: str,
     measure: str,
     encoding: str | None,
+    mix: Path | None,
+    mix_weight: float | None,
     step: int | None,
     device: str,
     as_json: bool,
@@ -57,9 +61,10 @@ def command(
     from charlm.console.figures import show_surprisals
     from charlm.data.encoding import encode_documents
     from charlm.inference.loading import load_run, open_for
+    from charlm.inference.mixing import mixed
     from charlm.inference.surprisal import surprisals
 
-    loaded = load_run(run, step=step, device=device)
+    loaded = mixed(load_run(run, step=step, device=device), mix, mix_weight)
     pieces = encode_documents(loaded.tokenizer, open_for(loaded, sources, encoding))
     rows = surprisals(loaded.model, loaded.tokenizer, pieces, unit)
     show_surprisals(rows, measure, as_json=as_json)
