@@ -1,6 +1,8 @@
 """An n-gram run is used like any other, and mixes with one."""
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +94,7 @@ def test_a_mixture_is_no_worse_than_its_parts(ngrams: Path, run: Path, book: Pat
         assert done.out
     shown = call("perplexity", ngrams, book, "--mix", run, "--mix-weight", 0.25).out
     assert "0.25 x ngrams, step" in shown
-    assert "0.75 x run, step" in shown
+    assert "+ 0.75 x " in shown
 
 
 WRONG = [
@@ -155,3 +157,16 @@ def test_damage_is_named(ngrams: Path) -> None:
 def test_another_kind_does_not_go_on_with_a_run(ngrams: Path, run: Path, book: Path) -> None:
     done = call("train", book, "--out", ngrams)
     failed(done, 2, "was begun with model.kind = ngram, not recurrent", "another --out")
+
+
+def test_every_block_of_the_document_runs(book: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "ngrams.md").read_text(encoding="utf-8")
+    book.write_text("It was the best of times, it was the worst of times.\n" * 400)
+    for kind, body in re.findall(r"^```(\w+)\n(.*?)^```", document, re.MULTILINE | re.DOTALL):
+        if kind == "python":
+            exec(compile(body, "ngrams.md", "exec"), {})
+            continue
+        for line in body.splitlines():
+            command = line.removeprefix("$ charlm ").replace("--minutes 1", "--minutes 0.02")
+            done = call(*shlex.split(command))
+            assert done.code == 0, done.err
