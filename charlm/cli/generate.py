@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from charlm.cli.mixing import mix_options
+from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import device_option, json_option, run_argument, step_option
 
 __all__ = ["command"]
@@ -86,8 +86,7 @@ def command(
     samples: int,
     seed: int | None,
     replace_unknown: str | None,
-    mix: Path | None,
-    mix_weight: float | None,
+    mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
@@ -98,11 +97,10 @@ def command(
     from charlm.console.samples import show_samples
     from charlm.console.streams import read_prompt
     from charlm.inference.loading import load_run
-    from charlm.inference.mixing import mixed
     from charlm.inference.sampling import Sampling, generate, replace_symbols
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    loaded = mixed(load_run(run, step=step, device=device), mix, mix_weight)
+    loaded = mix(load_run(run, step=step, device=device))
     text = replace_symbols(loaded.tokenizer, read_prompt(prompt), replace_unknown)
     write = partial(
         generate,

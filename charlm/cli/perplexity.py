@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from charlm.cli.mixing import mix_options
+from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
@@ -34,8 +34,7 @@ def command(
     sources: tuple[str, ...],
     part: str | None,
     encoding: str | None,
-    mix: Path | None,
-    mix_weight: float | None,
+    mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
@@ -48,14 +47,13 @@ def command(
     from charlm.console.figures import show_score
     from charlm.data.encoding import encode_documents
     from charlm.inference.loading import load_part, load_run, open_for
-    from charlm.inference.mixing import mixed
     from charlm.inference.scoring import score_documents, score_store
 
     if bool(sources) == bool(part):
         raise click.UsageError("give either a SOURCE to score, or --part test for the run's own")
     if part and encoding:
         raise click.UsageError("--encoding does nothing with --part")
-    loaded = mixed(load_run(run, step=step, device=device), mix, mix_weight)
+    loaded = mix(load_run(run, step=step, device=device))
     if part:
         store = load_part(loaded, part)
         scored = score_store(loaded.model, store, loaded.tokenizer.unknown_id)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from charlm.cli.mixing import mix_options
+from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
@@ -48,8 +48,7 @@ def command(
     unit: str,
     measure: str,
     encoding: str | None,
-    mix: Path | None,
-    mix_weight: float | None,
+    mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
@@ -61,10 +60,9 @@ def command(
     from charlm.console.figures import show_surprisals
     from charlm.data.encoding import encode_documents
     from charlm.inference.loading import load_run, open_for
-    from charlm.inference.mixing import mixed
     from charlm.inference.surprisal import surprisals
 
-    loaded = mixed(load_run(run, step=step, device=device), mix, mix_weight)
+    loaded = mix(load_run(run, step=step, device=device))
     pieces = encode_documents(loaded.tokenizer, open_for(loaded, sources, encoding))
     rows = surprisals(loaded.model, loaded.tokenizer, pieces, unit)
     show_surprisals(rows, measure, as_json=as_json)

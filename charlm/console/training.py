@@ -189,9 +189,10 @@ class Display:
             self.say("go on", f"charlm train --out {run}")
             return
         early = "early, because validation got no better: " * (record.reason == "patience")
-        rate = record.tokens_per_second
-        before = " already" + "; to go on give a larger budget" * (self.unit == "step")
-        speed = f", {compact(rate)} tokens/s" if rate else before
+        counts, rate = self.unit == "order", record.tokens_per_second
+        before = " already" if counts else " already; to go on give a larger budget"
+        worked = rate if counts else self.began
+        speed = f", {compact(rate)} tokens/s" if worked else before
         self.say("done", f"{early}{record.step:,} {self.unit}s in {took}{speed}")
         self.show_best(record)
         if record.skipped_steps:
