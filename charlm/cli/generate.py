@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import device_option, json_option, run_argument, step_option
 
 __all__ = ["command"]
@@ -69,6 +70,7 @@ __all__ = ["command"]
     metavar="TEXT",
     help="Put this for what the model has never seen; may be empty.",
 )
+@mix_options
 @step_option
 @device_option("cpu")
 @json_option("one JSON object per sample")
@@ -84,6 +86,7 @@ def command(
     samples: int,
     seed: int | None,
     replace_unknown: str | None,
+    mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
@@ -97,7 +100,7 @@ def command(
     from charlm.inference.sampling import Sampling, generate, replace_symbols
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    loaded = load_run(run, step=step, device=device)
+    loaded = mix(load_run(run, step=step, device=device))
     text = replace_symbols(loaded.tokenizer, read_prompt(prompt), replace_unknown)
     write = partial(
         generate,

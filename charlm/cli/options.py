@@ -9,7 +9,15 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import click
 
-from charlm.config import Config, merge, parse_assignment, parse_value, read_toml
+from charlm.config import (
+    Config,
+    ModelConfig,
+    TrainConfig,
+    merge,
+    parse_assignment,
+    parse_value,
+    read_toml,
+)
 from charlm.errors import ConfigError
 
 __all__ = ["named_values", "resolve", "setting_options"]
@@ -23,6 +31,8 @@ SETTINGS = {
     "--test": "data.test",
     "--tokenizer": "tokenizer.kind",
     "--vocab-size": "tokenizer.vocab_size",
+    "--model": "model.kind",
+    "--order": "model.order",
     "--hidden-size": "model.hidden_size",
     "--num-layers": "model.num_layers",
     "--cell": "model.cell",
@@ -48,8 +58,18 @@ ONLY_WITH = {
     "training.beta2": ("training.optimizer", ("adamw",)),
     "training.momentum": ("training.optimizer", ("sgd",)),
     "training.plateau_factor": ("training.schedule", ("plateau",)),
+    "model.order": ("model.kind", ("ngram",)),
 }
 """Settings that only do something while another one has one of these values."""
+
+COUNTING = ("model.kind", "model.order", "training.device", "training.seed")
+OF_NETWORKS = {
+    target: ("model.kind", ("recurrent",))
+    for section in (ModelConfig, TrainConfig)
+    for entry in dataclasses.fields(section)
+    if (target := f"{section.name}.{entry.name}") not in COUNTING
+}
+"""What is left of the two sections does nothing for a model that only counts."""
 
 Tables = dict[str, dict[str, Any]]
 
@@ -182,7 +202,7 @@ def names_of(tables: Tables) -> frozenset[str]:
 
 def refuse_idle(config: Config, given: Tables) -> None:
     """Raise ``ConfigError`` for a setting that was given but does nothing beside the others."""
-    for target, (ruler, useful) in ONLY_WITH.items():
+    for target, (ruler, useful) in (*OF_NETWORKS.items(), *ONLY_WITH.items()):
         section, key = target.split(".")
         value, ruling = setting_value(config, target), setting_value(config, ruler)
         changed = value != setting_value(Config(), target)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
@@ -24,6 +25,7 @@ __all__ = ["command"]
     help="Score this part of the run's own text, instead of SOURCE.",
 )
 @encoding_option
+@mix_options
 @step_option
 @device_option("auto")
 @json_option("one JSON object")
@@ -32,6 +34,7 @@ def command(
     sources: tuple[str, ...],
     part: str | None,
     encoding: str | None,
+    mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
@@ -50,7 +53,7 @@ def command(
         raise click.UsageError("give either a SOURCE to score, or --part test for the run's own")
     if part and encoding:
         raise click.UsageError("--encoding does nothing with --part")
-    loaded = load_run(run, step=step, device=device)
+    loaded = mix(load_run(run, step=step, device=device))
     if part:
         store = load_part(loaded, part)
         scored = score_store(loaded.model, store, loaded.tokenizer.unknown_id)

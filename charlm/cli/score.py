@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
@@ -37,6 +38,7 @@ UNITS = ("token", "char", "word", "line")
     help="Measure surprisal in these.",
 )
 @encoding_option
+@mix_options
 @step_option
 @device_option("auto")
 @json_option("one JSON object per row, instead of TSV")
@@ -46,6 +48,7 @@ def command(
     unit: str,
     measure: str,
     encoding: str | None,
+    mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
@@ -59,7 +62,7 @@ def command(
     from charlm.inference.loading import load_run, open_for
     from charlm.inference.surprisal import surprisals
 
-    loaded = load_run(run, step=step, device=device)
+    loaded = mix(load_run(run, step=step, device=device))
     pieces = encode_documents(loaded.tokenizer, open_for(loaded, sources, encoding))
     rows = surprisals(loaded.model, loaded.tokenizer, pieces, unit)
     show_surprisals(rows, measure, as_json=as_json)

@@ -34,6 +34,16 @@ class ModelConfig(Section):
     )
     tie_weights: bool = setting(True, "The head uses the embedding's weights.")
 
+    kind: str = setting(
+        "recurrent", "A network, or counts of n-grams.", choices=("recurrent", "ngram")
+    )
+    order: int | None = setting(
+        None,
+        "ngram: tokens of the longest n-gram.  [default: the best on the validation text]",
+        minimum=1,
+        maximum=32,
+    )
+
     def check(self) -> None:
         """Tied weights need equal sizes."""
         if self.tie_weights and self.embedding != self.hidden_size:

@@ -68,7 +68,7 @@ def score_table(
         "boundaries": score.boundaries,
         "boundary_nll": score.boundary_nll,
         "tokens_per_second": rate,
-        "mode": "static",
+        "mode": loaded.model.mode,
         "tokenizer": loaded.tokenizer.kind,
         "run": str(loaded.run.folder),
         "step": loaded.step,
@@ -86,7 +86,7 @@ def print_score(
         {
             "text": f"{', '.join(names)}: {score.chars:,} characters, {score.words:,} words, "
             f"{score.tokens:,} tokens",
-            "model": f"{loaded.run.folder}, step {loaded.step:,}",
+            "model": loaded.name,
             "perplexity": f"{score.perplexity:,.3f}{error} per token ({kind})",
             "": f"{score.char_perplexity:,.3f} per character, "
             f"{score.word_perplexity:,.1f} per word",

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -29,12 +30,11 @@ def show_plan(
             display.show(record)
             if isinstance(record, Prepared):
                 prepared = record
-    model = LanguageModel(config.model, prepared.tokenizer.vocab_size)
-    plan = {
-        "run": str(folder),
-        "parameters": model.count_parameters(),
-        "text": counted(prepared),
-    }
+    plan: dict[str, Any] = {"run": str(folder)}
+    if config.model.kind == "recurrent":  # n-grams are known when they are counted
+        model = LanguageModel(config.model, prepared.tokenizer.vocab_size)
+        plan["parameters"] = model.count_parameters()
+    plan["text"] = counted(prepared)
     if as_json:
         print_json({"type": "plan", **plan, "settings": config.to_tables()})
     else:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from charlm.config import ModelConfig
 from charlm.console.figures import print_pairs
 from charlm.console.streams import duration, print_json
 from charlm.errors import CheckpointError
@@ -18,7 +19,6 @@ def show_run(run: Run, *, as_json: bool) -> None:
     if as_json:
         print_json(about)
         return
-    model = run.config.model
     train = about["text"].get("train", {})
     checkpoints = ", ".join(
         f"{entry['step']:,}" + ("" if entry["good"] else " (damaged)")
@@ -30,14 +30,21 @@ def show_run(run: Run, *, as_json: bool) -> None:
             "text": f"{', '.join(run.config.data.sources)}: {train.get('chars', 0):,} characters, "
             f"{train.get('tokens', 0):,} tokens to train on",
             "tokenizer": f"{run.config.tokenizer.kind}, vocabulary {about['vocab_size']:,}",
-            "model": f"{model.num_layers} x {model.hidden_size} {model.cell}, "
-            f"{about['parameters']:,} parameters",
+            "model": describe_model(run.config.model, about),
             "trained": f"{about['step']:,} steps, {about['tokens']:,} tokens, "
             f"{duration(about['seconds'])}" + (" (finished)" if about["finished"] else ""),
             "validation": describe_best(about["best"]),
             "checkpoints": checkpoints or "none yet",
         }
     )
+
+
+def describe_model(config: ModelConfig, about: dict[str, Any]) -> str:
+    """What kind of model, and how large."""
+    if config.kind == "ngram":
+        return f"n-grams of up to {about['step']} tokens, {about['parameters']:,} in all"
+    size = f"{config.num_layers} x {config.hidden_size} {config.cell}"
+    return f"{size}, {about['parameters']:,} parameters"
 
 
 def describe_best(best: dict[str, Any] | None) -> str:
@@ -51,7 +58,7 @@ def describe_best(best: dict[str, Any] | None) -> str:
 
 def describe(run: Run) -> dict[str, Any]:
     """Settings, counts, checkpoints (each verified) and how far training has come."""
-    checkpoints, counters = [], {}
+    checkpoints, state = [], dict[str, Any]()
     for path in list_checkpoints(run.checkpoints):
         try:
             found = read_checkpoint(path)
@@ -59,14 +66,16 @@ def describe(run: Run) -> dict[str, Any]:
             checkpoints.append({"step": int(path.name[5:]), "good": False, "why": str(error)})
             continue
         checkpoints.append({"step": found.step, "good": True})
-        counters = found.state.get("counters", {})
-    tokenizer = run.tokenizer()
-    model = LanguageModel(run.config.model, tokenizer.vocab_size)
+        state = found.state
+    tokenizer, counters = run.tokenizer(), state.get("counters", {})
+    parameters = state.get("parameters", 0)
+    if run.config.model.kind == "recurrent":
+        parameters = LanguageModel(run.config.model, tokenizer.vocab_size).count_parameters()
     return {
         "run": str(run.folder),
         "text": run.origin.get("counts", {}),
         "vocab_size": tokenizer.vocab_size,
-        "parameters": model.count_parameters(),
+        "parameters": parameters,
         "step": counters.get("step", 0),
         "tokens": counters.get("tokens", 0),
         "seconds": counters.get("seconds", 0.0),

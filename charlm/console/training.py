@@ -63,6 +63,7 @@ class Display:
         self.bits_per_char = math.nan
         self.began: tuple[float, float] | None = None
         self.prompt = ""
+        self.unit = "step"
 
     def __enter__(self) -> "Display":
         self.progress.start()
@@ -116,10 +117,11 @@ class Display:
 
     def show_started(self, record: Started) -> None:
         """The model stands."""
+        self.unit = record.unit
         self.say(
             "model", f"{record.parameters:,} parameters on {record.device} in {record.precision}"
         )
-        self.say("run", str(self.folder) + (f", from step {record.step:,}" * record.resumed))
+        self.say("run", str(self.folder) + (f", from {self.unit} {record.step:,}" * record.resumed))
 
     def show_stepped(self, record: Stepped) -> None:
         """A step was taken."""
@@ -146,7 +148,7 @@ class Display:
         """A validation."""
         mark = "  best so far" if record.best else ""
         self.say(
-            f"step {record.step:,}",
+            f"{self.unit} {record.step:,}",
             f"{record.fraction:>4.0%}  validation {record.valid_nll:.4f} nats/token  "
             f"{record.valid_bpc:.3f} bpc{mark}",
         )
@@ -187,9 +189,11 @@ class Display:
             self.say("go on", f"charlm train --out {run}")
             return
         early = "early, because validation got no better: " * (record.reason == "patience")
-        before = "" if self.began else " already; to go on give a larger budget"
-        speed = f", {compact(record.tokens_per_second)} tokens/s" if self.began else ""
-        self.say("done", f"{early}{record.step:,} steps in {took}{speed}{before}")
+        counts, rate = self.unit == "order", record.tokens_per_second
+        before = " already" if counts else " already; to go on give a larger budget"
+        worked = rate if counts else self.began
+        speed = f", {compact(rate)} tokens/s" if worked else before
+        self.say("done", f"{early}{record.step:,} {self.unit}s in {took}{speed}")
         self.show_best(record)
         if record.skipped_steps:
             self.say("note", f"{record.skipped_steps} steps without finite numbers were left out")
@@ -206,7 +210,7 @@ class Display:
             "validation",
             f"{record.valid_nll:.4f} nats/token, perplexity "
             f"{math.exp(min(record.valid_nll, 700)):,.3f}, {record.valid_bpc:.3f} bpc "
-            f"(step {record.best_step:,})",
+            f"({self.unit} {record.best_step:,})",
         )
 
 

@@ -1,4 +1,4 @@
-"""What is easily reached: guessing, n-gram models, and the compressors that everybody has.
+"""What is easily reached: guessing, counting, and the compressors that everybody has.
 
 All are measured on the same held-out text in the same units as a model's score.
 """
@@ -9,25 +9,29 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
 
+from charlm.config import BOUNDARY_ID
+from charlm.data.counting import Counts
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
-from charlm.inference.scoring import score_ids
-from charlm.metrics import Score
-from charlm.model.ngram.counts import count_grams
-from charlm.model.ngram.kneser_ney import NgramModel, best_order, model_of_order
+from charlm.model.ngram.kneser_ney import NgramModel, train_ngrams
+from charlm.model.ngram.orders import choose_order, highest_order
+from charlm.model.ngram.ppm import learn_orders
 
-__all__ = ["Baseline", "compress_store", "measure_baselines", "score_ngrams"]
+__all__ = ["Baseline", "Measured", "compress_store", "measure_baselines"]
 
-ORDERS = (1, 3)
+ORDERS = {1: "unigram", 3: "n-gram of order 3"}
 """Orders of n-gram models that are always measured."""
 
-HIGHEST = {"char": 12, "byte": 12}
-HIGHEST_OF_WORDS = 5
-"""Longest n-grams tried: still longer ones hardly help, and cost time and memory."""
+PPM_READS = 1 << 21
+"""Tokens before a block that PPM remembers at least, if there are so many: all take memory."""
+
+PPM_BLOCK = 1 << 20
+"""Tokens that PPM predicts at a time."""
 
 UNITS = {"char": "character", "byte": "byte", "word": "word"}
 
@@ -48,6 +52,16 @@ class Baseline:
     bpb: float
 
 
+class Measured(Protocol):
+    """A text to measure on: tokens (N,), boundary first, and what the text is counted in."""
+
+    @property
+    def tokens(self) -> np.ndarray: ...
+
+    @property
+    def counts(self) -> Counts: ...
+
+
 class Compressor(Protocol):
     """What zlib, bz2 and lzma have in common."""
 
@@ -57,43 +71,70 @@ class Compressor(Protocol):
 
 
 def measure_baselines(
-    tokenizer: Tokenizer, train: TokenStore, valid: TokenStore, test: TokenStore
+    tokenizer: Tokenizer, train: TokenStore, valid: TokenStore, test: Measured
 ) -> Iterator[Baseline]:
     """Measure guessing, n-gram models and compressors on ``test``, one after the other.
 
-    The n-gram models are over the tokens; the order of the last one is chosen on ``valid``.
-    Raises ``CorpusError`` if that is empty.
+    The n-gram models are over the tokens, and the order of the last two is chosen on ``valid``.
+    PPM goes on learning from ``test`` while it predicts it; all others only know ``train``.
+    Raises ``CorpusError`` if ``valid`` is empty.
     """
-    unit = UNITS.get(tokenizer.kind, "token")
-    nats = test.counts.tokens * math.log(tokenizer.vocab_size - 1)  # any but the boundary
-    yield of_bits(f"every {unit} equally likely", nats / math.log(2), test)
-    highest = HIGHEST.get(tokenizer.kind, HIGHEST_OF_WORDS)
-    counts = count_grams(train.tokens, tokenizer.vocab_size, highest)
-    for order in ORDERS:
-        score = score_ngrams(model_of_order(counts, order), test, tokenizer.unknown_id)
-        yield Baseline(f"n-gram of order {order}", score.bpc, score.bpb)
-    best, _ = best_order(counts, valid.tokens)
-    score = score_ngrams(model_of_order(counts, best), test, tokenizer.unknown_id)
-    yield Baseline(f"best n-gram (order {best})", score.bpc, score.bpb)
+    unit, size = UNITS.get(tokenizer.kind, "token"), tokenizer.vocab_size
+    nats = test.counts.tokens * math.log(size - 1)  # any but the boundary
+    yield of_nats(f"every {unit} equally likely", nats, test)
+    for order, name in ORDERS.items():
+        yield of_ngrams(name, train_ngrams(train.tokens, size, order), test)
+    best = choose_order(train.tokens, valid.tokens, size, highest_order(tokenizer.kind))
+    yield of_ngrams(f"best n-gram (order {best.order})", best, test)
+    order, nats = measure_ppm(tokenizer, train.tokens, valid.tokens, test.tokens)
+    yield of_nats(f"adaptive PPM (order {order})", nats, test)
     for name, bits in compress_store(tokenizer, train, test):
-        yield of_bits(name, bits, test)
+        yield of_nats(name, bits * math.log(2), test)
 
 
-def of_bits(name: str, bits: float, store: TokenStore) -> Baseline:
-    """What needs so many bits for the text of ``store``."""
-    counts = store.counts
+def of_nats(name: str, nats: float, test: Measured) -> Baseline:
+    """What needs so many nats for the text of ``test``."""
+    bits, counts = nats / math.log(2), test.counts
     return Baseline(name, bits / max(counts.chars, 1), bits / max(counts.bytes, 1))
 
 
-def score_ngrams(model: NgramModel, store: TokenStore, unknown_id: int | None) -> Score:
-    """The score of the text of ``store``.  Raises ``TokenizerError`` for foreign ids."""
-    counts = store.counts
-    of_text = Score(chars=counts.chars, bytes=counts.bytes, words=counts.words)
-    return of_text + score_ids(model.nll(store.tokens), store.tokens[1:], unknown_id)
+def of_ngrams(name: str, model: NgramModel, test: Measured) -> Baseline:
+    """An n-gram model; boundaries are read and not counted, as in every score."""
+    nll = model.nll(test.tokens)
+    return of_nats(name, float(nll[test.tokens[1:] != BOUNDARY_ID].sum()), test)
+
+
+def measure_ppm(
+    tokenizer: Tokenizer, train: np.ndarray, valid: np.ndarray, test: np.ndarray
+) -> tuple[int, float]:
+    """The order of PPM that suits ``valid`` best, and the nats that it needs for ``test``.
+
+    Both are read after ``train``; all (N,) are boundary first.
+    """
+    size = tokenizer.vocab_size
+    tried = islice(learn(train, valid[: PPM_BLOCK + 1], size), highest_order(tokenizer.kind))
+    order = 1 + int(np.argmin(list(tried)))
+    nats, before = 0.0, train
+    for begin in range(1, len(test), PPM_BLOCK):
+        block = test[begin - 1 : begin + PPM_BLOCK]
+        nats += next(islice(learn(before, block, size), order - 1, None))
+        before = np.concatenate([before[-PPM_READS:], block[1:]])
+    return order, nats
+
+
+def learn(before: np.ndarray, block: np.ndarray, vocab_size: int) -> Iterator[float]:
+    """For orders 1, 2, ...: the nats that PPM needs for a block (n,), after what comes before it.
+
+    The first token of the block is the last one before it.
+    """
+    before = before[-PPM_READS:]
+    of_text = block[1:] != BOUNDARY_ID
+    for nll in learn_orders(np.concatenate([before, block[1:]]), vocab_size):
+        yield float(nll[len(before) - 1 :][of_text].sum())
 
 
 def compress_store(
-    tokenizer: Tokenizer, train: TokenStore, test: TokenStore
+    tokenizer: Tokenizer, train: Measured, test: Measured
 ) -> Iterator[tuple[str, int]]:
     """Bits that gzip, bzip2 and xz, all at -9, need for the text of ``test``.
 

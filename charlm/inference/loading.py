@@ -3,17 +3,24 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
+from charlm.config import ModelConfig
 from charlm.data.cache import cache_folder
 from charlm.data.corpora import Corpus, open_corpus
 from charlm.data.preparation import Prepared, find_prepared, prepare
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
-from charlm.errors import ConfigError, CorpusError
+from charlm.errors import ConfigError, CorpusError, ModelError
+from charlm.inference.ngrams import NgramPredictor
 from charlm.inference.predictors import Predictor, Recurrent
 from charlm.model.devices import choose_device
+from charlm.model.language_model import LanguageModel
+from charlm.model.ngram.tensors import from_tensors
+from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run, open_run
 
-__all__ = ["Loaded", "load_part", "load_run", "open_for"]
+__all__ = ["Loaded", "load_part", "load_run", "open_for", "require_recurrent"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,11 @@ class Loaded:
     model: Predictor
     step: int
 
+    @property
+    def name(self) -> str:
+        """The run and its step, for people."""
+        return f"{self.run.folder}, step {self.step:,}"
+
 
 def load_run(folder: Path, step: int | None = None, device: str = "cpu") -> Loaded:
     """Load the model of a step; the best on validation, else the newest, if none is named.
@@ -33,8 +45,30 @@ def load_run(folder: Path, step: int | None = None, device: str = "cpu") -> Load
     """
     run = open_run(folder)
     tokenizer = run.tokenizer()
-    network, found = run.model(tokenizer, step)
-    return Loaded(run, tokenizer, Recurrent(network.to(choose_device(device))), found)
+    chosen = choose_device(device)
+    found = run.checkpoint(step)
+    model = predictor_of(run.config.model, tokenizer.vocab_size, found, chosen)
+    return Loaded(run, tokenizer, model, found.step)
+
+
+def predictor_of(
+    config: ModelConfig, vocab_size: int, found: Checkpoint, device: torch.device
+) -> Predictor:
+    """The model of a checkpoint.  Raises ``ModelError`` for tensors that are not the model's."""
+    if config.kind == "ngram":
+        return NgramPredictor(from_tensors(found.model, vocab_size))
+    network = LanguageModel.from_tensors(config, vocab_size, found.model)
+    return Recurrent(network.eval().to(device))
+
+
+def require_recurrent(loaded: Loaded) -> LanguageModel:
+    """The network of a run.  Raises ``ModelError`` if it holds another kind of model."""
+    if isinstance(loaded.model, Recurrent):
+        return loaded.model.network
+    raise ModelError(
+        f"{loaded.run.folder} holds no recurrent network, and this needs one",
+        "name a run that was trained without --model ngram",
+    )
 
 
 def open_for(loaded: Loaded, sources: tuple[str, ...], encoding: str | None = None) -> Corpus:

@@ -17,7 +17,6 @@ from charlm.config import Config
 from charlm.data import tokenizers
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import CharlmError, CheckpointError
-from charlm.model.language_model import LanguageModel
 from charlm.storage import checkpoints
 from charlm.storage.checkpoints import Checkpoint
 
@@ -57,25 +56,21 @@ class Run:
         """The run's tokenizer.  Raises ``TokenizerError``."""
         return tokenizers.load(self.folder / TOKENIZER)
 
-    def model(self, tokenizer: Tokenizer, step: int | None = None) -> tuple[LanguageModel, int]:
-        """The model of a step (default: the best on validation, else the newest), and the step.
+    def checkpoint(self, step: int | None = None) -> Checkpoint:
+        """The checkpoint of a step; the best on validation, else the newest, if none is named.
 
         Raises ``CheckpointError`` for a run without a usable checkpoint.
         """
-        best = self.best()
-        wanted = step if step is not None else (best or {}).get("step")
-        if wanted is not None:
-            try:
-                found = checkpoints.read_checkpoint(self.checkpoints / f"step-{wanted:08d}")
-            except CheckpointError:
-                if step is not None:
-                    self.require_step(step)
-                    raise
-                found = self.require_newest()
-        else:
-            found = self.require_newest()
-        model = LanguageModel.from_tensors(self.config.model, tokenizer.vocab_size, found.model)
-        return model.eval(), found.step
+        wanted = step if step is not None else (self.best() or {}).get("step")
+        if wanted is None:
+            return self.require_newest()
+        try:
+            return checkpoints.read_checkpoint(self.checkpoints / f"step-{wanted:08d}")
+        except CheckpointError:
+            if step is not None:
+                self.require_step(step)
+                raise
+            return self.require_newest()
 
     def require_step(self, step: int) -> None:
         """Raise ``CheckpointError`` naming the steps there are if ``step`` is none of them."""

@@ -12,6 +12,7 @@ from charlm.data.preparation import Prepared, Preparing, prepare
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.checkpoints import remove_unfinished
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
+from charlm.training import ngrams
 from charlm.training.budget import FREE, decide
 from charlm.training.distributed import World
 from charlm.training.loop import never, train
@@ -43,6 +44,9 @@ def launch(
     prepared = yield from prepare_for(config, stop)
     if prepared is None:
         return
+    counting = config.model.kind == "ngram"
+    if counting:
+        ngrams.check_countable(config.model, prepared.valid, world)
     yield from (Note(text=note) for note in prepared.notes)
     if begun:
         refuse_other_text(begun, prepared)
@@ -58,7 +62,8 @@ def launch(
         world.wait()
         run = run if world.first else open_run(folder)
         vocab_size = prepared.tokenizer.vocab_size
-        yield from train(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
+        learn = ngrams.train if counting else train
+        yield from learn(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
 
 
 def plan(
@@ -101,7 +106,8 @@ def settle(
 ) -> Generator[Note, None, Config]:
     """Decide what nobody has chosen; yields the reasons, returns all settings."""
     free = FREE - frozenset(chosen)
-    if not free or config.training.steps or config.training.epochs:
+    given = config.training.steps or config.training.epochs
+    if not free or given or config.model.kind == "ngram":
         return config
     decision = decide(config, free, prepared.train.tokens, prepared.tokenizer.vocab_size)
     yield from (Note(text=reason) for reason in decision.reasons)

@@ -7,7 +7,10 @@ __all__ = ["Done", "Evaluated", "Note", "Report", "Saved", "Started", "Stepped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """Training begins or goes on at ``step``; ``lanes`` and ``steps_per_epoch`` are in force."""
+    """Training begins or goes on at ``step``; ``lanes`` and ``steps_per_epoch`` are in force.
+
+    ``unit`` is what is counted as steps: those of an optimizer, or orders of an n-gram model.
+    """
 
     step: int
     parameters: int
@@ -19,6 +22,7 @@ class Started:
     device: str
     precision: str
     resumed: bool
+    unit: str = "step"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import math
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -19,9 +20,10 @@ from charlm.inference.baselines import (
     Baseline,
     compress_store,
     measure_baselines,
-    score_ngrams,
+    measure_ppm,
 )
 from charlm.model.ngram.kneser_ney import train_ngrams
+from charlm.model.ngram.ppm import learn_orders
 
 WORDS = "some words that come again and again, é日\n"
 SOURCE = MarkovSource(order=2, alphabet=8)
@@ -65,7 +67,7 @@ def test_every_baseline_is_there_and_beats_guessing(rows: dict[str, Baseline]) -
     guess, *others = rows.values()
     assert guess.name == "every character equally likely"
     assert guess.bpc == guess.bpb == pytest.approx(math.log2(8 + 1))  # and the unknown one
-    names = ["n-gram of order 1", "n-gram of order 3", "best n-gram (order 3)"]
+    names = ["unigram", "n-gram of order 3", "best n-gram (order 3)", "adaptive PPM (order 3)"]
     assert [row.name for row in others] == [*names, "gzip -9", "bzip2 -9", "xz -9"]
     assert all(0 < row.bpc < guess.bpc for row in others)
 
@@ -73,7 +75,7 @@ def test_every_baseline_is_there_and_beats_guessing(rows: dict[str, Baseline]) -
 def test_the_unigram_is_close_to_the_entropy_of_the_letters(rows: dict[str, Baseline]) -> None:
     shares = np.bincount(np.frombuffer(TEXT.encode(), np.uint8)) / len(TEXT)
     entropy = -sum(p * math.log2(p) for p in shares if p)
-    assert rows["n-gram of order 1"].bpc == pytest.approx(entropy, rel=0.01)
+    assert rows["unigram"].bpc == pytest.approx(entropy, rel=0.01)
 
 
 @pytest.mark.parametrize("kind", ["byte", "char", "word", "bpe"])
@@ -86,15 +88,29 @@ def test_bits_are_of_the_text_whatever_the_tokens(kind: str) -> None:
     assert next(iter(rows)) == f"every {unit} equally likely"
 
 
-def test_an_ngram_score_keeps_boundaries_and_unknown_tokens_apart() -> None:
+def test_boundaries_are_read_and_not_counted() -> None:
     tokenizer = tokenizer_for("char", WORDS)
-    store = store_of(tokenizer, "some", "wordsXX")
-    model = train_ngrams(store_of(tokenizer, WORDS * 9).tokens, tokenizer.vocab_size, 3)
-    nll, ids = model.nll(store.tokens), store.tokens[1:]
-    score = score_ngrams(model, store, tokenizer.unknown_id)
-    assert score.nll == pytest.approx(nll[ids != 0].sum())
-    assert score.boundary_nll == pytest.approx(nll[ids == 0].sum())
-    assert (score.tokens, score.chars, score.words, score.oov) == (11, 11, 2, 2)
+    train, test = store_of(tokenizer, WORDS * 9), store_of(tokenizer, "some", "wordsXX", "again")
+    rows = {row.name: row for row in measure_baselines(tokenizer, train, train, test)}
+    of_text = test.tokens[1:] != 0
+    nll = train_ngrams(train.tokens, tokenizer.vocab_size, 3).nll(test.tokens)
+    chars = test.counts.chars
+    assert rows["n-gram of order 3"].bpc * chars == pytest.approx(nll[of_text].sum() / math.log(2))
+    both = np.concatenate([train.tokens, test.tokens[1:]])
+    (order,) = (int(name[20:-1]) for name in rows if name.startswith("adaptive PPM"))
+    nll = next(islice(learn_orders(both, tokenizer.vocab_size), order - 1, None))
+    bits = nll[len(train.tokens) - 1 :][of_text].sum() / math.log(2)
+    assert rows[f"adaptive PPM (order {order})"].bpc * chars == pytest.approx(bits)
+
+
+def test_the_text_of_ppm_may_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tokenizer_for("char", TEXT)
+    parts = [store_of(tokenizer, part).tokens for part in (TEXT[:900], TEXT[900:1800], TEXT[1800:])]
+    order, nats = measure_ppm(tokenizer, *parts)
+    monkeypatch.setattr("charlm.inference.baselines.PPM_BLOCK", 1000)
+    assert measure_ppm(tokenizer, *parts) == (order, pytest.approx(nats, rel=1e-12))
+    monkeypatch.setattr("charlm.inference.baselines.PPM_READS", 1000)
+    assert nats < measure_ppm(tokenizer, *parts)[1] < 1.2 * nats
 
 
 def test_compressors_alone_count_every_byte_of_the_text() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -9,17 +10,15 @@ import pytest
 from charlm.data.made import MarkovSource
 from charlm.errors import ConfigError, CorpusError, TokenizerError
 from charlm.model.ngram import kneser_ney as ngrams
-from charlm.model.ngram.counts import count_grams
+from charlm.model.ngram.counts import grow_grams
 from charlm.model.ngram.kneser_ney import (
     FALLBACK,
     NgramModel,
-    best_order,
-    choose_order,
     discounts,
-    model_of_order,
     score_orders,
     train_ngrams,
 )
+from charlm.model.ngram.orders import choose_order, try_orders
 
 Gram = tuple[int, ...]
 
@@ -197,11 +196,11 @@ def test_context_ends_at_the_boundary() -> None:
 def boundaries_in(model: NgramModel) -> list[int]:
     """At which places of its 4-grams a model has boundaries."""
     size, found = model.vocab_size, []
-    for key in model.counts.grams[3].keys:
+    for key in model.keys[3]:
         gram, node = [], int(key)
-        for grams in (*model.counts.grams[2:0:-1], None):
+        for keys in (*model.keys[2:0:-1], None):
             gram.append(node % size)
-            node = int(grams.keys[node // size]) if grams else node // size
+            node = int(keys[node // size]) if keys is not None else node // size
         gram.append(node)
         found += [place for place, token in enumerate(gram[::-1]) if token == 0]
     return found
@@ -237,29 +236,30 @@ def test_the_smallest_streams_make_proper_models(stream: list[int]) -> None:
 
 def test_orders_scored_together_are_the_models_of_these_orders() -> None:
     ids = np.array(random_stream(6, 20, 1500, 0.3))
-    counts = count_grams(ids[:1200], 20, 5)
-    for order, nll in enumerate(score_orders(counts, ids[1200:]), start=1):
+    grown = islice(grow_grams(ids[:1200], 20), 5)
+    for order, (counts, nll) in enumerate(score_orders(grown, ids[1200:]), start=1):
+        assert counts.order == order
         assert nll == pytest.approx(train_ngrams(ids[:1200], 20, order).nll(ids[1200:]), abs=1e-12)
-        assert nll == pytest.approx(model_of_order(counts, order).nll(ids[1200:]), abs=1e-12)
 
 
 def test_the_chosen_order_is_the_best_on_validation() -> None:
     source = MarkovSource(order=2, alphabet=6, concentration=0.5)
     letters = np.frombuffer(source.generate(60_000, seed=3).encode(), dtype=np.uint8) - 96
     train, valid = np.append(0, letters[:50_000]), np.append(0, letters[50_000:])
-    order, found = best_order(count_grams(train, 8, 6), valid)
-    chosen = choose_order(train, valid, 8, highest=6)
-    means = [train_ngrams(train, 8, order).nll(valid).mean() for order in range(1, 7)]
-    assert found == pytest.approx(means)
-    assert chosen.order == order == int(np.argmin(means)) + 1 == 3
+    tried = {order.counts.order: order.nll for order in try_orders(train, valid, 8, highest=9)}
+    chosen = choose_order(train, valid, 8, highest=9)
+    means = [train_ngrams(train, 8, order).nll(valid).mean() for order in range(1, 6)]
+    assert list(tried.values()) == pytest.approx(means)  # two orders after the best one are enough
+    assert chosen.order == min(tried, key=tried.__getitem__) == int(np.argmin(means)) + 1 == 3
     assert chosen.nll(valid).mean() == pytest.approx(min(means))
+    assert choose_order(train, valid, 8, highest=2).order == 2
 
 
 def test_boundaries_do_not_choose_the_order() -> None:
     train = np.array([0, *[1, 2] * 30, 0])
-    _, found = best_order(count_grams(train, 3, 2), np.array([0, 1, 2, 0, 0, 0]))
+    tried = try_orders(train, np.array([0, 1, 2, 0, 0, 0]), 3, highest=2)
     expected = [train_ngrams(train, 3, order).nll(np.array([0, 1, 2])).mean() for order in (1, 2)]
-    assert found == pytest.approx(expected)
+    assert [order.nll for order in tried] == pytest.approx(expected)
 
 
 def test_keys_of_large_vocabularies_do_not_overflow() -> None:

@@ -11,8 +11,8 @@ import torch
 from charlm.config import ModelConfig, TrainConfig
 from charlm.data.streams import Segments
 from charlm.errors import ModelError
+from charlm.inference.loading import load_run
 from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader
 from charlm.storage.run import open_run
 from charlm.training.distributed import World
 from charlm.training.learner import Learner, reset_lanes
@@ -43,12 +43,10 @@ def test_a_repeating_text_is_learned_almost_by_heart(config, tmp_path: Path) -> 
 
 def test_the_reported_validation_is_the_score_of_the_saved_model(config, tmp_path: Path) -> None:
     done = last(train_into(config(), tmp_path / "run"))
-    run = open_run(tmp_path / "run")
-    tokenizer = run.tokenizer()
-    model, step = run.model(tokenizer)
+    loaded = load_run(tmp_path / "run")
     heldout = (WORDS * 40)[int(len(WORDS * 40) * 0.8) :]
-    assert step == done.best_step
-    nll = StreamReader(model).read(tokenizer.encode(heldout)).mean()
+    assert loaded.step == done.best_step
+    nll = loaded.model.reader().read(loaded.tokenizer.encode(heldout)).mean()
     assert nll == pytest.approx(done.valid_nll, abs=1e-6)
     assert done.valid_bpc == pytest.approx(nll / math.log(2), abs=1e-6)
 

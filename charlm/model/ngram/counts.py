@@ -10,7 +10,8 @@ boundary tells nothing about what comes after it.
 Shapes: N tokens of the stream, M n-grams of one length, V vocabulary.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,19 @@ import numpy as np
 from charlm.config import BOUNDARY_ID
 from charlm.errors import ConfigError, CorpusError, TokenizerError
 
-__all__ = ["ABSENT", "GramCounts", "Grams", "check_ids", "count_grams", "find_nodes", "next_nodes"]
+__all__ = [
+    "ABSENT",
+    "GramCounts",
+    "Grams",
+    "check_ids",
+    "count_grams",
+    "extended",
+    "find_nodes",
+    "grow_grams",
+    "look_up",
+    "next_nodes",
+    "number",
+]
 
 ABSENT = -1
 """Stands for the node of an n-gram that was not met in training, or that is none."""
@@ -48,6 +61,11 @@ class GramCounts:
     vocab_size: int
     grams: tuple[Grams, ...]
 
+    @property
+    def order(self) -> int:
+        """Tokens of the longest n-grams counted."""
+        return len(self.grams)
+
 
 def count_grams(ids: np.ndarray, vocab_size: int, order: int) -> GramCounts:
     """Count the n-grams of ids (N,), boundary first, up to ``order`` tokens long.
@@ -58,22 +76,29 @@ def count_grams(ids: np.ndarray, vocab_size: int, order: int) -> GramCounts:
     """
     if order < 1:
         raise ConfigError(f"the order of an n-gram model must be 1 or more, got {order}", "use 3")
+    return next(itertools.islice(grow_grams(ids, vocab_size), order - 1, None))
+
+
+def grow_grams(ids: np.ndarray, vocab_size: int) -> Iterator[GramCounts]:
+    """The counts of ids (N,), boundary first, of order 1, 2, ... without end.
+
+    Each goes on from the one before, whose arrays it shares.  Raises what ``count_grams`` does.
+    """
     check_ids(ids, vocab_size)
     # Every token of the vocabulary is a node of its own, whether it occurs or not.
     nodes = np.asarray(ids).astype(np.int32)
     keys = np.arange(vocab_size, dtype=np.int64)
     occurrences = np.bincount(nodes[1:], minlength=vocab_size).astype(np.int32)
-    grams = []
-    for length in range(2, order + 1):
+    shorter: tuple[Grams, ...] = ()
+    for length in itertools.count(2):
+        yield GramCounts(vocab_size, (*shorter, Grams(keys, occurrences, np.empty(0, np.int32))))
         ends, longer = extended(nodes, ids, vocab_size, length)
         longer_keys, longer_occurrences, longer_nodes, first = number(longer)
         found = np.bincount(nodes[ends[first]], minlength=len(keys)).astype(np.int32)
-        grams.append(Grams(keys, occurrences, np.where(found, found, occurrences)))
+        shorter = (*shorter, Grams(keys, occurrences, np.where(found, found, occurrences)))
         keys, occurrences = longer_keys, longer_occurrences
         nodes.fill(ABSENT)
         nodes[ends] = longer_nodes
-    grams.append(Grams(keys, occurrences, np.empty(0, dtype=np.int32)))
-    return GramCounts(vocab_size, tuple(grams))
 
 
 def check_ids(ids: np.ndarray, vocab_size: int) -> None:
@@ -143,21 +168,34 @@ def next_nodes(
     return nodes
 
 
-def find_nodes(counts: GramCounts, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Look up the n-grams that end at each of ids (N,), for lengths 1, 2, ....
+def find_nodes(
+    keys: Sequence[np.ndarray], ids: np.ndarray, vocab_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Look up the n-grams that end at each of ids (N,), for lengths 1, 2, ... of ``keys``.
 
     Yields, for every token but the first, the nodes (N-1,) of its contexts, one token shorter
     than the n-gram, and the nodes (N-1,) of the n-grams; ABSENT for what training has not met or
     would reach across a boundary.
     """
-    targets = np.asarray(ids[1:]).astype(np.int64)
-    yield np.zeros(len(targets), dtype=np.int32), targets
-    ending = np.asarray(ids).astype(np.int32)
-    for length, grams in enumerate(counts.grams[1:], start=2):
-        contexts = ending[:-1]
-        if length > 2:
-            contexts = np.where(ids[:-1] == BOUNDARY_ID, ABSENT, contexts)
-        nodes = next_nodes(grams.keys, contexts, targets, counts.vocab_size)
-        yield contexts, nodes
-        # No n-gram of this length ends at the first token.
-        ending = np.concatenate([np.full(1, ABSENT, dtype=np.int32), nodes])
+    ending = np.zeros(len(ids), dtype=np.int32)
+    for length, some in enumerate(keys, start=1):
+        contexts, ending = look_up(some, length, ending, ids, vocab_size)
+        yield contexts, ending[1:]
+
+
+def look_up(
+    keys: np.ndarray, length: int, ending: np.ndarray, ids: np.ndarray, vocab_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """One length of ``find_nodes``, from the one before.
+
+    ending (N,), the nodes one token shorter that end at each of ids (N,), zeros for none at all
+    -> the contexts (N-1,) and the nodes (N,) that end at each of ids.
+    """
+    contexts = ending[:-1]
+    if length == 1:
+        return contexts, np.asarray(ids).astype(np.int32)
+    if length > 2:
+        contexts = np.where(ids[:-1] == BOUNDARY_ID, ABSENT, contexts)
+    nodes = next_nodes(keys, contexts, ids[1:], vocab_size)
+    # No n-gram of two tokens or more ends at the first token.
+    return contexts, np.concatenate([np.full(min(len(ids), 1), ABSENT, dtype=np.int32), nodes])

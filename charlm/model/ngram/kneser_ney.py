@@ -13,30 +13,30 @@ ones.  The shortest context falls back on the uniform distribution over the voca
 Conventions as everywhere: a stream begins with the boundary, all is in nats.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from charlm.config import BOUNDARY_ID
-from charlm.errors import CorpusError
 from charlm.model.ngram.counts import (
     ABSENT,
     GramCounts,
-    Grams,
     check_ids,
     count_grams,
     find_nodes,
+    look_up,
 )
 
 __all__ = [
     "FALLBACK",
+    "Level",
     "NgramModel",
-    "best_order",
-    "choose_order",
     "discounts",
-    "model_of_order",
+    "level_of",
+    "model_of",
     "score_orders",
     "train_ngrams",
 ]
@@ -95,9 +95,9 @@ def discounts(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], estimate])
 
 
-def level_of(grams: Grams, counts: np.ndarray, contexts: int, vocab_size: int) -> Level:
-    """Discount n-grams with these counts (M,) after so many contexts."""
-    parents = grams.keys // vocab_size
+def level_of(keys: np.ndarray, counts: np.ndarray, contexts: int, vocab_size: int) -> Level:
+    """Discount the n-grams of keys (M,) with these counts (M,) after so many contexts."""
+    parents = keys // vocab_size
     discount = discounts(counts)
     totals = np.bincount(parents, weights=counts, minlength=contexts)
     taken = np.bincount(parents, weights=discount[np.minimum(counts, 3)], minlength=contexts)
@@ -105,19 +105,24 @@ def level_of(grams: Grams, counts: np.ndarray, contexts: int, vocab_size: int) -
     return Level(discount, counts, totals.astype(np.int32), shares)
 
 
-def level_at(counts: GramCounts, length: int, *, longest: bool) -> Level:
-    """The level of n-grams of ``length`` tokens, as the longest of a model or not."""
+def level_at(counts: GramCounts, length: int) -> Level:
+    """The level of n-grams of ``length`` tokens; the longest have no count but occurrences."""
     grams = counts.grams[length - 1]
     contexts = len(counts.grams[length - 2].keys) if length > 1 else 1
-    chosen = grams.occurrences if longest else grams.preceding
-    return level_of(grams, chosen, contexts, counts.vocab_size)
+    chosen = grams.preceding if length < counts.order else grams.occurrences
+    return level_of(grams.keys, chosen, contexts, counts.vocab_size)
 
 
 @dataclass(frozen=True)
 class NgramModel:
-    """A language model that looks at the last ``order`` - 1 tokens.  V is its vocabulary."""
+    """A language model that looks at the last ``order`` - 1 tokens.
 
-    counts: GramCounts
+    ``vocab_size`` V tokens share the probability, the boundary among them; ``keys`` (M,) are
+    those of the n-grams of each length, and ``levels`` what they say.
+    """
+
+    vocab_size: int
+    keys: tuple[np.ndarray, ...]
     levels: tuple[Level, ...]
 
     @property
@@ -126,9 +131,16 @@ class NgramModel:
         return len(self.levels)
 
     @property
-    def vocab_size(self) -> int:
-        """Tokens that share the probability, the boundary among them."""
-        return self.counts.vocab_size
+    def size(self) -> int:
+        """How many n-grams it holds."""
+        return sum(map(len, self.keys))
+
+    @cached_property
+    def unigram(self) -> np.ndarray:
+        """The distribution (V,) after no context."""
+        level, every = self.levels[0], np.arange(self.vocab_size)
+        p: np.ndarray = level.shares / self.vocab_size + level.seen(every, np.array(0))
+        return p
 
     def nll(self, ids: np.ndarray) -> np.ndarray:
         """ids (N,), boundary first -> nll (N-1,) in nats of every token after the first.
@@ -142,8 +154,9 @@ class NgramModel:
             context = min(begin, max(self.order - 1, 1))
             part = ids[begin - context : begin + AT_ONCE]
             p = np.full(len(part) - 1, 1 / self.vocab_size)
-            for level, found in zip(self.levels, find_nodes(self.counts, part), strict=True):
-                p = level.refine(p, *found)
+            found = find_nodes(self.keys, part, self.vocab_size)
+            for level, (contexts, nodes) in zip(self.levels, found, strict=True):
+                p = level.refine(p, contexts, nodes)
             nll[begin - 1 : begin - 1 + AT_ONCE] = -np.log(p[context - 1 :])
         return nll
 
@@ -158,7 +171,7 @@ class NgramModel:
             node = self.node(tail[len(tail) - length :])
             if node == ABSENT:
                 break
-            keys = self.counts.grams[length].keys
+            keys = self.keys[length]
             begin, end = np.searchsorted(
                 keys, [node * self.vocab_size, (node + 1) * self.vocab_size]
             )
@@ -177,57 +190,43 @@ class NgramModel:
     def node(self, gram: np.ndarray) -> int:
         """The node of gram (n,), or ABSENT; that of no tokens is 0."""
         node = 0
-        for grams, token in zip(self.counts.grams, gram.tolist(), strict=False):
+        for keys, token in zip(self.keys, gram.tolist(), strict=False):
             key = node * self.vocab_size + token
-            node = int(np.searchsorted(grams.keys, key))
-            if node == len(grams.keys) or grams.keys[node] != key:
+            node = int(np.searchsorted(keys, key))
+            if node == len(keys) or keys[node] != key:
                 return ABSENT
         return node
 
 
 def train_ngrams(ids: np.ndarray, vocab_size: int, order: int) -> NgramModel:
     """The model of ids (N,), boundary first.  Raises what ``count_grams`` does."""
-    return model_of_order(count_grams(ids, vocab_size, order), order)
+    return model_of(count_grams(ids, vocab_size, order))
 
 
-def model_of_order(counts: GramCounts, order: int) -> NgramModel:
-    """The model of that order from counts of n-grams at least so long."""
-    lengths = range(1, order + 1)
-    levels = tuple(level_at(counts, length, longest=length == order) for length in lengths)
-    return NgramModel(GramCounts(counts.vocab_size, counts.grams[:order]), levels)
+def model_of(counts: GramCounts) -> NgramModel:
+    """The model of these counts and their order."""
+    levels = (level_at(counts, length) for length in range(1, counts.order + 1))
+    keys = tuple(grams.keys for grams in counts.grams)
+    return NgramModel(counts.vocab_size, keys, tuple(levels))
 
 
-def score_orders(counts: GramCounts, ids: np.ndarray) -> Iterator[np.ndarray]:
-    """For orders 1, 2, ...: the nll (N-1,) in nats that the model of that order gives ids (N,).
+def score_orders(
+    grown: Iterable[GramCounts], ids: np.ndarray
+) -> Iterator[tuple[GramCounts, np.ndarray]]:
+    """Counts of order 1, 2, ..., each with the nll (N-1,) in nats that its model gives ids (N,).
 
     All orders together cost little more than the highest alone, because they share the shorter
     n-grams.  Raises ``TokenizerError`` for ids outside the vocabulary.
     """
-    check_ids(ids, counts.vocab_size)
-    shorter = np.full(max(len(ids) - 1, 0), 1 / counts.vocab_size)
-    for length, found in enumerate(find_nodes(counts, ids), start=1):
-        yield -np.log(level_at(counts, length, longest=True).refine(shorter, *found))
-        if length < len(counts.grams):
-            shorter = level_at(counts, length, longest=False).refine(shorter, *found)
-
-
-def best_order(counts: GramCounts, valid: np.ndarray) -> tuple[int, tuple[float, ...]]:
-    """The order whose model predicts valid (N,), boundary first, best; the lower of equals.
-
-    Also the mean nll in nats per token of the text, boundaries left out, for orders 1, 2, ....
-    Raises ``CorpusError`` if there is no text, ``TokenizerError`` for foreign ids.
-    """
-    of_text = np.asarray(valid[1:]) != BOUNDARY_ID
-    if not of_text.any():
-        raise CorpusError("there is no validation text to choose an order on", "give some")
-    means = tuple(float(nll[of_text].mean()) for nll in score_orders(counts, valid))
-    return int(np.argmin(means)) + 1, means
-
-
-def choose_order(train: np.ndarray, valid: np.ndarray, vocab_size: int, highest: int) -> NgramModel:
-    """Train on train (N,); the order, from 1 to ``highest``, is the best on valid (n,).
-
-    Both are boundary first.  Raises what ``count_grams`` and ``best_order`` do.
-    """
-    counts = count_grams(train, vocab_size, highest)
-    return model_of_order(counts, best_order(counts, valid)[0])
+    ending = np.zeros(len(ids), dtype=np.int32)
+    found = (ending[1:], ending[1:])
+    for counts in grown:
+        if counts.order == 1:
+            check_ids(ids, counts.vocab_size)
+            shorter = np.full(max(len(ids) - 1, 0), 1 / counts.vocab_size)
+        else:
+            shorter = level_at(counts, counts.order - 1).refine(shorter, *found)
+        keys = counts.grams[-1].keys
+        contexts, ending = look_up(keys, counts.order, ending, ids, counts.vocab_size)
+        found = contexts, ending[1:]
+        yield counts, -np.log(level_at(counts, counts.order).refine(shorter, *found))

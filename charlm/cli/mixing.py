@@ -1,0 +1,45 @@
+"""The options that mix two runs."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+
+if TYPE_CHECKING:
+    from charlm.inference.loading import Loaded
+
+__all__ = ["Mix", "mix_options"]
+
+Mix: TypeAlias = "Callable[[Loaded], Loaded]"
+"""Mixes a run with another one, or leaves it as it is."""
+
+
+def mix_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--mix`` and ``--mix-weight``; they reach the command as one function, ``mix``."""
+
+    @click.option(
+        "--mix",
+        "other",
+        type=click.Path(path_type=Path),
+        metavar="RUN2",
+        help="Mix the probabilities of RUN with those of RUN2.",
+    )
+    @click.option(
+        "--mix-weight",
+        "weight",
+        type=click.FloatRange(0, 1),
+        metavar="X",
+        help="RUN's share of the mixture.  [default: tuned on RUN's validation text]",
+    )
+    @functools.wraps(command)
+    def with_mix(other: Path | None, weight: float | None, **arguments: Any) -> Any:
+        def mix(loaded: "Loaded") -> "Loaded":
+            from charlm.inference.mixing import mixed
+
+            return mixed(loaded, other, weight)
+
+        return command(mix=mix, **arguments)
+
+    return with_mix

@@ -1,0 +1,72 @@
+"""Which order: the best on text that was not counted."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from charlm.config import BOUNDARY_ID
+from charlm.errors import CorpusError
+from charlm.model.ngram.counts import GramCounts, grow_grams
+from charlm.model.ngram.kneser_ney import NgramModel, model_of, score_orders
+
+__all__ = ["PATIENCE", "Tried", "choose_order", "highest_order", "mean_nll", "try_orders"]
+
+HIGHEST = {"char": 12, "byte": 12}
+HIGHEST_OF_WORDS = 5
+"""Longest n-grams tried: still longer ones hardly help, and cost time and memory."""
+
+PATIENCE = 2
+"""Orders in a row that bring nothing before no higher one is tried."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An order that was tried: the counts of its model, and its mean nll in nats per token."""
+
+    counts: GramCounts
+    nll: float
+
+
+def highest_order(kind: str) -> int:
+    """The highest order that is tried with a kind of tokenizer."""
+    return HIGHEST.get(kind, HIGHEST_OF_WORDS)
+
+
+def try_orders(
+    train: np.ndarray, valid: np.ndarray, vocab_size: int, highest: int, patience: int = PATIENCE
+) -> Iterator[Tried]:
+    """Count train (N,) and predict valid (n,), both boundary first, with order 1, 2, ....
+
+    Ends with ``highest``, or when ``patience`` orders in a row were no better than one before:
+    that saves the memory of the longest n-grams.  Raises what ``count_grams`` does, and
+    ``TokenizerError`` for foreign ids.
+    """
+    best, stale = math.inf, 0
+    for counts, nll in score_orders(grow_grams(train, vocab_size), valid):
+        mean = mean_nll(nll, valid)
+        yield Tried(counts, mean)
+        best, stale = (mean, 0) if mean < best else (best, stale + 1)
+        if counts.order == highest or stale == patience:
+            return
+
+
+def mean_nll(nll: np.ndarray, ids: np.ndarray) -> float:
+    """Mean nats per token of ids (N,), boundary first, from nll (N-1,); boundaries left out.
+
+    Not a number if nothing else is there.
+    """
+    of_text = np.asarray(ids[1:]) != BOUNDARY_ID
+    return float(nll[of_text].mean()) if of_text.any() else math.nan
+
+
+def choose_order(train: np.ndarray, valid: np.ndarray, vocab_size: int, highest: int) -> NgramModel:
+    """The model of train (N,) whose order predicts valid (n,) best; the lower one of equals.
+
+    Raises what ``try_orders`` does, and ``CorpusError`` if there is no text to predict.
+    """
+    if not np.any(valid[1:] != BOUNDARY_ID):
+        raise CorpusError("there is no validation text to choose an order on", "give some")
+    tried = try_orders(train, valid, vocab_size, highest)
+    return model_of(min(tried, key=lambda order: order.nll).counts)
