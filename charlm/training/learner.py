@@ -18,6 +18,7 @@ from charlm.data.streams import IGNORED, Segment, Segments
 from charlm.errors import CheckpointError
 from charlm.model.devices import autocast, choose_precision
 from charlm.model.language_model import LanguageModel, State, detach
+from charlm.training.averaging import Average
 from charlm.training.distributed import World
 from charlm.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
 
@@ -35,7 +36,7 @@ class Outcome:
 
 
 class Learner:
-    """A model, its optimizer and the carried state of this process's lanes."""
+    """A model, its optimizer, its average and the carried state of this process's lanes."""
 
     def __init__(
         self, model: LanguageModel, segments: Segments, config: TrainConfig, world: World
@@ -48,6 +49,7 @@ class Learner:
         self.precision = choose_precision(config.precision, self.device)
         self.wrapped = world.wrap(model)
         self.optimizer = make_optimizer(config, model, self.device)
+        self.average = Average(config, model)
         self.lanes = world.share(segments.batch_size)
         self.state = self.fresh_state()
 
@@ -75,6 +77,7 @@ class Learner:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.step()
+            self.average.update()
         else:
             self.state = self.fresh_state()
         return Outcome(loss, norm, segment.count, taken)
@@ -124,17 +127,22 @@ class Learner:
         """
         return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf)
 
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to be used, averaged if they are averaged at all."""
+        return self.model.tensors() | self.average.weights
+
     def tensors(self) -> dict[str, Tensor]:
-        """All that resuming needs beside the weights; the state of all lanes of all processes."""
+        """All that resuming needs beside ``weights``; the state of all lanes of all processes."""
         carried = {
             f"state/{layer}/{part}": self.world.gather_lanes(tensor, self.segments.batch_size)
             for layer, parts in enumerate(self.state)
             for part, tensor in enumerate(parts)
         }
-        return optimizer_tensors(self.optimizer, self.model) | carried
+        return optimizer_tensors(self.optimizer, self.model) | self.average.tensors() | carried
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what ``tensors`` gave.  Raises ``CheckpointError`` where it does not fit."""
+        self.average.restore(tensors)
         restore_optimizer(self.optimizer, self.model, tensors)
         self.state = tuple(
             tuple(
