@@ -27,6 +27,18 @@ class ModelConfig(Section):
     input_dropout: float = setting(
         0.0, "The same for the embedding's; 0 trains faster.", minimum=0, below=1
     )
+    output_dropout: float | None = setting(
+        None,
+        "The same for the last layer's, before the head.  [default: dropout]",
+        minimum=0,
+        below=1,
+    )
+    embedding_dropout: float = setting(
+        0.0, "Share of the tokens that are dropped from a whole segment.", minimum=0, below=1
+    )
+    weight_drop: float = setting(
+        0.0, "Share of the recurrent weights dropped for a segment.", minimum=0, below=1
+    )
     dropout_kind: str = setting(
         "variational",
         "variational: one mask for all steps of a segment; ordinary: a new one each step.",
@@ -47,3 +59,8 @@ class ModelConfig(Section):
     def embedding(self) -> int:
         """The embedding size in force."""
         return self.embedding_size or self.hidden_size
+
+    @property
+    def last_dropout(self) -> float:
+        """The dropout before the head in force."""
+        return self.dropout if self.output_dropout is None else self.output_dropout

@@ -27,6 +27,9 @@ class TrainConfig(Section):
     steps: int | None = setting(None, "Train for so many optimizer steps.", minimum=1)
     batch_size: int = setting(32, "Lanes read in parallel.", minimum=1, maximum=1 << 20)
     bptt: int = setting(64, "Steps of time per segment.", minimum=1, maximum=1 << 20)
+    random_bptt: bool = setting(
+        False, "Let the segments' lengths vary around bptt, and the learning rate with them."
+    )
     state_reset: float = setting(
         0.01, "Probability that a lane starts a segment at state zero.", minimum=0, below=1
     )
@@ -38,6 +41,12 @@ class TrainConfig(Section):
     beta1: float = setting(0.9, "adamw: decay of the first moment.", minimum=0, below=1)
     beta2: float = setting(0.99, "adamw: decay of the second moment.", minimum=0, below=1)
     weight_decay: float = setting(0.01, "Decoupled for adamw, L2 for sgd.", minimum=0)
+    activation_penalty: float = setting(
+        0.0, "Penalty on the mean square of the last layer's outputs (AR).", minimum=0
+    )
+    temporal_penalty: float = setting(
+        0.0, "Penalty on the mean square of their change from step to step (TAR).", minimum=0
+    )
     momentum: float = setting(0.0, "sgd: momentum.", minimum=0, below=1)
     schedule: str = setting(
         "cosine",
@@ -93,6 +102,11 @@ class TrainConfig(Section):
                 f"training.accumulate ({self.accumulate}) is more than training.batch_size "
                 f"({self.batch_size})",
                 "a part needs at least one lane",
+            )
+        if self.random_bptt and self.bptt < 10:
+            raise ConfigError(
+                f"training.random_bptt needs training.bptt of at least 10, got {self.bptt}",
+                "make training.bptt longer, or leave training.random_bptt out",
             )
         if self.average == "asgd" and self.evaluations < self.nonmono + 3:
             raise ConfigError(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from charlm.config import ModelConfig
 from charlm.errors import ModelError
 from charlm.model.cells import LayerState
-from charlm.model.dropout import Dropout
+from charlm.model.dropout import Dropout, drop_tokens
 from charlm.model.recurrence import RecurrentLayer
 
 __all__ = ["LanguageModel", "State", "detach"]
@@ -37,10 +37,12 @@ class LanguageModel(nn.Module):
         with torch.device("meta"):
             self.embedding = nn.Embedding(vocab_size, config.embedding)
             self.layers = nn.ModuleList(
-                RecurrentLayer(config.cell, size, config.hidden_size) for size in sizes[:-1]
+                RecurrentLayer(config.cell, size, config.hidden_size, config.weight_drop)
+                for size in sizes[:-1]
             )
             self.input_dropout = Dropout(config.input_dropout, config.dropout_kind)
             self.dropout = Dropout(config.dropout, config.dropout_kind)
+            self.output_dropout = Dropout(config.last_dropout, config.dropout_kind)
             self.head = nn.Linear(config.hidden_size, vocab_size)
         self.tie()
 
@@ -128,22 +130,26 @@ class LanguageModel(nn.Module):
         """The state before any token: zeros."""
         return tuple(layer.zero_state(lanes) for layer in self.recurrent_layers())
 
-    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """tokens (B, T) -> last layer's hidden states (B, T, H), and the state after them."""
+    def walk(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """tokens (B, T) -> last layer's hidden states (T, B, H) before dropout, state after."""
         state = self.zero_state(len(tokens)) if state is None else state
         layers = self.recurrent_layers()
+        table = drop_tokens(self.embedding.weight, self.config.embedding_dropout, self.training)
         if self.input_dropout.drops():
-            hidden = self.input_dropout(self.embedding(tokens.T))  # (T, B, E)
+            hidden = self.input_dropout(nn.functional.embedding(tokens.T, table))  # (T, B, E)
             hidden, first = layers[0](hidden, state[0])
         else:
-            hidden, first = layers[0].forward_tokens(self.embedding.weight, tokens.T, state[0])
-        hidden = self.dropout(hidden)  # (T, B, H)
+            hidden, first = layers[0].forward_tokens(table, tokens.T, state[0])
         after = [first]
-        for layer, layer_state in zip(layers[1:], state[1:], strict=True):
-            hidden, layer_state = layer(hidden, layer_state)
-            hidden = self.dropout(hidden)  # (T, B, H)
+        for layer, before in zip(layers[1:], state[1:], strict=True):
+            hidden, layer_state = layer(self.dropout(hidden), before)  # (T, B, H)
             after.append(layer_state)
-        return hidden.transpose(0, 1), tuple(after)
+        return hidden, tuple(after)
+
+    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """tokens (B, T) -> what the head reads (B, T, H), and the state after them."""
+        hidden, state = self.walk(tokens, state)
+        return self.output_dropout(hidden).transpose(0, 1), state
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """tokens (B, T) -> logits (B, T, V), and the state after them; ``None`` is zeros."""

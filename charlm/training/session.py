@@ -55,7 +55,12 @@ class Session:
         else:
             model = LanguageModel.from_tensors(run.config.model, vocab_size, found.model)
         segments = Segments(
-            train.tokens, config.batch_size, config.bptt, config.seed, config.state_reset
+            train.tokens,
+            config.batch_size,
+            config.bptt,
+            config.seed,
+            config.state_reset,
+            config.random_bptt,
         )
         if segments.batch_size < world.size:
             raise ModelError(
