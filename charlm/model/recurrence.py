@@ -60,8 +60,8 @@ class RecurrentLayer(nn.Module):
             for gate in self.weight_hh.chunk(self.cell.gates):
                 nn.init.orthogonal_(gate, generator=generator)
             self.bias.zero_()
-            if self.kind == "lstm":
-                self.bias[size : 2 * size] = 1.0
+            if self.cell.forget is not None:
+                self.bias[size * self.cell.forget : size * (self.cell.forget + 1)] = 1.0
             if self.kind == "gru":
                 self.bias_hn.zero_()
 
@@ -76,9 +76,13 @@ class RecurrentLayer(nn.Module):
 
     def step(self, projection: Tensor, state: LayerState) -> LayerState:
         """One step of time by the reference cell: (B, G*H) and a state -> the next state."""
+        return self.advance(projection, state, self.weight_hh)
+
+    def advance(self, projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
+        """The same with recurrent weights of which some may be dropped."""
         if self.kind == "gru":
-            return self.cell.step(projection, state, self.weight_hh, self.bias_hn)
-        return self.cell.step(projection, state, self.weight_hh)
+            return self.cell.step(projection, state, weight_hh, self.bias_hn)
+        return self.cell.step(projection, state, weight_hh)
 
     def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Walk over time: inputs (T, B, I) and a state -> hidden states (T, B, H), last state.
@@ -153,9 +157,13 @@ class RecurrentLayer(nn.Module):
 
     def reference(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """What ``forward`` computes, step by step with the cell of ``cells.py``."""
-        hidden = []
-        for projection in self.project(inputs):
-            state = self.step(projection, state)
+        return self.walk(self.project(inputs), state)
+
+    def walk(self, projections: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        """The steps of time one after the other: what ``project`` gave (T, B, ...) and a state."""
+        weight_hh, hidden = self.recurrent_weights(), []
+        for projection in projections:
+            state = self.advance(projection, state, weight_hh)
             hidden.append(state[0])
         return torch.stack(hidden), state
 

@@ -35,15 +35,12 @@ class Objective(nn.Module):
         with autocast(inputs.device, self.precision):
             hidden, state = self.model.walk(inputs, state)
             features = self.model.output_dropout(hidden)
-            logits = self.model.head(features.transpose(0, 1))
-        nll = nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
+            nll = self.model.nll(features.transpose(0, 1), targets, IGNORED)
         state = tuple(tuple(part.float() for part in layer) for layer in state)
         return Terms(nll, self.penalty(hidden, features), state)
 
     def penalty(self, hidden: Tensor, features: Tensor) -> Tensor:
-        """Hidden states (T, B, H) before and after dropout -> what their size and change cost.
+        """What the head reads (T, B, H), before and after dropout -> what size and change cost.
 
         Activation and temporal activation regularisation (AR, TAR): Merity, McCann and Socher
         2017 (arXiv:1708.01009).
