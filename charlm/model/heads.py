@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["AdaptiveHead", "MixtureHead", "ProjectedHead", "draw_affine"]
+__all__ = ["AdaptiveHead", "MixtureHead", "ProjectedHead", "draw_affine", "widen"]
 
 
 class ProjectedHead(nn.Linear):
@@ -43,11 +43,26 @@ class MixtureHead(nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., H) -> log-probabilities (..., V), which serve as logits."""
+        parts = log_softmax(self.parts(features))
+        return torch.logsumexp(parts + self.log_prior(features).unsqueeze(-1), dim=-2)
+
+    def parts(self, features: Tensor) -> Tensor:
+        """(..., H) -> the logits of each part (..., K, V)."""
         latent = torch.tanh(self.latent(features))
-        latent = latent.view(*latent.shape[:-1], -1, self.in_features)  # (..., K, E)
-        parts = log_softmax(super().forward(latent))  # (..., K, V)
-        prior = log_softmax(self.prior(features))  # (..., K)
-        return torch.logsumexp(parts + prior.unsqueeze(-1), dim=-2)
+        return super().forward(latent.view(*latent.shape[:-1], -1, self.in_features))
+
+    def log_prior(self, features: Tensor) -> Tensor:
+        """(..., H) -> log-probabilities (..., K) of the parts."""
+        return log_softmax(self.prior(features))
+
+    def nll(self, features: Tensor, targets: Tensor, ignored: int) -> Tensor:
+        """features (N, H), targets (N,) -> summed nll; only the targets are mixed."""
+        counted = targets != ignored
+        features, targets = features[counted], targets[counted]
+        parts = widen(self.parts(features))  # (N, K, V)
+        each = targets.repeat_interleave(parts.shape[1])
+        nll = functional.cross_entropy(parts.flatten(0, 1), each, reduction="none")
+        return -torch.logsumexp(self.log_prior(features) - nll.view(len(parts), -1), dim=-1).sum()
 
 
 class AdaptiveHead(ProjectedHead):
@@ -89,15 +104,15 @@ class AdaptiveHead(ProjectedHead):
         """features (N, H), targets (N,) -> summed nll, without all the logits."""
         features = self.projection(features)
         in_root = targets.clone()
-        total = features.new_zeros((), dtype=torch.float32)
+        terms = []
         for index, (begin, end) in enumerate(self.tails):
             rows = ((targets >= begin) & (targets < end)).nonzero().squeeze(1)
             in_root[rows] = self.shortlist + index
-            logits = self.tail(features[rows], begin, end).float()
-            total = total + functional.cross_entropy(logits, targets[rows] - begin, reduction="sum")
-        return total + functional.cross_entropy(
-            self.root(features).float(), in_root, ignore_index=ignored, reduction="sum"
-        )
+            logits = widen(self.tail(features[rows], begin, end))
+            terms.append(functional.cross_entropy(logits, targets[rows] - begin, reduction="sum"))
+        root = widen(self.root(features))
+        terms.append(functional.cross_entropy(root, in_root, ignore_index=ignored, reduction="sum"))
+        return torch.stack(terms).sum()
 
     def begin_as(self, log_probs: Tensor) -> None:
         """Let the biases say these log-probabilities (V)."""
@@ -107,9 +122,13 @@ class AdaptiveHead(ProjectedHead):
 
 
 def log_softmax(logits: Tensor) -> Tensor:
-    """Over the last dimension, in no less than float32."""
-    dtype = torch.promote_types(logits.dtype, torch.float32)
-    return functional.log_softmax(logits, dim=-1, dtype=dtype)
+    """Over the last dimension."""
+    return functional.log_softmax(widen(logits), dim=-1)
+
+
+def widen(logits: Tensor) -> Tensor:
+    """The same in no less than float32."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def draw_affine(module: nn.Module, generator: torch.Generator) -> None:

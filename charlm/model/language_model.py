@@ -14,7 +14,7 @@ from charlm.config import ModelConfig
 from charlm.errors import ModelError
 from charlm.model.cells import FUSED, LayerState
 from charlm.model.dropout import Dropout, drop_tokens
-from charlm.model.heads import AdaptiveHead, MixtureHead, ProjectedHead, draw_affine
+from charlm.model.heads import AdaptiveHead, MixtureHead, ProjectedHead, draw_affine, widen
 from charlm.model.recurrence import RecurrentLayer
 from charlm.model.stepped import SteppedLayer
 
@@ -189,9 +189,9 @@ class LanguageModel(nn.Module):
     def nll(self, features: Tensor, targets: Tensor, ignored: int) -> Tensor:
         """features (B, T, H), targets (B, T) -> their summed nll in nats, ``ignored`` left out."""
         targets = targets.flatten()
-        if isinstance(self.head, AdaptiveHead):
+        if isinstance(self.head, AdaptiveHead | MixtureHead):
             return self.head.nll(features.flatten(0, 1), targets, ignored)
-        logits = self.head(features).flatten(0, 1).float()
+        logits = widen(self.head(features).flatten(0, 1))
         return nn.functional.cross_entropy(logits, targets, ignore_index=ignored, reduction="sum")
 
     def count_parameters(self) -> int:
