@@ -15,24 +15,60 @@ class ModelConfig(Section):
 
     name: ClassVar[str] = "model"
 
-    cell: str = setting("lstm", "The recurrent cell.", choices=("lstm", "gru", "rnn"))
+    cell: str = setting(
+        "lstm",
+        "The recurrent cell; capped_lstm: input gate at most 1 - forget gate, cifg: equal to it, "
+        "layer_norm_lstm: normalised.",
+        choices=("lstm", "capped_lstm", "cifg", "layer_norm_lstm", "gru", "rnn"),
+    )
+    mogrifier_rounds: int = setting(
+        0, "Rounds in which input and state gate each other before the cell.", minimum=0, maximum=64
+    )
+    mogrifier_rank: int | None = setting(
+        None, "Rank of the rounds' matrices.  [default: full]", minimum=1
+    )
     embedding_size: int | None = setting(
         None, "Size of the embedding.  [default: hidden_size]", minimum=1, maximum=65536
     )
     hidden_size: int = setting(256, "Size of each layer's hidden state.", minimum=1, maximum=65536)
     num_layers: int = setting(1, "Recurrent layers, one on the other.", minimum=1, maximum=64)
+    connections: str = setting(
+        "plain",
+        "residual: each layer adds to what it read; skip: the head reads the sum of all layers.",
+        choices=("plain", "residual", "skip"),
+    )
     dropout: float = setting(
         0.25, "Share of each layer's output dropped in training.", minimum=0, below=1
     )
     input_dropout: float = setting(
         0.0, "The same for the embedding's; 0 trains faster.", minimum=0, below=1
     )
+    output_dropout: float | None = setting(
+        None,
+        "The same for the last layer's, before the head.  [default: dropout]",
+        minimum=0,
+        below=1,
+    )
+    embedding_dropout: float = setting(
+        0.0, "Share of the tokens that are dropped from a whole segment.", minimum=0, below=1
+    )
+    weight_drop: float = setting(
+        0.0, "Share of the recurrent weights dropped for a segment.", minimum=0, below=1
+    )
     dropout_kind: str = setting(
         "variational",
         "variational: one mask for all steps of a segment; ordinary: a new one each step.",
         choices=("variational", "ordinary"),
     )
-    tie_weights: bool = setting(True, "The head uses the embedding's weights.")
+    tie_weights: bool = setting(
+        True, "The head uses the embedding's weights, after a projection if sizes differ."
+    )
+    softmaxes: int = setting(
+        1, "More than one: the head is a mixture of so many softmaxes.", minimum=1, maximum=64
+    )
+    adaptive_softmax: bool = setting(
+        False, "Predict rare tokens in a second step; trains large vocabularies faster."
+    )
 
     kind: str = setting(
         "recurrent", "A network, or counts of n-grams.", choices=("recurrent", "ngram")
@@ -45,15 +81,37 @@ class ModelConfig(Section):
     )
 
     def check(self) -> None:
-        """Tied weights need equal sizes."""
-        if self.tie_weights and self.embedding != self.hidden_size:
+        """Refuse what cannot work or would do nothing."""
+        rank, smallest = self.mogrifier_rank, min(self.embedding, self.hidden_size)
+        if rank is not None and not self.mogrifier_rounds:
             raise ConfigError(
-                f"model.tie_weights needs model.embedding_size ({self.embedding}) to equal "
-                f"model.hidden_size ({self.hidden_size})",
-                "make them equal, or --set model.tie_weights=false",
+                f"model.mogrifier_rank is {rank}, but model.mogrifier_rounds is 0",
+                "give the rounds, for example --set model.mogrifier_rounds=5",
+            )
+        if rank is not None and rank >= smallest:
+            name = "hidden_size" if self.hidden_size == smallest else "embedding_size"
+            raise ConfigError(
+                f"model.mogrifier_rank ({rank}) must be less than model.{name} ({smallest})",
+                "lower it, or leave it out for matrices of full rank",
+            )
+        if self.connections != "plain" and self.num_layers == 1:
+            raise ConfigError(
+                f"model.connections = {self.connections} needs more than one layer, "
+                "and model.num_layers is 1",
+                "--set model.num_layers=2, or leave model.connections out",
+            )
+        if self.adaptive_softmax and self.softmaxes > 1:
+            raise ConfigError(
+                f"model.adaptive_softmax does not go with model.softmaxes = {self.softmaxes}",
+                "choose one of the two",
             )
 
     @property
     def embedding(self) -> int:
         """The embedding size in force."""
         return self.embedding_size or self.hidden_size
+
+    @property
+    def last_dropout(self) -> float:
+        """The dropout before the head in force."""
+        return self.dropout if self.output_dropout is None else self.output_dropout

@@ -27,6 +27,9 @@ class TrainConfig(Section):
     steps: int | None = setting(None, "Train for so many optimizer steps.", minimum=1)
     batch_size: int = setting(32, "Lanes read in parallel.", minimum=1, maximum=1 << 20)
     bptt: int = setting(64, "Steps of time per segment.", minimum=1, maximum=1 << 20)
+    random_bptt: bool = setting(
+        False, "Let the segments' lengths vary around bptt, and the learning rate with them."
+    )
     state_reset: float = setting(
         0.01, "Probability that a lane starts a segment at state zero.", minimum=0, below=1
     )
@@ -38,6 +41,12 @@ class TrainConfig(Section):
     beta1: float = setting(0.9, "adamw: decay of the first moment.", minimum=0, below=1)
     beta2: float = setting(0.99, "adamw: decay of the second moment.", minimum=0, below=1)
     weight_decay: float = setting(0.01, "Decoupled for adamw, L2 for sgd.", minimum=0)
+    activation_penalty: float = setting(
+        0.0, "Penalty on the mean square of the last layer's outputs (AR).", minimum=0
+    )
+    temporal_penalty: float = setting(
+        0.0, "Penalty on the mean square of their change from step to step (TAR).", minimum=0
+    )
     momentum: float = setting(0.0, "sgd: momentum.", minimum=0, below=1)
     schedule: str = setting(
         "cosine",
@@ -47,6 +56,23 @@ class TrainConfig(Section):
     warmup: float = setting(0.02, "Share of the training that warms up.", minimum=0, below=1)
     plateau_factor: float = setting(4.0, "plateau: divide the learning rate by this.", above=1)
     clip: float = setting(1.0, "Largest norm of the gradient; 0: never clip.", minimum=0)
+    average: str = setting(
+        "none",
+        "Weights to validate, save and use: none: as trained; ema: their exponential moving "
+        "average; asgd: their mean since validation stalled.",
+        choices=("none", "ema", "asgd"),
+    )
+    ema_decay: float = setting(
+        0.999,
+        "ema: decay per step, (1 + t) / (10 + t) at step t while that is less.",
+        above=0,
+        below=1,
+    )
+    nonmono: int = setting(
+        5,
+        "asgd: validation stalls when it is no better than so many validations before.",
+        minimum=1,
+    )
     evaluations: int = setting(10, "Validations, evenly spread over the training.", minimum=1)
     valid_tokens: int = setting(
         131072, "Validate on so many tokens during training; 0: all.", minimum=0
@@ -64,7 +90,7 @@ class TrainConfig(Section):
     seed: int = setting(1, "Seed of everything random.", minimum=0, maximum=2**31 - 1)
 
     def check(self) -> None:
-        """One budget at most, and no more parts than lanes."""
+        """One budget at most, no more parts than lanes, and what is awaited can come."""
         given = [key for key in ("minutes", "epochs", "steps") if getattr(self, key) is not None]
         if len(given) > 1:
             raise ConfigError(
@@ -76,4 +102,15 @@ class TrainConfig(Section):
                 f"training.accumulate ({self.accumulate}) is more than training.batch_size "
                 f"({self.batch_size})",
                 "a part needs at least one lane",
+            )
+        if self.random_bptt and self.bptt < 10:
+            raise ConfigError(
+                f"training.random_bptt needs training.bptt of at least 10, got {self.bptt}",
+                "make training.bptt longer, or leave training.random_bptt out",
+            )
+        if self.average == "asgd" and self.evaluations < self.nonmono + 3:
+            raise ConfigError(
+                f"training.nonmono ({self.nonmono}) leaves nothing to average with "
+                f"training.evaluations ({self.evaluations})",
+                f"validate at least {self.nonmono + 3} times, or lower training.nonmono",
             )

@@ -5,7 +5,7 @@ is closed to a ring: every token is then the input once and the target once in e
 reading begins.  Each epoch begins somewhere else, so that segments are cut at other places.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,19 +16,27 @@ __all__ = ["IGNORED", "Segment", "Segments"]
 IGNORED = -100
 """Target where a lane has ended before its epoch's last segment; cross entropy leaves it out."""
 
+USUAL, DEVIATION, SHORTEST = 0.95, 5.0, 5.0
+"""Random bptt: how often around the full length, standard deviation and least, as published."""
+
 
 @dataclass(frozen=True)
 class Segment:
-    """inputs (B, T) and targets (B, T), one step later; ``fresh`` (B) lanes begin at state zero."""
+    """inputs (B, T) and targets (B, T), one step later; ``fresh`` (B) lanes begin at state zero.
+
+    ``weight`` is what the learning rate is to be multiplied with.
+    """
 
     inputs: Tensor
     targets: Tensor
     fresh: Tensor
     epoch: int
+    weight: float = 1.0
 
     def rows(self, part: slice) -> "Segment":
         """Some of the lanes."""
-        return Segment(self.inputs[part], self.targets[part], self.fresh[part], self.epoch)
+        inputs, targets, fresh = (x[part] for x in (self.inputs, self.targets, self.fresh))
+        return replace(self, inputs=inputs, targets=targets, fresh=fresh)
 
     @property
     def count(self) -> int:
@@ -40,7 +48,13 @@ class Segments:
     """``segments[step]`` for every step, without end."""
 
     def __init__(
-        self, tokens: np.ndarray, batch_size: int, bptt: int, seed: int, reset: float = 0.0
+        self,
+        tokens: np.ndarray,
+        batch_size: int,
+        bptt: int,
+        seed: int,
+        reset: float = 0.0,
+        random_bptt: bool = False,
     ) -> None:
         """tokens (N,), boundaries at both ends.
 
@@ -48,6 +62,7 @@ class Segments:
         segment long if it can be.  All lanes are fresh when an epoch begins, and each with
         probability ``reset`` at any other segment (as in the experiments of Melis, Dyer and
         Blunsom 2018, arXiv:1707.05589): a model that never sees state zero may fail from there.
+        ``random_bptt`` cuts at random places; see ``cut_randomly``.
         """
         self.tokens = tokens
         self.ring = len(tokens) - 1
@@ -57,6 +72,8 @@ class Segments:
         self.reset = reset
         self.lane_starts = np.arange(self.batch_size + 1) * self.ring // self.batch_size
         self.longest_lane = int(np.diff(self.lane_starts).max())
+        self.random_bptt = random_bptt
+        self.cuts: tuple[int, np.ndarray] | None = None
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -65,14 +82,38 @@ class Segments:
     def __getitem__(self, step: int) -> Segment:
         """The segment of all lanes at a step, counted from 0 over all epochs."""
         epoch, place = divmod(step, len(self))
-        begin = place * self.bptt
-        times = np.arange(begin, min(begin + self.bptt, self.longest_lane) + 1)
+        begin, end = self.bounds(epoch, place)
+        times = np.arange(begin, end + 1)
         in_lane = self.lane_starts[:-1, None] + times  # (B, T + 1)
         positions = (in_lane + self.offset(epoch)) % self.ring
         ids = torch.from_numpy(self.tokens[positions].astype(np.int64))
         ended = torch.from_numpy(in_lane[:, :-1] >= self.lane_starts[1:, None])
         targets = ids[:, 1:].masked_fill(ended, IGNORED)
-        return Segment(ids[:, :-1], targets, self.fresh_lanes(epoch, place), epoch)
+        weight = (end - begin) / self.bptt if self.random_bptt else 1.0
+        return Segment(ids[:, :-1], targets, self.fresh_lanes(epoch, place), epoch, weight)
+
+    def bounds(self, epoch: int, place: int) -> tuple[int, int]:
+        """The steps of time, from ``begin`` to before ``end``, of an epoch's segment."""
+        if not self.random_bptt:
+            begin = place * self.bptt
+            return begin, min(begin + self.bptt, self.longest_lane)
+        if self.cuts is None or self.cuts[0] != epoch:
+            self.cuts = epoch, self.cut_randomly(epoch)
+        cuts = self.cuts[1]
+        return int(cuts[place]), int(cuts[place + 1])
+
+    def cut_randomly(self, epoch: int) -> np.ndarray:
+        """Where the segments of an epoch begin, and where the last one ends.
+
+        Lengths vary normally around bptt, now and then around half of it, and the learning rate
+        with them (Merity, Keskar and Socher 2018, arXiv:1708.02182).  Here they are then scaled a
+        little, so that every epoch has as many segments.
+        """
+        draws = np.random.default_rng([self.seed, epoch, 0, 1])
+        usual = draws.random(len(self)) < USUAL
+        lengths = draws.normal(np.where(usual, self.bptt, self.bptt / 2), DEVIATION)
+        ends = np.cumsum(np.maximum(lengths, SHORTEST))
+        return np.append(0, np.rint(ends * self.longest_lane / ends[-1]).astype(np.int64))
 
     def fresh_lanes(self, epoch: int, place: int) -> Tensor:
         """Which lanes (B) begin this segment at state zero."""

@@ -30,6 +30,8 @@ class Decoder:
 
     def step(self, tokens: Tensor) -> Tensor:
         """tokens (B,) -> logits (B, V) of what follows; advances the state."""
+        if not self.model.plain:
+            return self.read(tokens[:, None])
         with evaluating(self.model):
             if self.table is not None:
                 projection = self.table[tokens]

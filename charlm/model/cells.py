@@ -8,16 +8,31 @@ of a state is h, which is also the cell's output.
 Shapes: projection (B, G*H), each part of the state (B, H), weight_hh (G*H, H), with G gates.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["CELLS", "Cell", "LayerState", "gru", "lstm", "rnn"]
+__all__ = [
+    "CELLS",
+    "FUSED",
+    "Cell",
+    "LayerState",
+    "capped_lstm",
+    "cifg",
+    "gru",
+    "layer_norm_lstm",
+    "lstm",
+    "mogrify",
+    "normalise",
+    "rnn",
+]
 
 LayerState = tuple[Tensor, ...]
-"""(h, c) for the LSTM, (h,) for the others; each (B, H)."""
+"""(h, c) for the LSTMs, (h,) for the others; each (B, H)."""
+
+Affine = Callable[[Tensor], Tensor]
 
 
 def lstm(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
@@ -30,6 +45,72 @@ def lstm(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     h = torch.sigmoid(o) * torch.tanh(c)
     return h, c
+
+
+def capped_lstm(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
+    """LSTM whose input gate is at most 1 - f, so that c stays within -1 and 1.
+
+    As in the experiments of Melis, Dyer and Blunsom 2018 (arXiv:1707.05589).
+    """
+    h, c = state
+    i, f, g, o = (projection + h @ weight_hh.T).chunk(4, dim=-1)
+    f = torch.sigmoid(f)
+    c = f * c + torch.minimum(torch.sigmoid(i), 1 - f) * torch.tanh(g)
+    h = torch.sigmoid(o) * torch.tanh(c)
+    return h, c
+
+
+def cifg(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
+    """LSTM with coupled input and forget gates, i = 1 - f; gates in the order f, g, o.
+
+    Greff et al. 2017 (arXiv:1503.04069).
+    """
+    h, c = state
+    f, g, o = (projection + h @ weight_hh.T).chunk(3, dim=-1)
+    f = torch.sigmoid(f)
+    c = f * c + (1 - f) * torch.tanh(g)
+    h = torch.sigmoid(o) * torch.tanh(c)
+    return h, c
+
+
+def layer_norm_lstm(
+    projection: Tensor,
+    state: LayerState,
+    weight_hh: Tensor,
+    gain_h: Tensor,
+    gain_c: Tensor,
+    bias_c: Tensor,
+) -> LayerState:
+    """LSTM with layer normalisation, as in Ba, Kiros and Hinton 2016 (arXiv:1607.06450).
+
+    The products W_x x and W_h h are each normalised over all four gates together and scaled by
+    gains (4H), of which ``projection`` has had the first; the cell state is normalised, scaled
+    and shifted (H) on its way out.
+    """
+    h, c = state
+    i, f, g, o = (projection + gain_h * normalise(h @ weight_hh.T)).chunk(4, dim=-1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    h = torch.sigmoid(o) * torch.tanh(gain_c * normalise(c) + bias_c)
+    return h, c
+
+
+def normalise(features: Tensor) -> Tensor:
+    """Features (..., F) with mean 0 and variance 1."""
+    return torch.nn.functional.layer_norm(features, features.shape[-1:])
+
+
+def mogrify(x: Tensor, h: Tensor, rounds: Iterable[Affine]) -> tuple[Tensor, Tensor]:
+    """Let x (B, I) and h (B, H) gate each other in turns: 2 sigma(Q h) * x, 2 sigma(R x) * h, ...
+
+    What a Mogrifier does before the cell: Melis, Kocisky and Blunsom 2020 (arXiv:1909.01792).
+    Each round is a function of the one that gates, to the size of the one that is gated.
+    """
+    for index, affine in enumerate(rounds):
+        if index % 2 == 0:
+            x = 2 * torch.sigmoid(affine(h)) * x
+        else:
+            h = 2 * torch.sigmoid(affine(x)) * h
+    return x, h
 
 
 def gru(projection: Tensor, state: LayerState, weight_hh: Tensor, bias_hn: Tensor) -> LayerState:
@@ -54,15 +135,22 @@ def rnn(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
 
 
 class Cell(NamedTuple):
-    """What the layers need to know of a cell."""
+    """What the layers need to know of a cell; ``forget`` is which gate forgets."""
 
     step: Callable[..., LayerState]
     gates: int
     state_parts: int
+    forget: int | None = None
 
 
 CELLS = {
-    "lstm": Cell(lstm, gates=4, state_parts=2),
+    "lstm": Cell(lstm, gates=4, state_parts=2, forget=1),
+    "capped_lstm": Cell(capped_lstm, gates=4, state_parts=2, forget=1),
+    "cifg": Cell(cifg, gates=3, state_parts=2, forget=0),
+    "layer_norm_lstm": Cell(layer_norm_lstm, gates=4, state_parts=2, forget=1),
     "gru": Cell(gru, gates=3, state_parts=1),
     "rnn": Cell(rnn, gates=1, state_parts=1),
 }
+
+FUSED = ("lstm", "gru", "rnn")
+"""Those of which torch has a whole layer."""

@@ -1,9 +1,9 @@
-"""Dropout of activations, the same at every step of a segment or fresh at each."""
+"""Dropout of activations, of recurrent weights and of the tokens of an embedding."""
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Dropout"]
+__all__ = ["Dropout", "drop_tokens", "drop_weights"]
 
 
 class Dropout(nn.Module):
@@ -32,3 +32,24 @@ class Dropout(nn.Module):
         keep = 1 - self.share
         mask = torch.empty_like(features[:1]).bernoulli_(keep).div_(keep)
         return features * mask
+
+
+def drop_weights(weights: Tensor, share: float, training: bool) -> Tensor:
+    """Drop a share of the single weights in training; keep the expectation.
+
+    DropConnect (Wan et al. 2013) on recurrent weights: one mask for all steps and lanes of a
+    segment, as Merity, Keskar and Socher 2018 (arXiv:1708.02182) do it.
+    """
+    return nn.functional.dropout(weights, share, training) if share else weights
+
+
+def drop_tokens(embedding: Tensor, share: float, training: bool) -> Tensor:
+    """Drop a share of the rows of an embedding (V, E) in training; keep the expectation.
+
+    A token is so dropped wherever it occurs in the segment (Gal and Ghahramani 2016,
+    arXiv:1512.05287).
+    """
+    if not training or not share:
+        return embedding
+    mask = embedding.new_empty(len(embedding), 1).bernoulli_(1 - share).div_(1 - share)
+    return embedding * mask

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from charlm.config import ModelConfig
 from charlm.errors import ModelError
-from charlm.model.cells import LayerState
-from charlm.model.dropout import Dropout
+from charlm.model.cells import FUSED, LayerState
+from charlm.model.dropout import Dropout, drop_tokens
+from charlm.model.heads import AdaptiveHead, MixtureHead, ProjectedHead, draw_affine, widen
 from charlm.model.recurrence import RecurrentLayer
+from charlm.model.stepped import SteppedLayer
 
 __all__ = ["LanguageModel", "State", "detach"]
 
@@ -36,12 +38,11 @@ class LanguageModel(nn.Module):
         sizes = [config.embedding] + [config.hidden_size] * config.num_layers
         with torch.device("meta"):
             self.embedding = nn.Embedding(vocab_size, config.embedding)
-            self.layers = nn.ModuleList(
-                RecurrentLayer(config.cell, size, config.hidden_size) for size in sizes[:-1]
-            )
+            self.layers = nn.ModuleList(make_layer(config, size) for size in sizes[:-1])
             self.input_dropout = Dropout(config.input_dropout, config.dropout_kind)
             self.dropout = Dropout(config.dropout, config.dropout_kind)
-            self.head = nn.Linear(config.hidden_size, vocab_size)
+            self.output_dropout = Dropout(config.last_dropout, config.dropout_kind)
+            self.head = make_head(config, vocab_size)
         self.tie()
 
     @classmethod
@@ -108,6 +109,12 @@ class LanguageModel(nn.Module):
         nn.init.zeros_(self.head.bias)
         for layer in self.recurrent_layers():
             layer.initialise(generator)
+        # What other settings add comes last: the weights above are then the same with and without.
+        for layer in self.recurrent_layers():
+            if isinstance(layer, SteppedLayer):
+                draw_affine(layer.mogrifier, generator)
+        for addition in self.head.children():
+            draw_affine(addition, generator)
 
     def begin_as_unigram(self, counts: Tensor) -> None:
         """Let the head's bias hold the log-frequencies of ``counts`` (V); none counts as a half.
@@ -117,8 +124,12 @@ class LanguageModel(nn.Module):
         from the state it was trained in and worse than chance from state zero.
         """
         smoothed = counts.double() + 0.5
+        log_probs = (smoothed / smoothed.sum()).log()
         with torch.no_grad():
-            self.head.bias.copy_((smoothed / smoothed.sum()).log())
+            if isinstance(self.head, AdaptiveHead):
+                self.head.begin_as(log_probs)
+            else:
+                self.head.bias.copy_(log_probs)
 
     def recurrent_layers(self) -> list[RecurrentLayer]:
         """The layers, from the embedding upwards."""
@@ -128,31 +139,85 @@ class LanguageModel(nn.Module):
         """The state before any token: zeros."""
         return tuple(layer.zero_state(lanes) for layer in self.recurrent_layers())
 
-    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """tokens (B, T) -> last layer's hidden states (B, T, H), and the state after them."""
+    @property
+    def plain(self) -> bool:
+        """Whether it is nothing but plain LSTM layers one on the other and a linear head."""
+        lstms = all(type(x) is RecurrentLayer and x.kind == "lstm" for x in self.layers)
+        return lstms and type(self.head) is nn.Linear and self.config.connections == "plain"
+
+    def walk(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """tokens (B, T) -> what the layers give (T, B, H) before dropout, and the state after.
+
+        That is the last layer's hidden states; with ``residual`` connections each layer adds its
+        own to what it read (He et al. 2016, arXiv:1512.03385; from the second layer on); with
+        ``skip`` connections the head reads the sum over all layers (Graves 2013,
+        arXiv:1308.0850, in the form of Melis, Dyer and Blunsom 2018, arXiv:1707.05589).
+        """
         state = self.zero_state(len(tokens)) if state is None else state
         layers = self.recurrent_layers()
-        if self.input_dropout.drops():
-            hidden = self.input_dropout(self.embedding(tokens.T))  # (T, B, E)
-            hidden, first = layers[0](hidden, state[0])
-        else:
-            hidden, first = layers[0].forward_tokens(self.embedding.weight, tokens.T, state[0])
-        hidden = self.dropout(hidden)  # (T, B, H)
-        after = [first]
-        for layer, layer_state in zip(layers[1:], state[1:], strict=True):
-            hidden, layer_state = layer(hidden, layer_state)
-            hidden = self.dropout(hidden)  # (T, B, H)
+        hidden, layer_state = self.read(tokens, state[0])  # (T, B, H)
+        after, total = [layer_state], hidden
+        for layer, before in zip(layers[1:], state[1:], strict=True):
+            read = hidden
+            hidden, layer_state = layer(self.dropout(read), before)
             after.append(layer_state)
-        return hidden.transpose(0, 1), tuple(after)
+            if self.config.connections == "residual":
+                hidden = hidden + read
+            if self.config.connections == "skip":
+                total = total + hidden
+        return (total if self.config.connections == "skip" else hidden), tuple(after)
+
+    def read(self, tokens: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        """tokens (B, T) -> the first layer's hidden states (T, B, H), and its state after them."""
+        first = self.recurrent_layers()[0]
+        table = drop_tokens(self.embedding.weight, self.config.embedding_dropout, self.training)
+        if not self.input_dropout.drops():
+            return first.forward_tokens(table, tokens.T, state)
+        inputs = nn.functional.embedding(tokens.T, table)  # (T, B, E)
+        return first(self.input_dropout(inputs), state)  # type: ignore[no-any-return]
+
+    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """tokens (B, T) -> what the head reads (B, T, H), and the state after them."""
+        hidden, state = self.walk(tokens, state)
+        return self.output_dropout(hidden).transpose(0, 1), state
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """tokens (B, T) -> logits (B, T, V), and the state after them; ``None`` is zeros."""
         features, state = self.features(tokens, state)
         return self.head(features), state
 
+    def nll(self, features: Tensor, targets: Tensor, ignored: int) -> Tensor:
+        """features (B, T, H), targets (B, T) -> their summed nll in nats, ``ignored`` left out."""
+        targets = targets.flatten()
+        if isinstance(self.head, AdaptiveHead | MixtureHead):
+            return self.head.nll(features.flatten(0, 1), targets, ignored)
+        logits = widen(self.head(features).flatten(0, 1))
+        return nn.functional.cross_entropy(logits, targets, ignore_index=ignored, reduction="sum")
+
     def count_parameters(self) -> int:
         """Trained numbers; tied weights count once."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def make_layer(config: ModelConfig, input_size: int) -> RecurrentLayer:
+    """A layer of the settings, fused where that is possible."""
+    sizes = (config.cell, input_size, config.hidden_size, config.weight_drop)
+    if config.cell in FUSED and not config.mogrifier_rounds:
+        return RecurrentLayer(*sizes)
+    return SteppedLayer(*sizes, config.mogrifier_rounds, config.mogrifier_rank)
+
+
+def make_head(config: ModelConfig, vocab_size: int) -> nn.Linear:
+    """The head of the settings; its own size is the embedding's where weights are tied."""
+    hidden_size, size = config.hidden_size, config.embedding
+    if config.softmaxes > 1:
+        return MixtureHead(hidden_size, size, vocab_size, config.softmaxes)
+    size = size if config.tie_weights else hidden_size
+    if config.adaptive_softmax:
+        return AdaptiveHead(hidden_size, size, vocab_size)
+    if size != hidden_size:
+        return ProjectedHead(hidden_size, size, vocab_size)
+    return nn.Linear(hidden_size, vocab_size)
 
 
 def detach(state: State) -> State:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from charlm.errors import ModelError
 from charlm.model import native
 from charlm.model.cells import CELLS, LayerState
+from charlm.model.dropout import drop_weights
 
 __all__ = ["RecurrentLayer"]
 
@@ -32,12 +33,15 @@ class RecurrentLayer(nn.Module):
     ``bias_hn`` (H).  There is one bias a gate, as in the textbook.
     """
 
-    def __init__(self, cell: str, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, cell: str, input_size: int, hidden_size: int, weight_drop: float = 0.0
+    ) -> None:
         super().__init__()
         self.cell = CELLS[cell]
         self.kind = cell
         rows = self.cell.gates * hidden_size
         self.hidden_size = hidden_size
+        self.weight_drop = weight_drop
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias = nn.Parameter(torch.empty(rows))
@@ -56,8 +60,8 @@ class RecurrentLayer(nn.Module):
             for gate in self.weight_hh.chunk(self.cell.gates):
                 nn.init.orthogonal_(gate, generator=generator)
             self.bias.zero_()
-            if self.kind == "lstm":
-                self.bias[size : 2 * size] = 1.0
+            if self.cell.forget is not None:
+                self.bias[size * self.cell.forget : size * (self.cell.forget + 1)] = 1.0
             if self.kind == "gru":
                 self.bias_hn.zero_()
 
@@ -72,9 +76,13 @@ class RecurrentLayer(nn.Module):
 
     def step(self, projection: Tensor, state: LayerState) -> LayerState:
         """One step of time by the reference cell: (B, G*H) and a state -> the next state."""
+        return self.advance(projection, state, self.weight_hh)
+
+    def advance(self, projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
+        """The same with recurrent weights of which some may be dropped."""
         if self.kind == "gru":
-            return self.cell.step(projection, state, self.weight_hh, self.bias_hn)
-        return self.cell.step(projection, state, self.weight_hh)
+            return self.cell.step(projection, state, weight_hh, self.bias_hn)
+        return self.cell.step(projection, state, weight_hh)
 
     def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Walk over time: inputs (T, B, I) and a state -> hidden states (T, B, H), last state.
@@ -85,7 +93,7 @@ class RecurrentLayer(nn.Module):
         kernels = self.native_kernels(inputs, state, NATIVE_FROM)
         if kernels is None:
             return self.torch_layer(inputs, state)
-        return native.fused_lstm(kernels, inputs, state, self.lstm_weights())
+        return native.fused_lstm(kernels, inputs, state, self.weights())
 
     def forward_tokens(
         self, embedding: Tensor, tokens: Tensor, state: LayerState
@@ -98,11 +106,15 @@ class RecurrentLayer(nn.Module):
         kernels = self.native_kernels(embedding, state, TABLE_FROM)
         if kernels is None or 2 * len(embedding) > tokens.numel():
             return self.forward(nn.functional.embedding(tokens, embedding), state)
-        return native.fused_lstm(kernels, embedding, state, self.lstm_weights(), tokens)
+        return native.fused_lstm(kernels, embedding, state, self.weights(), tokens)
 
-    def lstm_weights(self) -> tuple[Tensor, ...]:
-        """What the native LSTM takes."""
-        return self.weight_ih, self.weight_hh, self.bias
+    def weights(self) -> tuple[Tensor, ...]:
+        """What the fused layers take: input weights, recurrent weights, bias."""
+        return self.weight_ih, self.recurrent_weights(), self.bias
+
+    def recurrent_weights(self) -> Tensor:
+        """``weight_hh``, in training with some dropped; each call draws anew."""
+        return drop_weights(self.weight_hh, self.weight_drop, self.training)
 
     def check(self, state: LayerState, lanes: int) -> None:
         """Refuse a state of another shape: neither torch's layer nor the native one would look."""
@@ -132,7 +144,7 @@ class RecurrentLayer(nn.Module):
     def torch_layer(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """What ``forward`` computes, by torch's own fused layer."""
         parts = tuple(part.unsqueeze(0).contiguous() for part in state)
-        weights = [self.weight_ih, self.weight_hh, self.bias, self.recurrent_bias()]
+        weights = [*self.weights(), self.recurrent_bias()]
         # biases, 1 layer, no dropout, training, one direction, time first
         options = (True, 1, 0.0, self.training, False, False)
         if self.kind == "lstm":
@@ -145,9 +157,13 @@ class RecurrentLayer(nn.Module):
 
     def reference(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """What ``forward`` computes, step by step with the cell of ``cells.py``."""
-        hidden = []
-        for projection in self.project(inputs):
-            state = self.step(projection, state)
+        return self.walk(self.project(inputs), state)
+
+    def walk(self, projections: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        """The steps of time one after the other: what ``project`` gave (T, B, ...) and a state."""
+        weight_hh, hidden = self.recurrent_weights(), []
+        for projection in projections:
+            state = self.advance(projection, state, weight_hh)
             hidden.append(state[0])
         return torch.stack(hidden), state
 

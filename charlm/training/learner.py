@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from charlm.config import TrainConfig
-from charlm.data.streams import IGNORED, Segment, Segments
+from charlm.data.streams import Segment, Segments
 from charlm.errors import CheckpointError
-from charlm.model.devices import autocast, choose_precision
+from charlm.model.devices import choose_precision
 from charlm.model.language_model import LanguageModel, State, detach
+from charlm.training.averaging import Average
 from charlm.training.distributed import World
+from charlm.training.objective import Objective, Terms
 from charlm.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
 
 __all__ = ["Learner", "Outcome"]
@@ -35,7 +37,7 @@ class Outcome:
 
 
 class Learner:
-    """A model, its optimizer and the carried state of this process's lanes."""
+    """A model, its optimizer, its average and the carried state of this process's lanes."""
 
     def __init__(
         self, model: LanguageModel, segments: Segments, config: TrainConfig, world: World
@@ -46,8 +48,9 @@ class Learner:
         self.world = world
         self.device = model.head.bias.device
         self.precision = choose_precision(config.precision, self.device)
-        self.wrapped = world.wrap(model)
+        self.objective = world.wrap(Objective(model, config, self.precision))
         self.optimizer = make_optimizer(config, model, self.device)
+        self.average = Average(config, model)
         self.lanes = world.share(segments.batch_size)
         self.state = self.fresh_state()
 
@@ -73,14 +76,15 @@ class Learner:
         taken = math.isfinite(loss) and math.isfinite(norm)
         if taken:
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * segment.weight
             self.optimizer.step()
+            self.average.update()
         else:
             self.state = self.fresh_state()
         return Outcome(loss, norm, segment.count, taken)
 
     def backward(self, segment: Segment) -> float:
-        """Gradients of the segment's mean loss; returns this process's share of that mean."""
+        """Gradients of the segment's mean loss; returns this process's share of the mean nll."""
         mine = segment.rows(self.lanes)
         parts = np.array_split(np.arange(len(mine.inputs)), self.config.accumulate)
         slices = [slice(int(p[0]), int(p[-1]) + 1) for p in parts if len(p)]
@@ -88,34 +92,32 @@ class Learner:
         for index, rows in enumerate(slices):
             state = tuple(tuple(part[rows] for part in layer) for layer in self.state)
             with self.reduction(last=index == len(slices) - 1):
-                loss, after = self.loss(mine.rows(rows), state, segment.count)
+                part = mine.rows(rows)
+                terms = self.terms(part, state)
+                nll = terms.nll / segment.count
+                loss = nll + terms.penalty * (len(part.inputs) / self.segments.batch_size)
                 # The wrapped model averages gradients over processes; their sum is wanted.
                 (loss * self.world.size).backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-            states.append(detach(after))
+            total += nll.item()
+            states.append(detach(terms.state))
         self.state = tuple(
             tuple(torch.cat(parts) for parts in zip(*layers, strict=True))
             for layers in zip(*states, strict=True)
         )
         return total
 
-    def loss(self, segment: Segment, state: State, count: int) -> tuple[Tensor, State]:
-        """Summed cross entropy over ``count``, and the state after the segment."""
+    def terms(self, segment: Segment, state: State) -> Terms:
+        """What the objective says of some lanes of a segment."""
         inputs = segment.inputs.to(self.device, non_blocking=True)
         targets = segment.targets.to(self.device, non_blocking=True)
-        with autocast(self.device, self.precision):
-            logits, state = self.wrapped(inputs, state)
-        flat = logits.flatten(0, 1).float()
-        summed = nn.functional.cross_entropy(
-            flat, targets.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
-        return summed / count, tuple(tuple(part.float() for part in layer) for layer in state)
+        terms: Terms = self.objective(inputs, targets, state)
+        return terms
 
     def reduction(self, last: bool) -> AbstractContextManager[None]:
         """Gradients travel between processes with the last part only."""
-        if last or not isinstance(self.wrapped, nn.parallel.DistributedDataParallel):
+        if last or not isinstance(self.objective, nn.parallel.DistributedDataParallel):
             return nullcontext()
-        return self.wrapped.no_sync()
+        return self.objective.no_sync()
 
     def clip(self) -> Tensor:
         """Scale the gradient down to the largest norm allowed; returns its norm before.
@@ -124,17 +126,22 @@ class Learner:
         """
         return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf)
 
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to be used, averaged if they are averaged at all."""
+        return self.model.tensors() | self.average.weights
+
     def tensors(self) -> dict[str, Tensor]:
-        """All that resuming needs beside the weights; the state of all lanes of all processes."""
+        """All that resuming needs beside ``weights``; the state of all lanes of all processes."""
         carried = {
             f"state/{layer}/{part}": self.world.gather_lanes(tensor, self.segments.batch_size)
             for layer, parts in enumerate(self.state)
             for part, tensor in enumerate(parts)
         }
-        return optimizer_tensors(self.optimizer, self.model) | carried
+        return optimizer_tensors(self.optimizer, self.model) | self.average.tensors() | carried
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what ``tensors`` gave.  Raises ``CheckpointError`` where it does not fit."""
+        self.average.restore(tensors)
         restore_optimizer(self.optimizer, self.model, tensors)
         self.state = tuple(
             tuple(

@@ -55,7 +55,12 @@ class Session:
         else:
             model = LanguageModel.from_tensors(run.config.model, vocab_size, found.model)
         segments = Segments(
-            train.tokens, config.batch_size, config.bptt, config.seed, config.state_reset
+            train.tokens,
+            config.batch_size,
+            config.bptt,
+            config.seed,
+            config.state_reset,
+            config.random_bptt,
         )
         if segments.batch_size < world.size:
             raise ModelError(
@@ -187,7 +192,8 @@ class Session:
     def evaluate(self, fraction: float, stop: Callable[[], str | None]) -> Evaluated | None:
         """Validate in process 0 and let all processes know; None if stopped on the way."""
         before = self.pace.seconds()
-        nll = self.validation.nll(self.learner.model, stop) if self.world.first else None
+        with self.learner.average.in_place():
+            nll = self.validation.nll(self.learner.model, stop) if self.world.first else None
         told = math.nan if nll is None else nll
         told = self.world.from_first([told], self.learner.device)[0]
         took = self.world.from_first([self.pace.seconds() - before], self.learner.device)[0]
@@ -209,6 +215,7 @@ class Session:
     def note_evaluation(self, nll: float, fraction: float, took: float) -> None:
         """Keep the best, lower the plateau's rate, and say when to validate next."""
         counters, config = self.counters, self.config
+        self.learner.average.note_validation(nll)
         if nll < counters.best_nll:
             counters.best_nll, counters.best_step, counters.stale = nll, counters.step, 0
         else:
@@ -239,7 +246,7 @@ class Session:
         counters.log_bytes = self.run.sync_log()
         path = self.run.save(
             counters.step,
-            self.learner.model.tensors(),
+            self.learner.weights(),
             train,
             {"counters": counters.to_table()},
             self.best(),

@@ -62,3 +62,48 @@ def test_resets_come_with_their_probability_and_are_a_pure_function_of_the_step(
 def test_text_too_small_for_the_lanes_shrinks_them() -> None:
     assert Segments(stream(101), batch_size=32, bptt=10, seed=0).batch_size == 10
     assert Segments(stream(3), batch_size=32, bptt=10, seed=0).batch_size == 1
+
+
+def random_segments(count: int = 2003, bptt: int = 20, lanes: int = 3) -> Segments:
+    return Segments(stream(count), lanes, bptt, seed=7, random_bptt=True)
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_random_segments_give_every_token_once_an_epoch(epoch: int) -> None:
+    segments = random_segments()
+    steps = range(epoch * len(segments), (epoch + 1) * len(segments))
+    targets = torch.cat([segments[step].targets.flatten() for step in steps])
+    assert sorted(targets[targets != IGNORED].tolist()) == list(range(2002))
+    assert sum(segments[step].inputs.shape[1] for step in steps) == segments.longest_lane
+
+
+def test_random_segments_follow_each_other() -> None:
+    segments = random_segments()
+    for step in range(len(segments) - 1):
+        now, then = segments[step], segments[step + 1]
+        live = now.targets[:, -1] != IGNORED
+        assert torch.equal(now.targets[live, -1], then.inputs[live, 0])
+
+
+def test_random_segments_are_a_function_of_seed_and_step_alone() -> None:
+    whole = random_segments()
+    for step in (150, 3, 40, 3, 151):
+        assert torch.equal(random_segments()[step].inputs, whole[step].inputs)
+
+
+def test_random_lengths_vary_around_bptt_and_its_half() -> None:
+    segments = random_segments(count=60_000, bptt=50, lanes=1)
+    lengths = [segments[step].inputs.shape[1] for step in range(len(segments))]
+    assert len(lengths) == -(-59_999 // 50)
+    assert sum(lengths) / len(lengths) == pytest.approx(50, abs=0.1)
+    short = [length for length in lengths if length < 38]
+    assert 0.02 < len(short) / len(lengths) < 0.08
+    usual = [length for length in lengths if length >= 38]
+    assert 4 < torch.tensor(usual, dtype=torch.float64).std() < 6
+    weights = [segments[step].weight for step in range(len(segments))]
+    assert weights == pytest.approx([length / 50 for length in lengths])
+
+
+def test_segments_of_one_length_weigh_the_same() -> None:
+    segments = Segments(stream(2003), 3, 20, seed=7)
+    assert {segments[step].weight for step in range(len(segments))} == {1.0}

@@ -53,6 +53,15 @@ VARIANTS = {
     },
     "accumulated": {"accumulate": 3},
     "epochs": {"epochs": 0.5},
+    "exponential moving average": {"average": "ema"},
+    "averaged since validation stalled": {
+        "average": "asgd",
+        "nonmono": 1,
+        "evaluations": 10,
+        "optimizer": "sgd",
+        "learning_rate": 20.0,
+        "schedule": "constant",
+    },
 }
 
 

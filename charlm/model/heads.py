@@ -1,0 +1,140 @@
+"""From the last layer's hidden states to logits: heads beside the plain linear one.
+
+Letters: H hidden size, E the head's own size, V vocabulary, K parts of a mixture or tails.
+Each has ``weight`` (V, E), which may be the embedding's, and ``bias`` (V).
+"""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["AdaptiveHead", "MixtureHead", "ProjectedHead", "draw_affine", "widen"]
+
+
+class ProjectedHead(nn.Linear):
+    """A projection H -> E before the output weights, so that these may be a smaller embedding's.
+
+    Inan, Khosravi and Socher 2017 (arXiv:1611.01462); none where H = E.
+    """
+
+    def __init__(self, hidden_size: int, size: int, vocab_size: int) -> None:
+        super().__init__(size, vocab_size)
+        equal = hidden_size == size
+        self.projection = nn.Identity() if equal else nn.Linear(hidden_size, size, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., H) -> logits (..., V)."""
+        return super().forward(self.projection(features))
+
+
+class MixtureHead(nn.Linear):
+    """Mixture of softmaxes: Yang et al. 2018 (arXiv:1711.03953).
+
+    Each of K parts reads a latent vector of its own; a prior, which depends on the features too,
+    weighs their probabilities.
+    """
+
+    def __init__(self, hidden_size: int, size: int, vocab_size: int, parts: int) -> None:
+        super().__init__(size, vocab_size)
+        self.latent = nn.Linear(hidden_size, parts * size)
+        self.prior = nn.Linear(hidden_size, parts)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., H) -> log-probabilities (..., V), which serve as logits."""
+        parts = log_softmax(self.parts(features))
+        return torch.logsumexp(parts + self.log_prior(features).unsqueeze(-1), dim=-2)
+
+    def parts(self, features: Tensor) -> Tensor:
+        """(..., H) -> the logits of each part (..., K, V)."""
+        latent = torch.tanh(self.latent(features))
+        return super().forward(latent.view(*latent.shape[:-1], -1, self.in_features))
+
+    def log_prior(self, features: Tensor) -> Tensor:
+        """(..., H) -> log-probabilities (..., K) of the parts."""
+        return log_softmax(self.prior(features))
+
+    def nll(self, features: Tensor, targets: Tensor, ignored: int) -> Tensor:
+        """features (N, H), targets (N,) -> summed nll; only the targets are mixed."""
+        counted = targets != ignored
+        features, targets = features[counted], targets[counted]
+        parts = widen(self.parts(features))  # (N, K, V)
+        each = targets.repeat_interleave(parts.shape[1])
+        nll = functional.cross_entropy(parts.flatten(0, 1), each, reduction="none")
+        return -torch.logsumexp(self.log_prior(features) - nll.view(len(parts), -1), dim=-1).sum()
+
+
+class AdaptiveHead(ProjectedHead):
+    """Adaptive softmax: Grave et al. 2017 (arXiv:1609.04309).
+
+    The first tokens, by convention the frequent ones, are predicted at once with the ``tails`` of
+    the others; a token of a tail within its tail, which most steps of training need not look at.
+    Unlike in the paper the tails are as wide as the rest, so that weights can be tied.
+    """
+
+    def __init__(self, hidden_size: int, size: int, vocab_size: int) -> None:
+        super().__init__(hidden_size, size, vocab_size)
+        cuts = sorted({max(1, vocab_size // 15), max(2, vocab_size // 5)} & set(range(vocab_size)))
+        self.shortlist = min([*cuts, vocab_size])
+        self.tails = list(itertools.pairwise([*cuts, vocab_size]))
+        self.clusters = nn.Linear(size, len(self.tails))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., H) -> log-probabilities (..., V), which serve as logits."""
+        features = self.projection(features)
+        root = log_softmax(self.root(features))
+        parts = [root[..., : self.shortlist]]
+        for index, (begin, end) in enumerate(self.tails):
+            within = log_softmax(self.tail(features, begin, end))
+            parts.append(within + root[..., self.shortlist + index, None])
+        return torch.cat(parts, dim=-1)
+
+    def root(self, features: Tensor) -> Tensor:
+        """(..., E) -> logits of the shortlist and of the tails as wholes."""
+        weight = torch.cat([self.weight[: self.shortlist], self.clusters.weight])
+        bias = torch.cat([self.bias[: self.shortlist], self.clusters.bias])
+        return functional.linear(features, weight, bias)
+
+    def tail(self, features: Tensor, begin: int, end: int) -> Tensor:
+        """(..., E) -> logits within a tail."""
+        return functional.linear(features, self.weight[begin:end], self.bias[begin:end])
+
+    def nll(self, features: Tensor, targets: Tensor, ignored: int) -> Tensor:
+        """features (N, H), targets (N,) -> summed nll, without all the logits."""
+        features = self.projection(features)
+        in_root = targets.clone()
+        terms = []
+        for index, (begin, end) in enumerate(self.tails):
+            rows = ((targets >= begin) & (targets < end)).nonzero().squeeze(1)
+            in_root[rows] = self.shortlist + index
+            logits = widen(self.tail(features[rows], begin, end))
+            terms.append(functional.cross_entropy(logits, targets[rows] - begin, reduction="sum"))
+        root = widen(self.root(features))
+        terms.append(functional.cross_entropy(root, in_root, ignore_index=ignored, reduction="sum"))
+        return torch.stack(terms).sum()
+
+    def begin_as(self, log_probs: Tensor) -> None:
+        """Let the biases say these log-probabilities (V)."""
+        self.bias.copy_(log_probs)
+        for index, (begin, end) in enumerate(self.tails):
+            self.clusters.bias[index] = log_probs[begin:end].logsumexp(0)
+
+
+def log_softmax(logits: Tensor) -> Tensor:
+    """Over the last dimension."""
+    return functional.log_softmax(widen(logits), dim=-1)
+
+
+def widen(logits: Tensor) -> Tensor:
+    """The same in no less than float32."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def draw_affine(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw fresh weights for affine maps: Xavier for matrices, zeros for biases."""
+    for parameter in module.parameters():
+        if parameter.dim() > 1:
+            nn.init.xavier_uniform_(parameter, generator=generator)
+        else:
+            nn.init.zeros_(parameter)

@@ -1,0 +1,41 @@
+"""The page on methods names settings that are there, and its example can be trained."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from charlm.config import Config, merge, parse_assignment
+from charlm.model.language_model import LanguageModel
+
+PAGE = (Path(__file__).parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
+FIELDS = {
+    f"{section}.{key}" for section, table in Config().to_tables().items() for key in table
+} | {"model.embedding_size", "model.output_dropout", "model.mogrifier_rank"}  # None by default
+NAMED = set(re.findall(r"`((?:model|training)\.\w+)", PAGE)) - {"model.safetensors"}
+
+
+@pytest.mark.parametrize("name", sorted(NAMED))
+def test_a_setting_that_is_named_is_there(name: str) -> None:
+    assert name in FIELDS
+
+
+@pytest.mark.parametrize(
+    "assignment", sorted(set(re.findall(r"`((?:model|training)\.\S+=\w+)`", PAGE)))
+)
+def test_a_setting_that_is_shown_can_be_given(assignment: str) -> None:
+    more = {"num_layers": 2} if "connections" in assignment else {}
+    Config.from_tables(merge({"model": more}, parse_assignment(assignment)))
+
+
+def test_the_example_is_a_model() -> None:
+    assignments = re.findall(r"--set (\S+)", PAGE.partition("```sh")[2].partition("```")[0])
+    config = Config.from_tables(merge(*map(parse_assignment, assignments)))
+    assert config.training.average == "asgd"
+    assert LanguageModel(config.model, vocab_size=100).count_parameters() > 10_000_000
+
+
+def test_every_setting_of_the_model_but_its_size_is_on_the_page() -> None:
+    sizes = {"model.hidden_size", "model.num_layers"}
+    settings = {name for name in FIELDS if name.startswith("model.")} - sizes
+    assert {name for name in settings if f"`{name}" not in PAGE} == set()
