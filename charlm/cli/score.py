@@ -50,7 +50,10 @@ __all__ = ["command"]
     help="--by region: the columns of item (HEADER,HEADER for several), region, text, context.",
 )
 @click.option(
-    "--join", metavar="TEXT", help='--by region: what stands between regions.  [default: " "]'
+    "--join",
+    default=" ",
+    metavar="TEXT",
+    help="--by region: what stands between regions.  [default: a space]",
 )
 @click.option(
     "--format",
@@ -72,42 +75,38 @@ def command(
     context: str | None,
     top: int,
     columns: tuple[str, ...],
-    join: str | None,
+    join: str,
     layout: str,
     encoding: str | None,
     step: int | None,
     device: str,
     as_json: bool,
 ) -> None:
-    """Say how surprising each word, character, token or line of a text is, or each region.
-
-    The surprisals of all rows sum to that of the text.
+    """Say how surprising each word, character, token, line or region of a text is; the
+    surprisals of all rows sum to that of the text.
     """
     from charlm.console import surprisals as show
     from charlm.data.encoding import encode_documents
-    from charlm.data.listing import Listing
-    from charlm.data.regions import RegionTable, column_names
+    from charlm.data.regions import open_regions
     from charlm.inference.complexity import complexities
     from charlm.inference.loading import load_run, open_for
     from charlm.inference.regions import region_surprisals
     from charlm.inference.surprisal import surprisals
 
-    check_use(len(sources), unit, context, top, bool(columns) or join is not None, layout)
-    names = column_names(columns)
+    check_use(len(sources), unit, context, top, bool(columns) or join != " ", layout)
     loaded = load_run(run, step=step, device=device)
     scorer = loaded.model, loaded.tokenizer
     if unit == "region":
-        table = RegionTable(Listing(sources[0], encoding or "utf-8"), names)
-        regions = region_surprisals(*scorer, table, join=" " if join is None else join, top=top)
+        table = open_regions(sources[0], columns, encoding)
+        regions = region_surprisals(*scorer, table, join=join, top=top)
         show.show_regions(regions, measure, as_json=as_json, top=top)
         return
     pieces = encode_documents(loaded.tokenizer, open_for(loaded, sources, encoding))
-    if layout == "neural-complexity":
-        words = complexities(*scorer, pieces, show.PER_NAT[measure])
-        show.show_complexities(words, as_json=as_json)
-    else:
+    if layout == "charlm":
         rows = surprisals(*scorer, pieces, unit, context=context or "carried", top=top)
         show.show_surprisals(rows, measure, as_json=as_json, top=top)
+    else:
+        show.show_complexities(complexities(*scorer, pieces), measure, as_json=as_json)
 
 
 def check_use(

@@ -14,7 +14,7 @@ from charlm.inference.pairs import Accuracy, PairScore, Tally
 from charlm.inference.regions import RegionSurprisal
 from charlm.inference.surprisal import Surprisal
 
-__all__ = ["PER_NAT", "show_complexities", "show_pairs", "show_regions", "show_surprisals"]
+__all__ = ["show_complexities", "show_pairs", "show_regions", "show_surprisals"]
 
 PER_NAT = {"nats": 1.0, "bits": 1 / math.log(2), "log10": 1 / math.log(10)}
 
@@ -74,15 +74,21 @@ def beside(cells: Mapping[str, str], record: Mapping[str, Any]) -> dict[str, Any
     return {**cells, **record}
 
 
-def show_complexities(rows: Iterable[Complexity], *, as_json: bool) -> None:
+def show_complexities(rows: Iterable[Complexity], measure: str, *, as_json: bool) -> None:
     """One row per word under the names that neural-complexity prints, spaces between."""
+    scale = PER_NAT[measure]
+    records = (
+        row._asdict()
+        | {"surp": row.surp * scale, "entropy": row.entropy * scale, "entred": row.entred * scale}
+        for row in rows
+    )
     if as_json:
-        print_objects(row._asdict() for row in rows)
+        print_objects(records)
         return
-    for number, row in enumerate(rows):
+    for number, record in enumerate(records):
         if not number:
-            sys.stdout.write(" ".join(Complexity._fields) + "\n")
-        sys.stdout.write(" ".join(map(shown, row)) + "\n")
+            sys.stdout.write(" ".join(record) + "\n")
+        sys.stdout.write(" ".join(map(shown, record.values())) + "\n")
 
 
 def show_pairs(scores: Iterable[PairScore], *, each: bool, as_json: bool) -> None:

@@ -12,7 +12,7 @@ __all__ = ["Complexity", "complexities"]
 
 
 class Complexity(NamedTuple):
-    """A word, the numbers of its sentence and in it (from 0), its characters, and bits."""
+    """A word, the numbers of its sentence and in it (from 0), its characters, and nats."""
 
     word: str
     sentid: int
@@ -24,23 +24,24 @@ class Complexity(NamedTuple):
 
 
 def complexities(
-    model: Predictor, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece], per_nat: float
+    model: Predictor, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece]
 ) -> Iterator[Complexity]:
     """Yield the words of a text with a sentence on each line, the state reset on each.
 
     Lines of white space are no sentences.  ``entred`` is by how much the entropy before the word
     is below that before the word before it.  The end of a line is not scored for a word
     tokenizer, as there; for the others it is the end of the last word.  White space within a
-    word is printed as ``_``.  Surprisal and entropy are multiplied by ``per_nat``.
+    word is printed as ``_``.
 
     Raises ``ConfigError`` where no token ends a line.
     """
     unit = "token" if tokenizer.kind == "word" else "word"
-    sentence = -1
+    sentence, place, fresh = -1, 0, True
     for row in surprisals(model, tokenizer, pieces, unit, context="line"):
         word = "_".join(row.text.split())
+        fresh = fresh or row.position == 0
         if word:
-            sentence += row.position == 0
+            sentence, place = (sentence + 1, 0) if fresh else (sentence, place + 1)
+            fresh = False
             measures = (row.nll, row.entropy, row.reduction)
-            scaled = (each * per_nat for each in measures)
-            yield Complexity(word, sentence, row.position, len(word), *scaled)
+            yield Complexity(word, sentence, place, len(word), *measures)

@@ -3,6 +3,7 @@
 Shapes: T tokens, V vocabulary, S kinds of white space that tokens begin with.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,10 @@ from charlm.inference.predictors import Reader
 from charlm.model.likelihood import pick
 
 __all__ = ["Measures", "Prediction", "Predictions", "leading_space"]
+
+
+AT_ONCE = 1 << 19
+"""Log-probabilities that are measured at a time: what fits into the caches of a CPU."""
 
 
 class Measures(NamedTuple):
@@ -32,16 +37,16 @@ class Measures(NamedTuple):
 class Prediction(NamedTuple):
     """One token: its id, the bytes it stands for, and what was expected.
 
-    A token like " dog" is split: ``space_nll`` is the surprisal of "what comes next begins with
-    this white space", ``rest`` measures the token among those that do; ``space_nll + rest.nll``
-    is ``whole.nll``.  Of other tokens ``space_nll`` is 0 and ``rest`` is ``whole``.
+    A token like " dog" is split, and so is " " where there are such tokens: ``space_nll`` is the
+    surprisal of "what comes next begins with this white space", and ``rest`` measures the token
+    among those that do; ``space_nll + rest.nll`` is ``whole.nll``.
     """
 
     token: int
     content: bytes
     whole: Measures
-    space_nll: float
-    rest: Measures
+    space_nll: float = 0.0
+    rest: Measures | None = None
 
 
 class Predictions:
@@ -53,36 +58,46 @@ class Predictions:
     def __init__(self, tokenizer: Tokenizer, top: int = 0, *, splitting: bool = False) -> None:
         self.contents = tokenizer.table
         self.top = min(top, tokenizer.vocab_size)
-        beginnings = [leading_space(content) for content in self.contents]
-        kinds = sorted({space for space, rest in beginnings if space and rest and splitting})
-        self.kind = np.array(
-            [kinds.index(space) if rest and space in kinds else -1 for space, rest in beginnings]
-        )
-        """Which white space each token (V,) begins with, if something follows it; else -1."""
+        spaces = [leading_space(content)[0] for content in self.contents]
+        # A space by itself, where no longer token begins with one, has nothing to be split from.
+        kinds = sorted(
+            {space for space, content in zip(spaces, self.contents, strict=True)
+             if space and space != content and splitting}
+        )  # fmt: skip
+        self.kind = np.array([kinds.index(space) if space in kinds else -1 for space in spaces])
+        """Which white space each token (V,) begins with, if it is split; else -1."""
         begins = [[content.startswith(kind) for content in self.contents] for kind in kinds]
         self.begins = torch.tensor(begins, dtype=torch.bool)
         """Whether tokens begin with each kind of white space (S, V)."""
 
-    def read(self, reader: Reader, ids: np.ndarray) -> list[Prediction]:
-        """The ids (T,) that come next in a stream, at most ``reader.chunk``."""
-        return self.measure(reader.predict(ids), ids)
+    def read(self, reader: Reader, ids: np.ndarray) -> Iterator[Prediction]:
+        """The ids (N,) that come next in a stream."""
+        for begin in range(0, len(ids), reader.chunk):
+            part = ids[begin : begin + reader.chunk]
+            log_probs = reader.predict(part)
+            rows = max(1, AT_ONCE // log_probs.shape[1])
+            for at in range(0, len(part), rows):
+                yield from self.measure(log_probs[at : at + rows], part[at : at + rows])
 
     def measure(self, log_probs: Tensor, ids: np.ndarray) -> list[Prediction]:
         """log_probs (T, V) and the ids (T,) that met them."""
-        whole = measures(log_probs, ids, self.top)
-        space_nll, rest = np.zeros(len(ids)), list(whole)
+        found = [
+            Prediction(token, self.contents[token], whole)
+            for token, whole in zip(ids.tolist(), measures(log_probs, ids, self.top), strict=True)
+        ]
         kinds = self.kind[ids]
         for kind in np.unique(kinds[kinds >= 0]):
             rows = np.flatnonzero(kinds == kind)
             others = ~self.begins[kind].to(log_probs.device)
             given = log_probs[torch.from_numpy(rows)].masked_fill(others, -torch.inf)
             share = given.logsumexp(dim=1, keepdim=True)
-            space_nll[rows] = -share.squeeze(1).double().cpu().numpy()
-            for row, found in zip(rows, measures(given - share, ids[rows], self.top), strict=True):
-                rest[row] = found._replace(nll=whole[row].nll - space_nll[row])
-        tokens = ids.tolist()
-        contents = map(self.contents.__getitem__, tokens)
-        return list(map(Prediction, tokens, contents, whole, space_nll.tolist(), rest))
+            given -= share.clamp_min(torch.finfo(share.dtype).min)
+            rests = measures(given, ids[rows], self.top)
+            for row, log_share, rest in zip(rows, share[:, 0].tolist(), rests, strict=True):
+                # Not the rest's own: the two parts make exactly the whole.
+                nll = max(0.0, found[row].whole.nll + log_share)
+                found[row] = found[row]._replace(space_nll=-log_share, rest=rest._replace(nll=nll))
+        return found
 
 
 def measures(log_probs: Tensor, ids: np.ndarray, top: int) -> list[Measures]:
@@ -90,7 +105,8 @@ def measures(log_probs: Tensor, ids: np.ndarray, top: int) -> list[Measures]:
     own = pick(log_probs, ids)
     probs = log_probs.exp()
     # Finite, so that 0 log 0 is 0.
-    entropy = -(probs * log_probs.clamp_min(torch.finfo(log_probs.dtype).min)).sum(dim=1)
+    finite = log_probs.clamp_min(torch.finfo(log_probs.dtype).min)
+    entropy = -torch.linalg.vecdot(probs, finite)
     met = torch.from_numpy(own).to(log_probs)
     rank = (log_probs > met[:, None]).sum(dim=1) + 1
     best, tokens = probs.topk(top, dim=1)

@@ -10,8 +10,8 @@ from charlm.data.alignment import join_texts, token_spans
 from charlm.data.regions import Item, Region
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import CorpusError
-from charlm.inference.predictions import Prediction, Predictions
-from charlm.inference.predictors import Predictor, Reader
+from charlm.inference.predictions import Predictions
+from charlm.inference.predictors import Predictor
 from charlm.inference.surprisal import Surprisal, describe
 from charlm.inference.units import by_region
 
@@ -55,19 +55,13 @@ def region_surprisals(
     index = 0
     for number, item in enumerate(items):
         layout = lay_out(tokenizer, item, join)
-        tokens = read(model.reader(), predictions, layout.ids)
+        tokens = predictions.read(model.reader(), layout.ids)
         units = by_region(tokens, layout.spans, layout.ends)
         own = islice(units, int(bool(item.context)), None)
         described = describe(tokenizer, own, index, number)
         for region, found in zip(item.regions, described, strict=True):
             yield RegionSurprisal(region.cells, found)
         index += len(item.regions)
-
-
-def read(reader: Reader, predictions: Predictions, ids: np.ndarray) -> Iterator[Prediction]:
-    """The ids (N,) that come next in a stream."""
-    for begin in range(0, len(ids), reader.chunk):
-        yield from predictions.read(reader, ids[begin : begin + reader.chunk])
 
 
 def lay_out(tokenizer: Tokenizer, item: Item, join: str) -> Layout:

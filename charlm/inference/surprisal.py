@@ -159,9 +159,8 @@ def read_tokens(
                 reader.read(np.zeros(1, dtype=ids.dtype))
             else:
                 reader = model.reader()
-        for begin in range(0, len(ids), reader.chunk):
-            for token in predictions.read(reader, ids[begin : begin + reader.chunk]):
-                yield place, token
+        for token in predictions.read(reader, ids):
+            yield place, token
 
 
 def parts(

@@ -18,33 +18,49 @@ __all__ = ["Unit", "by_char", "by_line", "by_listed_word", "by_region", "by_word
 class Unit:
     """A unit that is being put together: its bytes, surprisal in nats, and the ids of its tokens.
 
-    ``first`` measures what was expected where it begins.
+    ``first`` measures what was expected where it begins.  ``held`` is what a token of white space
+    says beyond the white space: if a word follows, how that is spelled, and so the next unit's.
     """
 
     content: bytearray = field(default_factory=bytearray)
     nll: float = 0.0
     tokens: list[int] = field(default_factory=list)
     first: Measures | None = None
+    held: Measures | None = None
 
     def add(self, token: Prediction) -> None:
         """Add a token."""
-        self.extend(token, token.content, token.whole)
+        self.close()
+        self.content += token.content
+        self.tokens.append(token.token)
+        self.first = self.first or token.whole
+        if token.rest and token.content.isspace():
+            self.nll += token.space_nll
+            self.held = token.rest
+        else:
+            self.nll += token.whole.nll
 
     def end(self, token: Prediction) -> "Unit":
         """Take the white space of the token that comes next; the new unit begins with its rest."""
         space, rest = leading_space(token.content)
-        self.content += space
-        self.nll += token.space_nll
-        following = Unit()
-        following.extend(token, rest, token.rest)
+        part = token.whole
+        following = Unit(content=bytearray(rest), tokens=[token.token])
+        if token.rest:
+            self.close()
+            self.content += space
+            self.nll += token.space_nll
+            part = token.rest
+        elif self.held:
+            following.nll, following.first, self.held = self.held.nll, self.held, None
+        following.nll += part.nll
+        following.first = following.first or part
         return following
 
-    def extend(self, token: Prediction, content: bytes, part: Measures) -> None:
-        """Add a part of a token."""
-        self.first = self.first or part
-        self.content += content
-        self.nll += part.nll
-        self.tokens.append(token.token)
+    def close(self) -> None:
+        """Keep what is held: no word follows."""
+        if self.held:
+            self.nll += self.held.nll
+            self.held = None
 
 
 def each_token(tokens: Iterable[Prediction]) -> Iterator[Unit]:
@@ -95,6 +111,7 @@ def by_word(tokens: Iterable[Prediction]) -> Iterator[Unit]:
         if token.content:
             ended = worded and token.content[-1:].isspace()
     if unit.tokens:
+        unit.close()
         yield unit
 
 
@@ -124,13 +141,10 @@ def by_region(
     border = next(borders)
     for token, (start, end) in zip(tokens, spans.tolist(), strict=True):
         if start >= border or end > border:
-            if start < border:
-                following = unit.end(token)
-            else:
-                following = Unit()
-                following.add(token)
+            following = unit.end(token)
             yield unit
             unit, border = following, next(borders)
         else:
             unit.add(token)
+    unit.close()
     yield unit
