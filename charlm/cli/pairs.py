@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
@@ -20,6 +21,7 @@ __all__ = ["command"]
 @click.argument("sources", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--each", is_flag=True, help="Print a row for each pair, instead of the accuracy.")
 @encoding_option
+@mix_options
 @step_option
 @device_option("auto")
 @json_option("one JSON object per row")
@@ -28,6 +30,7 @@ def command(
     sources: tuple[str, ...],
     each: bool,
     encoding: str | None,
+    mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
@@ -43,7 +46,8 @@ def command(
     from charlm.inference.loading import load_run
     from charlm.inference.pairs import score_pairs
 
-    loaded = load_run(run, step=step, device=device)
-    pairs = PairList([Listing(source, encoding or "utf-8") for source in sources])
+    loaded = mix(load_run(run, step=step, device=device))
+    encoding = encoding or loaded.run.config.data.encoding
+    pairs = PairList([Listing(source, encoding) for source in sources])
     scores = score_pairs(loaded.model, loaded.tokenizer, pairs)
     show_pairs(scores, each=each, as_json=as_json)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
@@ -64,6 +65,7 @@ __all__ = ["command"]
     help="Print these columns.",
 )
 @encoding_option
+@mix_options
 @step_option
 @device_option("auto")
 @json_option("one JSON object per row, instead of TSV")
@@ -78,6 +80,7 @@ def command(
     join: str,
     layout: str,
     encoding: str | None,
+    mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
@@ -87,18 +90,17 @@ def command(
     """
     from charlm.console import surprisals as show
     from charlm.data.encoding import encode_documents
-    from charlm.data.regions import open_regions
     from charlm.inference.complexity import complexities
     from charlm.inference.loading import load_run, open_for
-    from charlm.inference.regions import region_surprisals
+    from charlm.inference.regions import score_table
     from charlm.inference.surprisal import surprisals
 
     check_use(len(sources), unit, context, top, bool(columns) or join != " ", layout)
-    loaded = load_run(run, step=step, device=device)
+    loaded = mix(load_run(run, step=step, device=device))
     scorer = loaded.model, loaded.tokenizer
     if unit == "region":
-        table = open_regions(sources[0], columns, encoding)
-        regions = region_surprisals(*scorer, table, join=join, top=top)
+        encoding = encoding or loaded.run.config.data.encoding
+        regions = score_table(*scorer, sources[0], columns, encoding, join=join, top=top)
         show.show_regions(regions, measure, as_json=as_json, top=top)
         return
     pieces = encode_documents(loaded.tokenizer, open_for(loaded, sources, encoding))

@@ -9,7 +9,7 @@ from charlm.data.listing import Listing
 from charlm.errors import ConfigError, CorpusError
 from charlm.settings import unknown_name
 
-__all__ = ["COLUMNS", "Item", "Region", "RegionTable", "column_names", "open_regions"]
+__all__ = ["COLUMNS", "Item", "Region", "RegionTable", "column_names"]
 
 COLUMNS = ("item", "region", "text", "context")
 """What the columns hold; the last may be missing."""
@@ -158,8 +158,3 @@ def column_names(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
             )
         names[what] = tuple(name.split(",")) if what == "item" else (name,)
     return names
-
-
-def open_regions(source: str, given: Sequence[str], encoding: str | None = None) -> RegionTable:
-    """The table in a file, or ``-`` for standard input.  Raises ``ConfigError``."""
-    return RegionTable(Listing(source, encoding or "utf-8"), column_names(given))

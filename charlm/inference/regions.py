@@ -1,13 +1,14 @@
 """Surprisal of regions of interest, each item of an experiment read by itself."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
 from charlm.data.alignment import join_texts, token_spans
-from charlm.data.regions import Item, Region
+from charlm.data.listing import Listing
+from charlm.data.regions import Item, Region, RegionTable, column_names
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.predictions import Predictions
@@ -15,7 +16,7 @@ from charlm.inference.predictors import Predictor
 from charlm.inference.surprisal import Surprisal, describe
 from charlm.inference.units import by_region
 
-__all__ = ["RegionSurprisal", "region_surprisals"]
+__all__ = ["RegionSurprisal", "region_surprisals", "score_table"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,26 @@ class RegionSurprisal:
 
     cells: Mapping[str, str]
     surprisal: Surprisal
+
+
+def score_table(
+    model: Predictor,
+    tokenizer: Tokenizer,
+    source: str,
+    columns: Sequence[str],
+    encoding: str = "utf-8",
+    *,
+    join: str = " ",
+    top: int = 0,
+) -> Iterator[RegionSurprisal]:
+    """Yield the regions of a table in a file, or ``-``, whose ``columns`` are given as
+    ``text=NAME`` where they have other names.
+
+    Raises ``ConfigError`` for columns that there are not, and ``CorpusError`` for a table that is
+    none, before anything is yielded.
+    """
+    table = RegionTable(Listing(source, encoding), column_names(columns))
+    return region_surprisals(model, tokenizer, table, join=join, top=top)
 
 
 @dataclass(frozen=True)

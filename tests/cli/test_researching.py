@@ -85,6 +85,14 @@ def test_guesses_have_columns_of_their_own(run: Path) -> None:
     assert chances[0] > 0
 
 
+def test_a_text_of_one_character_has_one_row(run: Path) -> None:
+    write("text.txt", "b")
+    for unit in ("token", "char", "word", "line"):
+        (row,) = table(call("score", run, "text.txt", "--by", unit))
+        assert (row["tokens"], row["entropy_reduction_bits"]) == ("1", "0.000000")
+        assert float(row["surprisal_bits"]) > 0
+
+
 def test_the_format_of_neural_complexity_has_its_header_and_spaces(run: Path) -> None:
     write("text.txt", "ba  co.\n\nlo di fu\n")
     done = call("score", run, "text.txt", "--format", "neural-complexity")
