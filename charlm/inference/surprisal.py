@@ -4,7 +4,7 @@ The surprisals of all units of a text sum to the nll of the text, whatever the u
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
@@ -53,7 +53,7 @@ class Surprisal:
     entropy: float
     reduction: float
     rank: int
-    guesses: tuple[tuple[str, float], ...] = field(default=())
+    guesses: tuple[tuple[str, float], ...] = ()
 
 
 def surprisals(
@@ -174,5 +174,4 @@ def parts(
         cuts = np.flatnonzero(np.isin(piece.ids, ends)) + 1 if ends is not None else ()
         for number, ids in enumerate(np.split(piece.ids, cuts)):
             line += bool(number)
-            if len(ids):
-                yield (document, line), ids
+            yield (document, line), ids

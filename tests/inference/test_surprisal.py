@@ -168,6 +168,16 @@ def test_lines_are_found_across_the_borders_of_pieces(tokenizer: Tokenizer) -> N
     assert [row.nll for row in one] == pytest.approx([row.nll for row in other], rel=1e-5)
 
 
+def test_a_document_without_tokens_is_still_a_document() -> None:
+    tokenizer = train(TokenizerConfig(kind="word", end_of_line=False), [Piece(TEXT, True)])[0]
+    model = model_for(tokenizer)
+    rows = list(surprisals(model, tokenizer, pieces_of(tokenizer, "the", "\n", "cat"), "word"))
+    the, cat = tokenizer.encode("the cat")
+    nll = model.reader().read(np.array([the, 0, 0, cat]))
+    assert [row.nll for row in rows] == pytest.approx(nll[[0, 3]], rel=1e-5)
+    assert [row.document for row in rows] == [0, 2]
+
+
 def by_hand(log_probs: np.ndarray, token: int) -> tuple[float, int]:
     """Entropy in nats and rank."""
     probs = np.exp(log_probs)
