@@ -24,6 +24,7 @@ COMMANDS = (
     "generate",
     "perplexity",
     "score",
+    "pairs",
     "corpora",
     "recipes",
     "info",

@@ -1,6 +1,5 @@
-"""Scores, surprisals, runs and machines as tables and JSON."""
+"""Scores, runs and machines as tables and JSON."""
 
-import json
 import math
 import sys
 import time
@@ -14,12 +13,9 @@ from charlm.console.streams import print_json, talk
 from charlm.inference.loading import Loaded
 from charlm.inference.sampling import name_unknown
 from charlm.inference.scoring import Scored
-from charlm.inference.surprisal import Surprisal
 from charlm.metrics import Score
 
-__all__ = ["print_pairs", "score_table", "show_score", "show_surprisals"]
-
-PER_NAT = {"nats": 1.0, "bits": 1 / math.log(2), "log10": 1 / math.log(10)}
+__all__ = ["print_pairs", "score_table", "show_score"]
 
 
 def show_score(
@@ -110,25 +106,3 @@ def print_pairs(pairs: Mapping[str, str]) -> None:
     width = max(11, *map(len, pairs))
     for name, value in pairs.items():
         sys.stdout.write(f"{name:<{width}} {value}\n")
-
-
-def show_surprisals(rows: Iterable[Surprisal], measure: str, *, as_json: bool) -> None:
-    """One row per unit: number, document, text (as a JSON string), surprisal, tokens, unknown."""
-    titles = ("index", "document", "text", f"surprisal_{measure}", "tokens", "oov")
-    for number, row in enumerate(rows):
-        values = (
-            row.index,
-            row.document,
-            row.text,
-            row.nll * PER_NAT[measure],
-            row.tokens,
-            row.oov,
-        )
-        if as_json:
-            print_json(dict(zip(titles, values, strict=True)), flush=False)
-            continue
-        if not number:  # not earlier: what cannot be scored has no table
-            sys.stdout.write("\t".join(titles) + "\n")
-        text, surprisal = json.dumps(row.text, ensure_ascii=False), f"{values[3]:.6f}"
-        cells = (row.index, row.document, text, surprisal, row.tokens, row.oov)
-        sys.stdout.write("\t".join(map(str, cells)) + "\n")

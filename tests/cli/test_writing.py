@@ -98,7 +98,8 @@ def test_the_rows_of_a_score_hold_the_text(run: Path) -> None:
     for unit in ("char", "word", "line"):
         done = call("score", run, "text.txt", "--by", unit)
         rows = [line.split("\t") for line in done.out.splitlines()]
-        assert rows[0] == ["index", "document", "text", "surprisal_bits", "tokens", "oov"]
+        names = "index document text surprisal_bits tokens oov"
+        assert " ".join(rows[0]) == f"{names} entropy_bits entropy_reduction_bits rank"
         shown = "".join(json.loads(row[2]) for row in rows[1:])
         assert shown.replace("<unk>", '"') == Path("text.txt").read_text().replace("\t", '"')
 

@@ -124,14 +124,14 @@ def test_words_of_a_word_tokenizer_are_its_tokens_with_their_line_ends() -> None
 
 
 def test_the_spaces_share_of_the_next_token_goes_to_the_word_that_ends() -> None:
-    """With p(space comes) known exactly: a bpe word's surprisal is that of its end included."""
+    """With p(this space comes) known exactly: a bpe word's surprisal has its end in it."""
     tokenizer = train(TokenizerConfig(kind="bpe", vocab_size=300), [Piece(TEXT, True)])[0]
     model = model_for(tokenizer)
     piece = pieces_of(tokenizer, "the cat sat")[0]
     ids = piece.ids
     log_probs = model.reader().predict(ids)
     beginnings = [tokenizer.token_bytes(token)[:1] for token in range(tokenizer.vocab_size)]
-    spaces = [token for token, byte in enumerate(beginnings) if byte.isspace()]
+    spaces = [token for token, byte in enumerate(beginnings) if byte == b" "]
     ends = next(t for t in range(1, len(ids)) if int(ids[t]) in spaces)
     first = -sum(log_probs[t, ids[t]].item() for t in range(ends))
     expected = first - log_probs[ends, spaces].logsumexp(0).item()

@@ -1,0 +1,107 @@
+"""A model whose probabilities can be summed over every continuation, and tokenizers for it."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.data.tokenizers import Tokenizer
+
+
+class ToyTokenizer(Tokenizer):
+    """Longest match first over a handful of tokens; id 0 is the boundary."""
+
+    def __init__(self, kind: str, tokens: Sequence[str]) -> None:
+        self.kind = kind
+        self.table = [b"", *(token.encode() for token in tokens)]
+
+    def encode(self, text: str | bytes) -> np.ndarray:
+        rest = text if isinstance(text, bytes) else text.encode()
+        ids = []
+        while rest:
+            fitting = [id for id, token in enumerate(self.table) if id and rest.startswith(token)]
+            ids.append(max(fitting, key=lambda id: len(self.table[id])))
+            rest = rest[len(self.table[ids[-1]]) :]
+        return np.array(ids, dtype=self.dtype)
+
+    def definition(self) -> dict[str, Any]:
+        return {"kind": self.kind}
+
+
+CHARS = ToyTokenizer("char", ["a", "b", " "])
+PIECES = ToyTokenizer("bpe", ["a", "b", " a", " b"])
+TOYS = {"char": CHARS, "bpe": PIECES}
+MIXED = ToyTokenizer("bpe", ["a", "b", " ", " a"])
+"""Spells " b" in two tokens."""
+
+
+@cache
+def expectation(history: tuple[int, ...], size: int) -> np.ndarray:
+    """Log-probabilities (V,) after a history: arbitrary, and different after each."""
+    source = np.random.default_rng([size, *history])
+    logits = 2 * source.standard_normal(size)
+    return logits - np.logaddexp.reduce(logits)
+
+
+class ToyReader:
+    chunk = 3
+
+    def __init__(self, size: int) -> None:
+        self.size, self.history = size, (0,)
+
+    def predict(self, ids: np.ndarray) -> Tensor:
+        rows = []
+        for token in ids.tolist():
+            rows.append(expectation(self.history, self.size))
+            self.history += (token,)
+        return torch.from_numpy(np.array(rows))
+
+    def read(self, ids: np.ndarray) -> np.ndarray:
+        return np.array([-self.predict(ids[at : at + 1])[0, ids[at]] for at in range(len(ids))])
+
+
+class ToyModel:
+    """Any distribution after any history."""
+
+    mode = "static"
+    device = torch.device("cpu")
+
+    def __init__(self, size: int) -> None:
+        self.vocab_size = size
+
+    def reader(self) -> ToyReader:
+        return ToyReader(self.vocab_size)
+
+    def decoder(self, lanes: int = 1) -> Any:
+        raise NotImplementedError
+
+    def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [self.reader().read(line) for line in lines]
+
+
+def text_probability(tokenizer: Tokenizer, prefix: str, length: int) -> float:
+    """The probability that a text begins with ``prefix``, summed over all continuations.
+
+    Every sequence of up to ``length`` tokens that does not contradict it is gone through to its
+    end; a boundary ends the text.
+    """
+    size, total = tokenizer.vocab_size, 0.0
+    wanted = prefix.encode()
+    left: list[tuple[tuple[int, ...], bytes, float]] = [((0,), b"", 0.0)]
+    while left:
+        history, text, log_prob = left.pop()
+        if not (wanted.startswith(text) or text.startswith(wanted)):
+            continue
+        ended = len(history) > 1 and history[-1] == 0
+        if ended or len(history) > length:
+            total += float(np.exp(log_prob)) * text.startswith(wanted)
+            continue
+        after = expectation(history, size)
+        left += [
+            ((*history, token), text + tokenizer.table[token], log_prob + after[token])
+            for token in range(size)
+        ]
+    return total
