@@ -82,17 +82,10 @@ class ModelConfig(Section):
 
     def check(self) -> None:
         """Refuse what cannot work or would do nothing."""
-        rank, smallest = self.mogrifier_rank, min(self.embedding, self.hidden_size)
-        if rank is not None and not self.mogrifier_rounds:
+        if self.mogrifier_rank is not None and not self.mogrifier_rounds:
             raise ConfigError(
-                f"model.mogrifier_rank is {rank}, but model.mogrifier_rounds is 0",
+                f"model.mogrifier_rank is {self.mogrifier_rank}, but model.mogrifier_rounds is 0",
                 "give the rounds, for example --set model.mogrifier_rounds=5",
-            )
-        if rank is not None and rank >= smallest:
-            name = "hidden_size" if self.hidden_size == smallest else "embedding_size"
-            raise ConfigError(
-                f"model.mogrifier_rank ({rank}) must be less than model.{name} ({smallest})",
-                "lower it, or leave it out for matrices of full rank",
             )
         if self.connections != "plain" and self.num_layers == 1:
             raise ConfigError(

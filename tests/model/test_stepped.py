@@ -192,11 +192,6 @@ def test_the_cell_state_stays_within_one(cell: str) -> None:
     ("settings", "named"),
     [
         ({"mogrifier_rank": 4}, r"mogrifier_rank is 4, but model.mogrifier_rounds is 0"),
-        (
-            {"mogrifier_rounds": 2, "mogrifier_rank": 16, "embedding_size": 16},
-            r"mogrifier_rank \(16\).*model.embedding_size \(16\)",
-        ),
-        ({"mogrifier_rounds": 2, "mogrifier_rank": 256}, r"rank \(256\).*hidden_size \(256\)"),
         ({"connections": "skip"}, r"connections = skip.*model.num_layers is 1"),
         ({"softmaxes": 3, "adaptive_softmax": True}, r"adaptive_softmax.*model.softmaxes = 3"),
     ],
