@@ -25,6 +25,8 @@ COMMANDS = (
     "perplexity",
     "score",
     "pairs",
+    "compare",
+    "rescore",
     "corpora",
     "recipes",
     "info",

@@ -11,7 +11,16 @@ from rich.console import Console
 
 from charlm.errors import CorpusError
 
-__all__ = ["compact", "duration", "print_json", "printable", "read_prompt", "talk", "write_text"]
+__all__ = [
+    "compact",
+    "duration",
+    "print_json",
+    "printable",
+    "read_prompt",
+    "talk",
+    "visible",
+    "write_text",
+]
 
 
 def talk() -> Console:

@@ -1,0 +1,103 @@
+"""``charlm rescore``."""
+
+from pathlib import Path
+
+import click
+
+from charlm.cli.shared import device_option, json_option, run_argument, step_option
+
+__all__ = ["command"]
+
+
+@click.command("rescore", short_help="Choose among the hypotheses of a recogniser.")
+@run_argument
+@click.argument("nbest", metavar="NBEST", type=click.Path())
+@click.option(
+    "--format",
+    type=click.Choice(["kaldi", "plain", "jsonl"]),
+    help="How NBEST is written.  [default: by its name and first line]",
+)
+@click.option(
+    "--given",
+    type=click.Choice(["loglik", "cost"]),
+    default="loglik",
+    show_default=True,
+    help="What the scores in NBEST are: higher is better, or lower.",
+)
+@click.option(
+    "--lm-weight",
+    default=1.0,
+    show_default=True,
+    metavar="X",
+    help="How much ln p of the text counts beside the score.",
+)
+@click.option(
+    "--word-bonus", default=0.0, show_default=True, metavar="X", help="Added for each word."
+)
+@click.option(
+    "--end",
+    type=click.Choice(["line", "boundary", "none"]),
+    help="What is predicted at the end of a hypothesis.  [default: as the model was trained]",
+)
+@click.option(
+    "--tune",
+    type=click.Path(path_type=Path),
+    metavar="REFS",
+    help="Find the weights with the lowest word error rate against these lines of: id text.",
+)
+@click.option(
+    "--refs",
+    type=click.Path(path_type=Path),
+    metavar="REFS",
+    help="Say the word error rate against these, with the weights given.",
+)
+@click.option("--all", "everything", is_flag=True, help="Print every hypothesis, not the best.")
+@click.option(
+    "--out", default="-", show_default=True, metavar="FILE", help="Where to write; -: stdout."
+)
+@step_option
+@device_option("auto")
+@json_option("one JSON object per hypothesis, and a summary")
+def command(
+    run: Path,
+    nbest: str,
+    format: str | None,
+    given: str,
+    lm_weight: float,
+    word_bonus: float,
+    end: str | None,
+    tune: Path | None,
+    refs: Path | None,
+    everything: bool,
+    out: str,
+    step: int | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Choose among the hypotheses that a speech recogniser or translator has listed.
+
+    \b
+    total = score + lm weight * ln p(text) + word bonus * words
+
+    NBEST has lines of "id score text" (kaldi), texts with an empty line between lists (plain), or
+    objects with "id", "score" and "text" (jsonl); -: standard input.  The best of each list is
+    printed, in the format of NBEST.
+    """
+    from charlm.console.rescoring import Layout, show_rescored
+    from charlm.inference.loading import load_run
+    from charlm.inference.reranking import open_reranking, rerank
+    from charlm.inference.rescoring import Weights
+
+    if tune and (refs or lm_weight != 1.0 or word_bonus != 0.0):
+        raise click.UsageError("--tune finds the weights, against references of its own")
+    loaded = load_run(run, step=step, device=device)
+    job = open_reranking(
+        loaded,
+        nbest,
+        format=format,
+        references=tune or refs,
+        end=end,
+        given=given,
+        weights=None if tune else Weights(lm_weight, word_bonus),
+    )
+    show_rescored(rerank(loaded, job), Layout(job, everything, as_json), out)
