@@ -11,8 +11,8 @@ from rich.progress import Progress
 
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json, printable, talk, visible
-from charlm.inference.bootstrap import LEVEL, Estimate
 from charlm.inference.comparison import Comparison, Pairing, compare
+from charlm.inference.intervals import LEVEL, Estimate
 from charlm.inference.loading import Loaded
 from charlm.inference.pairing import Paired, Place
 from charlm.metrics import Score
@@ -50,33 +50,31 @@ def tracked(pairing: Pairing) -> Iterator[Paired]:
 
 def print_figures(a: Loaded, b: Loaded, names: Iterable[str], found: Comparison) -> None:
     """Both scores, their difference with its interval, and who is better how often."""
-    of_a, of_b = found.scores
-    per_char = of_a.bytes / max(of_a.chars, 1)
-    sides = (found.difference.scaled(BITS), found.difference.scaled(BITS * per_char))
-    rows = {
-        "text": f"{', '.join(names)}: {of_a.chars:,} characters, {of_a.bytes:,} bytes",
-        "A": described(a, of_a),
-        "B": described(b, of_b),
-    }
-    print_pairs(rows)
-    sys.stdout.write(f"\n{'':12}{'bits per byte':<24}bits per character\n")
+    score = found.scores[0]
+    per_char = score.bytes / max(score.chars, 1)
+    bits = (found.difference.scaled(BITS), found.difference.scaled(BITS * per_char))
     print_pairs(
         {
-            "A": f"{of_a.bpb:<24.4f}{of_a.bpc:.4f}",
-            "B": f"{of_b.bpb:<24.4f}{of_b.bpc:.4f}",
-            "A - B": "".join(f"{side.value:<+24.4f}" for side in sides).rstrip(),
-            f"{LEVEL:.0%}": "".join(f"{interval(side):<24}" for side in sides).rstrip(),
+            "text": f"{', '.join(names)}: {score.chars:,} characters, {score.bytes:,} bytes",
+            "A": f"{a.run.folder}, step {a.step:,}",
+            "B": f"{b.run.folder}, step {b.step:,}",
+        }
+    )
+    sys.stdout.write(f"\n{'':12}{'bits per byte':<24}{'bits per character':<24}tokens\n")
+    print_pairs(
+        {
+            "A": figures(a, found.scores[0]),
+            "B": figures(b, found.scores[1]),
+            "A - B": "".join(f"{side.value:<+24.4f}" for side in bits).rstrip(),
+            f"{LEVEL:.0%}": "".join(f"{interval(side):<24}" for side in bits).rstrip(),
         }
     )
     print_pairs(verdicts(found))
 
 
-def described(loaded: Loaded, score: Score) -> str:
-    """A model and what it counts in."""
-    return (
-        f"{loaded.run.folder}, step {loaded.step:,}: {score.tokens:,} tokens "
-        f"({loaded.tokenizer.kind}), perplexity {score.perplexity:,.3f}"
-    )
+def figures(loaded: Loaded, score: Score) -> str:
+    """One model's."""
+    return f"{score.bpb:<24.4f}{score.bpc:<24.4f}{score.tokens:,} ({loaded.tokenizer.kind})"
 
 
 def interval(estimate: Estimate) -> str:

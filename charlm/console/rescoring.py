@@ -17,7 +17,7 @@ from charlm.data.references import References
 from charlm.errors import CorpusError
 from charlm.inference.reranking import Reranking, Scored
 from charlm.inference.rescoring import Ranked, Rescored, Weights
-from charlm.inference.tuning import Report
+from charlm.inference.weights import Report
 from charlm.inference.word_errors import WordErrors
 
 __all__ = ["Layout", "show_rescored"]

@@ -13,7 +13,7 @@ from charlm.data.pieces import Piece, cut
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import CorpusError
-from charlm.inference.bootstrap import BlockSums, Estimate, estimate_ratio
+from charlm.inference.intervals import BlockSums, Estimate, estimate_ratio
 from charlm.inference.loading import Loaded, load_part, open_for
 from charlm.inference.pairing import Paired, Place, count_more, pair_lines, pair_tokens
 from charlm.metrics import Score

@@ -11,7 +11,7 @@ from charlm.data.references import References, check_lists, read_references
 from charlm.errors import ConfigError
 from charlm.inference.loading import Loaded
 from charlm.inference.rescoring import Ranked, ScoredList, Weights, choose_end, rank, score_lists
-from charlm.inference.tuning import figures_of, tabulate, tune
+from charlm.inference.weights import figures_of, tabulate, tune
 
 __all__ = ["Reranking", "Scored", "open_reranking", "rerank"]
 

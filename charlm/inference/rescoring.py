@@ -173,7 +173,7 @@ def log_likelihoods(model: Predictor, lines: Sequence[np.ndarray]) -> np.ndarray
 
 def edge_log_p(logits: Tensor, edges: np.ndarray) -> np.ndarray:
     """logits (B, V) and edges (n,), lane * V + token -> ln p (n,) of the token in its lane."""
-    log_p = torch.log_softmax(logits.float(), dim=-1).flatten()
+    log_p = torch.log_softmax(logits, dim=-1).flatten()
     found: np.ndarray = log_p[torch.from_numpy(edges).to(log_p.device)].double().cpu().numpy()
     return found
 
