@@ -103,8 +103,8 @@ def verdicts(found: Comparison) -> dict[str, str]:
     }
     if found.with_unknown:
         of_a, of_b = (f"{score.oov:,} of {score.tokens:,}" for score in found.scores)
-        rows["unknown"] = f"tokens never seen in training, scored as <unk>: A {of_a}, B {of_b}"
-        rows[""] = f"A - B without the {found.with_unknown:,} {unit}s that hold any: {known(found)}"
+        rows["unknown"] = f"tokens scored as <unk>: A {of_a}, B {of_b}"
+        rows[""] = f"A - B without {found.with_unknown:,} such {unit}s: {known(found)}"
     return rows
 
 

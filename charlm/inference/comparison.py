@@ -159,7 +159,8 @@ def compare(parts: Iterable[Paired], unit: str, most: int) -> Comparison:
         places = keep(places + part.places, most)
     if not units:
         raise CorpusError("there is no text to compare the models on", "name a file that has some")
-    blocks, of_known = sums.blocks(weight=1), sums.blocks(weight=3)
+    blocks, size = sums.blocks(ratio=0, weight=1)
+    of_known = blocks[blocks[:, 3] > 0]
     scale = float(blocks[:, 1].sum()) / scores[0].bytes
     return Comparison(
         unit=unit,
@@ -170,7 +171,7 @@ def compare(parts: Iterable[Paired], unit: str, most: int) -> Comparison:
         with_unknown=unknown,
         known=estimate_ratio(of_known[:, 2], of_known[:, 3]).scaled(scale),
         blocks=len(blocks),
-        block=sums.size,
+        block=size,
         places=places,
     )
 

@@ -24,7 +24,7 @@ def coverage(blocks: int, size: int, memory: float, repeats: int) -> float:
         sums = BlockSums(size, columns=2)
         values = series(generator, blocks * size, memory)
         sums.add(np.ones(len(values), dtype=int), np.stack([values, np.ones(len(values))], axis=1))
-        found = sums.blocks(weight=1)
+        found, _ = sums.blocks(ratio=0, weight=1)
         estimate = estimate_ratio(found[:, 0], found[:, 1])
         held += estimate.low <= 1 <= estimate.high
     return held / repeats
@@ -36,7 +36,30 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(blocks: int) -> None:
 
 
 def test_blocks_of_one_would_promise_too_much() -> None:
-    assert coverage(200, 1, memory=0.8, repeats=60) < 0.75
+    assert coverage(99, 1, memory=0.8, repeats=60) < 0.75  # too few to be joined
+
+
+def test_moods_that_outlast_a_block_are_noticed() -> None:
+    moods = np.repeat(np.random.default_rng(5).normal(size=100), 1600)
+    sums = BlockSums(100, columns=2)
+    sums.add(np.ones(len(moods), dtype=int), np.stack([moods, np.ones(len(moods))], axis=1))
+    blocks, size = sums.blocks(ratio=0, weight=1)
+    assert size in (1600, 3200)
+    assert len(blocks) == len(moods) // size
+    assert blocks.sum(axis=0) == pytest.approx([moods.sum(), len(moods)])
+
+
+def test_independent_units_keep_their_interval() -> None:
+    """Trying several sizes must not widen what was right."""
+    generator = np.random.default_rng(9)
+    held = 0
+    for _ in range(100):
+        sums = BlockSums(10, columns=2)
+        sums.add(np.full(400, 10), np.stack([generator.normal(size=400), np.ones(400)], axis=1))
+        blocks, _ = sums.blocks(ratio=0, weight=1)
+        found = estimate_ratio(blocks[:, 0], blocks[:, 1])
+        held += found.low <= 0 <= found.high
+    assert held >= 90
 
 
 def test_the_interval_of_a_mean_is_that_of_student() -> None:
