@@ -1,6 +1,7 @@
 """``charlm rescore``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -61,18 +62,12 @@ __all__ = ["command"]
 def command(
     run: Path,
     nbest: str,
-    format: str | None,
-    given: str,
-    lm_weight: float,
-    word_bonus: float,
-    end: str | None,
-    tune: Path | None,
-    refs: Path | None,
     everything: bool,
     out: str,
     step: int | None,
     device: str,
     as_json: bool,
+    **how: Any,
 ) -> None:
     """Choose among the hypotheses that a speech recogniser or translator has listed.
 
@@ -86,18 +81,7 @@ def command(
     from charlm.console.rescoring import Layout, show_rescored
     from charlm.inference.loading import load_run
     from charlm.inference.reranking import open_reranking, rerank
-    from charlm.inference.rescoring import Weights
 
-    if tune and (refs or lm_weight != 1.0 or word_bonus != 0.0):
-        raise click.UsageError("--tune finds the weights, against references of its own")
     loaded = load_run(run, step=step, device=device)
-    job = open_reranking(
-        loaded,
-        nbest,
-        format=format,
-        references=tune or refs,
-        end=end,
-        given=given,
-        weights=None if tune else Weights(lm_weight, word_bonus),
-    )
+    job = open_reranking(loaded, nbest, **how)
     show_rescored(rerank(loaded, job), Layout(job, everything, as_json), out)

@@ -1,5 +1,6 @@
 """A file of n-best lists on its way through a model: scored, perhaps tuned on, ranked."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,22 +48,36 @@ def open_reranking(
     source: str,
     *,
     format: str | None = None,
-    references: Path | None = None,
-    end: str | None = None,
     given: str = "loglik",
-    weights: Weights | None = None,
+    lm_weight: float = 1.0,
+    word_bonus: float = 0.0,
+    end: str | None = None,
+    tune: Path | None = None,
+    refs: Path | None = None,
 ) -> Reranking:
     """Open lists and references and read both once, so that bad ones are refused at the start.
 
-    Raises ``CorpusError`` naming file and line, and ``ConfigError`` if there is nothing to tune on.
+    References are there to ``tune`` the weights on, or only to count errors.  Raises
+    ``CorpusError`` naming file and line, and ``ConfigError`` for what contradicts itself.
     """
-    if weights is None and references is None:
-        raise ConfigError("weights can only be tuned with references", "give some, or the weights")
+    weights = Weights(lm_weight, word_bonus)
+    if tune and (refs or weights != Weights()):
+        raise ConfigError(
+            "--tune finds the weights itself, on references of its own",
+            "leave --refs, --lm-weight and --word-bonus out",
+        )
+    if not all(map(math.isfinite, (lm_weight, word_bonus))):
+        raise ConfigError(
+            f"the weights must be finite numbers, got {lm_weight} and {word_bonus}",
+            "for example --lm-weight 0.5 --word-bonus 0",
+        )
     file = open_nbest(source, format)
-    known = None if references is None else read_references(references, file.format)
-    count = check_lists(file, known)
+    path = tune or refs
+    references = read_references(path, file.format) if path else None
+    count = check_lists(file, references)
     end, end_ids = choose_end(loaded, end)
-    return Reranking(file, count, known, end, end_ids, SIGNS[given], weights)
+    sign = SIGNS[given]
+    return Reranking(file, count, references, end, end_ids, sign, None if tune else weights)
 
 
 def rerank(loaded: Loaded, job: Reranking) -> Iterator[Scored | Weights | Ranked]:

@@ -155,8 +155,9 @@ def test_bad_lists_print_nothing_but_two_lines(name: str) -> None:
 
 
 WRONG = [
-    ("n.txt --tune r.txt --refs r.txt", 2, "--tune finds the weights", "--help"),
-    ("n.txt --tune r.txt --lm-weight 2", 2, "--tune finds the weights", "--help"),
+    ("n.txt --tune r.txt --refs r.txt", 2, "--tune finds the weights", "leave --refs"),
+    ("n.txt --tune r.txt --lm-weight 2", 2, "--tune finds the weights", "leave --refs"),
+    ("n.txt --lm-weight nan", 2, "must be finite numbers", "--lm-weight 0.5"),
     ("n.txt --given likelihood", 2, "'likelihood' is not one of", "--help"),
     ("n.txt --refs missing.txt", 1, "missing.txt cannot be read", "path"),
     ("n.txt --refs fewer.txt", 1, "fewer.txt has no reference for utt29 (line 175)", "each list"),
