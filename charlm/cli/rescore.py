@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import device_option, json_option, run_argument, step_option
 
 __all__ = ["command"]
@@ -56,6 +57,7 @@ __all__ = ["command"]
 @click.option(
     "--out", default="-", show_default=True, metavar="FILE", help="Where to write; -: stdout."
 )
+@mix_options
 @step_option
 @device_option("auto")
 @json_option("one JSON object per hypothesis, and a summary")
@@ -64,6 +66,7 @@ def command(
     nbest: str,
     everything: bool,
     out: str,
+    mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
@@ -82,6 +85,6 @@ def command(
     from charlm.inference.loading import load_run
     from charlm.inference.reranking import open_reranking, rerank
 
-    loaded = load_run(run, step=step, device=device)
+    loaded = mix(load_run(run, step=step, device=device))
     job = open_reranking(loaded, nbest, **how)
     show_rescored(rerank(loaded, job), Layout(job, everything, as_json), out)

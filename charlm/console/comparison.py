@@ -56,8 +56,8 @@ def print_figures(a: Loaded, b: Loaded, names: Iterable[str], found: Comparison)
     print_pairs(
         {
             "text": f"{', '.join(names)}: {score.chars:,} characters, {score.bytes:,} bytes",
-            "A": f"{a.run.folder}, step {a.step:,}",
-            "B": f"{b.run.folder}, step {b.step:,}",
+            "A": a.name,
+            "B": b.name,
         }
     )
     sys.stdout.write(f"\n{'':12}{'bits per byte':<24}{'bits per character':<24}tokens\n")

@@ -12,7 +12,7 @@ from charlm.data.encoding import EncodedPiece, encode_documents
 from charlm.data.pieces import Piece, cut
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, ModelError
 from charlm.inference.intervals import BlockSums, Estimate, estimate_ratio
 from charlm.inference.loading import Loaded, load_part, open_for
 from charlm.inference.pairing import Paired, Place, count_more, pair_lines, pair_tokens
@@ -143,12 +143,16 @@ def stretches_of_store(store: TokenStore) -> Iterator[tuple[np.ndarray, Counts]]
 
 
 def compare(parts: Iterable[Paired], unit: str, most: int) -> Comparison:
-    """Add up what two models made of a text.  Raises ``CorpusError`` if there was none."""
+    """Add up what two models made of a text.
+
+    Raises ``CorpusError`` if there was none, ``ModelError`` where a difference would be infinite.
+    """
     scores = (Score(), Score())
     sums = BlockSums(BLOCK[unit], columns=4)
     units, better, unknown = 0, np.zeros(2, dtype=np.int64), 0
     places: tuple[Place, ...] = ()
     for part in parts:
+        require_finite(part, unit, units)
         difference, known = part.nll[0] - part.nll[1], ~part.unknown
         columns = [difference, part.sizes, difference * known, part.sizes * known]
         sums.add(part.lengths, np.stack(columns, axis=1))
@@ -174,6 +178,17 @@ def compare(parts: Iterable[Paired], unit: str, most: int) -> Comparison:
         block=size,
         places=places,
     )
+
+
+def require_finite(part: Paired, unit: str, before: int) -> None:
+    """Raise ``ModelError`` if a model gives no probability to a unit, ``before`` having passed."""
+    impossible = np.argwhere(~np.isfinite(part.nll))
+    if len(impossible):
+        side, at = impossible[0].tolist()
+        raise ModelError(
+            f"{unit} {before + at + 1:,} of the text has probability zero for {'AB'[side]}",
+            "use a model that knows every symbol, or take it out of the text",
+        )
 
 
 def keep(places: Iterable[Place], most: int) -> tuple[Place, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from charlm.data.nbest import NbestFile, open_nbest
 from charlm.data.references import References, check_lists, read_references
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, ModelError
 from charlm.inference.loading import Loaded
 from charlm.inference.rescoring import Ranked, ScoredList, Weights, choose_end, rank, score_lists
 from charlm.inference.weights import figures_of, tabulate, tune
@@ -83,9 +83,10 @@ def open_reranking(
 def rerank(loaded: Loaded, job: Reranking) -> Iterator[Scored | Weights | Ranked]:
     """Yield what was scored as it goes on, the weights as soon as they are known, every list.
 
-    While weights are tuned some numbers of each hypothesis are kept, but not its text.
+    While weights are tuned some numbers of each hypothesis are kept, but not its text.  Raises
+    ``ModelError`` for a text of probability zero.
     """
-    lists = score_lists(loaded.model, loaded.tokenizer, job.end_ids, job.file.lists())
+    lists = possible(loaded, job)
     if job.weights is not None:
         yield job.weights
         for scored in lists:
@@ -104,3 +105,16 @@ def rerank(loaded: Loaded, job: Reranking) -> Iterator[Scored | Weights | Ranked
     yield weights
     for nbest, (log_p, unknown) in zip(job.file.lists(), kept, strict=True):
         yield rank(ScoredList(nbest, log_p, unknown), weights, job.sign)
+
+
+def possible(loaded: Loaded, job: Reranking) -> Iterator[ScoredList]:
+    """The lists, scored.  Raises ``ModelError`` where a total would be infinite."""
+    lists = score_lists(loaded.model, loaded.tokenizer, job.end_ids, job.file.lists())
+    for scored in lists:
+        for hypothesis, log_p in zip(scored.nbest.hypotheses, scored.log_p.tolist(), strict=True):
+            if not math.isfinite(log_p):
+                raise ModelError(
+                    f"{job.file.name} line {hypothesis.line} has probability zero for the model",
+                    "use a model that knows every symbol, or take that line out",
+                )
+        yield scored

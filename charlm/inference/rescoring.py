@@ -17,7 +17,6 @@ from torch import Tensor
 
 from charlm.data.nbest import Hypothesis, NbestList
 from charlm.data.tokenizers import Tokenizer
-from charlm.errors import ModelError
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors import Predictor
 
@@ -109,10 +108,7 @@ def choose_end(loaded: Loaded, end: str | None = None) -> tuple[str, np.ndarray]
 def score_lists(
     model: Predictor, tokenizer: Tokenizer, end: np.ndarray, lists: Iterable[NbestList]
 ) -> Iterator[ScoredList]:
-    """Score lists, as many together as there are lanes; ``end`` (n,) follows every hypothesis.
-
-    Raises ``ModelError`` for a text of probability zero.
-    """
+    """Score lists, as many together as there are lanes; ``end`` (n,) follows every hypothesis."""
     lanes = max(1, min(LANES, LOGITS_AT_ONCE // model.vocab_size))
     held: list[NbestList] = []
     for each in chain(lists, [None]):
@@ -131,12 +127,6 @@ def score_some(
     lines = [np.concatenate([tokenizer.encode(each.text), end]) for each in hypotheses]
     parts = [lines[begin : begin + lanes] for begin in range(0, len(lines), lanes)]
     log_p = np.concatenate([log_likelihoods(model, part) for part in parts])
-    for hypothesis, own in zip(hypotheses, log_p, strict=True):
-        if not np.isfinite(own):
-            raise ModelError(
-                f"the text of line {hypothesis.line} has probability zero",
-                "use a model with an unknown symbol, or take that hypothesis out",
-            )
     unknown = np.array([np.count_nonzero(line == tokenizer.unknown_id) for line in lines])
     begin = 0
     for each in lists:

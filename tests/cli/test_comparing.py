@@ -75,6 +75,16 @@ def test_the_part_of_both_runs_is_compared_across_tokenizers(trained: Trained) -
     assert len(found["most"]) <= 4
 
 
+def test_an_n_gram_model_is_compared_like_any_other(run: Path, book: Path) -> None:
+    grams = ("train", book, "--out", "grams", "--model", "ngram")
+    assert call(*grams).code == 0
+    found = compared("grams", "run", "--part", "valid")
+    assert found["unit"] == "token"
+    assert found["bpb_high"] < 0  # the network has been trained for twenty steps
+    alone = json.loads(call("perplexity", "grams", "--part", "valid", "--json").out)
+    assert found["a"]["nll"] == pytest.approx(alone["nll"])
+
+
 def test_unknown_characters_are_counted_and_left_out_beside(run: Path, trained: Trained) -> None:
     Path("odd.txt").write_text("ba co ŁŁ\n" + "lo di fu\n" * 300)
     shown = call("compare", run, trained("byte"), "odd.txt").out

@@ -76,6 +76,21 @@ def test_tuned_weights_are_printed_lower_the_errors_and_can_be_used_again() -> N
     assert said.out == call("rescore", "run", "n.txt", *weights).out
 
 
+def test_n_grams_and_mixtures_choose_as_well(book: Path) -> None:
+    assert call("train", book, "--out", "grams", "--model", "ngram").code == 0
+    by_grams = json.loads(call("rescore", "grams", "n.txt", "--refs", "r.txt", "--json").out
+                          .splitlines()[-1])  # fmt: skip
+    assert by_grams["rescored"]["wer"] < by_grams["given"]["wer"]
+    rows = {}
+    for name, more in {"run": (), "grams": (), "mixed": ("--mix", "grams")}.items():
+        folder = "run" if name == "mixed" else name
+        lines = call("rescore", folder, "n.txt", "--all", "--json", *more).out.splitlines()[:-1]
+        rows[name] = [json.loads(line)["log_p"] for line in lines]
+    for network, grams, mixed in zip(*rows.values(), strict=True):
+        assert mixed <= max(network, grams)
+        assert mixed > min(network, grams)
+
+
 def test_every_format_gives_the_same_choice() -> None:
     rows = [line.split(None, 2) for line in Path("n.txt").read_text().splitlines()]
     records = [

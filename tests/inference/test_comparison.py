@@ -12,7 +12,7 @@ from charlm.config import Config, ModelConfig, TokenizerConfig
 from charlm.data.made import made_source
 from charlm.data.pieces import Piece
 from charlm.data.tokenizers import Tokenizer, train
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, ModelError
 from charlm.inference.comparison import BLOCK, Comparison, compare, pair_part, pair_sources
 from charlm.inference.loading import Loaded, load_run
 from charlm.inference.pairing import LONGEST, cut_units, pair_lines
@@ -20,7 +20,7 @@ from charlm.inference.predictors import Recurrent
 from charlm.inference.scoring import score_text
 from charlm.model.language_model import LanguageModel
 from charlm.training.launch import launch
-from tests.inference.fixed import fixed_run, loaded_with
+from tests.inference.fixed import fixed_model, fixed_run, loaded_with
 
 torch.set_num_threads(1)
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 20
@@ -174,6 +174,14 @@ def test_no_text_is_an_error_with_a_remedy() -> None:
     with pytest.raises(CorpusError, match="no text to compare"):
         compare(iter(()), "token", 3)
     assert BLOCK == {"token": 256, "line": 1024}
+
+
+def test_a_text_of_probability_zero_is_named(tmp_path: Path) -> None:
+    tokenizer = tokenizer_of("char", "ab\n")
+    with np.errstate(divide="ignore"):
+        b = loaded_with(tokenizer, fixed_model(np.array([1, 0, 1, 1, 1]) / 4))
+    with pytest.raises(ModelError, match="token 5 of the text has probability zero for B"):
+        compared(fixed_run(tokenizer, {}), b, "ab\nbz\n", tmp_path)
 
 
 @pytest.fixture(scope="module")

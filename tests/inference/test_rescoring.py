@@ -1,6 +1,7 @@
 """Hypotheses get the probability that they have alone, and totals that follow from it."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from charlm.data.tokenizers import Tokenizer, train
 from charlm.errors import ModelError
 from charlm.inference import rescoring
 from charlm.inference.predictors import Recurrent
+from charlm.inference.reranking import open_reranking, rerank
 from charlm.inference.rescoring import (
     ScoredList,
     Weights,
@@ -127,11 +129,11 @@ def test_the_end_is_what_the_model_has_met(
     assert ids.tolist() == (tokenizer.encode("\n").tolist() if end == "line" else [0])
 
 
-def test_a_text_of_probability_zero_is_named() -> None:
+def test_a_text_of_probability_zero_is_named(tmp_path: Path) -> None:
     tokenizer = char_tokenizer("ab\n")
-    shares = np.array([1, 0, 1, 1, 1]) / 4
     with np.errstate(divide="ignore"):
-        model = fixed_model(shares)
-    lists = [nbest("ab", "az")]
-    with pytest.raises(ModelError, match="line 1 has probability zero"):
-        list(score_lists(model, tokenizer, tokenizer.encode("\n"), lists))
+        run = loaded_with(tokenizer, fixed_model(np.array([1, 0, 1, 1, 1]) / 4))
+    path = tmp_path / "n.txt"
+    path.write_text("u 1 ab\nu 2 az\n")
+    with pytest.raises(ModelError, match=r"n\.txt line 2 has probability zero"):
+        list(rerank(run, open_reranking(run, str(path))))
