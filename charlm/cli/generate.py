@@ -1,6 +1,5 @@
 """``charlm generate``."""
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -97,20 +96,19 @@ def command(
     from charlm.console.samples import show_samples
     from charlm.console.streams import read_prompt
     from charlm.inference.loading import load_run
-    from charlm.inference.sampling import Sampling, generate, replace_symbols
+    from charlm.inference.sampling import Sampling, generate_each, replace_symbols
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     loaded = mix(load_run(run, step=step, device=device))
     text = replace_symbols(loaded.tokenizer, read_prompt(prompt), replace_unknown)
-    write = partial(
-        generate,
+    first = secrets.randbelow(2**31) if seed is None else seed
+    texts = generate_each(
         loaded.model,
         loaded.tokenizer,
         text,
         length=length,
         sampling=sampling,
         stop=stop,
+        seeds=range(first, first + samples),
     )
-    first = secrets.randbelow(2**31) if seed is None else seed
-    seeds = range(first, first + samples)
-    show_samples(text, {number: write(seed=number) for number in seeds}, as_json=as_json)
+    show_samples(text, texts, as_json=as_json)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.inference.decoder import Decoder
+from charlm.inference.decoder import open_decoder
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import StreamReader
 
@@ -80,12 +80,13 @@ class Predictor(Protocol):
 
 
 class Recurrent:
-    """A recurrent network, its weights as they are."""
+    """A recurrent network, its weights as they are; a decoder may round them to ``precision``."""
 
     mode = "static"
 
-    def __init__(self, network: LanguageModel) -> None:
+    def __init__(self, network: LanguageModel, precision: str = "float32") -> None:
         self.network = network
+        self.precision = precision
         self.vocab_size = network.vocab_size
 
     @property
@@ -97,9 +98,9 @@ class Recurrent:
         """A new stream."""
         return StreamReader(self.network)
 
-    def decoder(self, lanes: int = 1) -> Decoder:
+    def decoder(self, lanes: int = 1) -> StepDecoder:
         """New lanes."""
-        return Decoder(self.network, lanes)
+        return open_decoder(self.network, lanes, self.precision)
 
     def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One line after the other."""

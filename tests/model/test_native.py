@@ -178,15 +178,15 @@ def test_every_variant_gives_a_training_step_that_equals_torchs(
     assert_equal(*results)
 
 
-def test_double_precision_and_inference_go_to_torch(
+def test_double_precision_and_training_of_small_layers_go_to_torch(
     kernels: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(native, "kernels", lambda: kernels)
     layer, (inputs, h, c), _ = case((2, 2, 3, 64))
     assert layer.native_kernels(inputs, (h, c), 1) is kernels
-    with torch.no_grad():
-        assert layer.native_kernels(inputs, (h, c), 1) is None
     assert layer.native_kernels(inputs, (h, c), 65) is None
+    with torch.no_grad():
+        assert layer.native_kernels(inputs, (h, c), 65) is kernels
     wide = [tensor.double() for tensor in (inputs, h, c)]
     assert layer.double().native_kernels(wide[0], (wide[1], wide[2]), 1) is None
 
@@ -247,6 +247,7 @@ def test_environment_switches_the_path_off(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_kernels_with_wrong_results_are_not_used(kernels: Kernels) -> None:
-    assert native.proved(kernels)
-    idle = dataclasses.replace(kernels, scan_forward=lambda layer: None)
-    assert not native.proved(idle)
+    assert native.scans_proved(kernels)
+    assert not native.scans_proved(dataclasses.replace(kernels, scan_forward=lambda layer: None))
+    assert native.decoding_proved(kernels)
+    assert not native.decoding_proved(dataclasses.replace(kernels, decode=lambda stack: 0))
