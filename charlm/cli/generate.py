@@ -65,6 +65,13 @@ __all__ = ["command"]
     help="Same seed, same text.  [default: random]",
 )
 @click.option(
+    "--precision",
+    default="float32",
+    show_default=True,
+    type=click.Choice(["float32", "bfloat16", "int8"]),
+    help="Round the weights of large models: faster, a little less exact.",
+)
+@click.option(
     "--replace-unknown",
     metavar="TEXT",
     help="Put this for what the model has never seen; may be empty.",
@@ -84,6 +91,7 @@ def command(
     stop: tuple[str, ...],
     samples: int,
     seed: int | None,
+    precision: str,
     replace_unknown: str | None,
     mix: Mix,
     step: int | None,
@@ -96,6 +104,7 @@ def command(
     from charlm.console.samples import show_samples
     from charlm.console.streams import read_prompt
     from charlm.inference.loading import load_run
+    from charlm.inference.predictors import in_precision
     from charlm.inference.sampling import Sampling, generate_each, replace_symbols
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
@@ -103,7 +112,7 @@ def command(
     text = replace_symbols(loaded.tokenizer, read_prompt(prompt), replace_unknown)
     first = secrets.randbelow(2**31) if seed is None else seed
     texts = generate_each(
-        loaded.model,
+        in_precision(loaded.model, precision),
         loaded.tokenizer,
         text,
         length=length,

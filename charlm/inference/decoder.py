@@ -83,7 +83,7 @@ class NativeDecoder:
     def block(self) -> int:
         """How many tokens to write at a time."""
         job = self.stack.job
-        return max(1, min(LARGEST_BLOCK, BLOCK_WORK // (job.size * job.lanes)))
+        return max(1, min(LARGEST_BLOCK, BLOCK_WORK // int(job.size * job.lanes)))
 
     def read(self, tokens: Tensor) -> Tensor:
         """tokens (B, T), T > 0 -> logits (B, V) after the last; a prompt, read at once."""

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,39 +14,14 @@ from charlm.errors import ModelError
 from charlm.model import native, recurrence
 from charlm.model.language_model import LanguageModel
 from charlm.model.native import build
-from charlm.model.native.library import VARIANTS, Kernels, Unavailable, load
+from charlm.model.native.library import Kernels, Unavailable, load
 from charlm.model.recurrence import RecurrentLayer
 
 SHAPES = [(1, 1, 1, 1), (5, 3, 7, 11), (16, 1, 4, 8), (3, 7, 70, 33), (140, 2, 5, 16)]
 """T, B, I, H: one of everything, partial vectors and panels, more rows than a packed chunk."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library compiled just now."""
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler: the native path is not tested")
-    made = tmp_path_factory.mktemp("native")
-    reason = build.compile_library(made)
-    if reason is not None and reason.startswith("not built on"):
-        pytest.skip(f"{reason}: the native path is not tested")
-    assert reason is None
-    return made
-
-
-@pytest.fixture(params=VARIANTS.values())
-def kernels(request: pytest.FixtureRequest, folder: Path) -> Kernels:
-    try:
-        return load(folder, forced=request.param)
-    except Unavailable as reason:
-        pytest.skip(f"{request.param}: {reason}")
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("threads")
 
 
 def case(shape: tuple[int, int, int, int]) -> tuple[RecurrentLayer, list[Tensor], Tensor]:
@@ -216,9 +190,9 @@ def test_denormals_stay_as_they_were_for_the_caller(kernels: Kernels) -> None:
     ],
 )
 def test_a_library_that_is_not_whole_is_not_loaded(
-    folder: Path, tmp_path: Path, damage: object, reason: str
+    compiled: Path, tmp_path: Path, damage: object, reason: str
 ) -> None:
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(compiled, tmp_path, dirs_exist_ok=True)
     damage(build.library_in(tmp_path), build.seal_in(tmp_path))  # type: ignore[operator]
     with pytest.raises(Unavailable, match=reason):
         load(tmp_path)

@@ -38,7 +38,7 @@ TARGET static float NAME(temper)(const Stack *stack, const float *logits, float 
     float heat = stack->rule.temperature > 0 ? stack->rule.temperature : 1.0f, most = low;
     for (int64_t at = 0; at < room; at++) {
         to[at] = at < stack->vocab ? (logits[at] + stack->banned[at]) / heat : low;
-        most = to[at] > most ? to[at] : most;
+        most = to[at] > most || to[at] != to[at] ? to[at] : most; /* NaN, once there, stays */
     }
     return most;
 }

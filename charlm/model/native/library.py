@@ -97,6 +97,16 @@ class Product(ctypes.Structure):
     )
 
 
+class Probe(ctypes.Structure):
+    """A measurement of the processor."""
+
+    _fields_ = (
+        *fields(Team, "team"),
+        *fields(ctypes.c_int64, "count repeats"),
+        *fields(ctypes.c_void_p, "numbers sums"),
+    )
+
+
 @dataclass(frozen=True)
 class Kernels:
     """One variant of the scans: its name, floats in a vector, and the functions."""
@@ -109,6 +119,8 @@ class Kernels:
     rows_times: Callable[[Product], None]
     columns_times: Callable[[Product], None]
     decode: Callable[[Stack], int]
+    probe_products: Callable[[Probe], None]
+    probe_reads: Callable[[Probe], None]
     activations: Callable[..., None]
     spares: dict[tuple[int, int], list[Tensor]] = field(default_factory=dict)
 
@@ -208,19 +220,24 @@ def load(folder: Path, forced: str = "") -> Kernels:
 
 def kernels_of(library: ctypes.CDLL, width: int) -> Kernels:
     """One variant's functions, with their signatures declared."""
-    variant = VARIANTS[width]
-    functions = [
-        getattr(library, f"charlm_{name}_{variant}")
-        for name in "forward backward rows_times columns_times decode activations".split()
-    ]
     by_address = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
-    jobs = (Layer, Layer, Product, Product, Stack)
-    takes = [*([ctypes.POINTER(job)] for job in jobs), by_address]
-    for function, arguments in zip(functions, takes, strict=True):
-        function.restype = None
+    takes = {
+        "forward": [ctypes.POINTER(Layer)],
+        "backward": [ctypes.POINTER(Layer)],
+        "rows_times": [ctypes.POINTER(Product)],
+        "columns_times": [ctypes.POINTER(Product)],
+        "decode": [ctypes.POINTER(Stack)],
+        "probe_products": [ctypes.POINTER(Probe)],
+        "probe_reads": [ctypes.POINTER(Probe)],
+        "activations": by_address,
+    }
+    functions = []
+    for name, arguments in takes.items():
+        function = getattr(library, f"charlm_{name}_{VARIANTS[width]}")
+        function.restype = ctypes.c_int if name == "decode" else None
         function.argtypes = arguments
-    getattr(library, f"charlm_decode_{variant}").restype = ctypes.c_int
-    return Kernels(variant, width, torch_threads(), *functions)
+        functions.append(function)
+    return Kernels(VARIANTS[width], width, torch_threads(), *functions)
 
 
 @cache

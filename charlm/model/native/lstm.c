@@ -78,9 +78,19 @@ typedef struct {
     Rule rule;
 } Stack;
 
-/* Whether the threads share the units of each step: too few lanes to split, and much to read. */
-static int few_lanes(int64_t lanes, int64_t rows, const Team *team, int64_t size) {
-    return team->threads > 1 && lanes < rows * team->threads && size >= 1 << 20;
+/* A measurement; its team counts one share a thread. */
+typedef struct {
+    Team team;
+    int64_t count, repeats;
+    const float *numbers; /* (count) */
+    float *sums;          /* (shares) out */
+} Probe;
+
+/* Whether the threads share the units of each step: too few lanes to split, and so many bytes of
+ * weights, in a step and in all, that meetings and waking up are small beside reading them. */
+static int few_lanes(int64_t lanes, int64_t rows, int64_t steps, const Team *team, int64_t size) {
+    return team->threads > 1 && lanes < rows * team->threads && size >= 1 << 20 &&
+           size * steps >= 1 << 25;
 }
 
 /* A choice that failed is no token; what is computed from it is thrown away. */

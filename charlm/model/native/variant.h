@@ -18,9 +18,11 @@ typedef int32_t NAME(ints) __attribute__((vector_size(4 * VECTOR)));
 
 #include "decoding.h"
 
+#include "probes.h"
+
 void NAME(charlm_forward)(Layer *layer) {
     int64_t size = 16 * layer->hidden * layer->hidden;
-    if (few_lanes(layer->lanes, ROWS, &layer->team, size))
+    if (few_lanes(layer->lanes, ROWS, layer->steps, &layer->team, size))
         gather(&layer->team, NAME(scan_forward), size);
     else
         split(&layer->team, NAME(scan_forward_lanes));
@@ -40,12 +42,16 @@ int NAME(charlm_decode)(Stack *stack) {
     for (int64_t at = 0; at < stack->lanes * stack->steps && !stack->writes; at++)
         if (stack->tokens[at] < 0 || stack->tokens[at] >= stack->vocab)
             return 1;
-    if (few_lanes(stack->lanes, ROWS, &stack->team, stack->size))
+    if (few_lanes(stack->lanes, ROWS, stack->steps, &stack->team, stack->size))
         gather(&stack->team, NAME(decode), stack->size / stack->layers);
     else
         split(&stack->team, NAME(decode_lanes));
     return 0;
 }
+
+void NAME(charlm_probe_products)(Probe *probe) { split(&probe->team, NAME(probe_products)); }
+
+void NAME(charlm_probe_reads)(Probe *probe) { split(&probe->team, NAME(probe_reads)); }
 
 /* The two functions alone, for the tests: count is a multiple of W. */
 TARGET void NAME(charlm_activations)(const float *x, float *sigmoids, float *tanhs, int64_t count) {
