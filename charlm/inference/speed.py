@@ -100,19 +100,22 @@ class Usual(nn.Module):
         return self.head(hidden), state
 
 
+SAMPLED = (Size(2, 128, 65), Size(2, 512, 256), Size(2, 512, 256, lanes=64))
+SCORED = Size(2, 512, 256)
+LEARNED = Size(1, 256, 65, lanes=32)
+
+
 def measure_speed(limits: Limits) -> Iterator[Figure]:
     """Figures one by one; some seconds each."""
-    small, large = Size(2, 128, 65), Size(2, 512, 256)
-    many = Size(2, 512, 256, lanes=64)
-    for size in (small, large, many):
+    for size in SAMPLED:
         ways = {PEER: usual_sampling(size), "charlm": sampling(size)}
-        arithmetic = 2 * size.weights
-        yield figure("sampling", size, ways, limits, arithmetic, 4 * size.weights)
-    ways = {PEER: usual_scoring(large), "charlm": scoring(large)}
-    yield figure("scoring", large, ways, limits, 2 * large.weights, 4 * large.recurrent)
-    learned = Size(1, 256, 65, lanes=32)
-    ways = {PEER: usual_training(learned), "charlm": training(learned)}
-    yield figure("training", learned, ways, limits, 6 * learned.weights, 0)
+        yield figure("sampling", size, ways, limits, 2 * size.weights, 4 * size.weights)
+    size = SCORED
+    ways = {PEER: usual_scoring(size), "charlm": scoring(size)}
+    yield figure("scoring", size, ways, limits, 2 * size.weights, 4 * size.recurrent)
+    size = LEARNED
+    ways = {PEER: usual_training(size), "charlm": training(size)}
+    yield figure("training", size, ways, limits, 6 * size.weights, 0)
 
 
 def figure(
