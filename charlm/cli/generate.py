@@ -1,5 +1,6 @@
 """``charlm generate``."""
 
+import secrets
 from pathlib import Path
 
 import click
@@ -99,8 +100,6 @@ def command(
     as_json: bool,
 ) -> None:
     """Let a trained model write: the prompt and its continuation, nothing else."""
-    import secrets
-
     from charlm.console.samples import show_samples
     from charlm.console.streams import read_prompt
     from charlm.inference.loading import load_run

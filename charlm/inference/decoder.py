@@ -12,7 +12,6 @@ from charlm.model import native
 from charlm.model.language_model import LanguageModel, State
 from charlm.model.likelihood import evaluating
 from charlm.model.native.stack import BITS, NativeStack, Rule, Weights
-from charlm.model.recurrence import RecurrentLayer
 
 __all__ = ["Decoder", "NativeDecoder", "open_decoder"]
 
@@ -44,29 +43,17 @@ def open_decoder(
     return Decoder(model, lanes)
 
 
-def is_plain(model: LanguageModel) -> bool:
-    """Whether the model is recurrent layers one upon the other and a linear head, no more."""
-    if type(model) is not LanguageModel or any(type(x) is not RecurrentLayer for x in model.layers):
-        return False
-    expected = {"embedding.weight", "head.weight", "head.bias"}
-    for number, layer in enumerate(model.recurrent_layers()):
-        parts = ["weight_ih", "weight_hh", "bias", *(["bias_hn"] if layer.kind == "gru" else [])]
-        expected |= {f"layers.{number}.{part}" for part in parts}
-    return expected == {name for name, _ in model.named_parameters(remove_duplicate=False)}
-
-
 def plain_weights(model: LanguageModel) -> Weights | None:
-    """The weights of a plain LSTM in float32 on the CPU; ``None`` for all others."""
-    if not is_plain(model) or any(layer.kind != "lstm" for layer in model.recurrent_layers()):
+    """The weights of a plain stack of LSTM layers in float32 on the CPU; ``None`` for all else."""
+    if not model.plain:
         return None
     if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in model.parameters()):
         return None
-    layers = [layer.lstm_weights() for layer in model.recurrent_layers()]
+    parts = [(x.weight_ih, x.weight_hh, x.bias) for x in model.recurrent_layers()]
+    layers = [tuple(part.detach() for part in layer) for layer in parts]
+    head = model.head
     return Weights(
-        model.embedding.weight.detach(),
-        [tuple(part.detach() for part in layer) for layer in layers],
-        model.head.weight.detach(),
-        model.head.bias.detach(),
+        model.embedding.weight.detach(), layers, head.weight.detach(), head.bias.detach()
     )
 
 
@@ -123,25 +110,20 @@ class Decoder:
 
     def __init__(self, model: LanguageModel, lanes: int = 1) -> None:
         self.model = model
-        self.plain = is_plain(model)
+        self.layers = model.recurrent_layers()
         self.table: Tensor | None = None
         with evaluating(self.model):
-            if self.plain:
-                self.layers = model.recurrent_layers()
-                if model.vocab_size * self.layers[0].bias.numel() <= LARGEST_TABLE:
-                    self.table = self.layers[0].project(model.embedding.weight)
+            first = self.layers[0]
+            if model.plain and model.vocab_size * first.bias.numel() <= LARGEST_TABLE:
+                self.table = first.project(model.embedding.weight)
             self.state: State = model.zero_state(lanes)
 
     def step(self, tokens: Tensor) -> Tensor:
         """tokens (B,) -> logits (B, V) of what follows; advances the state."""
-        if not self.plain:
+        if self.table is None:
             return self.read(tokens[:, None])
         with torch.inference_mode():
-            if self.table is not None:
-                projection = self.table[tokens]
-            else:
-                projection = self.layers[0].project(self.model.embedding(tokens))
-            state = [self.layers[0].step(projection, self.state[0])]
+            state = [self.layers[0].step(self.table[tokens], self.state[0])]
             for layer, before in zip(self.layers[1:], self.state[1:], strict=True):
                 state.append(layer.step(layer.project(state[-1][0]), before))
             self.state = tuple(state)

@@ -225,3 +225,43 @@ def test_kernels_with_wrong_results_are_not_used(kernels: Kernels) -> None:
     assert not native.scans_proved(dataclasses.replace(kernels, scan_forward=lambda layer: None))
     assert native.decoding_proved(kernels)
     assert not native.decoding_proved(dataclasses.replace(kernels, decode=lambda stack: 0))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_reading_without_gradients_equals_the_reference_and_leaves_training_alone(
+    kernels: Kernels, shape: tuple[int, int, int, int]
+) -> None:
+    layer, given, weights = case(shape)
+    before = with_gradients(fused(kernels, layer, given), weights, given)
+    with torch.inference_mode():
+        hidden, last = layer.reference(given[0], (given[1], given[2]))
+        assert_equal(fused(kernels, layer, given), [hidden, *last])
+    # The tensors that a walk leaves for the next one must do for training, too.
+    after = with_gradients(fused(kernels, layer, given), weights, given)
+    assert all(torch.equal(one, two) for one, two in zip(before, after, strict=True))
+
+
+def test_few_lanes_of_a_large_layer_give_the_same_on_any_number_of_threads(
+    kernels: Kernels,
+) -> None:
+    # So many weights and steps that the threads share the units and meet after each step.
+    layer, given, _ = case((70, 2, 3, 260))
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            results.append(torch.cat([part.flatten() for part in fused(kernels, layer, given)]))
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_a_single_step_without_gradients_equals_the_layers(cell: str) -> None:
+    layer = RecurrentLayer(cell, 3, 20)
+    layer.initialise(torch.Generator().manual_seed(1))
+    inputs, state = torch.randn(2, 5, 3), layer.zero_state(5)
+    with torch.inference_mode():
+        first, between = layer(inputs[:1], state)
+        second, last = layer(inputs[1:], between)
+        hidden, expected = layer.reference(inputs, state)
+    assert_equal([torch.cat([first, second]), *last], [hidden, *expected])
