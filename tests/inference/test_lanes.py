@@ -108,26 +108,35 @@ def test_a_model_whose_training_diverged_is_named_as_that(model: Recurrent) -> N
             "".join(generate(model, ALPHABET, "ab", sampling=rule))
 
 
-@pytest.mark.parametrize("cell", ["gru", "rnn"])
-def test_other_cells_and_precisions_are_decoded_by_torch(cell: str) -> None:
-    network = LanguageModel.create(ModelConfig(cell=cell, hidden_size=8), 9, seed=1)
-    assert isinstance(open_decoder(network), Decoder)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cell": "gru"},
+        {"cell": "rnn"},
+        {"cell": "layer_norm_lstm"},
+        {"mogrifier_rounds": 2},
+        {"connections": "residual"},
+        {"connections": "skip"},
+        {"embedding_size": 5},
+        {"softmaxes": 2},
+        {"adaptive_softmax": True},
+    ],
+)
+def test_what_is_not_a_plain_stack_is_decoded_by_torch(settings: dict[str, object]) -> None:
+    config = ModelConfig(hidden_size=8, num_layers=2, **settings)  # type: ignore[arg-type]
+    network = LanguageModel.create(config, 30, seed=1).eval()
+    decoder, tokens = open_decoder(network), torch.tensor([[1, 2, 3], [4, 5, 29]])
+    assert isinstance(decoder, Decoder)
+    decoder = open_decoder(network, lanes=2)
+    decoder.read(tokens[:, :2])
+    expected = network(tokens)[0][:, -1]
+    torch.testing.assert_close(decoder.step(tokens[:, 2]), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_only_float32_is_decoded_natively() -> None:
     network = LanguageModel.create(ModelConfig(hidden_size=8), 9, seed=1)
     assert isinstance(open_decoder(network), NativeDecoder) == (native.kernels() is not None)
     assert isinstance(open_decoder(network.double()), Decoder)
-
-
-def test_what_is_added_to_a_model_is_decoded_by_torch_and_counts() -> None:
-    class Louder(LanguageModel):
-        def features(self, *given: object) -> object:
-            hidden, state = super().features(*given)  # type: ignore[arg-type]
-            return 3 * hidden, state
-
-    model = Louder.create(ModelConfig(hidden_size=8, num_layers=2), 9, seed=1).eval()
-    decoder, tokens = open_decoder(model), torch.tensor([[1, 2, 3]])
-    assert isinstance(decoder, Decoder)
-    decoder.read(tokens[:, :2])
-    torch.testing.assert_close(decoder.step(tokens[:, 2]), model(tokens)[0][:, -1])
 
 
 def test_rounded_weights_need_the_native_decoder_and_a_network(
