@@ -1,6 +1,6 @@
 """``charlm generate``."""
 
-from functools import partial
+import secrets
 from pathlib import Path
 
 import click
@@ -66,6 +66,13 @@ __all__ = ["command"]
     help="Same seed, same text.  [default: random]",
 )
 @click.option(
+    "--precision",
+    default="float32",
+    show_default=True,
+    type=click.Choice(["float32", "bfloat16", "int8"]),
+    help="Round the weights of large models: faster, a little less exact.",
+)
+@click.option(
     "--replace-unknown",
     metavar="TEXT",
     help="Put this for what the model has never seen; may be empty.",
@@ -85,6 +92,7 @@ def command(
     stop: tuple[str, ...],
     samples: int,
     seed: int | None,
+    precision: str,
     replace_unknown: str | None,
     mix: Mix,
     step: int | None,
@@ -92,25 +100,23 @@ def command(
     as_json: bool,
 ) -> None:
     """Let a trained model write: the prompt and its continuation, nothing else."""
-    import secrets
-
     from charlm.console.samples import show_samples
     from charlm.console.streams import read_prompt
     from charlm.inference.loading import load_run
-    from charlm.inference.sampling import Sampling, generate, replace_symbols
+    from charlm.inference.predictors import in_precision
+    from charlm.inference.sampling import Sampling, generate_each, replace_symbols
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     loaded = mix(load_run(run, step=step, device=device))
     text = replace_symbols(loaded.tokenizer, read_prompt(prompt), replace_unknown)
-    write = partial(
-        generate,
-        loaded.model,
+    first = secrets.randbelow(2**31) if seed is None else seed
+    texts = generate_each(
+        in_precision(loaded.model, precision),
         loaded.tokenizer,
         text,
         length=length,
         sampling=sampling,
         stop=stop,
+        seeds=range(first, first + samples),
     )
-    first = secrets.randbelow(2**31) if seed is None else seed
-    seeds = range(first, first + samples)
-    show_samples(text, {number: write(seed=number) for number in seeds}, as_json=as_json)
+    show_samples(text, texts, as_json=as_json)

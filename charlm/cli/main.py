@@ -31,6 +31,7 @@ COMMANDS = (
     "recipes",
     "info",
     "doctor",
+    "bench",
     "completion",
 )
 """The commands in the order of the help; each is ``command`` in a module of its name."""

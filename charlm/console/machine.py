@@ -13,7 +13,7 @@ from charlm.config import ModelConfig
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json
 from charlm.data.cache import cache_folder
-from charlm.inference.decoder import Decoder
+from charlm.inference.decoder import Decoder, NativeDecoder, open_decoder
 from charlm.model import native
 from charlm.model.devices import choose_device, choose_precision
 from charlm.model.language_model import LanguageModel
@@ -37,7 +37,7 @@ def show_machine(*, as_json: bool) -> None:
         "device": torch.cuda.get_device_name() if device.type == "cuda" else str(device),
         "precision": str(precision).removeprefix("torch."),
         "recurrence": "cuDNN" if device.type == "cuda" else native.status(),
-        "decoding": "torch, input table",
+        "decoding": decoding_in_use(device),
         "training_tokens_per_second": round(training),
         "sampling_tokens_per_second": round(sampling),
         "cache": str(cache_folder()),
@@ -68,14 +68,24 @@ def measure_training(device: torch.device) -> float:
 
 def measure_sampling(device: torch.device) -> float:
     """Tokens per second of one stream."""
-    model = LanguageModel.create(ModelConfig(), 100, seed=1).to(device).eval()
-    decoder, token = Decoder(model), torch.zeros(1, dtype=torch.int64, device=device)
+    decoder, token = sampled(device), torch.zeros(1, dtype=torch.int64, device=device)
 
     def steps() -> None:
         for _ in range(100):
             decoder.step(token)
 
     return 100 / median_seconds(steps, device)
+
+
+def sampled(device: torch.device) -> Decoder | NativeDecoder:
+    """A decoder of the model that is measured."""
+    return open_decoder(LanguageModel.create(ModelConfig(), 100, seed=1).to(device).eval())
+
+
+def decoding_in_use(device: torch.device) -> str:
+    """How a plain LSTM is read token by token."""
+    native_one = isinstance(sampled(device), NativeDecoder)
+    return native.status() if native_one else "torch, input table"
 
 
 def median_seconds(work: Callable[[], object], device: torch.device) -> float:

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.inference.decoder import Decoder
+from charlm.errors import ConfigError
+from charlm.inference.decoder import open_decoder
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import StreamReader
 
-__all__ = ["Predictor", "Reader", "Recurrent", "StepDecoder"]
+__all__ = ["Predictor", "Reader", "Recurrent", "StepDecoder", "in_precision"]
 
 
 class Reader(Protocol):
@@ -80,12 +81,13 @@ class Predictor(Protocol):
 
 
 class Recurrent:
-    """A recurrent network, its weights as they are."""
+    """A recurrent network, its weights as they are; a decoder may round them to ``precision``."""
 
     mode = "static"
 
-    def __init__(self, network: LanguageModel) -> None:
+    def __init__(self, network: LanguageModel, precision: str = "float32") -> None:
         self.network = network
+        self.precision = precision
         self.vocab_size = network.vocab_size
 
     @property
@@ -97,10 +99,25 @@ class Recurrent:
         """A new stream."""
         return StreamReader(self.network)
 
-    def decoder(self, lanes: int = 1) -> Decoder:
+    def decoder(self, lanes: int = 1) -> StepDecoder:
         """New lanes."""
-        return Decoder(self.network, lanes)
+        return open_decoder(self.network, lanes, self.precision)
 
     def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One line after the other."""
         return [self.reader().read(line) for line in lines]
+
+
+def in_precision(model: Predictor, precision: str) -> Predictor:
+    """The model with decoders that round the weights.
+
+    Raises ``ConfigError`` for another precision than float32 if the model has no weights.
+    """
+    if precision == "float32":
+        return model
+    if isinstance(model, Recurrent):
+        return Recurrent(model.network, precision)
+    raise ConfigError(
+        f"--precision {precision} is for recurrent networks, and this is none",
+        "leave --precision out",
+    )

@@ -1,103 +1,18 @@
-"""From logits to text: small pure functions, and ``generate``.
-
-Filters take and give logits (B, V); what is ruled out becomes minus infinity.
-"""
+"""Text that a model writes."""
 
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import ConfigError, TokenizerError
+from charlm.inference.choices import Sampling
+from charlm.inference.lanes import write
 from charlm.inference.predictors import Predictor
 
-__all__ = [
-    "Sampling",
-    "draw",
-    "filter_logits",
-    "generate",
-    "keep_min_p",
-    "keep_top_k",
-    "keep_top_p",
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How the next token is chosen.
-
-    ``temperature`` divides the logits, 0 takes the most probable; ``top_k`` keeps the k most
-    probable, 0 all; ``top_p`` the smallest set that holds so much probability, 1 all; ``min_p``
-    those at least so probable relative to the most probable, 0 all.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-
-    def __post_init__(self) -> None:
-        rules = (
-            ("temperature", 0 <= self.temperature < math.inf, "0 or more"),
-            ("top_k", self.top_k >= 0, "0 or more"),
-            ("top_p", 0 < self.top_p <= 1, "more than 0 and at most 1"),
-            ("min_p", 0 <= self.min_p <= 1, "between 0 and 1"),
-        )
-        for name, fine, allowed in rules:
-            if not fine:
-                option = "--" + name.replace("_", "-")
-                raise ConfigError(
-                    f"{option} must be {allowed}, got {getattr(self, name)}", f"change {option}"
-                )
-
-
-def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Keep the k largest (Fan et al. 2018, arXiv:1805.04833); ties at the border stay."""
-    if k <= 0 or k >= logits.shape[-1]:
-        return logits
-    border = logits.topk(k, dim=-1).values[..., -1:]
-    return logits.masked_fill(logits < border, -math.inf)
-
-
-def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Keep the smallest set of probability p or more (Holtzman et al. 2020, arXiv:1904.09751)."""
-    if p >= 1:
-        return logits
-    ordered, order = logits.sort(dim=-1, descending=True)
-    probabilities = ordered.softmax(dim=-1)
-    before = probabilities.cumsum(dim=-1) - probabilities
-    ordered = ordered.masked_fill(before >= p, -math.inf)
-    return torch.empty_like(logits).scatter_(-1, order, ordered)
-
-
-def keep_min_p(logits: Tensor, p: float) -> Tensor:
-    """Keep what is at least p times as probable as the first (Nguyen et al., arXiv:2407.01082)."""
-    if p <= 0:
-        return logits
-    border = logits.max(dim=-1, keepdim=True).values + math.log(p)
-    return logits.masked_fill(logits < border, -math.inf)
-
-
-def filter_logits(logits: Tensor, sampling: Sampling) -> Tensor:
-    """Temperature, then top-k, top-p and min-p."""
-    if sampling.temperature > 0:
-        logits = logits / sampling.temperature
-    logits = keep_top_k(logits, sampling.top_k)
-    logits = keep_top_p(logits, sampling.top_p)
-    return keep_min_p(logits, sampling.min_p)
-
-
-def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-    """logits (B, V) -> the next tokens (B,)."""
-    if sampling.temperature == 0:
-        return logits.argmax(dim=-1)
-    # The draw is made on the CPU, where it is the same for every device.
-    probabilities = filter_logits(logits, sampling).double().softmax(dim=-1).cpu()
-    return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
+__all__ = ["Sampling", "generate", "generate_each", "replace_symbols"]
 
 
 def generate(
@@ -117,6 +32,23 @@ def generate(
     ``TokenizerError`` for a prompt with unknown characters or words, ``ConfigError`` for an empty
     stop string.
     """
+    seeds = [seed]
+    return generate_each(
+        model, tokenizer, prompt, length=length, sampling=sampling, stop=stop, seeds=seeds
+    )[seed]
+
+
+def generate_each(
+    model: Predictor,
+    tokenizer: Tokenizer,
+    prompt: str = "",
+    *,
+    length: int = 500,
+    sampling: Sampling | None = None,
+    stop: Sequence[str] = (),
+    seeds: Sequence[int],
+) -> dict[int, Iterator[str]]:
+    """The same for each seed, side by side where that is faster; a seed's text is the same."""
     if "" in stop:
         raise ConfigError("--stop must not be empty", "leave it out, or give the text to end at")
     unknown = tokenizer.unknown(prompt)
@@ -125,31 +57,30 @@ def generate(
             f"the prompt has what the model has never seen: {name_unknown(unknown)}",
             "leave it out, or say what to put there with --replace-unknown",
         )
-    pieces = decode(model, tokenizer, prompt, sampling or Sampling(), seed)
-    return cut(pieces, length, tuple(stop))
+    ids = [tokenizer.boundary_id, *map(int, tokenizer.encode(prompt))]
+    banned = torch.zeros(model.vocab_size, device=model.device)
+    if tokenizer.unknown_id is not None:
+        banned[tokenizer.unknown_id] = -math.inf  # it stands for no text
+    written = write(model, torch.tensor(ids), banned, sampling or Sampling(), seeds)
+    return {
+        seed: cut(decode(tokenizer, ids[1:], blocks), length, tuple(stop))
+        for seed, blocks in written.items()
+    }
 
 
 def decode(
-    model: Predictor, tokenizer: Tokenizer, prompt: str, sampling: Sampling, seed: int
+    tokenizer: Tokenizer, prompt: Sequence[int], blocks: Iterator[list[int]]
 ) -> Iterator[str]:
-    """Yield text without end, but for the model's own."""
-    device = model.device
-    generator = torch.Generator().manual_seed(seed)
-    banned = torch.zeros(model.vocab_size, device=device)
-    if tokenizer.unknown_id is not None:
-        banned[tokenizer.unknown_id] = -math.inf  # it stands for no text
-    decoder, text = model.decoder(), tokenizer.stream()
-    ids = torch.tensor([[tokenizer.boundary_id, *map(int, tokenizer.encode(prompt))]])
-    for token in ids[0, 1:].tolist():
+    """Yield the text of tokens that follow a prompt, up to the first boundary."""
+    text = tokenizer.stream()
+    for token in prompt:
         text.push(token)  # half a character at the prompt's end is completed by what follows
-    logits = decoder.read(ids.to(device))
-    while True:
-        token = draw(logits + banned, sampling, generator)
-        if int(token) == tokenizer.boundary_id:
-            yield text.flush()
+    for block in blocks:
+        if tokenizer.boundary_id in block:
+            block = block[: block.index(tokenizer.boundary_id)]
+            yield "".join(map(text.push, block)) + text.flush()
             return
-        yield text.push(int(token))
-        logits = decoder.step(token.to(device))
+        yield "".join(map(text.push, block))
 
 
 def cut(pieces: Iterator[str], length: int, stop: Sequence[str]) -> Iterator[str]:

@@ -90,6 +90,9 @@ class RecurrentLayer(nn.Module):
         Raises ``ModelError`` for a state of another shape.
         """
         self.check(state, lanes=inputs.shape[1])
+        if len(inputs) == 1 and not native.learns(inputs, *state, *self.parameters()):
+            last = self.step(self.project(inputs[0]), state)
+            return last[0][None], last
         kernels = self.native_kernels(inputs, state, NATIVE_FROM)
         if kernels is None:
             return self.torch_layer(inputs, state)
@@ -129,17 +132,17 @@ class RecurrentLayer(nn.Module):
     def native_kernels(
         self, inputs: Tensor, state: LayerState, smallest: int
     ) -> native.Kernels | None:
-        """The native scans if they compute this, for hidden sizes from ``smallest`` on."""
-        if self.kind != "lstm" or self.hidden_size < smallest:
-            return None
-        if not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+        """The native scans if they compute this; in training for sizes from ``smallest`` on."""
+        if self.kind != "lstm" or torch.is_autocast_enabled("cpu"):
             return None
         tensors = (inputs, *state, *self.parameters())
+        if self.hidden_size < smallest and native.learns(*tensors):
+            return None
         if any(t.device.type != "cpu" or t.dtype != torch.float32 for t in tensors):
             return None
         if inputs.shape[-1] != self.weight_ih.shape[1] or not inputs.numel():
             return None  # torch's to refuse
-        return native.kernels() if any(t.requires_grad for t in tensors) else None
+        return native.kernels()
 
     def torch_layer(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """What ``forward`` computes, by torch's own fused layer."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from charlm.console.streams import printable
+from charlm.model import native
 from tests.cli.conftest import call
 
 Trained = Callable[[str], Path]
@@ -147,3 +148,16 @@ def test_figures_for_people_name_their_units(run: Path) -> None:
     ]
     assert "per token (char)" in lines[2]
     assert "per character (bpc)" in lines[4]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_rounded_weights_write_too_and_need_the_native_decoder(
+    run: Path, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("--length", 40, "--seed", 3, "--precision", precision)
+    if native.kernels() is not None:
+        assert len(write(run, *command)) > 0
+    monkeypatch.setattr(native, "kernels", lambda: None)
+    done = call("generate", run, *command)
+    assert (done.code, done.out, len(done.err)) == (2, "", 2)
+    assert f"--precision {precision} needs the native decoder" in done.err[0]

@@ -8,18 +8,17 @@ import torch
 from charlm.config import ModelConfig
 from charlm.data.alphabets import ByteTokenizer, CharTokenizer
 from charlm.errors import ConfigError, TokenizerError
-from charlm.inference.decoder import Decoder
-from charlm.inference.predictors import Recurrent
-from charlm.inference.sampling import (
+from charlm.inference.choices import (
     Sampling,
-    cut,
     draw,
     filter_logits,
-    generate,
     keep_min_p,
     keep_top_k,
     keep_top_p,
 )
+from charlm.inference.decoder import Decoder
+from charlm.inference.predictors import Recurrent
+from charlm.inference.sampling import cut, generate
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import evaluating
 

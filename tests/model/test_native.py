@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,39 +14,14 @@ from charlm.errors import ModelError
 from charlm.model import native, recurrence
 from charlm.model.language_model import LanguageModel
 from charlm.model.native import build
-from charlm.model.native.library import VARIANTS, Kernels, Unavailable, load
+from charlm.model.native.library import Kernels, Unavailable, load
 from charlm.model.recurrence import RecurrentLayer
 
 SHAPES = [(1, 1, 1, 1), (5, 3, 7, 11), (16, 1, 4, 8), (3, 7, 70, 33), (140, 2, 5, 16)]
 """T, B, I, H: one of everything, partial vectors and panels, more rows than a packed chunk."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library compiled just now."""
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler: the native path is not tested")
-    made = tmp_path_factory.mktemp("native")
-    reason = build.compile_library(made)
-    if reason is not None and reason.startswith("not built on"):
-        pytest.skip(f"{reason}: the native path is not tested")
-    assert reason is None
-    return made
-
-
-@pytest.fixture(params=VARIANTS.values())
-def kernels(request: pytest.FixtureRequest, folder: Path) -> Kernels:
-    try:
-        return load(folder, forced=request.param)
-    except Unavailable as reason:
-        pytest.skip(f"{request.param}: {reason}")
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("threads")
 
 
 def case(shape: tuple[int, int, int, int]) -> tuple[RecurrentLayer, list[Tensor], Tensor]:
@@ -178,15 +152,15 @@ def test_every_variant_gives_a_training_step_that_equals_torchs(
     assert_equal(*results)
 
 
-def test_double_precision_and_inference_go_to_torch(
+def test_double_precision_and_training_of_small_layers_go_to_torch(
     kernels: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(native, "kernels", lambda: kernels)
     layer, (inputs, h, c), _ = case((2, 2, 3, 64))
     assert layer.native_kernels(inputs, (h, c), 1) is kernels
-    with torch.no_grad():
-        assert layer.native_kernels(inputs, (h, c), 1) is None
     assert layer.native_kernels(inputs, (h, c), 65) is None
+    with torch.no_grad():
+        assert layer.native_kernels(inputs, (h, c), 65) is kernels
     wide = [tensor.double() for tensor in (inputs, h, c)]
     assert layer.double().native_kernels(wide[0], (wide[1], wide[2]), 1) is None
 
@@ -216,9 +190,9 @@ def test_denormals_stay_as_they_were_for_the_caller(kernels: Kernels) -> None:
     ],
 )
 def test_a_library_that_is_not_whole_is_not_loaded(
-    folder: Path, tmp_path: Path, damage: object, reason: str
+    compiled: Path, tmp_path: Path, damage: object, reason: str
 ) -> None:
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(compiled, tmp_path, dirs_exist_ok=True)
     damage(build.library_in(tmp_path), build.seal_in(tmp_path))  # type: ignore[operator]
     with pytest.raises(Unavailable, match=reason):
         load(tmp_path)
@@ -247,6 +221,47 @@ def test_environment_switches_the_path_off(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_kernels_with_wrong_results_are_not_used(kernels: Kernels) -> None:
-    assert native.proved(kernels)
-    idle = dataclasses.replace(kernels, scan_forward=lambda layer: None)
-    assert not native.proved(idle)
+    assert native.scans_proved(kernels)
+    assert not native.scans_proved(dataclasses.replace(kernels, scan_forward=lambda layer: None))
+    assert native.decoding_proved(kernels)
+    assert not native.decoding_proved(dataclasses.replace(kernels, decode=lambda stack: 0))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_reading_without_gradients_equals_the_reference_and_leaves_training_alone(
+    kernels: Kernels, shape: tuple[int, int, int, int]
+) -> None:
+    layer, given, weights = case(shape)
+    before = with_gradients(fused(kernels, layer, given), weights, given)
+    with torch.inference_mode():
+        hidden, last = layer.reference(given[0], (given[1], given[2]))
+        assert_equal(fused(kernels, layer, given), [hidden, *last])
+    # The tensors that a walk leaves for the next one must do for training, too.
+    after = with_gradients(fused(kernels, layer, given), weights, given)
+    assert all(torch.equal(one, two) for one, two in zip(before, after, strict=True))
+
+
+def test_few_lanes_of_a_large_layer_give_the_same_on_any_number_of_threads(
+    kernels: Kernels,
+) -> None:
+    # So many weights and steps that the threads share the units and meet after each step.
+    layer, given, _ = case((70, 2, 3, 260))
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            results.append(torch.cat([part.flatten() for part in fused(kernels, layer, given)]))
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_a_single_step_without_gradients_equals_the_layers(cell: str) -> None:
+    layer = RecurrentLayer(cell, 3, 20)
+    layer.initialise(torch.Generator().manual_seed(1))
+    inputs, state = torch.randn(2, 5, 3), layer.zero_state(5)
+    with torch.inference_mode():
+        first, between = layer(inputs[:1], state)
+        second, last = layer(inputs[1:], between)
+        hidden, expected = layer.reference(inputs, state)
+    assert_equal([torch.cat([first, second]), *last], [hidden, *expected])

@@ -1,7 +1,7 @@
 """Compile ``lstm.c``, beside itself, when the package is built.  Stands alone: no charlm, no torch.
 
-Beside the library lies a seal, the SHA-256 of the source and of the library: a library that is
-damaged, or older than the source, is not loaded.
+Beside the library lies a seal, the SHA-256 of the sources and of the library: a library that is
+damaged, or older than its sources, is not loaded.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from pathlib import Path
 __all__ = ["compile_library", "library_in", "seal", "seal_in"]
 
 SOURCE = Path(__file__).with_name("lstm.c")
+INCLUDED = sorted(SOURCE.parent.glob("*.h"))
 # Contracting a * b + c is left to the source, or results would depend on the compiler.
 FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-shared", "-ffp-contract=off"]
 
@@ -29,8 +30,9 @@ def seal_in(folder: Path) -> Path:
 
 
 def seal(library: Path) -> str:
-    """What the seal says if source and library are the ones that belong together."""
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (SOURCE, library)]
+    """What the seal says if sources and library are the ones that belong together."""
+    source = b"".join(path.read_bytes() for path in (SOURCE, *INCLUDED))
+    digests = [hashlib.sha256(content).hexdigest() for content in (source, library.read_bytes())]
     return "".join(f"{digest}\n" for digest in digests)
 
 
@@ -54,5 +56,5 @@ def compile_library(folder: Path) -> str | None:
     return None
 
 
-if __name__ == "__main__":  # after a change of lstm.c, in a checkout
+if __name__ == "__main__":  # after a change of a source, in a checkout
     print(compile_library(SOURCE.parent) or f"built {library_in(SOURCE.parent).name}")

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from charlm.model.native.library import Kernels, pack
+from charlm.model.native.library import Kernels, pack, pack_gates
 
-__all__ = ["fused_lstm", "pack_gates"]
+__all__ = ["fused_lstm", "learns"]
 
 
 class Walk(NamedTuple):
@@ -21,17 +21,6 @@ class Walk(NamedTuple):
     gates: Tensor  # (T*B, 4H), activated
     hidden: Tensor  # (T, B, H)
     cells: Tensor  # (T, B, H)
-
-
-def pack_gates(weight_hh: Tensor, width: int) -> Tensor:
-    """(4H, H) -> for each ``width`` units a panel (H, 4, width): the order of the product's reads.
-
-    Units beyond H are zeros.
-    """
-    size = weight_hh.shape[1]
-    gates = weight_hh.view(4, size, size)
-    gates = torch.nn.functional.pad(gates, (0, 0, 0, -size % width))
-    return gates.view(4, -1, width, size).permute(1, 3, 0, 2).contiguous()
 
 
 class FusedLstm(torch.autograd.Function):
@@ -176,5 +165,15 @@ def fused_lstm(
     With ``tokens`` (T, B), inputs are an embedding's rows (V, I), multiplied once for all steps.
     """
     rows = inputs.reshape(-1, inputs.shape[-1])
-    hidden, h, c = FusedLstm.apply(kernels, rows, tokens, *state, *weights)  # type: ignore[no-untyped-call]
-    return hidden, (h, c)
+    if learns(rows, *state, *weights):
+        hidden, h, c = FusedLstm.apply(kernels, rows, tokens, *state, *weights)  # type: ignore[no-untyped-call]
+        return hidden, (h, c)
+    given = [part.detach().contiguous() for part in (*state, *weights)]
+    walk = scan(kernels, rows.detach(), tokens, *given)
+    kernels.give_back(walk.gates)
+    return walk.hidden, (walk.hidden[-1].clone(), walk.cells[-1].clone())
+
+
+def learns(*tensors: Tensor) -> bool:
+    """Whether gradients will be asked for."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

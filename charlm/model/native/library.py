@@ -15,7 +15,7 @@ from torch import Tensor
 
 from charlm.model.native.build import library_in, seal, seal_in
 
-__all__ = ["Kernels", "Unavailable", "load", "pack"]
+__all__ = ["Kernels", "Unavailable", "load", "pack", "pack_gates"]
 
 VARIANTS = {4: "portable", 8: "avx2", 16: "avx512"}
 """Floats in a vector -> the suffix of the variant's functions."""
@@ -37,9 +37,12 @@ def fields(kind: type, names: str) -> list[tuple[str, type]]:
 
 
 class Team(ctypes.Structure):
-    """``Team`` of ``lstm.c``, field by field; the two below likewise."""
+    """``Team`` of ``threads.h``, field by field; what follows likewise, from ``lstm.c``."""
 
-    _fields_ = (*fields(ctypes.c_void_p, "run"), *fields(ctypes.c_int64, "threads count next"))
+    _fields_ = (
+        *fields(ctypes.c_void_p, "run number size"),
+        *fields(ctypes.c_int64, "threads count next arrived last"),
+    )
 
 
 class Layer(ctypes.Structure):
@@ -53,6 +56,37 @@ class Layer(ctypes.Structure):
     )
 
 
+class Rule(ctypes.Structure):
+    """How a token is chosen."""
+
+    _fields_ = (
+        *fields(ctypes.c_float, "temperature"),
+        *fields(ctypes.c_int32, "top_k"),
+        *fields(ctypes.c_double, "top_p"),
+        *fields(ctypes.c_float, "log_min_p"),
+    )
+
+
+class Level(ctypes.Structure):
+    """A layer of a stack, or its head."""
+
+    _fields_ = (
+        *fields(ctypes.c_int64, "depth start_stride"),
+        *fields(ctypes.c_void_p, "weights scales start inputs cells"),
+    )
+
+
+class Stack(ctypes.Structure):
+    """Layers and a head, read token by token."""
+
+    _fields_ = (
+        *fields(Team, "team"),
+        *fields(ctypes.c_int64, "layers lanes hidden vocab steps bits size writes"),
+        *fields(ctypes.c_void_p, "levels embedding tokens logits chances banned scratch"),
+        *fields(Rule, "rule"),
+    )
+
+
 class Product(ctypes.Structure):
     """A product over all steps at once."""
 
@@ -63,23 +97,36 @@ class Product(ctypes.Structure):
     )
 
 
+class Probe(ctypes.Structure):
+    """A measurement of the processor."""
+
+    _fields_ = (
+        *fields(Team, "team"),
+        *fields(ctypes.c_int64, "count repeats"),
+        *fields(ctypes.c_void_p, "numbers sums"),
+    )
+
+
 @dataclass(frozen=True)
 class Kernels:
     """One variant of the scans: its name, floats in a vector, and the functions."""
 
     variant: str
     width: int
-    run: int  # address of GOMP_parallel
+    openmp: tuple[int, ...]  # addresses of what runs torch's threads
     scan_forward: Callable[[Layer], None]
     scan_backward: Callable[[Layer], None]
     rows_times: Callable[[Product], None]
     columns_times: Callable[[Product], None]
+    decode: Callable[[Stack], int]
+    probe_products: Callable[[Probe], None]
+    probe_reads: Callable[[Probe], None]
     activations: Callable[..., None]
     spares: dict[tuple[int, int], list[Tensor]] = field(default_factory=dict)
 
     def team(self, count: int) -> Team:
-        """Torch's threads; one without anything to do would only cost its start."""
-        return Team(self.run, min(torch.get_num_threads(), count), count)
+        """Torch's threads for so many lanes or rows."""
+        return Team(*self.openmp, torch.get_num_threads(), count)
 
     def layer(self, shape: Sequence[int], **given: Tensor | int) -> Layer:
         """The arguments of a scan over (T, B, H)."""
@@ -94,7 +141,8 @@ class Kernels:
         Large fresh ones are dear: the system hands them out, cleared, page by page.
         """
         spares = self.spares.get((rows, columns))
-        return spares.pop() if spares else torch.empty(rows, columns)
+        with torch.inference_mode(False):  # what was made there could not be used in training
+            return spares.pop() if spares else torch.empty(rows, columns)
 
     def give_back(self, tensor: Tensor) -> None:
         """Keep a tensor for ``room``; those of other sizes than before make place."""
@@ -141,6 +189,14 @@ def pack(weight: Tensor, width: int) -> Tensor:
     return padded.view(depth, -1, 4 * width).transpose(0, 1).contiguous()
 
 
+def pack_gates(weight: Tensor, width: int) -> Tensor:
+    """(4H, K) -> for each ``width`` units a panel (K, 4, width), zeros beyond H."""
+    rows, depth = weight.shape
+    gates = weight.view(4, rows // 4, depth)
+    gates = torch.nn.functional.pad(gates, (0, 0, 0, -(rows // 4) % width))
+    return gates.view(4, -1, width, depth).permute(1, 3, 0, 2).contiguous()
+
+
 def load(folder: Path, forced: str = "") -> Kernels:
     """The kernels for this processor out of ``folder``; ``forced`` names a variant instead.
 
@@ -164,28 +220,37 @@ def load(folder: Path, forced: str = "") -> Kernels:
 
 def kernels_of(library: ctypes.CDLL, width: int) -> Kernels:
     """One variant's functions, with their signatures declared."""
-    variant = VARIANTS[width]
-    functions = [
-        getattr(library, f"charlm_{name}_{variant}")
-        for name in ("forward", "backward", "rows_times", "columns_times", "activations")
-    ]
     by_address = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
-    takes = [[ctypes.POINTER(Layer)]] * 2 + [[ctypes.POINTER(Product)]] * 2 + [by_address]
-    for function, arguments in zip(functions, takes, strict=True):
-        function.restype = None
+    takes = {
+        "forward": [ctypes.POINTER(Layer)],
+        "backward": [ctypes.POINTER(Layer)],
+        "rows_times": [ctypes.POINTER(Product)],
+        "columns_times": [ctypes.POINTER(Product)],
+        "decode": [ctypes.POINTER(Stack)],
+        "probe_products": [ctypes.POINTER(Probe)],
+        "probe_reads": [ctypes.POINTER(Probe)],
+        "activations": by_address,
+    }
+    functions = []
+    for name, arguments in takes.items():
+        function = getattr(library, f"charlm_{name}_{VARIANTS[width]}")
+        function.restype = ctypes.c_int if name == "decode" else None
         function.argtypes = arguments
-    return Kernels(variant, width, torch_threads(), *functions)
+        functions.append(function)
+    return Kernels(VARIANTS[width], width, torch_threads(), *functions)
 
 
 @cache
-def torch_threads() -> int:
-    """The address of what starts torch's own OpenMP threads.
+def torch_threads() -> tuple[int, ...]:
+    """The addresses of what starts and counts torch's own OpenMP threads.
 
     A second pool of threads would fight with the first one, whose idle threads spin for a while.
     """
     path = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
     try:
-        function = ctypes.CDLL(os.fspath(path)).GOMP_parallel
+        library = ctypes.CDLL(os.fspath(path))
+        functions = [getattr(library, name) for name in names]
     except (OSError, AttributeError):
         raise Unavailable("torch's OpenMP library offers no GOMP_parallel") from None
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
+    return tuple(ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions)
