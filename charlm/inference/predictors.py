@@ -13,7 +13,7 @@ from torch import Tensor
 from charlm.errors import ConfigError
 from charlm.inference.decoder import open_decoder
 from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader
+from charlm.model.likelihood import StreamReader, read_together
 
 __all__ = ["Predictor", "Reader", "Recurrent", "StepDecoder", "in_precision"]
 
@@ -76,7 +76,10 @@ class Predictor(Protocol):
         ...
 
     def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The nll (n,) in nats of each of ``lines`` (n,), each a stream of its own."""
+        """The nll (n,) in nats of each of ``lines`` (n,), each a stream of its own.
+
+        To rounding what ``reader`` gives line by line; lines may be empty and of one type.
+        """
         ...
 
 
@@ -104,8 +107,8 @@ class Recurrent:
         return open_decoder(self.network, lanes, self.precision)
 
     def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One line after the other."""
-        return [self.reader().read(line) for line in lines]
+        """Lines of about the same length side by side."""
+        return read_together(self.network, lines)
 
 
 def in_precision(model: Predictor, precision: str) -> Predictor:

@@ -1,5 +1,7 @@
 """The likelihood of a stream does not depend on how it is cut, and reading leaves no trace."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from charlm.config import ModelConfig
 from charlm.model import likelihood
 from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader, evaluating
+from charlm.model.likelihood import StreamReader, evaluating, read_together
 
 torch.set_num_threads(1)
 IDS = np.random.default_rng(1).integers(0, 9, 300).astype(np.uint8)
@@ -77,3 +79,58 @@ def test_reading_leaves_weights_mode_and_generators_untouched(
 def test_a_large_vocabulary_shortens_the_chunk() -> None:
     model = LanguageModel.create(ModelConfig(hidden_size=2), vocab_size=50_000, seed=1)
     assert StreamReader(model).chunk * 50_000 <= likelihood.LOGITS_AT_ONCE
+
+
+def lines(seed: int, count: int, longest: int) -> list[np.ndarray]:
+    chance = np.random.default_rng(seed)
+    sizes = chance.integers(0, longest, count)
+    return [chance.integers(0, 9, size).astype(np.uint8) for size in sizes]
+
+
+@pytest.mark.parametrize(("lanes", "steps"), [(1, 1), (3, 5), (64, 128)])
+def test_lines_read_together_are_lines_read_one_by_one(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, lanes: int, steps: int
+) -> None:
+    monkeypatch.setattr(likelihood, "LANES", lanes)
+    monkeypatch.setattr(likelihood, "STEPS", steps)
+    monkeypatch.setattr(likelihood, "LOGITS_IN_CACHE", 9 * 7)
+    given = [*lines(1, 40, 20), IDS, IDS[:3], IDS[:3], IDS[:0]]
+    found = read_together(model, given)
+    assert len(found) == len(given)
+    for ids, nll in zip(given, found, strict=True):
+        assert nll == pytest.approx(StreamReader(model).read(ids), abs=1e-5)
+        assert nll.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "gru"},
+        {"cell": "layer_norm_lstm", "connections": "skip", "num_layers": 2},
+        {"cell": "lstm", "mogrifier_rounds": 2, "num_layers": 2},
+        {"softmaxes": 3},
+        {"adaptive_softmax": True, "vocab": 40},
+    ],
+)
+def test_every_architecture_reads_lines_together(options: dict[str, Any]) -> None:
+    vocab = options.pop("vocab", 9)
+    config = ModelConfig(hidden_size=8, **options)
+    model = LanguageModel.create(config, vocab_size=vocab, seed=1)
+    given = lines(3, 20, 30)
+    for ids, nll in zip(given, read_together(model, given), strict=True):
+        assert nll == pytest.approx(StreamReader(model).read(ids), abs=1e-5)
+
+
+def test_no_lines_give_nothing(model: LanguageModel) -> None:
+    assert read_together(model, []) == []
+    assert [len(nll) for nll in read_together(model, [IDS[:0]])] == [0]
+
+
+def test_logits_held_for_lines_do_not_grow_with_their_number(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    model.head.register_forward_hook(lambda _, __, logits: seen.append(logits.numel()))
+    monkeypatch.setattr(likelihood, "LOGITS_IN_CACHE", 500)
+    read_together(model, lines(2, 200, 50))
+    assert max(seen) <= 500
