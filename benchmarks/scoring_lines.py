@@ -1,0 +1,161 @@
+"""Scoring independent lines: one call of ``score_text`` per line, and ``--reset line``.
+
+    python benchmarks/scoring_lines.py                    a table
+    python benchmarks/scoring_lines.py --json             one object a line
+    python benchmarks/scoring_lines.py --memory           peak memory against the number of lines
+
+Both ways take turns in one process, on the lines of a text of Python's own or of ``--source``, with
+models of random weights.  A figure is the median over the rounds, the ratio the median over the
+rounds of the ratio in the same round, so that a busy machine disturbs it less.  ``most`` is the
+largest difference in nats between the two ways for a line.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the program does, before torch is loaded
+
+import numpy as np
+import torch
+
+from charlm.config import DataConfig, ModelConfig, TokenizerConfig
+from charlm.data.corpora import open_corpus
+from charlm.data.encoding import EncodedPiece
+from charlm.data.pieces import Piece
+from charlm.data.tokenizers import Tokenizer, train
+from charlm.inference.predictors import Recurrent
+from charlm.inference.scorer import Reading
+from charlm.inference.scoring import score_documents, score_text
+from charlm.metrics import Score
+from charlm.model import native
+from charlm.model.language_model import LanguageModel
+
+SIZES = {"1x128": (1, 128), "1x256": (1, 256), "2x256": (2, 256), "1x512": (1, 512)}
+"""Name -> layers, hidden size."""
+BY_LINE = Reading(reset="line")
+
+
+def lines_of(source: str, count: int) -> list[str]:
+    """The first lines of a source, over and over if there are too few."""
+    pieces = open_corpus([source], DataConfig()).pieces()
+    lines = list(islice((line for piece in pieces for line in split(str(piece.text))), count))
+    return [lines[index % len(lines)] for index in range(count)]
+
+
+def split(text: str) -> list[str]:
+    """Lines with their line breaks."""
+    return [line + "\n" for line in text.removesuffix("\n").split("\n")]
+
+
+def model_of(size: str, tokenizer: Tokenizer) -> Recurrent:
+    """A model of random weights."""
+    layers, hidden = SIZES[size]
+    config = ModelConfig(num_layers=layers, hidden_size=hidden)
+    return Recurrent(LanguageModel.create(config, tokenizer.vocab_size, seed=1).eval())
+
+
+def together(model: Recurrent, tokenizer: Tokenizer, lines: list[str]) -> Score:
+    """All lines in one text, as ``charlm perplexity --reset line`` reads it."""
+    return sum_of(model, tokenizer, [EncodedPiece(tokenizer.encode(t := "".join(lines)), t, True)])
+
+
+def sum_of(model: Recurrent, tokenizer: Tokenizer, pieces: list[EncodedPiece]) -> Score:
+    """The score of pieces of text, line by line."""
+    parts = score_documents(model, tokenizer, pieces, BY_LINE)
+    return sum((part.score for part in parts), start=Score())
+
+
+def measure(size: str, threads: int, rounds: int, lines: list[str]) -> dict[str, object]:
+    """One row: microseconds a line of both ways, and their ratio."""
+    torch.set_num_threads(threads)
+    tokenizer, _ = train(TokenizerConfig(kind="char"), [Piece("".join(lines), True)])
+    model = model_of(size, tokenizer)
+    together(model, tokenizer, lines[:100])
+    seconds: list[tuple[float, float]] = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        single = [score_text(model, tokenizer, line).nll for line in lines]
+        between = time.perf_counter()
+        together(model, tokenizer, lines)
+        seconds.append((between - start, time.perf_counter() - between))
+    encoded = [np.append(tokenizer.encode(line), tokenizer.dtype.type(0)) for line in lines]
+    found = [nll[:-1].sum() for nll in model.read_lines(encoded)]
+    one, batched = (statistics.median(each) / len(lines) for each in zip(*seconds, strict=True))
+    return {
+        "size": size,
+        "threads": threads,
+        "one by one": round(one * 1e6, 1),
+        "together": round(batched * 1e6, 1),
+        "ratio": round(statistics.median(a / b for a, b in seconds), 1),
+        "most": float(f"{max(map(abs, np.subtract(single, found))):.1g}"),
+    }
+
+
+def peaks(source: str, count: int) -> Iterator[dict[str, object]]:
+    """Peak memory of scoring ever more lines, each in a process of its own."""
+    for times in (1, 10, 100):
+        command = [sys.executable, __file__, "--source", source, "--once", str(count * times)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        yield json.loads(done.stdout)
+
+
+def score_once(source: str, count: int) -> None:
+    """Score so many lines in pieces, as a file is read, and print what memory it took."""
+    tokenizer, _ = train(TokenizerConfig(kind="char"), open_corpus([source], DataConfig()).pieces())
+    lines = lines_of(source, 10_000)
+
+    def pieces() -> Iterator[EncodedPiece]:
+        for begin in range(0, count, len(lines)):
+            text = "".join(lines[: count - begin])
+            yield EncodedPiece(tokenizer.encode(text), text, begin == 0)
+
+    score = sum_of(model_of("1x128", tokenizer), tokenizer, pieces())  # type: ignore[arg-type]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"lines": count, "tokens": score.tokens, "peak_mb": round(peak)}))
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", default="python-docs", help="a file, folder or corpus name")
+    parser.add_argument("--lines", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", nargs="*", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
+    parser.add_argument("--memory", action="store_true", help="measure memory instead of speed")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--once", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.once:
+        score_once(options.source, options.once)
+        return
+    lines = lines_of(options.source, options.lines)
+    if not options.json:
+        chars = sum(map(len, lines)) / len(lines)
+        about = f"{len(lines):,} lines of {chars:.0f} characters, {len(set(lines)):,} distinct"
+        print(f"{native.status()}; torch {torch.__version__}; {about}; microseconds a line")
+    rows = (
+        peaks(options.source, options.lines)
+        if options.memory
+        else (
+            measure(size, threads, options.rounds, lines)
+            for size in options.sizes
+            for threads in options.threads
+        )
+    )
+    for row in rows:
+        line = "   ".join(f"{name} {value:>8,}" if isinstance(value, int | float) else value
+                          for name, value in row.items())  # fmt: skip
+        print(json.dumps(row) if options.json else line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
