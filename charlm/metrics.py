@@ -4,9 +4,63 @@ Inside everything is in nats (natural logarithms); units appear only in the name
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-__all__ = ["Score"]
+__all__ = ["Blocks", "Score"]
+
+MOST_BLOCKS = 4096
+"""Blocks kept: enough for a standard error, and memory that does not grow with the text."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Neighbouring text as units of the standard error: nats, tokens and units of each block.
+
+    They add, in the order of the text.  Of too many blocks neighbours are joined, ``size`` units
+    at most in one.
+    """
+
+    nll: tuple[float, ...] = ()
+    tokens: tuple[int, ...] = ()
+    units: tuple[int, ...] = ()
+    size: int = 1
+
+    @classmethod
+    def of(cls, nll: Sequence[float], tokens: Sequence[int]) -> "Blocks":
+        """Blocks of one unit each; none is without tokens."""
+        return cls() + cls(tuple(nll), tuple(tokens), (1,) * len(tokens))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __add__(self, other: "Blocks") -> "Blocks":
+        size = max(self.size, other.size)
+        both = Blocks(
+            self.nll + other.nll, self.tokens + other.tokens, self.units + other.units, size
+        )
+        # Only the last of the blocks that are here has room for more.
+        begin = max(len(self) - 1, 0) if size == self.size else 0
+        both = both.joined(size, begin) if size > 1 else both
+        while len(both) > MOST_BLOCKS:
+            size *= 2
+            both = both.joined(size)
+        return both
+
+    def joined(self, size: int, begin: int = 0) -> "Blocks":
+        """Join neighbours, from block ``begin`` on, that hold ``size`` units at most."""
+        nll, tokens, units = list(self.nll), list(self.tokens), list(self.units)
+        last = begin
+        for index in range(begin + 1, len(self)):
+            if units[last] + units[index] <= size:
+                nll[last] += nll[index]
+                tokens[last] += tokens[index]
+                units[last] += units[index]
+            else:
+                last += 1
+                nll[last], tokens[last], units[last] = nll[index], tokens[index], units[index]
+        kept = slice(last + 1)
+        return Blocks(tuple(nll[kept]), tuple(tokens[kept]), tuple(units[kept]), size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +72,8 @@ class Score:
     tokens.  ``oov`` tokens were scored as the unknown symbol and hold ``oov_nll`` of ``nll``.
     ``boundaries`` ends of documents hold ``boundary_nll``, which is in no other figure.
 
-    The ``block_*`` fields sum over consecutive blocks of tokens, with n_b the nll and t_b the
-    tokens of block b; they give the standard error, which a sum over single tokens would
-    underestimate because neighbouring tokens are not independent.
+    ``blocks`` hold the same nll and tokens by stretches of text, for standard errors: single
+    tokens would give too small ones, because neighbouring tokens are not independent.
     """
 
     nll: float = 0.0
@@ -32,10 +85,7 @@ class Score:
     oov_nll: float = 0.0
     boundaries: int = 0
     boundary_nll: float = 0.0
-    blocks: int = 0
-    block_nll_squares: float = 0.0
-    block_nll_tokens: float = 0.0
-    block_token_squares: int = 0
+    blocks: Blocks = Blocks()
 
     def __add__(self, other: "Score") -> "Score":
         return Score(
@@ -48,32 +98,9 @@ class Score:
         return ratio(self.nll, self.tokens)
 
     @property
-    def mean_nll_se(self) -> float:
-        """Standard error of ``mean_nll`` in nats; NaN for fewer than two blocks.
-
-        The ratio estimator over blocks (Cochran, Sampling Techniques, 1977, section 6.4).
-        """
-        if self.blocks < 2:
-            return math.nan
-        rate = self.mean_nll
-        squares = (
-            self.block_nll_squares
-            - 2 * rate * self.block_nll_tokens
-            + rate * rate * self.block_token_squares
-        )
-        # Rounding may leave a tiny negative sum where all blocks agree.
-        spread = max(squares, 0.0) * self.blocks / (self.blocks - 1)
-        return math.sqrt(spread) / self.tokens
-
-    @property
     def perplexity(self) -> float:
         """exp(nll / tokens): per token, so only comparable for the same tokenizer."""
         return exponential(self.mean_nll)
-
-    @property
-    def perplexity_se(self) -> float:
-        """Standard error of ``perplexity``, to first order."""
-        return self.perplexity * self.mean_nll_se
 
     @property
     def perplexity_without_oov(self) -> float:
@@ -89,6 +116,11 @@ class Score:
     def word_perplexity(self) -> float:
         """exp(nll / words)."""
         return exponential(ratio(self.nll, self.words))
+
+    @property
+    def byte_perplexity(self) -> float:
+        """exp(nll / bytes)."""
+        return exponential(ratio(self.nll, self.bytes))
 
     @property
     def bpc(self) -> float:

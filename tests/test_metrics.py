@@ -1,11 +1,10 @@
 """Figures follow from sums by their definitions, and scores add."""
 
 import math
-import random
 
 import pytest
 
-from charlm.metrics import Score
+from charlm.metrics import Blocks, Score
 
 FOUR = Score(nll=4 * math.log(8), tokens=4, chars=6, bytes=8, words=2, oov=1, oov_nll=math.log(64))
 
@@ -15,6 +14,7 @@ def test_figures_follow_from_their_definitions() -> None:
     assert FOUR.perplexity == pytest.approx(8)
     assert FOUR.char_perplexity == pytest.approx(8 ** (4 / 6))
     assert FOUR.word_perplexity == pytest.approx(8**2)
+    assert FOUR.byte_perplexity == pytest.approx(8 ** (4 / 8))
     assert FOUR.bpc == pytest.approx(12 / 6)
     assert FOUR.bpb == pytest.approx(12 / 8)
 
@@ -31,38 +31,42 @@ def test_scores_add_field_by_field() -> None:
 
 
 def test_nothing_has_no_figures() -> None:
-    assert all(math.isnan(x) for x in (Score().perplexity, Score().bpc, Score().perplexity_se))
+    assert all(math.isnan(x) for x in (Score().perplexity, Score().bpc, Score().mean_nll))
 
 
 def test_a_hopeless_model_has_infinite_perplexity_not_an_error() -> None:
     assert Score(nll=1e6, tokens=1).perplexity == math.inf
 
 
-def blocks(sums: list[float], size: int) -> Score:
-    return Score(
-        nll=sum(sums), tokens=size * len(sums), blocks=len(sums),
-        block_nll_squares=sum(s * s for s in sums), block_nll_tokens=sum(s * size for s in sums),
-        block_token_squares=size * size * len(sums),
-    )  # fmt: skip
+def split(sums: list[float], size: int = 1) -> Blocks:
+    return Blocks.of(sums, [size] * len(sums))
 
 
-def test_standard_error_of_equal_blocks_is_that_of_their_means() -> None:
-    sums = [10.0, 12.0, 14.0, 16.0]
-    means = [s / 5 for s in sums]
-    mean = sum(means) / 4
-    expected = (sum((m - mean) ** 2 for m in means) / 3 / 4) ** 0.5
-    assert blocks(sums, 5).mean_nll_se == pytest.approx(expected)
-    assert blocks(sums, 5).perplexity_se == pytest.approx(math.exp(mean) * expected)
+def test_blocks_add_in_the_order_of_the_text() -> None:
+    both = split([1.0, 2.0]) + split([3.0])
+    assert (both.nll, both.tokens) == ((1.0, 2.0, 3.0), (1, 1, 1))
+    assert Blocks() + both == both + Blocks() == both
 
 
-def test_standard_error_is_what_repeated_sampling_shows() -> None:
-    generator = random.Random(1)
-    scores = [blocks([generator.gauss(50, 5) for _ in range(40)], 20) for _ in range(300)]
-    means = [score.mean_nll for score in scores]
-    spread = (sum((m - sum(means) / 300) ** 2 for m in means) / 299) ** 0.5
-    claimed = sum(score.mean_nll_se for score in scores) / 300
-    assert claimed == pytest.approx(spread, rel=0.1)
+@pytest.mark.parametrize("count", [4096, 4097, 10_000, 40_000])
+def test_many_blocks_are_joined_into_few_of_about_one_size(count: int) -> None:
+    whole = split([float(i) for i in range(count)], size=256)
+    parts = Blocks()
+    for begin in range(0, count, 61):
+        nll = [float(i) for i in range(begin, min(begin + 61, count))]
+        parts += split(nll, size=256)
+    for blocks in (whole, parts):
+        assert len(blocks) <= 4096
+        assert len(blocks) > 1500
+        assert sum(blocks.tokens) == 256 * count
+        assert sum(blocks.nll) == count * (count - 1) / 2
+        assert list(blocks.nll) == sorted(blocks.nll) or blocks.units[-1] < blocks.size
+        assert max(blocks.units) <= blocks.size < 2 * count / 2048
+    assert parts.units.count(parts.size) >= len(parts) - 1
 
 
-def test_one_block_has_no_standard_error() -> None:
-    assert math.isnan(blocks([10.0], 5).mean_nll_se)
+def test_blocks_of_two_sizes_become_blocks_of_the_larger_one() -> None:
+    large = split([1.0] * 5000)
+    assert (large.size, len(large)) == (2, 2500)
+    assert (split([1.0, 1.0, 1.0]) + large).units[:3] == (2, 1, 2)
+    assert (large + split([1.0, 1.0, 1.0])).units[-3:] == (2, 2, 1)

@@ -1,6 +1,7 @@
 """``charlm perplexity``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,6 +25,28 @@ __all__ = ["command"]
     type=click.Choice(["train", "valid", "test"]),
     help="Score this part of the run's own text, instead of SOURCE.",
 )
+@click.option(
+    "--reset",
+    type=click.Choice(["never", "file", "document", "line"]),
+    metavar="AT",
+    help="Start the state anew at each file, document or line.  [default: never]",
+)
+@click.option(
+    "--convention",
+    type=click.Choice(["charlm", "lm-eval", "kenlm", "nanogpt"]),
+    default="charlm",
+    show_default=True,
+    metavar="TOOL",
+    help="Compute as lm-eval, kenlm or nanogpt do (above).",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Tokens in a window of nanogpt.  [default: 256]",
+)
+@click.option("--curve", is_flag=True, help="Show how the nll falls with the tokens read so far.")
+@click.option("--baselines", is_flag=True, help="Show what n-gram models and compressors reach.")
 @encoding_option
 @mix_options
 @step_option
@@ -33,6 +56,11 @@ def command(
     run: Path,
     sources: tuple[str, ...],
     part: str | None,
+    reset: Any,
+    convention: Any,
+    window: int | None,
+    curve: bool,
+    baselines: bool,
     encoding: str | None,
     mix: Mix,
     step: int | None,
@@ -41,25 +69,20 @@ def command(
 ) -> None:
     """Say how well a model predicts text: perplexity, bits per character and per byte.
 
-    The text is read once as one stream, the state carried; every token is predicted from all
-    before it, and what is printed does not depend on batches or segments.
-    """
-    from charlm.console.figures import show_score
-    from charlm.data.encoding import encode_documents
-    from charlm.inference.loading import load_part, load_run, open_for
-    from charlm.inference.scoring import score_documents, score_store
+    Each SOURCE (a folder is one) is read once as one stream, the state carried; every token is
+    predicted from all before it, and what is printed does not depend on batches or segments.
+    Several SOURCEs make a table; each starts anew, so that its row does not depend on the others.
 
-    if bool(sources) == bool(part):
-        raise click.UsageError("give either a SOURCE to score, or --part test for the run's own")
-    if part and encoding:
-        raise click.UsageError("--encoding does nothing with --part")
+    \b
+    --convention lm-eval   each document by itself; word_perplexity, bits_per_byte
+                 kenlm     each line by itself, its end a token, line breaks none
+                 nanogpt   windows of 256 tokens, nothing carried between them
+    """
+    from charlm.console.scores import show_scores
+    from charlm.inference.conventions import Request, open_texts
+    from charlm.inference.loading import load_run
+
+    request = Request(convention=convention, reset=reset, window=window, curve=curve)
     loaded = mix(load_run(run, step=step, device=device))
-    if part:
-        store = load_part(loaded, part)
-        scored = score_store(loaded.model, store, loaded.tokenizer.unknown_id)
-        show_score(loaded, scored, (f"the {part} part",), store.counts.bytes, as_json=as_json)
-    else:
-        corpus = open_for(loaded, sources, encoding)
-        pieces = encode_documents(loaded.tokenizer, corpus)
-        scored = score_documents(loaded.model, loaded.tokenizer, pieces)
-        show_score(loaded, scored, corpus.names, corpus.size, as_json=as_json)
+    texts = open_texts(loaded, sources, part, encoding)
+    show_scores(loaded, texts, request, baselines=baselines, as_json=as_json)

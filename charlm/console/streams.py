@@ -75,13 +75,18 @@ def write_text(text: str, stream: TextIO | None = None) -> None:
 
 def print_json(record: Mapping[str, Any], *, flush: bool = True) -> None:
     """One object, one line; numbers that JSON lacks become null."""
-    finite = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in record.items()
-    }
-    sys.stdout.write(json.dumps(finite, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(finite(record), ensure_ascii=False) + "\n")
     if flush:
         sys.stdout.flush()
+
+
+def finite(value: Any) -> Any:
+    """A value for JSON, whatever it holds, with None for NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def duration(seconds: float) -> str:

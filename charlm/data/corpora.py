@@ -75,11 +75,15 @@ class Corpus:
 
         A piece is at most a megabyte and ends, where it can, at the end of a line.
         """
+        return (piece for _, piece in self.numbered())
+
+    def numbered(self) -> Iterator[tuple[int, Piece]]:
+        """The same with the number, from 0, of the file or table that each piece is from."""
         blank, empty = True, True
-        for origin in self.origins:
+        for number, origin in enumerate(self.origins):
             for piece in origin.pieces(self.encoding):
                 blank, empty = blank and piece.text.isspace(), False
-                yield piece
+                yield number, piece
         if blank:
             raise CorpusError(
                 f"{shown(self.names)} {'is empty' if empty else 'holds nothing but white space'}",

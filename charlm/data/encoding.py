@@ -29,11 +29,15 @@ MOST_WORKERS = 16  # beyond, the one process that counts and writes is the limit
 
 @dataclass(frozen=True)
 class EncodedPiece:
-    """A piece of text and its ids (N,); ``starts`` says that a document begins here."""
+    """A piece of text and its ids (N,); ``starts`` says that a document begins here.
+
+    ``file`` is the number of the file it is from, where somebody asks.
+    """
 
     ids: np.ndarray
     text: str | bytes
     starts: bool
+    file: int = 0
 
 
 def encode_documents(tokenizer: Tokenizer, corpus: Corpus) -> Iterator[EncodedPiece]:
@@ -42,8 +46,8 @@ def encode_documents(tokenizer: Tokenizer, corpus: Corpus) -> Iterator[EncodedPi
     The corpus must be opened raw for the byte tokenizer and as text for the others.  Raises
     ``CorpusError`` and ``TokenizerError``.
     """
-    for piece in corpus.pieces():
-        yield EncodedPiece(tokenizer.encode(piece.text), piece.text, piece.starts)
+    for number, piece in corpus.numbered():
+        yield EncodedPiece(tokenizer.encode(piece.text), piece.text, piece.starts, number)
 
 
 class Encoders:

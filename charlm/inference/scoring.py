@@ -1,15 +1,13 @@
-"""The likelihood of a text: one stream, state carried, every token predicted from all before it.
+"""The likelihood of a text: every token predicted from all before it in its stream.
 
-The stream is boundary, document, boundary, document, ..., boundary.  The tokens of the documents
-make the score; the boundaries after them are read and kept apart, because whether the end of an
-excerpt was to be expected says nothing about its text.
+Unless asked otherwise a text is one stream with the state carried: boundary, document, boundary,
+document, ..., boundary.  The tokens of the documents make the score; the boundaries after them are
+read and kept apart, because whether the end of an excerpt was to be expected says nothing about
+its text.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-
-import numpy as np
+from collections.abc import Iterable, Iterator, Sequence
 
 from charlm.data.counting import TextCounter
 from charlm.data.encoding import EncodedPiece
@@ -17,98 +15,105 @@ from charlm.data.pieces import Piece
 from charlm.data.store import TokenStore
 from charlm.data.tokenizers import Tokenizer
 from charlm.errors import CorpusError
-from charlm.inference.predictors import Predictor, Reader
+from charlm.inference.predictors import Predictor
+from charlm.inference.scorer import CARRIED, Reading, Scored, Scorer, score_ids
+from charlm.inference.segments import store_segments, text_segments
 from charlm.metrics import Score
 
-__all__ = ["Scored", "score_documents", "score_ids", "score_store", "score_text"]
-
-BLOCK = 256
-"""Tokens per block of the standard error; longer than what neighbouring tokens share."""
+__all__ = [
+    "Reading",
+    "Scored",
+    "Watcher",
+    "score_documents",
+    "score_ids",
+    "score_part",
+    "score_store",
+    "score_text",
+]
 
 AT_ONCE = 1 << 14
-"""Tokens between two scores that are yielded; a multiple of ``BLOCK``."""
+"""Tokens of a store between two scores that are yielded."""
 
 
-@dataclass(frozen=True)
-class Scored:
-    """What some more text adds to a score, and the unknown characters or words in it.
+class Watcher:
+    """Counts the text of pieces, and what of it the vocabulary lacks, while they pass."""
 
-    ``read`` is about how many bytes of text it was, for progress.
-    """
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.counter = TextCounter()
+        self.unknown = Counter[str]()
 
-    score: Score
-    unknown: Counter[str] = field(default_factory=Counter)
-    read: float = 0.0
+    def watch(self, pieces: Iterable[EncodedPiece]) -> Iterator[EncodedPiece]:
+        """Pass the pieces on."""
+        for piece in pieces:
+            self.counter.add(Piece(piece.text, piece.starts))
+            if self.tokenizer.unknown_id in piece.ids and isinstance(piece.text, str):
+                self.unknown += self.tokenizer.unknown(piece.text)
+            yield piece
 
-
-def score_ids(nll: np.ndarray, ids: np.ndarray, unknown_id: int | None) -> Score:
-    """Sum nll (N,) of ids (N,), boundaries (id 0) apart; nothing is counted on the text."""
-    of_text = ids != 0
-    text_nll = nll[of_text]
-    starts = np.arange(0, len(text_nll), BLOCK)
-    sums = np.add.reduceat(text_nll, starts) if len(starts) else np.empty(0)
-    sizes = np.diff(np.append(starts, len(text_nll)))
-    oov = ids == unknown_id if unknown_id is not None else np.zeros(len(ids), dtype=bool)
-    return Score(
-        nll=float(text_nll.sum()),
-        tokens=len(text_nll),
-        oov=int(oov.sum()),
-        oov_nll=float(nll[oov].sum()),
-        boundaries=int((~of_text).sum()),
-        boundary_nll=float(nll[~of_text].sum()),
-        blocks=len(starts),
-        block_nll_squares=float(sums @ sums),
-        block_nll_tokens=float(sums @ sizes),
-        block_token_squares=int(sizes @ sizes),
-    )
+    def total(self) -> Scored:
+        """What was counted.  Raises ``CorpusError`` if no text passed."""
+        counts = self.counter.counts
+        if not counts.documents:
+            raise CorpusError("there is no text to score", "name a file that has some")
+        score = Score(chars=counts.chars, bytes=counts.bytes, words=counts.words)
+        return Scored(score, self.unknown)
 
 
 def score_documents(
-    model: Predictor, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece]
+    model: Predictor,
+    tokenizer: Tokenizer,
+    pieces: Iterable[EncodedPiece],
+    reading: Reading = CARRIED,
+    names: Sequence[str] = (),
 ) -> Iterator[Scored]:
     """Score documents bit by bit; the sum of what is yielded is the score of all.
 
     Leaves weights, mode and random generators as they are; memory does not grow with the text.
-    Raises ``CorpusError`` if there is no text at all.
+    ``names`` are those of the files, for messages.  Raises ``CorpusError`` if there is no text at
+    all, or a token has probability zero.
     """
-    reader = model.reader()
-    boundary = np.zeros(1, dtype=tokenizer.dtype)
-    counter = TextCounter()
-    for piece in pieces:
-        before = counter.counts
-        begun = before.documents > 0
-        ids = np.concatenate([boundary, piece.ids]) if piece.starts and begun else piece.ids
-        counter.add(Piece(piece.text, piece.starts))
-        size = counter.counts.bytes - before.bytes
-        if tokenizer.unknown_id in ids and isinstance(piece.text, str):
-            yield Scored(Score(), tokenizer.unknown(piece.text))
-        yield from score_stream(reader, ids, tokenizer.unknown_id, size)
-    counts = counter.counts
-    if not counts.documents:
-        raise CorpusError("there is no text to score", "name a file that has some")
-    end = score_ids(reader.read(boundary), boundary, tokenizer.unknown_id)
-    yield Scored(end + Score(chars=counts.chars, bytes=counts.bytes, words=counts.words))
+    watcher = Watcher(tokenizer)
+    watched = watcher.watch(pieces)
+    segments = text_segments(tokenizer, watched, reading.reset, breaks=reading.breaks)
+    yield from Scorer(model, tokenizer, reading, names).score(segments)
+    yield watcher.total()
+
+
+def score_part(
+    model: Predictor, tokenizer: Tokenizer, store: TokenStore, reading: Reading
+) -> Iterator[Scored]:
+    """The same of a part of a run, which knows its text's counts.
+
+    Raises ``CorpusError`` also where its tokens do not say where a stream ends.
+    """
+    yield Scored(text_of(store))
+    segments = store_segments(tokenizer, store, reading.reset, breaks=reading.breaks)
+    yield from Scorer(model, tokenizer, reading).score(segments)
 
 
 def score_store(model: Predictor, store: TokenStore, unknown_id: int | None) -> Iterator[Scored]:
-    """Score the tokens of a store, which knows its text's counts; bit by bit as above."""
-    counts = store.counts
-    yield Scored(Score(chars=counts.chars, bytes=counts.bytes, words=counts.words))
-    yield from score_stream(model.reader(), store.tokens[1:], unknown_id, counts.bytes)
+    """Score the tokens of a store, bit by bit, as one stream."""
+    yield Scored(text_of(store))
+    reader, tokens = model.reader(), store.tokens[1:]
+    for begin in range(0, len(tokens), AT_ONCE):
+        ids = tokens[begin : begin + AT_ONCE]
+        yield Scored(score_ids(reader.read(ids), ids, unknown_id), read=len(ids))
 
 
-def score_stream(
-    reader: Reader, ids: np.ndarray, unknown_id: int | None, size: int
-) -> Iterator[Scored]:
-    """Score the ids (N,) that come next in a stream, of a text of ``size`` bytes."""
-    for begin in range(0, len(ids), AT_ONCE):
-        some = ids[begin : begin + AT_ONCE]
-        score = score_ids(reader.read(some), some, unknown_id)
-        yield Scored(score, read=size * len(some) / len(ids))
-
-
-def score_text(model: Predictor, tokenizer: Tokenizer, text: str) -> Score:
+def score_text(
+    model: Predictor,
+    tokenizer: Tokenizer,
+    text: str,
+    reading: Reading = CARRIED,
+) -> Score:
     """The score of one text."""
     piece = EncodedPiece(ids=tokenizer.encode(text), text=text, starts=True)
-    scored = score_documents(model, tokenizer, [piece] if text else [])
+    scored = score_documents(model, tokenizer, [piece] if text else [], reading)
     return sum((part.score for part in scored), start=Score())
+
+
+def text_of(store: TokenStore) -> Score:
+    """What the text of a store is counted in."""
+    counts = store.counts
+    return Score(chars=counts.chars, bytes=counts.bytes, words=counts.words)

@@ -1,6 +1,7 @@
 """Scores are sums over the text, independent of pieces; surprisals of all units add up to them."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,11 +12,16 @@ from charlm.data.encoding import EncodedPiece
 from charlm.data.pieces import Piece
 from charlm.data.tokenizers import Tokenizer, train
 from charlm.errors import ConfigError, CorpusError
-from charlm.inference.predictors import Recurrent
+from charlm.inference import scorer
+from charlm.inference.curve import Curve
+from charlm.inference.predictors import Predictor, Recurrent
+from charlm.inference.scorer import Reading
 from charlm.inference.scoring import score_documents, score_ids, score_text
+from charlm.inference.segments import RESETS, Reset
 from charlm.inference.surprisal import UNITS, Surprisal, surprisals
 from charlm.metrics import Score
 from charlm.model.language_model import LanguageModel
+from tests.inference.bigram import Bigram
 
 torch.set_num_threads(1)
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 6
@@ -162,6 +168,129 @@ def test_blocks_cover_every_token_once() -> None:
     ids = np.ones(1000, dtype=np.uint8)
     ids[::10] = 0
     score = score_ids(nll, ids, unknown_id=None)
-    assert (score.tokens, score.boundaries, score.blocks) == (900, 100, 4)
-    assert score.block_token_squares == 3 * 256**2 + 132**2
+    assert (score.tokens, score.boundaries) == (900, 100)
+    assert score.blocks.tokens == (256, 256, 256, 132)
+    assert score.blocks.nll[1] == pytest.approx(nll[ids != 0][256:512].sum())
+    assert sum(score.blocks.nll) == pytest.approx(score.nll)
     assert score.nll == pytest.approx(nll[ids != 0].sum())
+
+
+def reset_at(model: Predictor, tokenizer: Tokenizer, reset: Reset, *texts: str) -> Score:
+    scored = score_documents(model, tokenizer, pieces_of(tokenizer, *texts), Reading(reset=reset))
+    return sum((part.score for part in scored), start=Score())
+
+
+DOCUMENTS = (TEXT, "the mat\n\nthe hat", TEXT[:300])
+
+
+def test_lines_scored_together_are_lines_scored_one_by_one(tokenizer: Tokenizer) -> None:
+    model = model_for(tokenizer)
+    score = reset_at(model, tokenizer, "line", *DOCUMENTS)
+    lines = [line for text in DOCUMENTS for line in text.splitlines(keepends=True)]
+    each = [score_text(model, tokenizer, line) for line in lines]
+    assert score.nll == pytest.approx(sum(one.nll for one in each), rel=1e-6)
+    assert score.boundary_nll == pytest.approx(sum(one.boundary_nll for one in each), rel=1e-6)
+    assert score.blocks.nll == pytest.approx([one.nll for one in each if one.tokens], abs=1e-5)
+    assert (score.chars, score.words) == (sum(map(len, DOCUMENTS)), sum(o.words for o in each))
+
+
+def test_documents_scored_together_are_documents_scored_one_by_one(tokenizer: Tokenizer) -> None:
+    model = model_for(tokenizer)
+    score = reset_at(model, tokenizer, "document", *DOCUMENTS)
+    each = [score_text(model, tokenizer, text) for text in DOCUMENTS]
+    assert score.nll == pytest.approx(sum(one.nll for one in each), rel=1e-6)
+    assert score.blocks.nll == pytest.approx([one.nll for one in each], rel=1e-6)
+
+
+@pytest.mark.parametrize("reset", ["document", "line"])
+def test_small_windows_and_long_lines_change_nothing(
+    tokenizer: Tokenizer, reset: Reset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_for(tokenizer)
+    whole = reset_at(model, tokenizer, reset, *DOCUMENTS)
+    monkeypatch.setattr(scorer, "WINDOW", 40)
+    monkeypatch.setattr(scorer, "AT_ONCE", 16)
+    parts = reset_at(model, tokenizer, reset, *DOCUMENTS)
+    assert parts.nll == pytest.approx(whole.nll, rel=1e-6)
+    assert parts.boundary_nll == pytest.approx(whole.boundary_nll, rel=1e-6)
+    assert (parts.tokens, parts.boundaries) == (whole.tokens, whole.boundaries)
+
+
+class Counting(Bigram):
+    """Remembers the most tokens that it was ever given at once."""
+
+    most = 0
+
+    def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
+        Counting.most = max(Counting.most, sum(map(len, lines)))
+        return super().read_lines(lines)
+
+    def reader(self) -> "Counting":
+        return Counting(self.probabilities)
+
+    def read(self, ids: np.ndarray) -> np.ndarray:
+        Counting.most = max(Counting.most, len(ids))
+        return super().read(ids)
+
+
+def test_a_line_without_end_is_read_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorer, "AT_ONCE", 64)
+    tokenizer = train(TokenizerConfig(kind="char"), [Piece("ab\n", True)])[0]
+    model = Counting(np.full((tokenizer.vocab_size, tokenizer.vocab_size), 0.2))
+    lines = ("ab" * 500, "ab" * 500, "ab\nab\n", "ab" * 500)
+    pieces = pieces_of(tokenizer, *lines, starts=False)
+    scored = score_documents(model, tokenizer, pieces, Reading(reset="line"))
+    score = sum((part.score for part in scored), start=Score())
+    assert (score.tokens, score.boundaries) == (sum(map(len, lines)), 3)
+    assert score.nll == pytest.approx(score.tokens * math.log(5))
+    assert Counting.most == 64
+
+
+@pytest.mark.parametrize("reset", ["never", "document", "line"])
+def test_a_token_without_probability_is_named_with_its_line(reset: Reset) -> None:
+    tokenizer = train(TokenizerConfig(kind="char"), [Piece("ab\n", True)])[0]
+    table = np.full((tokenizer.vocab_size, tokenizer.vocab_size), 0.25)
+    table[:, tokenizer.unknown_id] = 0
+    pieces = pieces_of(tokenizer, "ab\nab\n", "a\nb\nba?\n")
+    with pytest.raises(CorpusError) as caught:
+        list(score_documents(Bigram(table), tokenizer, pieces, Reading(reset=reset), ["a.txt"]))
+    assert str(caught.value) == (
+        "a.txt, document 2, line 3: the model gives '<unk>' no probability"
+    )
+
+
+def test_a_boundary_without_probability_does_not_matter() -> None:
+    tokenizer = train(TokenizerConfig(kind="char"), [Piece("ab\n", True)])[0]
+    table = np.full((tokenizer.vocab_size, tokenizer.vocab_size), 0.25)
+    table[:, 0] = 0
+    for reset in RESETS:
+        score = reset_at(Bigram(table), tokenizer, reset, "ab\n", "b")
+        assert score.perplexity == pytest.approx(4)
+
+
+def test_the_curve_holds_every_token_at_its_distance_from_the_start() -> None:
+    tokenizer = train(TokenizerConfig(kind="char"), [Piece("ab\n", True)])[0]
+    size = tokenizer.vocab_size
+    table = np.full((size, size), 1 / 4)
+    table[0] = 1 / 8  # after the boundary
+    pieces = pieces_of(tokenizer, "abababab\nab\nababa\n")
+    scored = score_documents(Bigram(table), tokenizer, pieces, Reading(reset="line", curve=True))
+    curve = sum((part.curve for part in scored), start=Curve())
+    rows = [(row.first, row.last, row.tokens) for row in curve.rows()]
+    assert rows == [(1, 1, 3), (2, 2, 3), (3, 4, 5), (5, 8, 6), (9, 16, 1)]
+    nll = [row.nll for row in curve.rows()]
+    assert nll == pytest.approx([math.log(8)] + 4 * [math.log(4)])
+
+
+@pytest.mark.parametrize("reset", ["never", "line"])
+def test_the_curve_adds_up_to_the_score(tokenizer: Tokenizer, reset: Reset) -> None:
+    scored = list(
+        score_documents(
+            model_for(tokenizer), tokenizer, pieces_of(tokenizer, *DOCUMENTS),
+            Reading(reset=reset, curve=True),
+        )
+    )  # fmt: skip
+    score = sum((part.score for part in scored), start=Score())
+    rows = list(sum((part.curve for part in scored), start=Curve()).rows())
+    assert sum(row.tokens for row in rows) == score.tokens
+    assert sum(row.nll * row.tokens for row in rows) == pytest.approx(score.nll)
