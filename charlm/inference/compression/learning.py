@@ -1,0 +1,79 @@
+"""A network that learns from what it reads, in steps that decoding can repeat.
+
+Dynamic evaluation (Mikolov et al. 2010; Krause et al., Dynamic Evaluation of Neural Sequence
+Models, ICML 2018): after every segment, a step down the gradient of its loss.
+
+Everything is computed in float64, in one thread, in the same order, so on one machine the same
+probabilities come again.  Between machines the last bits differ; the coder rounds logits, so that
+the difference almost never shows, but only whole numbers could promise that.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from charlm.model.language_model import LanguageModel, State, detach
+
+__all__ = ["Learning", "LearningNetwork", "repeatable"]
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How fast to learn: a step after each ``segment`` tokens of every lane."""
+
+    segment: int = 32
+    rate: float = 0.5
+
+
+class LearningNetwork:
+    """Reads tokens in B lanes, predicts the next ones, and learns from those that came."""
+
+    def __init__(self, network: LanguageModel, lanes: int, learning: Learning) -> None:
+        self.network = copy.deepcopy(network).cpu().double().eval().requires_grad_(True)
+        self.weights = list(self.network.parameters())
+        self.learning = learning
+        self.state: State = self.network.zero_state(lanes)
+        self.before = self.state
+        self.read: list[Tensor] = []
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """tokens (B,) -> logits (B, V) of what follows."""
+        self.read.append(torch.from_numpy(tokens.copy()))
+        if len(self.read) > self.learning.segment:
+            self.learn()
+        with torch.no_grad():
+            logits, self.state = self.network(self.read[-1][:, None], self.state)
+        found: np.ndarray = logits[:, 0].numpy()
+        return found
+
+    def learn(self) -> None:
+        """Take a step on the segment read since the last one; its last token begins the next."""
+        tokens = torch.stack(self.read, dim=1)  # (B, segment + 1)
+        logits, _ = self.network(tokens[:, :-1], self.before)
+        loss = cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        with torch.no_grad():
+            for weight, slope in zip(
+                self.weights, torch.autograd.grad(loss, self.weights), strict=True
+            ):
+                weight.sub_(slope * self.learning.rate)
+        self.before = detach(self.state)
+        self.read = self.read[-1:]
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """One thread and only algorithms whose results are the same each time; then as before."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(strict)
+        torch.set_num_threads(threads)

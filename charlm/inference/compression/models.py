@@ -1,0 +1,100 @@
+"""Which arithmetic a model is computed in, and how two models are told apart."""
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+from charlm.errors import ConfigError
+from charlm.inference.compression.coder import Steps
+from charlm.inference.compression.fixed_point import FixedPointNetwork, fits
+from charlm.inference.compression.learning import Learning, LearningNetwork
+from charlm.inference.loading import Loaded
+from charlm.inference.predictors import Recurrent, StepDecoder
+
+__all__ = ["Arithmetic", "Plan", "choose_plan", "fingerprint", "machine", "make_steps"]
+
+LANE = 4096
+"""Tokens that a lane has at least: beginning without context costs it a few bytes."""
+
+MOST_LANES = 32
+"""More gain no time."""
+
+
+class Arithmetic(IntEnum):
+    """How the probabilities are computed; the numbers are part of the file format."""
+
+    WHOLE = 0
+    """In whole numbers: the same on every machine."""
+
+    OWN = 1
+    """By the model's own decoder: the same where program and processor are."""
+
+    LEARNING = 2
+    """In float64, with steps of learning."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What encoding and decoding have to do alike."""
+
+    arithmetic: Arithmetic
+    lanes: int
+    learning: Learning
+
+
+def choose_plan(loaded: Loaded, tokens: int, *, adapt: bool, lanes: int | None) -> Plan:
+    """How to code so many tokens.  Raises ``ConfigError`` if the model cannot learn."""
+    if adapt and not isinstance(loaded.model, Recurrent):
+        raise ConfigError(
+            f"the model of {loaded.run.folder} does not learn as it codes", "leave --adapt out"
+        )
+    if adapt:
+        return Plan(Arithmetic.LEARNING, lanes or 1, Learning())
+    whole = isinstance(loaded.model, Recurrent) and fits(loaded.model.network)
+    chosen = lanes or min(max(tokens // LANE, 1), MOST_LANES)
+    return Plan(Arithmetic.WHOLE if whole else Arithmetic.OWN, chosen, Learning())
+
+
+def make_steps(loaded: Loaded, plan: Plan) -> Steps:
+    """The model at the start of a stream in each lane."""
+    if plan.arithmetic is Arithmetic.OWN:
+        return OwnSteps(loaded.model.decoder(plan.lanes), loaded.model.device)
+    assert isinstance(loaded.model, Recurrent)
+    network = loaded.model.network
+    if plan.arithmetic is Arithmetic.LEARNING:
+        return LearningNetwork(network, plan.lanes, plan.learning)
+    return FixedPointNetwork(network, plan.lanes)
+
+
+class OwnSteps:
+    """Any predictor's decoder."""
+
+    def __init__(self, decoder: StepDecoder, device: torch.device) -> None:
+        self.decoder = decoder
+        self.device = device
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """tokens (B,) -> logits (B, V)."""
+        logits = self.decoder.step(torch.from_numpy(tokens.copy()).to(self.device))
+        found: np.ndarray = logits.double().cpu().numpy()
+        return found
+
+
+def fingerprint(loaded: Loaded) -> bytes:
+    """The first half of a SHA-256 over the tokenizer and all weights."""
+    found = hashlib.sha256(loaded.tokenizer.digest().encode())
+    if isinstance(loaded.model, Recurrent):
+        for name, weight in sorted(loaded.model.network.named_parameters()):
+            found.update(f"{name} {tuple(weight.shape)} ".encode())
+            found.update(weight.detach().cpu().numpy().astype("<f4").tobytes())
+    return found.digest()[:16]
+
+
+def machine() -> str:
+    """What computes here, for people."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"torch {torch.__version__}, {platform.machine()} {capability}"
