@@ -3,6 +3,7 @@
 import hashlib
 import lzma
 import math
+import os
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -123,7 +124,8 @@ def decompress(loaded: Loaded, archive: Archive, name: str) -> Iterator[Coding |
         raise CheckpointError(
             f"{name} was compressed with another model than step {loaded.step} of "
             f"{loaded.run.folder}",
-            f"name the run it was compressed with, {header.run}, step {header.step}: --run RUN",
+            f"name the run it was compressed with, {os.fsdecode(header.run)}, step {header.step}: "
+            "--run RUN",
         )
     if header.arithmetic not in list(Arithmetic):
         raise foreign(name)
@@ -139,7 +141,8 @@ def decompress(loaded: Loaded, archive: Archive, name: str) -> Iterator[Coding |
     except (ValueError, lzma.LZMAError):
         content = b""
     if hashlib.sha256(content).digest() != header.content:
-        raise foreign(name) if found.witness == header.witness else went_astray(name, header)
+        same = header.witness in (b"", found.witness)
+        raise foreign(name) if same else went_astray(name, header)
     seconds = time.monotonic() - began
     yield Decompressed(content, archive.size, len(content), seconds)
 
@@ -163,8 +166,11 @@ def reported(
             return result
 
 
-def describe(loaded: Loaded, plan: Plan, symbols: Symbols, coded: Coded, content: bytes) -> Header:
+def describe(
+    loaded: Loaded, plan: Plan, symbols: Symbols, coded: Coded, content: bytes
+) -> Header:
     """All that decompressing has to know."""
+    exact = plan.arithmetic is Arithmetic.WHOLE
     return Header(
         arithmetic=plan.arithmetic,
         lanes=plan.lanes,
@@ -172,13 +178,13 @@ def describe(loaded: Loaded, plan: Plan, symbols: Symbols, coded: Coded, content
         length=len(content),
         coded=len(coded.data),
         step=loaded.step,
-        content=hashlib.sha256(content).digest(),
-        model=fingerprint(loaded),
-        witness=coded.witness,
         segment=plan.learning.segment,
         rate=plan.learning.rate,
-        run=str(loaded.run.folder),
-        machine=machine(),
+        content=hashlib.sha256(content).digest(),
+        model=fingerprint(loaded),
+        witness=b"" if exact else coded.witness,
+        run=os.fsencode(loaded.run.folder),
+        machine=b"" if exact else machine().encode(),
     )
 
 
@@ -193,7 +199,7 @@ def foreign(name: str) -> CorpusError:
 def went_astray(name: str, header: Header) -> ModelError:
     """The error for probabilities that come out differently here."""
     return ModelError(
-        f"{name} does not come back: it was compressed with {header.machine}, and with "
+        f"{name} does not come back: it was compressed with {header.machine.decode()}, and with "
         f"{machine()} the probabilities come out differently",
         "decompress it on the machine and with the torch it was compressed with",
     )

@@ -75,9 +75,9 @@ def join(tokenizer: Tokenizer, symbols: Symbols) -> bytes:
     """
     table, escapes, raw = tokenizer.table, escape_ids(tokenizer), iter(symbols.raw)
     ids = symbols.ids.tolist()
-    pieces = [(next(raw, b"") or table[id]) if id in escapes else table[id] for id in ids]
-    if next(raw, None) is not None:
-        raise ValueError("more escapes than tokens")
+    if sum(id in escapes for id in ids) != len(symbols.raw):
+        raise ValueError("there are not as many escapes as raw bytes for them")
+    pieces = [(next(raw) or table[id]) if id in escapes else table[id] for id in ids]
     if not symbols.gaps.usual:
         return b"".join(pieces)
     kinds = kinds_of(tokenizer, ids)

@@ -1,12 +1,12 @@
 """What tokens cannot say, packed: raw bytes and gaps, as small as xz makes them."""
 
 import lzma
-from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 import numpy as np
 
 from charlm.inference.compression.escapes import Gaps, Symbols
+from charlm.inference.compression.packing import number, read, read_number, write
 
 __all__ = ["pack", "unpack"]
 
@@ -42,43 +42,3 @@ def unpack(packed: bytes, ids: np.ndarray, most: int) -> Symbols:
     raw, usual, unusual = read(source), read(source), read(source)
     places = accumulate(read_number(source) for _ in unusual)
     return Symbols(ids, raw, Gaps(usual, dict(zip(places, unusual, strict=True))))
-
-
-def write(parts: Iterable[bytes]) -> bytes:
-    """How many there are, how long each is, then all of them."""
-    parts = list(parts)
-    return b"".join([number(len(parts)), *(number(len(part)) for part in parts), *parts])
-
-
-def read(source: Iterator[int]) -> tuple[bytes, ...]:
-    """What ``write`` wrote.  Raises ``ValueError``."""
-    sizes = [read_number(source) for _ in range(read_number(source))]
-    return tuple(bytes(take(source, size)) for size in sizes)
-
-
-def take(source: Iterator[int], size: int) -> Iterator[int]:
-    """The next ``size`` bytes.  Raises ``ValueError`` where there are fewer."""
-    for _ in range(size):
-        byte = next(source, None)
-        if byte is None:
-            raise ValueError("the extras are cut short")
-        yield byte
-
-
-def number(value: int) -> bytes:
-    """A whole number, 0 or more, in as few bytes as it needs: seven bits each, the lowest first."""
-    digits = []
-    while value > 127:
-        digits.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*digits, value])
-
-
-def read_number(source: Iterator[int]) -> int:
-    """What ``number`` wrote.  Raises ``ValueError``."""
-    value = 0
-    for place, byte in enumerate(take(source, 9)):
-        value |= (byte & 127) << 7 * place
-        if byte < 128:
-            return value
-    raise ValueError("a number of the extras is too large")

@@ -1,5 +1,6 @@
 """Where bytes to compress come from and go to: files, and ``-`` for the standard streams."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -82,10 +83,11 @@ def find_run(source: Path, header: Header, given: Path | None) -> Path:
     """
     if given is not None:
         return given
-    for place in (Path(header.run), source.parent / header.run):
-        if header.run and place.is_dir():
+    run = Path(os.fsdecode(header.run))
+    for place in (run, source.parent / run):
+        if place.is_dir():
             return place
     raise CheckpointError(
-        f"{source} was compressed with the run {header.run}, which is not here",
+        f"{source} was compressed with the run {run}, which is not here",
         "name it with --run",
     )

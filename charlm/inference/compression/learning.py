@@ -27,8 +27,9 @@ __all__ = ["Learning", "LearningNetwork", "repeatable"]
 class Learning:
     """How fast to learn: a step after each ``segment`` tokens of every lane."""
 
-    segment: int = 32
-    rate: float = 0.5
+    segment: int
+    rate: int
+    """In millionths."""
 
 
 class LearningNetwork:

@@ -43,7 +43,7 @@ class Plan:
 
     arithmetic: Arithmetic
     lanes: int
-    learning: Learning
+    learning: Learning = Learning(0, 0)
 
 
 def choose_plan(loaded: Loaded, tokens: int, *, adapt: bool, lanes: int | None) -> Plan:
@@ -56,7 +56,7 @@ def choose_plan(loaded: Loaded, tokens: int, *, adapt: bool, lanes: int | None) 
         return Plan(Arithmetic.LEARNING, lanes or 1, Learning())
     whole = isinstance(loaded.model, Recurrent) and fits(loaded.model.network)
     chosen = lanes or min(max(tokens // LANE, 1), MOST_LANES)
-    return Plan(Arithmetic.WHOLE if whole else Arithmetic.OWN, chosen, Learning())
+    return Plan(Arithmetic.WHOLE if whole else Arithmetic.OWN, chosen)
 
 
 def make_steps(loaded: Loaded, plan: Plan) -> Steps:

@@ -1,0 +1,220 @@
+"""Files through models and back; whatever is wrong is refused."""
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import ModelConfig
+from charlm.errors import CheckpointError, CorpusError, ModelError
+from charlm.inference.compression.archive import read_archive, write_archive
+from charlm.inference.compression.codec import Compressed, Decompressed, compress, decompress
+from charlm.inference.compression.learning import Learning, LearningNetwork
+from charlm.inference.loading import Loaded
+from charlm.inference.scoring import score_text
+from charlm.model.language_model import LanguageModel
+from tests.inference.compression.conftest import KINDS, ODD, TEXT, loaded_with
+
+SEED = 500
+
+
+def squeezed(loaded: Loaded, content: bytes, **options: object) -> Compressed:
+    """The last record of compressing."""
+    *_, last = compress(loaded, content, **options)
+    assert isinstance(last, Compressed)
+    return last
+
+
+def restored(loaded: Loaded, packed: bytes) -> bytes:
+    """The last record of decompressing."""
+    *_, last = decompress(loaded, read_archive(packed, "the file"), "the file")
+    assert isinstance(last, Decompressed)
+    return last.content
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_odd_files_come_back(kind: str, adapt: bool) -> None:
+    loaded = loaded_with(kind)
+    for content in ODD:
+        done = squeezed(loaded, content, adapt=adapt)
+        assert restored(loaded, done.content) == content
+        assert (done.bytes_in, done.bytes_out) == (len(content), len(done.content))
+
+
+@pytest.mark.parametrize("cell", ["gru", "rnn"])
+@pytest.mark.parametrize("adapt", [False, True])
+def test_every_cell_and_many_lanes(cell: str, adapt: bool) -> None:
+    loaded = loaded_with("char", cell=cell, num_layers=2)
+    done = squeezed(loaded, TEXT.encode(), adapt=adapt, lanes=5)
+    assert done.lanes == 5
+    assert restored(loaded, done.content) == TEXT.encode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_lane_takes_the_bits_of_the_perplexity(kind: str) -> None:
+    """To 0.2 %, the start of the file and the end of the code apart."""
+    loaded = loaded_with(kind)
+    text = TEXT.replace("  ", " ") * (20 if kind in ("word", "bpe", "unigram") else 10)
+    score = score_text(loaded.model, loaded.tokenizer, text)
+    done = squeezed(loaded, text.encode(), lanes=1)
+    assert done.tokens == score.tokens
+    assert done.model_bits == pytest.approx(score.nll / math.log(2), rel=2e-3)
+    assert done.coded_bits == pytest.approx(score.nll / math.log(2), rel=2e-3, abs=64)
+
+
+def test_learning_makes_a_text_of_another_kind_smaller() -> None:
+    loaded = loaded_with("char", hidden_size=32)
+    content = TEXT[::-1].encode() * 3
+    static, learned = squeezed(loaded, content, lanes=1), squeezed(loaded, content, adapt=True)
+    assert static.tokens == learned.tokens > 1
+    assert learned.coded_bits < 0.8 * static.coded_bits
+
+
+def test_learning_leaves_the_model_and_the_settings_of_torch_as_they_were() -> None:
+    loaded = loaded_with("byte")
+    before = {name: weight.clone() for name, weight in loaded.model.network.tensors().items()}
+    threads = torch.get_num_threads()
+    squeezed(loaded, b"some text, some text, some text, some text" * 3, adapt=True)
+    for name, weight in loaded.model.network.tensors().items():
+        assert torch.equal(weight, before[name])
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == (
+        threads,
+        False,
+    )
+
+
+def test_what_a_model_makes_larger_is_stored() -> None:
+    content = random.Random(1).randbytes(3000)
+    for kind in KINDS:
+        done = squeezed(loaded_with(kind), content)
+        assert done.bytes_out < len(content) + 200
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_another_model_is_refused(adapt: bool) -> None:
+    done = squeezed(loaded_with("byte"), b"some text", adapt=adapt)
+    for other in (
+        loaded_with("byte", seed=2),
+        loaded_with("char"),
+        loaded_with("byte", cell="gru"),
+    ):
+        with pytest.raises(CheckpointError, match="another model"):
+            restored(other, done.content)
+
+
+def test_every_flipped_bit_and_every_cut_is_refused() -> None:
+    loaded = loaded_with("char")
+    packed = squeezed(loaded, "the cat 猫 sat".encode()).content
+    for place in range(8 * len(packed)):
+        flipped = bytearray(packed)
+        flipped[place // 8] ^= 1 << place % 8
+        with pytest.raises(CorpusError):
+            read_archive(bytes(flipped), "the file")
+    for size in range(len(packed)):
+        with pytest.raises(CorpusError):
+            read_archive(packed[:size], "the file")
+    with pytest.raises(CorpusError):
+        read_archive(packed + b"\0", "the file")
+
+
+def forged(packed: bytes, **changes: object) -> bytes:
+    """The file with another header and a checksum that agrees."""
+    archive = read_archive(packed, "the file")
+    return write_archive(replace(archive, header=replace(archive.header, **changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"tokens": 7}, {"lanes": 3}, {"content": b"\0" * 32}, {"arithmetic": 9}, {"tokens": 500}],
+)
+def test_forged_headers_are_refused(changes: dict[str, object]) -> None:
+    loaded = loaded_with("char")
+    packed = squeezed(loaded, b"the cat sat on the mat").content
+    with pytest.raises((CorpusError, ModelError)):
+        restored(loaded, forged(packed, **changes))
+
+
+def test_numbers_that_come_out_differently_are_named() -> None:
+    loaded = loaded_with("char")
+    packed = squeezed(loaded, b"the cat sat on the mat", adapt=True).content
+    changed = forged(packed, rate=0.25, segment=4, machine="torch 9, abacus", content=b"\0" * 32)
+    with pytest.raises(ModelError, match="torch 9, abacus") as raised:
+        restored(loaded, forged(changed, witness=b"\0" * 8))
+    assert "decompress it on the machine" in raised.value.hint
+
+
+def test_noise_in_the_last_bits_of_a_learning_network_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another processor's rounding, made larger: the file still comes back."""
+    loaded = loaded_with("byte")
+    packed = squeezed(loaded, TEXT.encode(), adapt=True).content
+    noise, step = np.random.default_rng(1), LearningNetwork.step
+    monkeypatch.setattr(
+        LearningNetwork,
+        "step",
+        lambda self, tokens: step(self, tokens) * (1 + 1e-12 * noise.normal()),
+    )
+    assert restored(loaded, packed) == TEXT.encode()
+
+
+def test_a_predictor_that_is_no_plain_network_is_coded_by_its_own_decoder() -> None:
+    loaded = loaded_with("char")
+    loaded.model.network.register_parameter("gain", torch.nn.Parameter(torch.ones(1)))
+    done = squeezed(loaded, TEXT.encode())
+    assert done.arithmetic == "own"
+    assert restored(loaded, done.content) == TEXT.encode()
+
+
+def test_learning_is_gradient_descent_on_each_segment() -> None:
+    """The second segment's logits are those of a model that took the step by hand."""
+    network = LanguageModel.create(ModelConfig(hidden_size=8), 10, seed=1).eval()
+    tokens = torch.from_numpy(np.random.default_rng(1).integers(0, 10, (2, 9)))
+    learning = Learning(segment=4)
+    steps = LearningNetwork(network, 2, learning)
+    found = np.stack([steps.step(column) for column in tokens.numpy().T], axis=1)
+    by_hand = LearningNetwork(network, 2, learning).network
+    logits, state = by_hand(tokens[:, :4])
+    assert found[:, :4] == pytest.approx(logits.detach().numpy(), abs=1e-12)
+    assert not np.allclose(found[:, 4:5], by_hand(tokens[:, 4:5], state)[0].detach().numpy())
+
+
+# The 500 files
+
+
+def real_texts(folder: Path) -> Iterator[bytes]:
+    """Parts of real files of every kind, from anywhere in them."""
+    source = random.Random(SEED)
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    while True:
+        content = source.choice(paths).read_bytes()
+        begin = source.randrange(len(content))
+        yield content[begin : begin + source.choice([1, 10, 100, 1000, 3000])]
+
+
+def random_files() -> Iterator[bytes]:
+    """Random bytes, random text, and the two mixed."""
+    source = random.Random(SEED)
+    letters = "etaoin shrdlu\n\r\t éß日本語\U0001f600\u0301\u2581\0<>"
+    while True:
+        size = source.choice([0, 1, 2, 30, 300, 1000])
+        text = "".join(source.choices(letters, k=size)).encode()
+        noise = source.randbytes(size)
+        yield source.choice([text, noise, text + noise, noise + text, text[: size // 2] * 3])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_500_random_and_real_files_come_back(shared_data: Path) -> None:
+    models = [loaded_with(kind) for kind in KINDS]
+    sources = (real_texts(shared_data), random_files())
+    for number in range(500):
+        loaded, content = models[number % 5], next(sources[number % 2])
+        done = squeezed(loaded, content, adapt=number % 4 == 3, lanes=1 + number % 7)
+        assert restored(loaded, done.content) == content
