@@ -166,9 +166,7 @@ def reported(
             return result
 
 
-def describe(
-    loaded: Loaded, plan: Plan, symbols: Symbols, coded: Coded, content: bytes
-) -> Header:
+def describe(loaded: Loaded, plan: Plan, symbols: Symbols, coded: Coded, content: bytes) -> Header:
     """All that decompressing has to know."""
     exact = plan.arithmetic is Arithmetic.WHOLE
     return Header(

@@ -24,6 +24,13 @@ MOST_LANES = 32
 """More gain no time."""
 
 
+LEARNING = Learning(segment=16, rate=2000)
+"""Chosen on an excerpt of Dickens, on Python's documentation and on Wikipedia's XML; what is like
+the model's own text wants less, what is quite unlike it more."""
+
+NONE = Learning(0, 0)
+
+
 class Arithmetic(IntEnum):
     """How the probabilities are computed; the numbers are part of the file format."""
 
@@ -43,7 +50,7 @@ class Plan:
 
     arithmetic: Arithmetic
     lanes: int
-    learning: Learning = Learning(0, 0)
+    learning: Learning
 
 
 def choose_plan(loaded: Loaded, tokens: int, *, adapt: bool, lanes: int | None) -> Plan:
@@ -53,10 +60,10 @@ def choose_plan(loaded: Loaded, tokens: int, *, adapt: bool, lanes: int | None) 
             f"the model of {loaded.run.folder} does not learn as it codes", "leave --adapt out"
         )
     if adapt:
-        return Plan(Arithmetic.LEARNING, lanes or 1, Learning())
+        return Plan(Arithmetic.LEARNING, lanes or 1, LEARNING)
     whole = isinstance(loaded.model, Recurrent) and fits(loaded.model.network)
     chosen = lanes or min(max(tokens // LANE, 1), MOST_LANES)
-    return Plan(Arithmetic.WHOLE if whole else Arithmetic.OWN, chosen)
+    return Plan(Arithmetic.WHOLE if whole else Arithmetic.OWN, chosen, NONE)
 
 
 def make_steps(loaded: Loaded, plan: Plan) -> Steps:

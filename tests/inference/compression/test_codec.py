@@ -1,5 +1,6 @@
 """Files through models and back; whatever is wrong is refused."""
 
+import copy
 import math
 import random
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError, CorpusError, ModelError
@@ -17,7 +19,7 @@ from charlm.inference.compression.codec import Compressed, Decompressed, compres
 from charlm.inference.compression.learning import Learning, LearningNetwork
 from charlm.inference.loading import Loaded
 from charlm.inference.scoring import score_text
-from charlm.model.language_model import LanguageModel
+from charlm.model.language_model import LanguageModel, detach
 from tests.inference.compression.conftest import KINDS, ODD, TEXT, loaded_with
 
 SEED = 500
@@ -73,7 +75,7 @@ def test_learning_makes_a_text_of_another_kind_smaller() -> None:
     content = TEXT[::-1].encode() * 3
     static, learned = squeezed(loaded, content, lanes=1), squeezed(loaded, content, adapt=True)
     assert static.tokens == learned.tokens > 1
-    assert learned.coded_bits < 0.8 * static.coded_bits
+    assert learned.coded_bits < 0.9 * static.coded_bits
 
 
 def test_learning_leaves_the_model_and_the_settings_of_torch_as_they_were() -> None:
@@ -143,9 +145,9 @@ def test_forged_headers_are_refused(changes: dict[str, object]) -> None:
 def test_numbers_that_come_out_differently_are_named() -> None:
     loaded = loaded_with("char")
     packed = squeezed(loaded, b"the cat sat on the mat", adapt=True).content
-    changed = forged(packed, rate=0.25, segment=4, machine="torch 9, abacus", content=b"\0" * 32)
+    changed = {"rate": 9000, "machine": b"torch 9, abacus", "witness": b"\0" * 8}
     with pytest.raises(ModelError, match="torch 9, abacus") as raised:
-        restored(loaded, forged(changed, witness=b"\0" * 8))
+        restored(loaded, forged(packed, segment=4, **changed))
     assert "decompress it on the machine" in raised.value.hint
 
 
@@ -172,17 +174,23 @@ def test_a_predictor_that_is_no_plain_network_is_coded_by_its_own_decoder() -> N
     assert restored(loaded, done.content) == TEXT.encode()
 
 
-def test_learning_is_gradient_descent_on_each_segment() -> None:
-    """The second segment's logits are those of a model that took the step by hand."""
+def test_learning_is_a_scaled_step_down_the_gradient_of_each_segment() -> None:
     network = LanguageModel.create(ModelConfig(hidden_size=8), 10, seed=1).eval()
     tokens = torch.from_numpy(np.random.default_rng(1).integers(0, 10, (2, 9)))
-    learning = Learning(segment=4)
-    steps = LearningNetwork(network, 2, learning)
+    steps = LearningNetwork(network, 2, Learning(segment=4, rate=5000))
     found = np.stack([steps.step(column) for column in tokens.numpy().T], axis=1)
-    by_hand = LearningNetwork(network, 2, learning).network
-    logits, state = by_hand(tokens[:, :4])
-    assert found[:, :4] == pytest.approx(logits.detach().numpy(), abs=1e-12)
-    assert not np.allclose(found[:, 4:5], by_hand(tokens[:, 4:5], state)[0].detach().numpy())
+    by_hand = copy.deepcopy(network).double()
+    for begin, state in ((0, None), (4, detach(by_hand(tokens[:, :4])[1]))):
+        logits, _ = by_hand(tokens[:, begin : begin + 4], state)
+        assert found[:, begin : begin + 4] == pytest.approx(logits.detach().numpy(), abs=1e-9)
+        loss = cross_entropy(logits.flatten(0, 1), tokens[:, begin + 1 : begin + 5].flatten())
+        with torch.no_grad():
+            for weight, slope in zip(
+                by_hand.parameters(),
+                torch.autograd.grad(loss, list(by_hand.parameters())),
+                strict=True,
+            ):
+                weight -= 0.005 * slope / (slope.abs() + 1e-8)
 
 
 # The 500 files
