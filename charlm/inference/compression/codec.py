@@ -18,6 +18,7 @@ from charlm.inference.compression.learning import Learning, repeatable
 from charlm.inference.compression.models import (
     Arithmetic,
     Plan,
+    at_rates,
     choose_plan,
     fingerprint,
     machine,
@@ -28,6 +29,9 @@ from charlm.inference.loading import Loaded
 __all__ = ["Coding", "Compressed", "Decompressed", "compress", "decompress"]
 
 Result = TypeVar("Result")
+
+TRIAL = 4096
+"""Tokens of each lane on which a rate of learning is chosen."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ def compress(
     constriction()
     symbols = split(loaded.tokenizer, content)
     plan = choose_plan(loaded, len(symbols.ids), adapt=adapt, lanes=lanes)
+    if adapt:
+        plan = yield from choose_rate(loaded, plan, symbols)
     coded = yield from code(loaded, plan, symbols)
     extras = pack(symbols)
     if len(coded.data) + len(extras) > len(content):  # the model makes it larger
@@ -147,11 +153,24 @@ def decompress(loaded: Loaded, archive: Archive, name: str) -> Iterator[Coding |
     yield Decompressed(content, archive.size, len(content), seconds)
 
 
-def code(loaded: Loaded, plan: Plan, symbols: Symbols) -> Generator[Coding, None, Coded]:
+def choose_rate(loaded: Loaded, plan: Plan, symbols: Symbols) -> Generator[Coding, None, Plan]:
+    """The plan with the rate of learning that makes the beginning of the file smallest."""
+    beginning = Symbols(symbols.ids[: TRIAL * plan.lanes])
+    best, fewest = plan, math.inf
+    for candidate in at_rates(plan):
+        coded = yield from code(loaded, candidate, beginning, "choosing a rate")
+        if len(coded.data) < fewest:
+            best, fewest = candidate, len(coded.data)
+    return best
+
+
+def code(
+    loaded: Loaded, plan: Plan, symbols: Symbols, what: str = "compressing"
+) -> Generator[Coding, None, Coded]:
     """Code the tokens of ``symbols``."""
     with repeatable():
         coding = encode(make_steps(loaded, plan), symbols.ids, plan.lanes)
-        return (yield from reported("compressing", len(symbols.ids), coding))
+        return (yield from reported(what, len(symbols.ids), coding))
 
 
 def reported(

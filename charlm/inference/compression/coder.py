@@ -21,6 +21,9 @@ __all__ = ["Coded", "Decoded", "Steps", "constriction", "decode", "encode", "wei
 PRECISION = 24
 """Probabilities are whole multiples of 2**-PRECISION, and none is zero; constriction's own."""
 
+MOST = float(1 << 20)
+"""Logits beyond are cut off."""
+
 EVERY = 32
 """Steps between two reports of progress."""
 
@@ -62,10 +65,10 @@ def weigh(logits: np.ndarray) -> np.ndarray:
     With one added to each they are the probabilities; constriction adds it.  A function of the
     logits rounded to multiples of 2**-LOGIT, exact from there on.
     """
-    steps = np.rint(logits * (1 << LOGIT))
+    # A network whose numbers went astray still codes, badly.
+    steps = np.rint(np.clip(np.nan_to_num(logits), -MOST, MOST) * (1 << LOGIT))
     best = steps.argmax(axis=1)[:, None]
     below = np.take_along_axis(steps, best, axis=1) - steps
-    np.minimum(below, 1 << 30, out=below)
     weights: np.ndarray = odds().take(below.astype(np.intp), mode="clip")
     free = float((1 << PRECISION) - logits.shape[1])
     weights *= free / weights.sum(axis=1, keepdims=True)

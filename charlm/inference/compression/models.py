@@ -2,20 +2,19 @@
 
 import hashlib
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 import torch
 
-from charlm.errors import ConfigError
 from charlm.inference.compression.coder import Steps
 from charlm.inference.compression.fixed_point import FixedPointNetwork, fits
 from charlm.inference.compression.learning import Learning, LearningNetwork
-from charlm.inference.loading import Loaded
+from charlm.inference.loading import Loaded, require_recurrent
 from charlm.inference.predictors import Recurrent, StepDecoder
 
-__all__ = ["Arithmetic", "Plan", "choose_plan", "fingerprint", "machine", "make_steps"]
+__all__ = ["Arithmetic", "Plan", "at_rates", "choose_plan", "fingerprint", "machine", "make_steps"]
 
 LANE = 4096
 """Tokens that a lane has at least: beginning without context costs it a few bytes."""
@@ -23,10 +22,10 @@ LANE = 4096
 MOST_LANES = 32
 """More gain no time."""
 
-
-LEARNING = Learning(segment=16, rate=2000)
-"""Chosen on an excerpt of Dickens, on Python's documentation and on Wikipedia's XML; what is like
-the model's own text wants less, what is quite unlike it more."""
+SEGMENT = 16
+RATES = (500, 1000, 2000, 4000)
+"""From text like the model's own to text quite unlike it: the best on an excerpt of Dickens, on
+Wikipedia's XML and on Python's documentation, by a model of English."""
 
 NONE = Learning(0, 0)
 
@@ -54,24 +53,25 @@ class Plan:
 
 
 def choose_plan(loaded: Loaded, tokens: int, *, adapt: bool, lanes: int | None) -> Plan:
-    """How to code so many tokens.  Raises ``ConfigError`` if the model cannot learn."""
-    if adapt and not isinstance(loaded.model, Recurrent):
-        raise ConfigError(
-            f"the model of {loaded.run.folder} does not learn as it codes", "leave --adapt out"
-        )
+    """How to code so many tokens.  Raises ``ModelError`` if the model cannot learn."""
     if adapt:
-        return Plan(Arithmetic.LEARNING, lanes or 1, LEARNING)
+        require_recurrent(loaded)
+        return Plan(Arithmetic.LEARNING, lanes or 1, Learning(SEGMENT, RATES[0]))
     whole = isinstance(loaded.model, Recurrent) and fits(loaded.model.network)
     chosen = lanes or min(max(tokens // LANE, 1), MOST_LANES)
     return Plan(Arithmetic.WHOLE if whole else Arithmetic.OWN, chosen, NONE)
+
+
+def at_rates(plan: Plan) -> list[Plan]:
+    """The plan with each rate of learning, from the slowest on."""
+    return [replace(plan, learning=replace(plan.learning, rate=rate)) for rate in RATES]
 
 
 def make_steps(loaded: Loaded, plan: Plan) -> Steps:
     """The model at the start of a stream in each lane."""
     if plan.arithmetic is Arithmetic.OWN:
         return OwnSteps(loaded.model.decoder(plan.lanes), loaded.model.device)
-    assert isinstance(loaded.model, Recurrent)
-    network = loaded.model.network
+    network = require_recurrent(loaded)
     if plan.arithmetic is Arithmetic.LEARNING:
         return LearningNetwork(network, plan.lanes, plan.learning)
     return FixedPointNetwork(network, plan.lanes)
@@ -95,9 +95,12 @@ def fingerprint(loaded: Loaded) -> bytes:
     """The first half of a SHA-256 over the tokenizer and all weights."""
     found = hashlib.sha256(loaded.tokenizer.digest().encode())
     if isinstance(loaded.model, Recurrent):
-        for name, weight in sorted(loaded.model.network.named_parameters()):
-            found.update(f"{name} {tuple(weight.shape)} ".encode())
-            found.update(weight.detach().cpu().numpy().astype("<f4").tobytes())
+        tensors = loaded.model.network.tensors()
+    else:
+        tensors = loaded.run.checkpoint(loaded.step).model
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        found.update(tensor.cpu().numpy().tobytes())
     return found.digest()[:16]
 
 

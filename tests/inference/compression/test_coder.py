@@ -34,9 +34,7 @@ def finish(coding):  # type: ignore[no-untyped-def]
             return end.value
 
 
-logits = st.lists(
-    st.floats(-1e6, 1e6) | st.floats(-5, 5) | st.just(-np.inf), min_size=2, max_size=9
-).filter(lambda row: max(row) > -np.inf)
+logits = st.lists(st.floats() | st.floats(-5, 5) | st.just(-np.inf), min_size=2, max_size=9)
 
 
 @given(logits)
