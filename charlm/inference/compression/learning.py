@@ -68,8 +68,9 @@ class LearningNetwork:
         self.steps += 1
         with torch.no_grad():
             for weight, slope, square in zip(self.weights, slopes, self.squares, strict=True):
-                square.add_((slope * slope - square) / self.steps)
-                weight.sub_(self.learning.rate * 1e-6 * slope / (square.sqrt() + TINY))
+                square.mul_(1 - 1 / self.steps).addcmul_(slope, slope, value=1 / self.steps)
+                root = square.sqrt().add_(TINY)
+                weight.addcdiv_(slope, root, value=-1e-6 * self.learning.rate)
         self.before = detach(self.state)
         self.read = self.read[-1:]
 
