@@ -45,7 +45,7 @@ def show_compressed(
     if target == STREAM:
         talk().print(f"{done.bytes_in:,} bytes -> {sizes}", markup=False)
         return
-    kind, learned = loaded.tokenizer.kind, ", learning" if figures["mode"] == "adaptive" else ""
+    kind, learned = loaded.tokenizer.kind, ", learning" if done.adapted else ""
     others = done.bytes_out - done.coded_bits // 8
     print_pairs(
         {
@@ -63,13 +63,13 @@ def compressed_table(
     loaded: Loaded, done: Compressed, source: Path, target: Path
 ) -> dict[str, Any]:
     """The figures under the keys that scripts rely on."""
-    figures = {key: value for key, value in vars(done).items() if key != "content"}
+    figures = {key: value for key, value in vars(done).items() if key not in ("content", "adapted")}
     return {
         "file": str(source),
         "out": str(target),
         "bits_per_byte": done.bits_per_byte,
         **figures,
-        "mode": "adaptive" if done.arithmetic == "learning" else "static",
+        "mode": "adaptive" if done.adapted else "static",
         "tokenizer": loaded.tokenizer.kind,
         "run": str(loaded.run.folder),
         "step": loaded.step,

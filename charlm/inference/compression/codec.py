@@ -14,7 +14,7 @@ from charlm.inference.compression.archive import Archive, Header, read_archive, 
 from charlm.inference.compression.coder import Coded, constriction, decode, encode
 from charlm.inference.compression.escapes import Symbols, join, split, whole
 from charlm.inference.compression.extras import pack, unpack
-from charlm.inference.compression.learning import Learning, repeatable
+from charlm.inference.compression.floating import Learning, repeatable
 from charlm.inference.compression.models import (
     Arithmetic,
     Plan,
@@ -60,6 +60,7 @@ class Compressed:
     extra_bytes: int
     lanes: int
     arithmetic: str
+    adapted: bool
     seconds: float
 
     @property
@@ -114,6 +115,7 @@ def compress(
         extra_bytes=len(extras),
         lanes=plan.lanes,
         arithmetic=plan.arithmetic.name.lower(),
+        adapted=adapt,
         seconds=time.monotonic() - began,
     )
 

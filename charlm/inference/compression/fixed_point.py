@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from charlm.inference.compression.tables import FLAT, GATE, INPUT, LOGIT, sigmoid, tanh
 from charlm.model.language_model import LanguageModel
@@ -24,6 +24,7 @@ from charlm.model.recurrence import RecurrentLayer
 
 __all__ = ["FixedPointNetwork", "fits"]
 
+KINDS = ("lstm", "gru", "rnn")
 CELL = 20
 """The scale of the LSTM's cell state and of what is summed up for it."""
 
@@ -143,15 +144,9 @@ class FixedPointNetwork:
 
 
 def fits(network: LanguageModel) -> bool:
-    """Whether a network is made of nothing but what is computed here.
-
-    Names and shapes of its weights say so, and a trial, which also finds what has no weights.
-    """
-    names = {"embedding.weight", "head.bias", "head.weight"}
-    for number, layer in enumerate(network.recurrent_layers()):
-        biases = ("bias", "bias_hn") if layer.kind == "gru" else ("bias",)
-        names |= {f"layers.{number}.{name}" for name in ("weight_ih", "weight_hh", *biases)}
-    if names != {name for name, _ in network.named_parameters(remove_duplicate=False)}:
+    """Whether a network is made of nothing but what is computed here, as a trial confirms."""
+    known = all(type(x) is RecurrentLayer and x.kind in KINDS for x in network.layers)
+    if not known or type(network.head) is not nn.Linear or network.config.connections != "plain":
         return False
     tokens = np.arange(FEW) % network.vocab_size
     fixed = FixedPointNetwork(network, 1)

@@ -10,7 +10,7 @@ import torch
 
 from charlm.inference.compression.coder import Steps
 from charlm.inference.compression.fixed_point import FixedPointNetwork, fits
-from charlm.inference.compression.learning import Learning, LearningNetwork
+from charlm.inference.compression.floating import FloatNetwork, Learning
 from charlm.inference.loading import Loaded, require_recurrent
 from charlm.inference.predictors import Recurrent, StepDecoder
 
@@ -36,11 +36,11 @@ class Arithmetic(IntEnum):
     WHOLE = 0
     """In whole numbers: the same on every machine."""
 
-    OWN = 1
-    """By the model's own decoder: the same where program and processor are."""
+    FLOAT = 1
+    """In float64: the same on one machine, and elsewhere almost always."""
 
-    LEARNING = 2
-    """In float64, with steps of learning."""
+    OWN = 2
+    """By the model's own decoder: the same on one machine."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,12 @@ def choose_plan(loaded: Loaded, tokens: int, *, adapt: bool, lanes: int | None) 
     """How to code so many tokens.  Raises ``ModelError`` if the model cannot learn."""
     if adapt:
         require_recurrent(loaded)
-        return Plan(Arithmetic.LEARNING, lanes or 1, Learning(SEGMENT, RATES[0]))
-    whole = isinstance(loaded.model, Recurrent) and fits(loaded.model.network)
+        return Plan(Arithmetic.FLOAT, lanes or 1, Learning(SEGMENT, RATES[0]))
     chosen = lanes or min(max(tokens // LANE, 1), MOST_LANES)
-    return Plan(Arithmetic.WHOLE if whole else Arithmetic.OWN, chosen, NONE)
+    if not isinstance(loaded.model, Recurrent):
+        return Plan(Arithmetic.OWN, chosen, NONE)
+    whole = fits(loaded.model.network)
+    return Plan(Arithmetic.WHOLE if whole else Arithmetic.FLOAT, chosen, NONE)
 
 
 def at_rates(plan: Plan) -> list[Plan]:
@@ -72,8 +74,8 @@ def make_steps(loaded: Loaded, plan: Plan) -> Steps:
     if plan.arithmetic is Arithmetic.OWN:
         return OwnSteps(loaded.model.decoder(plan.lanes), loaded.model.device)
     network = require_recurrent(loaded)
-    if plan.arithmetic is Arithmetic.LEARNING:
-        return LearningNetwork(network, plan.lanes, plan.learning)
+    if plan.arithmetic is Arithmetic.FLOAT:
+        return FloatNetwork(network, plan.lanes, plan.learning)
     return FixedPointNetwork(network, plan.lanes)
 
 

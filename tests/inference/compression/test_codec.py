@@ -3,9 +3,7 @@
 import copy
 import math
 import random
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,14 +15,12 @@ from charlm.errors import CheckpointError, CorpusError, ModelError
 from charlm.inference.compression import models
 from charlm.inference.compression.archive import read_archive, write_archive
 from charlm.inference.compression.codec import Compressed, Decompressed, compress, decompress
-from charlm.inference.compression.learning import Learning, LearningNetwork
+from charlm.inference.compression.floating import FloatNetwork, Learning
 from charlm.inference.compression.models import RATES
 from charlm.inference.loading import Loaded
 from charlm.inference.scoring import score_text
 from charlm.model.language_model import LanguageModel, detach
 from tests.inference.compression.conftest import KINDS, ODD, TEXT, loaded_with
-
-SEED = 500
 
 
 def squeezed(loaded: Loaded, content: bytes, **options: object) -> Compressed:
@@ -171,27 +167,31 @@ def test_noise_in_the_last_bits_of_a_learning_network_does_no_harm(
     """Another processor's rounding, made larger: the file still comes back."""
     loaded = loaded_with("byte")
     packed = squeezed(loaded, TEXT.encode(), adapt=True).content
-    noise, step = np.random.default_rng(1), LearningNetwork.step
+    noise, step = np.random.default_rng(1), FloatNetwork.step
     monkeypatch.setattr(
-        LearningNetwork,
+        FloatNetwork,
         "step",
         lambda self, tokens: step(self, tokens) * (1 + 1e-12 * noise.normal()),
     )
     assert restored(loaded, packed) == TEXT.encode()
 
 
-def test_a_predictor_that_is_no_plain_network_is_coded_by_its_own_decoder() -> None:
-    loaded = loaded_with("char")
-    loaded.model.network.register_parameter("gain", torch.nn.Parameter(torch.ones(1)))
+@pytest.mark.parametrize(
+    "settings",
+    [{"cell": "cifg"}, {"mogrifier_rounds": 2}, {"softmaxes": 2}, {"adaptive_softmax": True},
+     {"num_layers": 2, "connections": "skip"}],
+)  # fmt: skip
+def test_networks_with_more_in_them_are_computed_in_float64(settings: dict[str, object]) -> None:
+    loaded = loaded_with("char", **settings)
     done = squeezed(loaded, TEXT.encode())
-    assert done.arithmetic == "own"
+    assert done.arithmetic == "float"
     assert restored(loaded, done.content) == TEXT.encode()
 
 
 def test_learning_is_a_scaled_step_down_the_gradient_of_each_segment() -> None:
     network = LanguageModel.create(ModelConfig(hidden_size=8), 10, seed=1).eval()
     tokens = torch.from_numpy(np.random.default_rng(1).integers(0, 10, (2, 9)))
-    steps = LearningNetwork(network, 2, Learning(segment=4, rate=5000))
+    steps = FloatNetwork(network, 2, Learning(segment=4, rate=5000))
     found = np.stack([steps.step(column) for column in tokens.numpy().T], axis=1)
     by_hand = copy.deepcopy(network).double()
     for begin, state in ((0, None), (4, detach(by_hand(tokens[:, :4])[1]))):
@@ -205,38 +205,3 @@ def test_learning_is_a_scaled_step_down_the_gradient_of_each_segment() -> None:
                 strict=True,
             ):
                 weight -= 0.005 * slope / (slope.abs() + 1e-8)
-
-
-# The 500 files
-
-
-def real_texts(folder: Path) -> Iterator[bytes]:
-    """Parts of real files of every kind, from anywhere in them."""
-    source = random.Random(SEED)
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    while True:
-        content = source.choice(paths).read_bytes()
-        begin = source.randrange(len(content))
-        yield content[begin : begin + source.choice([1, 10, 100, 1000, 3000])]
-
-
-def random_files() -> Iterator[bytes]:
-    """Random bytes, random text, and the two mixed."""
-    source = random.Random(SEED)
-    letters = "etaoin shrdlu\n\r\t éß日本語\U0001f600\u0301\u2581\0<>"
-    while True:
-        size = source.choice([0, 1, 2, 30, 300, 1000])
-        text = "".join(source.choices(letters, k=size)).encode()
-        noise = source.randbytes(size)
-        yield source.choice([text, noise, text + noise, noise + text, text[: size // 2] * 3])
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_500_random_and_real_files_come_back(shared_data: Path) -> None:
-    models = [loaded_with(kind) for kind in KINDS]
-    sources = (real_texts(shared_data), random_files())
-    for number in range(500):
-        loaded, content = models[number % 5], next(sources[number % 2])
-        done = squeezed(loaded, content, adapt=number % 4 == 3, lanes=1 + number % 7)
-        assert restored(loaded, done.content) == content

@@ -79,9 +79,9 @@ def test_a_network_with_more_in_it_does_not_fit() -> None:
     assert fits(network)
     network.head.register_forward_hook(lambda module, inputs, output: 0.8 * output)
     assert not fits(network)
-    another = network_of("gru", 1, True)
-    another.register_parameter("gain", torch.nn.Parameter(torch.ones(1)))
-    assert not fits(another)
+    for settings in ({"cell": "capped_lstm"}, {"softmaxes": 2}, {"mogrifier_rounds": 1}):
+        another = ModelConfig(hidden_size=24, **settings)
+        assert not fits(LanguageModel.create(another, V, seed=2).eval())
 
 
 def test_states_that_grow_without_end_are_cut_off() -> None:

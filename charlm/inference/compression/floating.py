@@ -1,4 +1,4 @@
-"""A network that learns from what it reads, in steps that decoding can repeat.
+"""A network in float64, which may learn from what it reads in steps that decoding can repeat.
 
 Dynamic evaluation (Mikolov et al. 2010; Krause et al., Dynamic Evaluation of Neural Sequence
 Models, ICML 2018): after every segment, a step down the gradient of its loss, each weight's share
@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from charlm.model.language_model import LanguageModel, State, detach
 
-__all__ = ["Learning", "LearningNetwork", "repeatable"]
+__all__ = ["FloatNetwork", "Learning", "repeatable"]
 
 TINY = 1e-8
 """Keeps weights without a gradient where they are."""
@@ -29,15 +29,15 @@ TINY = 1e-8
 
 @dataclass(frozen=True)
 class Learning:
-    """How fast to learn: a step after each ``segment`` tokens of every lane."""
+    """How fast to learn: a step after each ``segment`` tokens of every lane; 0: not at all."""
 
     segment: int
     rate: int
     """In millionths."""
 
 
-class LearningNetwork:
-    """Reads tokens in B lanes, predicts the next ones, and learns from those that came."""
+class FloatNetwork:
+    """Reads tokens in B lanes, predicts the next ones, and may learn from those that came."""
 
     def __init__(self, network: LanguageModel, lanes: int, learning: Learning) -> None:
         self.network = copy.deepcopy(network).cpu().double().eval().requires_grad_(True)
@@ -51,11 +51,13 @@ class LearningNetwork:
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """tokens (B,) -> logits (B, V) of what follows."""
-        self.read.append(torch.from_numpy(tokens.copy()))
-        if len(self.read) > self.learning.segment:
-            self.learn()
+        read = torch.from_numpy(tokens.copy())
+        if self.learning.segment:
+            self.read.append(read)
+            if len(self.read) > self.learning.segment:
+                self.learn()
         with torch.no_grad():
-            logits, self.state = self.network(self.read[-1][:, None], self.state)
+            logits, self.state = self.network(read[:, None], self.state)
         found: np.ndarray = logits[:, 0].numpy()
         return found
 
