@@ -93,13 +93,8 @@ def compress(
     plan = choose_plan(loaded, len(symbols.ids), adapt=adapt, lanes=lanes)
     if adapt:
         plan = yield from choose_rate(loaded, plan, symbols)
-    coded = yield from code(loaded, plan, symbols)
+    symbols, coded = yield from code_smallest(loaded, plan, symbols, content)
     extras = pack(symbols)
-    if len(coded.data) + len(extras) > len(content):  # the model makes it larger
-        stored = whole(content)
-        alone = yield from code(loaded, plan, stored)
-        if len(alone.data) + len(pack(stored)) < len(coded.data) + len(extras):
-            symbols, coded, extras = stored, alone, pack(stored)
     header = describe(loaded, plan, symbols, coded, content)
     packed = write_archive(Archive(header, coded.data, extras))
     for record in decompress(loaded, read_archive(packed, "what was coded"), "what was coded"):
@@ -164,6 +159,20 @@ def choose_rate(loaded: Loaded, plan: Plan, symbols: Symbols) -> Generator[Codin
         if len(coded.data) < fewest:
             best, fewest = candidate, len(coded.data)
     return best
+
+
+def code_smallest(
+    loaded: Loaded, plan: Plan, symbols: Symbols, content: bytes
+) -> Generator[Coding, None, tuple[Symbols, Coded]]:
+    """Code ``symbols``, or all of ``content`` as one escape where the model makes it larger."""
+    coded = yield from code(loaded, plan, symbols)
+    size = len(coded.data) + len(pack(symbols))
+    if size > len(content):
+        stored = whole(content)
+        alone = yield from code(loaded, plan, stored)
+        if len(alone.data) + len(pack(stored)) < size:
+            return stored, alone
+    return symbols, coded
 
 
 def code(
