@@ -13,7 +13,7 @@ from tests.test_readme import BOOK, shrink
 GUIDES = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize("name", ["surprisal.md", "compare.md", "rescore.md"])
+@pytest.mark.parametrize("name", ["surprisal.md", "compare.md", "rescore.md", "compression.md"])
 def test_every_block_of_a_guide_runs(name: str, tmp_path: Path, own_cache: Path) -> None:
     text = (GUIDES / name).read_text(encoding="utf-8")
     (tmp_path / "book.txt").write_text(BOOK, encoding="utf-8")

@@ -27,6 +27,8 @@ COMMANDS = (
     "pairs",
     "compare",
     "rescore",
+    "compress",
+    "decompress",
     "corpora",
     "recipes",
     "info",

@@ -1,0 +1,1 @@
+"""Lossless compression with a language model, by arithmetic coding."""

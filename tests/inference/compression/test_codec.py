@@ -1,0 +1,207 @@
+"""Files through models and back; whatever is wrong is refused."""
+
+import copy
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from charlm.config import ModelConfig
+from charlm.errors import CheckpointError, CorpusError, ModelError
+from charlm.inference.compression import models
+from charlm.inference.compression.archive import read_archive, write_archive
+from charlm.inference.compression.codec import Compressed, Decompressed, compress, decompress
+from charlm.inference.compression.floating import FloatNetwork, Learning
+from charlm.inference.compression.models import RATES
+from charlm.inference.loading import Loaded
+from charlm.inference.scoring import score_text
+from charlm.model.language_model import LanguageModel, detach
+from tests.inference.compression.conftest import KINDS, ODD, TEXT, loaded_with
+
+
+def squeezed(loaded: Loaded, content: bytes, **options: object) -> Compressed:
+    """The last record of compressing."""
+    *_, last = compress(loaded, content, **options)
+    assert isinstance(last, Compressed)
+    return last
+
+
+def restored(loaded: Loaded, packed: bytes) -> bytes:
+    """The last record of decompressing."""
+    *_, last = decompress(loaded, read_archive(packed, "the file"), "the file")
+    assert isinstance(last, Decompressed)
+    return last.content
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_odd_files_come_back(kind: str, adapt: bool) -> None:
+    loaded = loaded_with(kind)
+    for content in ODD[:: 1 + 2 * adapt]:
+        done = squeezed(loaded, content, adapt=adapt)
+        assert restored(loaded, done.content) == content
+        assert (done.bytes_in, done.bytes_out) == (len(content), len(done.content))
+
+
+@pytest.mark.parametrize("cell", ["gru", "rnn"])
+@pytest.mark.parametrize("adapt", [False, True])
+def test_every_cell_and_many_lanes(cell: str, adapt: bool) -> None:
+    loaded = loaded_with("char", cell=cell, num_layers=2)
+    done = squeezed(loaded, TEXT.encode(), adapt=adapt, lanes=5)
+    assert done.lanes == 5
+    assert restored(loaded, done.content) == TEXT.encode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_lane_takes_the_bits_of_the_perplexity(kind: str) -> None:
+    """To 0.2 %, the start of the file and the end of the code apart."""
+    loaded = loaded_with(kind)
+    text = TEXT.replace("  ", " ") * (20 if kind in ("word", "bpe", "unigram") else 10)
+    score = score_text(loaded.model, loaded.tokenizer, text)
+    done = squeezed(loaded, text.encode(), lanes=1)
+    assert done.tokens == score.tokens
+    assert done.model_bits == pytest.approx(score.nll / math.log(2), rel=2e-3)
+    assert done.coded_bits == pytest.approx(score.nll / math.log(2), rel=2e-3, abs=64)
+
+
+def test_learning_makes_a_text_of_another_kind_smaller() -> None:
+    loaded = loaded_with("char", hidden_size=32)
+    content = TEXT[::-1].encode()
+    static, learned = squeezed(loaded, content, lanes=1), squeezed(loaded, content, adapt=True)
+    assert static.tokens == learned.tokens > 1
+    assert learned.coded_bits < 0.9 * static.coded_bits
+
+
+def test_learning_leaves_the_model_and_the_settings_of_torch_as_they_were() -> None:
+    loaded = loaded_with("byte")
+    before = {name: weight.clone() for name, weight in loaded.model.network.tensors().items()}
+    threads = torch.get_num_threads()
+    squeezed(loaded, b"some text, some text, some text, some text" * 3, adapt=True)
+    for name, weight in loaded.model.network.tensors().items():
+        assert torch.equal(weight, before[name])
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == (
+        threads,
+        False,
+    )
+
+
+def test_the_rate_of_learning_is_the_one_that_makes_the_beginning_smallest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded, content = loaded_with("char"), TEXT[::-1].encode()
+    chosen = read_archive(squeezed(loaded, content, adapt=True).content, "").header.rate
+    sizes = {}
+    for rate in RATES:
+        monkeypatch.setattr(models, "RATES", (rate,))
+        sizes[rate] = squeezed(loaded, content, adapt=True).coded_bits
+    assert sizes[chosen] == min(sizes.values()) < max(sizes.values())
+
+
+def test_what_a_model_makes_larger_is_stored() -> None:
+    content = random.Random(1).randbytes(3000)
+    for kind in KINDS:
+        done = squeezed(loaded_with(kind), content)
+        assert done.bytes_out < len(content) + 200
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_another_model_is_refused(adapt: bool) -> None:
+    done = squeezed(loaded_with("byte"), b"some text", adapt=adapt)
+    for other in (
+        loaded_with("byte", seed=2),
+        loaded_with("char"),
+        loaded_with("byte", cell="gru"),
+    ):
+        with pytest.raises(CheckpointError, match="another model"):
+            restored(other, done.content)
+
+
+def test_every_flipped_bit_and_every_cut_is_refused() -> None:
+    loaded = loaded_with("char")
+    packed = squeezed(loaded, "the cat 猫 sat".encode()).content
+    for place in range(8 * len(packed)):
+        flipped = bytearray(packed)
+        flipped[place // 8] ^= 1 << place % 8
+        with pytest.raises(CorpusError):
+            read_archive(bytes(flipped), "the file")
+    for size in range(len(packed)):
+        with pytest.raises(CorpusError):
+            read_archive(packed[:size], "the file")
+    with pytest.raises(CorpusError):
+        read_archive(packed + b"\0", "the file")
+
+
+def forged(packed: bytes, **changes: object) -> bytes:
+    """The file with another header and a checksum that agrees."""
+    archive = read_archive(packed, "the file")
+    return write_archive(replace(archive, header=replace(archive.header, **changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"tokens": 7}, {"lanes": 3}, {"content": b"\0" * 32}, {"arithmetic": 9}, {"tokens": 500}],
+)
+def test_forged_headers_are_refused(changes: dict[str, object]) -> None:
+    loaded = loaded_with("char")
+    packed = squeezed(loaded, b"the cat sat on the mat").content
+    with pytest.raises((CorpusError, ModelError)):
+        restored(loaded, forged(packed, **changes))
+
+
+def test_numbers_that_come_out_differently_are_named() -> None:
+    loaded = loaded_with("char")
+    packed = squeezed(loaded, b"the cat sat on the mat", adapt=True).content
+    changed = {"rate": 9000, "machine": b"torch 9, abacus", "witness": b"\0" * 8}
+    with pytest.raises(ModelError, match="torch 9, abacus") as raised:
+        restored(loaded, forged(packed, segment=4, **changed))
+    assert "decompress it on the machine" in raised.value.hint
+
+
+def test_noise_in_the_last_bits_of_a_learning_network_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another processor's rounding, made larger: the file still comes back."""
+    loaded = loaded_with("byte")
+    packed = squeezed(loaded, TEXT.encode(), adapt=True).content
+    noise, step = np.random.default_rng(1), FloatNetwork.step
+    monkeypatch.setattr(
+        FloatNetwork,
+        "step",
+        lambda self, tokens: step(self, tokens) * (1 + 1e-12 * noise.normal()),
+    )
+    assert restored(loaded, packed) == TEXT.encode()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"cell": "cifg"}, {"mogrifier_rounds": 2}, {"softmaxes": 2}, {"adaptive_softmax": True},
+     {"num_layers": 2, "connections": "skip"}],
+)  # fmt: skip
+def test_networks_with_more_in_them_are_computed_in_float64(settings: dict[str, object]) -> None:
+    loaded = loaded_with("char", **settings)
+    done = squeezed(loaded, TEXT.encode())
+    assert done.arithmetic == "float"
+    assert restored(loaded, done.content) == TEXT.encode()
+
+
+def test_learning_is_a_scaled_step_down_the_gradient_of_each_segment() -> None:
+    network = LanguageModel.create(ModelConfig(hidden_size=8), 10, seed=1).eval()
+    tokens = torch.from_numpy(np.random.default_rng(1).integers(0, 10, (2, 9)))
+    steps = FloatNetwork(network, 2, Learning(segment=4, rate=5000))
+    found = np.stack([steps.step(column) for column in tokens.numpy().T], axis=1)
+    by_hand = copy.deepcopy(network).double()
+    for begin, state in ((0, None), (4, detach(by_hand(tokens[:, :4])[1]))):
+        logits, _ = by_hand(tokens[:, begin : begin + 4], state)
+        assert found[:, begin : begin + 4] == pytest.approx(logits.detach().numpy(), abs=1e-9)
+        loss = cross_entropy(logits.flatten(0, 1), tokens[:, begin + 1 : begin + 5].flatten())
+        with torch.no_grad():
+            for weight, slope in zip(
+                by_hand.parameters(),
+                torch.autograd.grad(loss, list(by_hand.parameters())),
+                strict=True,
+            ):
+                weight -= 0.005 * slope / (slope.abs() + 1e-8)
