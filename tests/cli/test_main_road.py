@@ -17,7 +17,7 @@ DESIGNED = {
 }
 MORE = {
     *("perplexity_without_oov", "boundaries", "boundary_nll", "tokenizer", "run", "step"),
-    "unknown",
+    *("perplexity_interval", "byte_perplexity", "convention", "reset", "unknown"),
 }
 SENTENCE = "ba co. Loba\ndi fu.\n"
 
