@@ -1,7 +1,7 @@
 """``charlm perplexity``."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,10 +9,14 @@ from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
+    evaluation_options,
     json_option,
     run_argument,
     step_option,
 )
+
+if TYPE_CHECKING:
+    from charlm.inference.evaluation import Evaluation
 
 __all__ = ["command"]
 
@@ -48,6 +52,7 @@ __all__ = ["command"]
 @click.option("--curve", is_flag=True, help="Show how the nll falls with the tokens read so far.")
 @click.option("--baselines", is_flag=True, help="Show what n-gram models and compressors reach.")
 @encoding_option
+@evaluation_options
 @mix_options
 @step_option
 @device_option("auto")
@@ -62,6 +67,7 @@ def command(
     curve: bool,
     baselines: bool,
     encoding: str | None,
+    evaluation: "Evaluation",
     mix: Mix,
     step: int | None,
     device: str,
@@ -78,11 +84,14 @@ def command(
                  kenlm     each line by itself, its end a token, line breaks none
                  nanogpt   windows of 256 tokens, nothing carried between them
     """
+    from charlm.console.adaptation import show_adapted
     from charlm.console.scores import show_scores
     from charlm.inference.conventions import Request, open_texts
     from charlm.inference.loading import load_run
 
     request = Request(convention=convention, reset=reset, window=window, curve=curve)
-    loaded = mix(load_run(run, step=step, device=device))
+    loaded = load_run(run, step=step, device=device)
     texts = open_texts(loaded, sources, part, encoding)
-    show_scores(loaded, texts, request, baselines=baselines, as_json=as_json)
+    adapted = show_adapted(loaded, evaluation, [text.content for text in texts])
+    readings = [mix(each) for each in adapted.readings]
+    show_scores(readings, texts, request, adapted.evaluation, baselines=baselines, as_json=as_json)

@@ -1,6 +1,7 @@
 """``charlm score``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,10 +9,19 @@ from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
+    evaluation_options,
     json_option,
     run_argument,
     step_option,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from charlm.data.corpora import Corpus
+    from charlm.data.tokenizers import Tokenizer
+    from charlm.inference.evaluation import Evaluation
+    from charlm.inference.predictors import Predictor
 
 __all__ = ["command"]
 
@@ -65,6 +75,7 @@ __all__ = ["command"]
     help="Print these columns.",
 )
 @encoding_option
+@evaluation_options
 @mix_options
 @step_option
 @device_option("auto")
@@ -80,6 +91,7 @@ def command(
     join: str,
     layout: str,
     encoding: str | None,
+    evaluation: "Evaluation",
     mix: Mix,
     step: int | None,
     device: str,
@@ -88,35 +100,71 @@ def command(
     """Say how surprising each word, character, token, line or region of a text is; the
     surprisals of all rows sum to that of the text.
     """
-    from charlm.console import surprisals as show
-    from charlm.data.encoding import encode_documents
-    from charlm.inference.complexity import complexities
+    from charlm.console.adaptation import show_adapted, with_static_sum
+    from charlm.console.surprisals import show_regions
     from charlm.inference.loading import load_run, open_for
     from charlm.inference.regions import score_table
-    from charlm.inference.surprisal import surprisals
 
-    check_use(len(sources), unit, context, top, bool(columns) or join != " ", layout)
-    loaded = mix(load_run(run, step=step, device=device))
-    scorer = loaded.model, loaded.tokenizer
+    of_table = bool(columns) or join != " "
+    check_use(len(sources), unit, context, top, of_table, layout, bool(evaluation.tune_on))
+    loaded = load_run(run, step=step, device=device)
+    texts = [] if unit == "region" else [open_for(loaded, sources, encoding)]
+    readings = map(mix, show_adapted(loaded, evaluation, texts).readings)
+    scorers = [(each.model, each.tokenizer) for each in readings]
     if unit == "region":
         encoding = encoding or loaded.run.config.data.encoding
-        regions = score_table(*scorer, sources[0], columns, encoding, join=join, top=top)
-        show.show_regions(regions, measure, as_json=as_json, top=top)
-        return
-    pieces = encode_documents(loaded.tokenizer, open_for(loaded, sources, encoding))
+        rows = with_static_sum(
+            score_table(*scorer, sources[0], columns, encoding, join=join, top=top)
+            for scorer in scorers
+        )
+        show_regions(rows, measure, as_json=as_json, top=top)
+    for text in texts:
+        show_text(scorers, text, layout, unit, measure, context, top, as_json)
+
+
+def show_text(
+    scorers: "Sequence[tuple[Predictor, Tokenizer]]",
+    corpus: "Corpus",
+    layout: str,
+    unit: str,
+    measure: str,
+    context: str | None,
+    top: int,
+    as_json: bool,
+) -> None:
+    """Print the rows of running text."""
+    from charlm.console import surprisals as show
+    from charlm.console.adaptation import with_static_sum
+    from charlm.data.encoding import encode_documents
+    from charlm.inference.complexity import complexities
+    from charlm.inference.surprisal import surprisals
+
+    texts = [(*scorer, encode_documents(scorer[1], corpus)) for scorer in scorers]
     if layout == "charlm":
-        rows = surprisals(*scorer, pieces, unit, context=context or "carried", top=top)
+        carried = context or "carried"
+        rows = with_static_sum(surprisals(*text, unit, context=carried, top=top) for text in texts)
         show.show_surprisals(rows, measure, as_json=as_json, top=top)
     else:
-        show.show_complexities(complexities(*scorer, pieces), measure, as_json=as_json)
+        words = with_static_sum(complexities(*text) for text in texts)
+        show.show_complexities(words, measure, as_json=as_json)
 
 
 def check_use(
-    sources: int, unit: str, context: str | None, top: int, of_table: bool, layout: str
+    sources: int,
+    unit: str,
+    context: str | None,
+    top: int,
+    of_table: bool,
+    layout: str,
+    tuned: bool,
 ) -> None:
     """Raise ``UsageError`` for options that do not go together."""
     if of_table and unit != "region":
         raise click.UsageError("--column and --join go with --by region only")
+    if unit == "region" and tuned:
+        raise click.UsageError(
+            "--tune-on reads text, not the table of --by region: give the values"
+        )
     if unit == "region" and sources != 1:
         raise click.UsageError("--by region reads one table")
     if unit == "region" and context:

@@ -1,12 +1,20 @@
 """Arguments and options that several commands share."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["device_option", "encoding_option", "json_option", "run_argument", "step_option"]
+__all__ = [
+    "device_option",
+    "encoding_option",
+    "evaluation_options",
+    "json_option",
+    "run_argument",
+    "step_option",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,3 +43,39 @@ def device_option(default: str) -> Callable[[Command], Command]:
 def json_option(what: str) -> Callable[[Command], Command]:
     """``--json``, with what it prints."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what}.")
+
+
+def evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the methods of evaluation time; they reach the command as one ``evaluation``."""
+
+    @click.option(
+        "--temperature", is_flag=False, flag_value="", metavar="[X]", help="Divide the logits by X."
+    )
+    @click.option(
+        "--dynamic",
+        is_flag=False,
+        flag_value="",
+        metavar="[NAME=X,...]",
+        help="Let the model learn from what it has read: lr, decay, segment, epsilon.",
+    )
+    @click.option(
+        "--cache",
+        is_flag=False,
+        flag_value="",
+        metavar="[NAME=X,...]",
+        help="Expect again what followed similar states: window, theta, share.",
+    )
+    @click.option(
+        "--tune-on",
+        multiple=True,
+        metavar="valid|FILE",
+        help="Choose what these methods leave open on the run's valid part, or on this text.",
+    )
+    @functools.wraps(command)
+    def with_evaluation(tune_on: tuple[str, ...], **arguments: Any) -> Any:
+        from charlm.inference.evaluation import parse_evaluation
+
+        given = {name: arguments.pop(name) for name in ("temperature", "dynamic", "cache")}
+        return command(evaluation=parse_evaluation(given, tune_on), **arguments)
+
+    return with_evaluation

@@ -9,11 +9,13 @@ from typing import Any
 
 from rich.progress import Progress
 
+from charlm.console.adaptation import adaptation_lines, adaptation_table
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json, talk
 from charlm.inference.baselines import Baseline
 from charlm.inference.conventions import Request, Text, figures, score
 from charlm.inference.curve import Bin
+from charlm.inference.evaluation import Evaluation
 from charlm.inference.loading import Loaded
 from charlm.inference.references import measure_references
 from charlm.inference.rows import Row, key_of, macro, micro, summed
@@ -26,21 +28,48 @@ BAR = 24
 
 
 def show_scores(
-    loaded: Loaded, texts: Sequence[Text], request: Request, *, baselines: bool, as_json: bool
+    readings: Sequence[Loaded],
+    texts: Sequence[Text],
+    request: Request,
+    evaluation: Evaluation,
+    *,
+    baselines: bool,
+    as_json: bool,
 ) -> None:
-    """Score texts, measure baselines if they are asked for, and print all of it in the end."""
+    """Score texts, measure baselines if they are asked for, and print all of it in the end.
+
+    Where ``evaluation`` has methods, the second of ``readings`` is without them: the static one.
+    """
+    loaded = readings[0]
     measured = list(measure_references(loaded, texts)) if baselines else []
     began = time.monotonic()
-    rows = [score_row(loaded, text, request, seed) for seed, text in enumerate(texts)]
+    rows = score_rows(loaded, texts, request)
     seconds = max(time.monotonic() - began, 1e-9)
-    whole = rows[0] if len(rows) == 1 else micro(rows)
+    static = together(score_rows(readings[1], texts, request)) if evaluation.methods else None
+    whole = together(rows)
     if as_json:
-        print_scores(loaded, rows, whole, request, measured, seconds)
-    else:
-        show_rows(loaded, rows, whole, texts, request)
-        show_unknown(rows)
-        show_baselines(measured, whole)
-        show_curve(list(whole.curve.rows()), request)
+        beside: dict[str, Any] = {}
+        if static:
+            beside["evaluation"] = adaptation_table(evaluation)
+            beside["static"] = static.record(request.convention)
+        print_scores(loaded, rows, whole, request, measured, seconds, beside)
+        return
+    show_rows(loaded, rows, whole, texts, request)
+    if static:
+        print_pairs(adaptation_lines(evaluation, whole.score, static.score))
+    show_unknown(rows)
+    show_baselines(measured, whole)
+    show_curve(list(whole.curve.rows()), request)
+
+
+def score_rows(loaded: Loaded, texts: Sequence[Text], request: Request) -> list[Row]:
+    """Score each text."""
+    return [score_row(loaded, text, request, seed) for seed, text in enumerate(texts)]
+
+
+def together(rows: Sequence[Row]) -> Row:
+    """All texts as one."""
+    return rows[0] if len(rows) == 1 else micro(rows)
 
 
 def score_row(loaded: Loaded, text: Text, request: Request, seed: int) -> Row:
@@ -59,6 +88,7 @@ def print_scores(
     request: Request,
     measured: Sequence[Baseline],
     seconds: float,
+    beside: Mapping[str, Any],
 ) -> None:
     """One JSON object; of several texts the figures at its top are those of all together."""
     record = whole.record(request.convention) | {
@@ -70,6 +100,7 @@ def print_scores(
         "run": str(loaded.run.folder),
         "step": loaded.step,
         "unknown": dict(whole.unknown),
+        **beside,
     }
     if len(rows) > 1:
         record["sources"] = [{"source": row.name} | row.record(request.convention) for row in rows]

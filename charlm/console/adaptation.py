@@ -1,0 +1,85 @@
+"""Evaluation-time methods: their tuning as it goes on, and the static figures beside theirs."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from charlm.console.streams import talk
+from charlm.data.corpora import Corpus
+from charlm.data.store import TokenStore
+from charlm.inference.adaptation import Adapted, Adapter
+from charlm.inference.complexity import Complexity
+from charlm.inference.evaluation import Evaluation
+from charlm.inference.loading import Loaded
+from charlm.inference.regions import RegionSurprisal
+from charlm.inference.surprisal import Surprisal
+from charlm.inference.tuning import Trial, read_ids, refuse_overlap, tune, tuning_ids
+from charlm.metrics import Score
+
+__all__ = ["adaptation_lines", "adaptation_table", "show_adapted", "with_static_sum"]
+
+Row = TypeVar("Row", Surprisal, RegionSurprisal, Complexity)
+
+
+def show_adapted(
+    loaded: Loaded, evaluation: Evaluation, scored: Iterable[Corpus | TokenStore]
+) -> Adapted:
+    """The run read with the methods of ``evaluation``, tuned if it says so, every trial told.
+
+    Raises ``CorpusError`` if the text to tune on overlaps those to be scored, and what reading,
+    tuning and adapting do.
+    """
+    adapter = Adapter(loaded)
+    if evaluation.free:
+        ids = tuning_ids(loaded, evaluation)
+        for content in scored:
+            refuse_overlap(loaded.tokenizer, ids, read_ids(loaded.tokenizer, content))
+        talk().print(f"tuning on {len(ids):,} tokens of {', '.join(evaluation.tune_on)}")
+        evaluation = best_of(tune(adapter, evaluation, ids))
+        talk().print(f"found {evaluation}", markup=False)
+    return adapter.adapt(evaluation)
+
+
+def best_of(trials: Iterable[Trial]) -> Evaluation:
+    """Print trials as they come; returns the best one's values."""
+    found = Evaluation()
+    for trial in trials:
+        mark = "*" if trial.better else " "
+        talk().print(f"  {trial.nll:.4f} {mark} {trial.evaluation}", markup=False)
+        found = trial.evaluation if trial.better else found
+    return found
+
+
+def adaptation_table(evaluation: Evaluation) -> dict[str, Any]:
+    """The methods with all values, and the options that give the same again."""
+    found = {"options": str(evaluation), "tuned_on": list(evaluation.tune_on)}
+    return {**evaluation.table(), **found}
+
+
+def adaptation_lines(evaluation: Evaluation, score: Score, static: Score) -> dict[str, str]:
+    """What people are told of them."""
+    return {
+        "methods": str(evaluation),
+        "static": f"{static.perplexity:,.3f} per token, {static.bpc:.4f} bpc, "
+        f"{static.bpb:.4f} bpb, {static.mean_nll:.4f} nats per token",
+        "gain": f"{static.mean_nll - score.mean_nll:.4f} nats per token",
+    }
+
+
+def with_static_sum(tables: Iterable[Iterable[Row]]) -> Iterator[Row]:
+    """The rows of the first table; where there is a second, the static one, both sums are told."""
+    first, *static = tables
+    total = 0.0
+    for row in first:
+        total += nats(row)
+        yield row
+    for table in static:
+        bits = [each / math.log(2) for each in (total, sum(map(nats, table)))]
+        talk().print(f"in all {bits[0]:,.2f} bits; static {bits[1]:,.2f} bits")
+
+
+def nats(row: Surprisal | RegionSurprisal | Complexity) -> float:
+    """The surprisal of a row."""
+    if isinstance(row, Complexity):
+        return row.surp
+    return row.nll if isinstance(row, Surprisal) else row.surprisal.nll
