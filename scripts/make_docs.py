@@ -31,7 +31,8 @@ def documents() -> dict[str, str]:
 
 def commands_page() -> str:
     """Every command with its arguments and options."""
-    top = click.Context(cli, info_name="charlm")
+    # With the settings of the program: click remembers what it finds under the first context.
+    top = click.Context(cli, info_name="charlm", **cli.context_settings)
     blocks = [GENERATED, "# Commands", paragraphs(cli.help or ""), ALWAYS]
     for name in COMMANDS:
         command = cli.get_command(top, name)
