@@ -31,6 +31,12 @@ SIZES = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 PROBE_SECONDS = 0.15
 """How long a size is tried, after a first step."""
 
+WEIGHTS_PER_TOKEN = 8
+"""Recurrent weights for each token of the text, at most."""
+
+FEW_PASSES = 5
+"""Passes over the text up to which dropout only slows learning down."""
+
 MANY_PARAMETERS = 20
 """Parameters for each token of the text that are worth a warning."""
 
@@ -60,7 +66,7 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
         config = change(config, "training.learning_rate", learning_rate_for(size))
     processed = seconds * probe.rate(config)
     if "model.dropout" in free:
-        config = change(config, "model.dropout", dropout_for(processed / len(tokens), size))
+        config = change(config, "model.dropout", dropout_for(processed / len(tokens)))
     return Decision(config, explain(config, processed, len(tokens), vocab_size))
 
 
@@ -103,19 +109,23 @@ class Probe:
 
 
 def size_for(config: Config, probe: Probe, free: Collection[str], seconds: float) -> int:
-    """The largest size that the time suffices for; sizes are tried from the smallest on."""
+    """The largest size that text and time suffice for; sizes are tried from the smallest on."""
     found = SIZES[0]
     for size in SIZES:
+        if 4 * size**2 > WEIGHTS_PER_TOKEN * len(probe.tokens):
+            break
         tried = change(config, "model.hidden_size", size)
-        if seconds * probe.rate(tried) < tokens_worth(size, len(probe.tokens)):
+        if seconds * probe.rate(tried) < tokens_worth(size):
             break
         found = size
     return found
 
 
-def tokens_worth(size: int, text: int) -> float:
-    """Processed tokens from which a layer of this size predicts a text of so many tokens best."""
-    return 2e6 * math.pow(size / 256, 0.8)
+def tokens_worth(size: int) -> float:
+    """Processed tokens from which a layer of this size predicts better than a smaller one does
+    that processes more of them in the same time.
+    """
+    return 2e6 * math.pow(size / 256, 0.45)
 
 
 def learning_rate_for(size: int) -> float:
@@ -123,11 +133,11 @@ def learning_rate_for(size: int) -> float:
     return float(f"{6e-3 * (256 / size) ** 0.5:.2g}")
 
 
-def dropout_for(passes: float, size: int) -> float:
-    """The dropout that goes with so many passes over the text: none for a few."""
-    if passes < 4:
+def dropout_for(passes: float) -> float:
+    """The dropout that goes with so many passes over the text: none for a few of them."""
+    if passes <= FEW_PASSES:
         return 0.0
-    return min(0.6, round(0.1 * math.log2(passes / 2), 2))
+    return min(0.6, round(0.1 + 0.1 * math.log2(passes / FEW_PASSES), 2))
 
 
 def explain(config: Config, processed: float, text: int, vocab_size: int) -> tuple[str, ...]:
