@@ -16,7 +16,7 @@ from charlm.inference.surprisal import Surprisal
 from charlm.inference.tuning import Trial, read_ids, refuse_overlap, tune, tuning_ids
 from charlm.metrics import Score
 
-__all__ = ["adaptation_lines", "adaptation_table", "show_adapted", "with_static_sum"]
+__all__ = ["adaptation_lines", "adaptation_table", "in_short", "show_adapted", "with_static_sum"]
 
 Row = TypeVar("Row", Surprisal, RegionSurprisal, Complexity)
 
@@ -60,10 +60,17 @@ def adaptation_lines(evaluation: Evaluation, score: Score, static: Score) -> dic
     """What people are told of them."""
     return {
         "methods": str(evaluation),
-        "static": f"{static.perplexity:,.3f} per token, {static.bpc:.4f} bpc, "
-        f"{static.bpb:.4f} bpb, {static.mean_nll:.4f} nats per token",
+        "static": in_short(static),
         "gain": f"{static.mean_nll - score.mean_nll:.4f} nats per token",
     }
+
+
+def in_short(score: Score) -> str:
+    """A score in one line."""
+    return (
+        f"{score.perplexity:,.3f} per token, {score.bpc:.4f} bpc, {score.bpb:.4f} bpb, "
+        f"{score.mean_nll:.4f} nats per token"
+    )
 
 
 def with_static_sum(tables: Iterable[Iterable[Row]]) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from charlm.console.adaptation import adaptation_lines, adaptation_table
+from charlm.console.adaptation import adaptation_lines, adaptation_table, in_short
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json, talk
 from charlm.inference.baselines import Baseline
@@ -17,6 +17,7 @@ from charlm.inference.conventions import Request, Text, figures, score
 from charlm.inference.curve import Bin
 from charlm.inference.evaluation import Evaluation
 from charlm.inference.loading import Loaded
+from charlm.inference.mixing import with_parts
 from charlm.inference.references import measure_references
 from charlm.inference.rows import Row, key_of, macro, micro, summed
 from charlm.inference.sampling import name_unknown
@@ -39,6 +40,7 @@ def show_scores(
     """Score texts, measure baselines if they are asked for, and print all of it in the end.
 
     Where ``evaluation`` has methods, the second of ``readings`` is without them: the static one.
+    Beside a mixture stands what each of its runs reaches alone.
     """
     loaded = readings[0]
     measured = list(measure_references(loaded, texts)) if baselines else []
@@ -47,8 +49,12 @@ def show_scores(
     seconds = max(time.monotonic() - began, 1e-9)
     static = together(score_rows(readings[1], texts, request)) if evaluation.methods else None
     whole = together(rows)
+    *parts, _ = with_parts(readings[-1])
+    alone = [(part.name, together(score_rows(part, texts, request))) for part in parts]
     if as_json:
         beside: dict[str, Any] = {}
+        if alone:
+            beside["alone"] = {name: row.record(request.convention) for name, row in alone}
         if static:
             beside["evaluation"] = adaptation_table(evaluation)
             beside["static"] = static.record(request.convention)
@@ -57,6 +63,8 @@ def show_scores(
     show_rows(loaded, rows, whole, texts, request)
     if static:
         print_pairs(adaptation_lines(evaluation, whole.score, static.score))
+    for name, row in alone:
+        print_pairs({"alone": f"{name}: {in_short(row.score)}"})
     show_unknown(rows)
     show_baselines(measured, whole)
     show_curve(list(whole.curve.rows()), request)

@@ -95,6 +95,14 @@ def test_a_mixture_is_no_worse_than_its_parts(ngrams: Path, run: Path, book: Pat
     shown = call("perplexity", ngrams, book, "--mix", run, "--mix-weight", 0.25).out
     assert "0.25 x ngrams, step" in shown
     assert "+ 0.75 x " in shown
+    assert shown.count("\nalone ") == 2
+
+
+def test_each_run_of_a_mixture_is_shown_alone(ngrams: Path, run: Path) -> None:
+    beside = figures(ngrams, "--mix", run)["alone"]
+    for name, folder in zip(beside, (ngrams, run), strict=True):
+        assert name.startswith(str(folder))
+        assert beside[name]["nll"] == pytest.approx(figures(folder)["nll"])
 
 
 WRONG = [
