@@ -5,6 +5,7 @@ best model for so many tokens of so long a text is.  They were read from a grid 
 ``benchmarks/budget_grid.py`` repeats; ``docs/budget.md`` has its table.
 """
 
+import bisect
 import math
 import time
 from collections.abc import Collection
@@ -60,7 +61,7 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
         most = len(tokens) // (FEWEST_STEPS * config.training.bptt)
         config = change(config, "training.batch_size", max(1, min(32, most)))
     if "model.hidden_size" in free:
-        config = change(config, "model.hidden_size", size_for(config, probe, free, seconds))
+        config = change(config, "model.hidden_size", size_for(config, probe, seconds))
     size = config.model.hidden_size
     if "training.learning_rate" in free:
         config = change(config, "training.learning_rate", learning_rate_for(size))
@@ -108,17 +109,16 @@ class Probe:
         return processed / took
 
 
-def size_for(config: Config, probe: Probe, free: Collection[str], seconds: float) -> int:
-    """The largest size that text and time suffice for; sizes are tried from the smallest on."""
-    found = SIZES[0]
-    for size in SIZES:
-        if 4 * size**2 > WEIGHTS_PER_TOKEN * len(probe.tokens):
-            break
+def size_for(config: Config, probe: Probe, seconds: float) -> int:
+    """The largest size that text and time suffice for."""
+    most = WEIGHTS_PER_TOKEN * len(probe.tokens)
+    sizes = [size for size in SIZES if 4 * size**2 <= most] or SIZES[:1]
+
+    def too_slow(size: int) -> bool:
         tried = change(config, "model.hidden_size", size)
-        if seconds * probe.rate(tried) < tokens_worth(size):
-            break
-        found = size
-    return found
+        return seconds * probe.rate(tried) < tokens_worth(size)
+
+    return sizes[max(0, bisect.bisect_left(sizes, True, key=too_slow) - 1)]
 
 
 def tokens_worth(size: int) -> float:
