@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from charlm.errors import ConfigError
+
 if TYPE_CHECKING:
     from charlm.inference.loading import Loaded
 
@@ -35,6 +37,12 @@ def mix_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def with_mix(other: Path | None, weight: float | None, **arguments: Any) -> Any:
+        if other and weight is None and arguments.get("part") == "valid":
+            raise ConfigError(
+                "the weight of --mix would be tuned on the valid part, which is also scored",
+                "score another text, or give the weight: --mix-weight 0.5",
+            )
+
         def mix(loaded: "Loaded") -> "Loaded":
             from charlm.inference.mixing import mixed
 

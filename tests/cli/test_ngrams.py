@@ -151,6 +151,10 @@ def test_runs_that_do_not_mix_are_named(ngrams: Path, trained: Trained, book: Pa
         "--mix-weight does nothing without --mix", "--mix RUN2", 2,
         "score", ngrams, book, "--mix-weight", 0.5,
     )  # fmt: skip
+    unchanged(
+        "tuned on the valid part, which is also scored", "--mix-weight 0.5", 2,
+        "perplexity", ngrams, "--part", "valid", "--mix", ngrams,
+    )  # fmt: skip
     unchanged("1.5", "--help", 2, "generate", ngrams, "--mix", ngrams, "--mix-weight", 1.5)
 
 
