@@ -172,16 +172,17 @@ def test_noise_in_the_last_bits_does_not_reach_what_is_learned(
 ) -> None:
     loaded = loaded_with("byte")
     packed = squeezed(loaded, TEXT.encode(), adapt=True).content
+    ids = loaded.tokenizer.encode(TEXT.encode()).astype(np.int64)[:200, None]
     network, learning = require_recurrent(loaded), Learning(segment=4, rate=4000)
     quiet, loud = (FloatNetwork(network, 1, learning) for _ in range(2))
-    for token in loaded.tokenizer.encode(TEXT.encode())[:200, None]:
+    for token in ids:
         quiet.step(token)
     step, grad = FloatNetwork.step, torch.autograd.grad
     monkeypatch.setattr(torch.autograd, "grad", lambda *given: tuple(map(noisy, grad(*given))))
     monkeypatch.setattr(
         FloatNetwork, "step", lambda *given: noisy(torch.from_numpy(step(*given))).numpy()
     )
-    for token in loaded.tokenizer.encode(TEXT.encode())[:200, None]:
+    for token in ids:
         loud.step(token)
     assert all(map(torch.equal, quiet.weights, loud.weights))
     assert restored(loaded, packed) == TEXT.encode()
