@@ -5,11 +5,14 @@ Models, ICML 2018): after every segment, a step down the gradient of its loss, e
 divided by the root of its mean square so far.
 
 Everything is computed in float64, in one thread, in the same order, so on one machine the same
-probabilities come again.  Between machines the last bits differ; the coder rounds logits, so that
-the difference almost never shows, but only whole numbers could promise that.
+probabilities come again.  Between machines the last bits differ.  Learning would make more of such
+a difference with every step; so gradients are rounded to a few bits, and what is done with them is
+exact in the sense of IEEE 754: weights stay the same, bit for bit, unless a gradient happens to lie
+within the last bits of where rounding changes.  The coder does the same to logits.
 """
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +24,10 @@ from torch.nn.functional import cross_entropy
 
 from charlm.model.language_model import LanguageModel, State, detach
 
-__all__ = ["FloatNetwork", "Learning", "repeatable"]
+__all__ = ["FloatNetwork", "Learning", "repeatable", "round_off"]
+
+SLOPE = 16
+"""Bits that are kept of gradients, counted from the largest of each matrix."""
 
 TINY = 1e-8
 """Keeps weights without a gradient where they are."""
@@ -70,11 +76,19 @@ class FloatNetwork:
         self.steps += 1
         with torch.no_grad():
             for weight, slope, square in zip(self.weights, slopes, self.squares, strict=True):
-                square.mul_(1 - 1 / self.steps).addcmul_(slope, slope, value=1 / self.steps)
-                root = square.sqrt().add_(TINY)
-                weight.addcdiv_(slope, root, value=-1e-6 * self.learning.rate)
+                coarse = round_off(slope)
+                # No fused operations from here on: some machines have them, and round less.
+                square.mul_(1 - 1 / self.steps).add_((coarse * coarse).mul_(1 / self.steps))
+                coarse.mul_(1e-6 * self.learning.rate).div_(square.sqrt().add_(TINY))
+                weight.sub_(coarse)
         self.before = detach(self.state)
         self.read = self.read[-1:]
+
+
+def round_off(slope: Tensor) -> Tensor:
+    """Whole multiples of a power of two that is 2**-SLOPE of the largest or a little more."""
+    _, exponent = math.frexp(float(slope.abs().max()))
+    return (slope * 2.0 ** (SLOPE - exponent)).round_().mul_(2.0 ** (exponent - SLOPE))
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from charlm.errors import CheckpointError, CorpusError, ModelError
 from charlm.inference.compression import models
 from charlm.inference.compression.archive import read_archive, write_archive
 from charlm.inference.compression.codec import Compressed, Decompressed, compress, decompress
-from charlm.inference.compression.floating import FloatNetwork, Learning
+from charlm.inference.compression.floating import FloatNetwork, Learning, round_off
 from charlm.inference.compression.models import RATES
-from charlm.inference.loading import Loaded
+from charlm.inference.loading import Loaded, require_recurrent
 from charlm.inference.scoring import score_text
 from charlm.model.language_model import LanguageModel, detach
 from tests.inference.compression.conftest import KINDS, ODD, TEXT, loaded_with
@@ -161,19 +161,39 @@ def test_numbers_that_come_out_differently_are_named() -> None:
     assert "decompress it on the machine" in raised.value.hint
 
 
-def test_noise_in_the_last_bits_of_a_learning_network_does_no_harm(
+def noisy(numbers: torch.Tensor) -> torch.Tensor:
+    """Another processor's rounding, made larger."""
+    source = torch.Generator().manual_seed(1)
+    return numbers * (1 + 1e-13 * torch.randn(numbers.shape, generator=source).double())
+
+
+def test_noise_in_the_last_bits_does_not_reach_what_is_learned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another processor's rounding, made larger: the file still comes back."""
     loaded = loaded_with("byte")
     packed = squeezed(loaded, TEXT.encode(), adapt=True).content
-    noise, step = np.random.default_rng(1), FloatNetwork.step
+    ids = loaded.tokenizer.encode(TEXT.encode()).astype(np.int64)[:200, None]
+    network, learning = require_recurrent(loaded), Learning(segment=4, rate=4000)
+    quiet, loud = (FloatNetwork(network, 1, learning) for _ in range(2))
+    for token in ids:
+        quiet.step(token)
+    step, grad = FloatNetwork.step, torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *given: tuple(map(noisy, grad(*given))))
     monkeypatch.setattr(
-        FloatNetwork,
-        "step",
-        lambda self, tokens: step(self, tokens) * (1 + 1e-12 * noise.normal()),
+        FloatNetwork, "step", lambda *given: noisy(torch.from_numpy(step(*given))).numpy()
     )
+    for token in ids:
+        loud.step(token)
+    assert all(map(torch.equal, quiet.weights, loud.weights))
     assert restored(loaded, packed) == TEXT.encode()
+
+
+def test_gradients_are_rounded_to_powers_of_two_and_lose_little() -> None:
+    slope = torch.randn(50, 9, generator=torch.Generator().manual_seed(1)).double() * 3e-4
+    rounded = round_off(slope)
+    assert ((rounded - slope).abs() <= slope.abs().max() * 2.0**-16).all()
+    assert torch.equal(round_off(slope * (1 + 1e-15)), rounded)
+    assert torch.equal(round_off(torch.zeros(3)), torch.zeros(3))
 
 
 @pytest.mark.parametrize(
@@ -204,4 +224,5 @@ def test_learning_is_a_scaled_step_down_the_gradient_of_each_segment() -> None:
                 torch.autograd.grad(loss, list(by_hand.parameters())),
                 strict=True,
             ):
+                slope = round_off(slope)
                 weight -= 0.005 * slope / (slope.abs() + 1e-8)
