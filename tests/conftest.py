@@ -1,11 +1,15 @@
 """What every test shares: real texts where they are present, a cache of its own, few threads."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the program does, before torch is loaded
 
 import pytest
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which many of them send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
