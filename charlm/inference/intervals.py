@@ -11,6 +11,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from charlm.inference.bootstrap import draw_ratios, join_dependent
+
 __all__ = ["LEVEL", "MOST_BLOCKS", "BlockSums", "Estimate", "estimate_ratio"]
 
 LEVEL = 0.95
@@ -18,11 +20,6 @@ RESAMPLES = 10_000
 SEED = 1
 MOST_BLOCKS = 2048
 """More are joined two by two, so that memory and time do not grow with the text."""
-
-LEAST_BLOCKS = 50
-"""Fewer would not tell how much they spread."""
-
-AT_ONCE = 1 << 20  # numbers drawn at a time
 
 
 @dataclass(frozen=True)
@@ -67,29 +64,10 @@ class BlockSums:
     def blocks(self, ratio: int, weight: int) -> tuple[np.ndarray, int]:
         """The blocks (n, columns) with something in the column ``weight``, and their size.
 
-        Neighbours are joined as long as that shows more spread in ``ratio`` over ``weight``: text
-        has moods that outlast a block (Flyvbjerg and Petersen 1989, Error estimates on averages
-        of correlated data).
+        Neighbours are joined as ``join_dependent`` does by ``ratio`` over ``weight``.
         """
-        tried = [self.sums[self.sums[:, weight] > 0]]
-        while len(tried[-1]) >= 2 * LEAST_BLOCKS:
-            pairs = np.arange(0, len(tried[-1]) - 1, 2)  # an odd one joins the last pair
-            tried.append(np.add.reduceat(tried[-1], pairs, axis=0))
-        spreads = [spread(blocks[:, ratio], blocks[:, weight]) for blocks in tried]
-        at = int(np.argmax(spreads))
-        return tried[at], self.size << at
-
-
-def spread(numerators: np.ndarray, denominators: np.ndarray) -> float:
-    """The standard error of the ratio of sums of blocks (n,); 0 for fewer than two.
-
-    Cochran 1977, Sampling techniques, section 6.4.
-    """
-    blocks = len(numerators)
-    if blocks < 2:
-        return 0.0
-    rest = numerators - denominators * (numerators.sum() / denominators.sum())
-    return math.sqrt(float(rest @ rest) * blocks / (blocks - 1)) / float(denominators.sum())
+        joined, times = join_dependent(self.sums[self.sums[:, weight] > 0], ratio, weight)
+        return joined, self.size << times
 
 
 def estimate_ratio(numerators: np.ndarray, denominators: np.ndarray) -> Estimate:
@@ -103,13 +81,7 @@ def estimate_ratio(numerators: np.ndarray, denominators: np.ndarray) -> Estimate
     value = float(numerators.sum() / denominators.sum())
     if blocks == 1:
         return Estimate(value, math.nan, math.nan)
-    generator = np.random.default_rng(SEED)
-    rows = max(1, AT_ONCE // blocks)
-    ratios = np.empty(RESAMPLES)
-    for begin in range(0, RESAMPLES, rows):
-        some = ratios[begin : begin + rows]
-        drawn = generator.integers(blocks, size=(len(some), blocks), dtype=np.int32)
-        some[:] = numerators[drawn].sum(axis=1) / denominators[drawn].sum(axis=1)
+    ratios = draw_ratios(numerators, denominators, RESAMPLES, np.random.default_rng(SEED))
     tail = tail_share(blocks)
     low, high = np.quantile(ratios, [tail, 1 - tail])
     return Estimate(value, float(low), float(high))

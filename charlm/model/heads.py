@@ -83,35 +83,40 @@ class AdaptiveHead(ProjectedHead):
     def forward(self, features: Tensor) -> Tensor:
         """(..., H) -> log-probabilities (..., V), which serve as logits."""
         features = self.projection(features)
-        root = log_softmax(self.root(features))
-        parts = [root[..., : self.shortlist]]
-        for index, (begin, end) in enumerate(self.tails):
-            within = log_softmax(self.tail(features, begin, end))
-            parts.append(within + root[..., self.shortlist + index, None])
-        return torch.cat(parts, dim=-1)
+        root, *tails = self.parts()
+        whole = log_softmax(functional.linear(features, *root))
+        found = [whole[..., : self.shortlist]]
+        for index, tail in enumerate(tails):
+            within = log_softmax(functional.linear(features, *tail))
+            found.append(within + whole[..., self.shortlist + index, None])
+        return torch.cat(found, dim=-1)
 
-    def root(self, features: Tensor) -> Tensor:
-        """(..., E) -> logits of the shortlist and of the tails as wholes."""
-        weight = torch.cat([self.weight[: self.shortlist], self.clusters.weight])
-        bias = torch.cat([self.bias[: self.shortlist], self.clusters.bias])
-        return functional.linear(features, weight, bias)
+    def parts(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights and biases: those of the shortlist and of the tails as wholes, and each tail's.
 
-    def tail(self, features: Tensor, begin: int, end: int) -> Tensor:
-        """(..., E) -> logits within a tail."""
-        return functional.linear(features, self.weight[begin:end], self.bias[begin:end])
+        Split at once, so that their gradients are joined at once.
+        """
+        sizes = [self.shortlist, *(end - begin for begin, end in self.tails)]
+        weights, biases = list(self.weight.split(sizes)), list(self.bias.split(sizes))
+        weights[0] = torch.cat([weights[0], self.clusters.weight])
+        biases[0] = torch.cat([biases[0], self.clusters.bias])
+        return list(zip(weights, biases, strict=True))
 
     def nll(self, features: Tensor, targets: Tensor, ignored: int) -> Tensor:
         """features (N, H), targets (N,) -> summed nll, without all the logits."""
         features = self.projection(features)
+        root, *tails = self.parts()
         in_root = targets.clone()
         terms = []
-        for index, (begin, end) in enumerate(self.tails):
+        for index, (tail, (begin, end)) in enumerate(zip(tails, self.tails, strict=True)):
             rows = ((targets >= begin) & (targets < end)).nonzero().squeeze(1)
             in_root[rows] = self.shortlist + index
-            logits = widen(self.tail(features[rows], begin, end))
+            logits = widen(functional.linear(features[rows], *tail))
             terms.append(functional.cross_entropy(logits, targets[rows] - begin, reduction="sum"))
-        root = widen(self.root(features))
-        terms.append(functional.cross_entropy(root, in_root, ignore_index=ignored, reduction="sum"))
+        logits = widen(functional.linear(features, *root))
+        terms.append(
+            functional.cross_entropy(logits, in_root, ignore_index=ignored, reduction="sum")
+        )
         return torch.stack(terms).sum()
 
     def begin_as(self, log_probs: Tensor) -> None:

@@ -5,22 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from charlm.inference.bootstrap import resample, spread
+from charlm.inference.bootstrap import ratio_error, resample, spread
 from charlm.metrics import Blocks
 
 CHANCE = np.random.default_rng(1)
+SIZES = np.arange(1, 40)
 
 
 def drawn(count: int) -> Blocks:
-    sizes = CHANCE.integers(1, 40, count)
+    sizes = CHANCE.choice(SIZES, count)
     return Blocks.of((CHANCE.normal(2.5, 0.4, count) * sizes).tolist(), sizes.tolist())
-
-
-def ratio_error(blocks: Blocks) -> float:
-    """Cochran 1977, section 6.4."""
-    nll, tokens = np.array(blocks.nll), np.array(blocks.tokens)
-    rest = nll - nll.sum() / tokens.sum() * tokens
-    return float(np.sqrt((rest @ rest) * len(rest) / (len(rest) - 1)) / tokens.sum())
 
 
 def test_its_standard_error_is_what_repeated_sampling_shows() -> None:
@@ -38,13 +32,24 @@ def test_its_interval_holds_the_truth_as_often_as_it_says() -> None:
 
 def test_it_agrees_with_the_ratio_estimator() -> None:
     blocks = drawn(400)
-    assert spread(resample(blocks)).se == pytest.approx(ratio_error(blocks), rel=0.06)
+    claimed = ratio_error(np.array(blocks.nll), np.array(blocks.tokens))
+    assert spread(resample(blocks)).se == pytest.approx(claimed, rel=0.06)
+
+
+def test_moods_that_outlast_a_block_count_once() -> None:
+    """Blocks in runs of eight of one mood are worth an eighth as many."""
+    moods = CHANCE.normal(2.5, 0.4, 400).repeat(8)
+    blocks = Blocks.of((moods * 256).tolist(), [256] * len(moods))
+    apart = ratio_error(np.array(blocks.nll), np.array(blocks.tokens))
+    assert apart == pytest.approx(0.4 / math.sqrt(3200), rel=0.1)
+    assert spread(resample(blocks)).se == pytest.approx(0.4 / math.sqrt(400), rel=0.2)
 
 
 def test_joined_blocks_keep_the_standard_error() -> None:
     blocks = drawn(16_000)
     assert len(blocks) <= 4096
-    assert spread(resample(blocks)).se == pytest.approx(0.4 / math.sqrt(16_000), rel=0.2)
+    uneven = math.sqrt(np.mean(SIZES**2)) / np.mean(SIZES)
+    assert spread(resample(blocks)).se == pytest.approx(uneven * 0.4 / math.sqrt(16_000), rel=0.25)
 
 
 def test_a_seed_gives_the_same_and_another_one_another() -> None:

@@ -7,48 +7,32 @@ import numpy as np
 import pytest
 import torch
 
-from charlm.config import ModelConfig, TokenizerConfig
+from charlm.config import TokenizerConfig
 from charlm.data.encoding import EncodedPiece
 from charlm.data.pieces import Piece
-from charlm.data.regions import Item, Region
 from charlm.data.tokenizers import Tokenizer, train
-from charlm.errors import ConfigError, CorpusError
-from charlm.inference.complexity import complexities
-from charlm.inference.predictors import Recurrent
-from charlm.inference.regions import region_surprisals
-from charlm.inference.surprisal import Surprisal, surprisals
-from charlm.model.language_model import LanguageModel
+from charlm.errors import ConfigError
+from charlm.inference.surprisal import surprisals
 from tests.data.strings import FRAGMENTS
-from tests.inference.toys import MIXED, TOYS, ToyModel, expectation, text_probability
+from tests.inference.toys import (
+    KINDS,
+    MIXED,
+    TEXT,
+    TOYS,
+    ToyModel,
+    expectation,
+    model_for,
+    pieces_of,
+    text_probability,
+    trained,
+)
 
 torch.set_num_threads(1)
-TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 6
-KINDS = ("byte", "char", "word", "bpe", "unigram")
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     return trained(request.param)
-
-
-def trained(kind: str) -> Tokenizer:
-    size = 300 if kind in ("bpe", "unigram") else None
-    text = TEXT.encode() if kind == "byte" else TEXT
-    return train(TokenizerConfig(kind=kind, vocab_size=size), [Piece(text, True)])[0]
-
-
-def model_for(tokenizer: Tokenizer) -> Recurrent:
-    config = ModelConfig(hidden_size=12)
-    return Recurrent(LanguageModel.create(config, tokenizer.vocab_size, seed=3))
-
-
-def pieces_of(tokenizer: Tokenizer, *texts: str) -> list[EncodedPiece]:
-    return [EncodedPiece(tokenizer.encode(text), text, True) for text in texts]
-
-
-def item_of(*texts: str, context: str = "") -> Item:
-    regions = [Region(f"region {text!r}", {"text": text}, text) for text in texts]
-    return Item(tuple(regions), context)
 
 
 @pytest.mark.parametrize("kind", list(TOYS))
@@ -79,19 +63,6 @@ def test_all_words_and_the_end_of_the_text_are_all_that_can_come() -> None:
     over = [np.append(tokenizer.encode(word), 0) for word in ["", *words]]
     closed = sum(math.exp(-ToyModel(5).reader().read(ids).sum()) for ids in over)
     assert ended + longer + spaced + closed == pytest.approx(1.0, abs=1e-9)
-
-
-@pytest.mark.parametrize("kind", list(TOYS))
-def test_a_regions_surprisal_is_summed_over_all_that_may_follow_it(kind: str) -> None:
-    tokenizer = TOYS[kind]
-    model = ToyModel(tokenizer.vocab_size)
-    item = item_of("ab a", "bb", "a", context="b")
-    rows = list(region_surprisals(model, tokenizer, [item]))
-    before = text_probability(tokenizer, "b ", 3)
-    for row, read in zip(rows, ("b ab a ", "b ab a bb ", "b ab a bb a"), strict=True):
-        together = text_probability(tokenizer, read, length=len(read))
-        assert row.surprisal.nll == pytest.approx(-math.log(together / before), abs=1e-6)
-        before = together
 
 
 def test_how_the_next_word_is_spelled_does_not_change_the_end_of_a_word() -> None:
@@ -236,78 +207,9 @@ def test_a_probability_of_zero_neither_spoils_the_entropy_nor_is_hidden(kind: st
     assert second.entropy == 0.0
 
 
-def figures(rows: list[Surprisal]) -> list[float]:
-    return [figure for row in rows for figure in (row.nll, row.entropy, row.reduction)]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_regions_that_are_words_have_the_surprisals_of_words(kind: str) -> None:
-    tokenizer = trained(kind)
-    model = model_for(tokenizer)
-    words = list(
-        surprisals(model, tokenizer, pieces_of(tokenizer, "the cat sat on the mat"), "word")
-    )
-    items = [item_of("the", "cat", "sat", "on", "the", "mat")] * 2
-    found = [row.surprisal for row in region_surprisals(model, tokenizer, items)]
-    assert figures(found[:6]) == pytest.approx(figures(words), rel=1e-5)
-    assert figures(found[6:]) == figures(found[:6])  # each item by itself
-    spaced = [item_of("the ", "cat", " sat ", " on the mat")]
-    found = [row.surprisal for row in region_surprisals(model, tokenizer, spaced)]
-    total = model.reader().read(tokenizer.encode("the cat sat  on the mat")).sum()
-    assert sum(row.nll for row in found) == pytest.approx(total, rel=1e-6)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_context_is_read_and_not_scored(kind: str) -> None:
-    tokenizer = trained(kind)
-    model = model_for(tokenizer)
-    item = item_of("sat", "on the mat", context="the cat")
-    rows = list(region_surprisals(model, tokenizer, [item]))
-    words = list(
-        surprisals(model, tokenizer, pieces_of(tokenizer, "the cat sat on the mat"), "word")
-    )
-    assert [row.cells["text"] for row in rows] == ["sat", "on the mat"]
-    assert rows[0].surprisal.nll == pytest.approx(words[2].nll, rel=1e-5)
-    assert sum(row.surprisal.nll for row in rows) == pytest.approx(
-        sum(word.nll for word in words[2:]), rel=1e-5
-    )
-
-
-def test_a_region_inside_a_token_is_refused_before_any_row() -> None:
-    items = [item_of("the ", "cat"), item_of("the ", "c", "at")]
-    tokenizer = trained("word")
-    with pytest.raises(CorpusError, match=r"region 'at' begins inside a token .*: 'cat'"):
-        next(region_surprisals(model_for(tokenizer), tokenizer, items, join=""))
-    rows = region_surprisals(model_for(trained("char")), trained("char"), items, join="")
-    assert [row.surprisal.tokens for row in rows] == [4, 3, 4, 1, 2]
-
-
 def test_lines_that_the_tokens_do_not_tell_are_refused() -> None:
     config = TokenizerConfig(kind="word", end_of_line=False)
     tokenizer = train(config, [Piece(TEXT, True)])[0]
     for unit, context, option in (("line", "carried", "--by"), ("word", "line", "--context")):
         with pytest.raises(ConfigError, match=f"{option} line needs tokens that end lines"):
             next(surprisals(model_for(tokenizer), tokenizer, [], unit, context=context))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_table_of_neural_complexity(kind: str) -> None:
-    """Its columns from their definitions: sentences apart, no reduction at the first word."""
-    tokenizer = trained(kind)
-    model = model_for(tokenizer)
-    pieces = pieces_of(tokenizer, "the cat sat\n \nthe dog\n")
-    rows = list(complexities(model, tokenizer, pieces))
-    assert [row.word for row in rows] == ["the", "cat", "sat", "the", "dog"]
-    assert [(row.sentid, row.sentpos, row.wlen) for row in rows] == [
-        (0, 0, 3),
-        (0, 1, 3),
-        (0, 2, 3),
-        (1, 0, 3),
-        (1, 1, 3),
-    ]
-    assert rows[0].surp == pytest.approx(rows[3].surp, rel=1e-5)
-    assert [rows[0].entred, rows[3].entred] == [0, 0]
-    assert rows[1].entred == pytest.approx(max(0, rows[0].entropy - rows[1].entropy))
-    total = sum(row.surp for row in rows[:3])
-    line = "the cat sat" if kind == "word" else "the cat sat\n"
-    assert total == pytest.approx(model.reader().read(tokenizer.encode(line)).sum(), rel=1e-5)

@@ -1,4 +1,4 @@
-"""A model whose probabilities can be summed over every continuation, and tokenizers for it."""
+"""Small models: one whose probabilities can be summed over every continuation, and real ones."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -8,7 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.data.tokenizers import Tokenizer
+from charlm.config import ModelConfig, TokenizerConfig
+from charlm.data.encoding import EncodedPiece
+from charlm.data.pieces import Piece
+from charlm.data.tokenizers import Tokenizer, train
+from charlm.inference.predictors import Recurrent
+from charlm.model.language_model import LanguageModel
+
+TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 6
+KINDS = ("byte", "char", "word", "bpe", "unigram")
 
 
 class ToyTokenizer(Tokenizer):
@@ -105,3 +113,18 @@ def text_probability(tokenizer: Tokenizer, prefix: str, length: int) -> float:
             for token in range(size)
         ]
     return total
+
+
+def trained(kind: str) -> Tokenizer:
+    size = 300 if kind in ("bpe", "unigram") else None
+    text = TEXT.encode() if kind == "byte" else TEXT
+    return train(TokenizerConfig(kind=kind, vocab_size=size), [Piece(text, True)])[0]
+
+
+def model_for(tokenizer: Tokenizer) -> Recurrent:
+    config = ModelConfig(hidden_size=12)
+    return Recurrent(LanguageModel.create(config, tokenizer.vocab_size, seed=3))
+
+
+def pieces_of(tokenizer: Tokenizer, *texts: str) -> list[EncodedPiece]:
+    return [EncodedPiece(tokenizer.encode(text), text, True) for text in texts]
