@@ -15,6 +15,7 @@ from charlm.errors import ConfigError, ModelError
 __all__ = [
     "Sampling",
     "chances",
+    "choose",
     "draw",
     "filter_logits",
     "keep_min_p",
@@ -95,22 +96,28 @@ def chances(generator: torch.Generator, count: int) -> Tensor:
 
 
 def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-    """logits (B, V) -> the next tokens (B,), one chance each: the first token up to which the
-    probabilities sum to more than that.
+    """logits (B, V) -> the next tokens (B,), one chance each, or none where the first is taken.
 
     Raises ``ModelError`` for logits that are not numbers.
     """
-    if sampling.temperature == 0:
-        if logits.isnan().any():
-            raise no_numbers()
-        return logits.argmax(dim=-1)
-    # The draw is made on the CPU, where it is the same for every device.
-    weights = filter_logits(logits, sampling).cpu().double().softmax(dim=-1)
-    sums = weights.cumsum(dim=-1)  # (B, V)
-    if not sums[:, -1].isfinite().all():
+    drawn = torch.empty(0) if sampling.temperature == 0 else chances(generator, len(logits))
+    # On the CPU, where the draw is the same for every device.
+    tokens = choose(logits.cpu(), sampling, drawn)
+    if (tokens < 0).any():
         raise no_numbers()
-    sought = chances(generator, len(sums))[:, None] * sums[:, -1:]
-    return torch.searchsorted(sums, sought, right=True).squeeze(-1)
+    return tokens
+
+
+def choose(logits: Tensor, sampling: Sampling, drawn: Tensor) -> Tensor:
+    """logits (B, V) and chances (B,) -> tokens (B,): each the first up to which the probabilities
+    sum to more than its chance.  -1 where the logits are not numbers.
+    """
+    if sampling.temperature == 0:
+        return logits.argmax(dim=-1).masked_fill(logits.isnan().any(dim=-1), -1)
+    weights = filter_logits(logits, sampling).double().softmax(dim=-1)
+    sums = weights.cumsum(dim=-1)  # (B, V)
+    found = torch.searchsorted(sums, drawn[:, None] * sums[:, -1:], right=True).squeeze(-1)
+    return found.masked_fill(~sums[:, -1].isfinite(), -1)
 
 
 def no_numbers() -> ModelError:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from charlm.inference.choices import Sampling, chances, draw, no_numbers
-from charlm.inference.decoder import NativeDecoder
+from charlm.inference.decoder import Decoder, NativeDecoder
+from charlm.inference.graphs import BLOCK, BlockWriter
 from charlm.inference.predictors import Predictor, StepDecoder
 
 __all__ = ["write"]
@@ -46,10 +47,21 @@ def one_by_one(
     generator = torch.Generator().manual_seed(seed)
     decoder: StepDecoder = model.decoder()
     logits = decoder.read(prompt[None].to(model.device))
+    if isinstance(decoder, Decoder) and logits.device.type == "cuda":
+        yield from at_a_launch(BlockWriter(decoder, logits, banned, sampling), generator)
     while True:
         token = draw(logits + banned, sampling, generator)
         yield [int(token)]
         logits = decoder.step(token.to(model.device))
+
+
+def at_a_launch(writer: BlockWriter, generator: torch.Generator) -> Iterator[list[int]]:
+    """One sample, a block at a time."""
+    while True:
+        (tokens,) = writer.write(chances(generator, BLOCK)[None]).tolist()
+        if -1 in tokens:
+            raise no_numbers()
+        yield tokens
 
 
 class Lanes:

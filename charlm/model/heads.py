@@ -55,14 +55,12 @@ class MixtureHead(nn.Linear):
         """(..., H) -> log-probabilities (..., K) of the parts."""
         return log_softmax(self.prior(features))
 
-    def nll(self, features: Tensor, targets: Tensor, ignored: int) -> Tensor:
-        """features (N, H), targets (N,) -> summed nll; only the targets are mixed."""
-        counted = targets != ignored
-        features, targets = features[counted], targets[counted]
+    def losses(self, features: Tensor, targets: Tensor) -> Tensor:
+        """features (N, H), targets (N,) -> nll (N,); only the targets are mixed."""
         parts = widen(self.parts(features))  # (N, K, V)
         each = targets.repeat_interleave(parts.shape[1])
         nll = functional.cross_entropy(parts.flatten(0, 1), each, reduction="none")
-        return -torch.logsumexp(self.log_prior(features) - nll.view(len(parts), -1), dim=-1).sum()
+        return -torch.logsumexp(self.log_prior(features) - nll.view(len(parts), -1), dim=-1)
 
 
 class AdaptiveHead(ProjectedHead):
@@ -97,27 +95,27 @@ class AdaptiveHead(ProjectedHead):
         Split at once, so that their gradients are joined at once.
         """
         sizes = [self.shortlist, *(end - begin for begin, end in self.tails)]
-        weights, biases = list(self.weight.split(sizes)), list(self.bias.split(sizes))
+        weights, biases = list(torch.split(self.weight, sizes)), list(torch.split(self.bias, sizes))
         weights[0] = torch.cat([weights[0], self.clusters.weight])
         biases[0] = torch.cat([biases[0], self.clusters.bias])
         return list(zip(weights, biases, strict=True))
 
-    def nll(self, features: Tensor, targets: Tensor, ignored: int) -> Tensor:
-        """features (N, H), targets (N,) -> summed nll, without all the logits."""
+    def losses(self, features: Tensor, targets: Tensor) -> Tensor:
+        """features (N, H), targets (N,) -> nll (N,), without all the logits."""
         features = self.projection(features)
         root, *tails = self.parts()
-        in_root = targets.clone()
-        terms = []
+        in_root, within = targets.clone(), []
         for index, (tail, (begin, end)) in enumerate(zip(tails, self.tails, strict=True)):
             rows = ((targets >= begin) & (targets < end)).nonzero().squeeze(1)
             in_root[rows] = self.shortlist + index
             logits = widen(functional.linear(features[rows], *tail))
-            terms.append(functional.cross_entropy(logits, targets[rows] - begin, reduction="sum"))
+            nll = functional.cross_entropy(logits, targets[rows] - begin, reduction="none")
+            within.append((rows, nll))
         logits = widen(functional.linear(features, *root))
-        terms.append(
-            functional.cross_entropy(logits, in_root, ignore_index=ignored, reduction="sum")
-        )
-        return torch.stack(terms).sum()
+        losses = functional.cross_entropy(logits, in_root, reduction="none")
+        for rows, nll in within:
+            losses = losses.index_add(0, rows, nll)
+        return losses
 
     def begin_as(self, log_probs: Tensor) -> None:
         """Let the biases say these log-probabilities (V)."""

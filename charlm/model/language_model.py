@@ -188,11 +188,20 @@ class LanguageModel(nn.Module):
 
     def nll(self, features: Tensor, targets: Tensor, ignored: int) -> Tensor:
         """features (B, T, H), targets (B, T) -> their summed nll in nats, ``ignored`` left out."""
-        targets = targets.flatten()
+        features, targets = features.flatten(0, 1), targets.flatten()
         if isinstance(self.head, AdaptiveHead | MixtureHead):
-            return self.head.nll(features.flatten(0, 1), targets, ignored)
-        logits = widen(self.head(features).flatten(0, 1))
+            counted = targets != ignored
+            return self.head.losses(features[counted], targets[counted]).sum()
+        logits = widen(self.head(features))
         return nn.functional.cross_entropy(logits, targets, ignore_index=ignored, reduction="sum")
+
+    def losses(self, features: Tensor, targets: Tensor) -> Tensor:
+        """features (N, H), targets (N,) -> nll (N,) in nats of each, without all the logits where
+        the head can do without."""
+        if isinstance(self.head, AdaptiveHead | MixtureHead):
+            return self.head.losses(features, targets)
+        logits = widen(self.head(features))
+        return nn.functional.cross_entropy(logits, targets, reduction="none")
 
     def count_parameters(self) -> int:
         """Trained numbers; tied weights count once."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from charlm.model.language_model import LanguageModel, State, detach
 
@@ -24,7 +24,10 @@ STEPS = 128
 """Steps per call of the model there."""
 
 LOGITS_IN_CACHE = 1 << 18
-"""Most logits held at a time there: few enough for the processor's cache (1 MiB of float32)."""
+"""Most logits held at a time: few enough for the processor's cache (1 MiB of float32)."""
+
+FEWEST_ROWS = 256
+"""Tokens whose logits are held at least: of fewer the weights would be read too often."""
 
 
 @contextmanager
@@ -58,17 +61,24 @@ class StreamReader:
         nll = np.empty(len(ids))
         for begin in range(0, len(ids), self.chunk):
             part = ids[begin : begin + self.chunk]
-            nll[begin : begin + len(part)] = -pick(self.predict(part), part)
+            with evaluating(self.model):
+                targets = torch.from_numpy(part.astype(np.int64))
+                losses = losses_of(self.model, self.advance(part), targets)
+            nll[begin : begin + len(part)] = losses
         return nll
 
     def predict(self, ids: np.ndarray) -> Tensor:
         """ids (T,), at most ``chunk`` -> the log-probabilities (T, V) that met them."""
-        inputs = torch.from_numpy(np.append(self.last, ids[:-1]).astype(np.int64))
         with evaluating(self.model):
-            logits, state = self.model(inputs[None].to(self.device), self.state)
+            return torch.log_softmax(self.model.head(self.advance(ids)).float(), dim=-1)
+
+    def advance(self, ids: np.ndarray) -> Tensor:
+        """ids (T,) -> what the head reads (T, H) to predict them."""
+        inputs = torch.from_numpy(np.append(self.last, ids[:-1]).astype(np.int64))
+        features, state = self.model.features(inputs[None].to(self.device), self.state)
         self.last = int(ids[-1])
         self.state = detach(state)
-        return torch.log_softmax(logits[0].float(), dim=-1)
+        return features[0]
 
 
 def pick(log_probs: Tensor, ids: np.ndarray) -> np.ndarray:
@@ -120,10 +130,9 @@ def read_batch(model: LanguageModel, lines: Sequence[np.ndarray]) -> list[np.nda
 
 def losses_of(model: LanguageModel, features: Tensor, targets: Tensor) -> np.ndarray:
     """Hidden states (N, H) and the ids (N,) that follow them -> nll (N,), float64."""
-    rows = max(1, LOGITS_IN_CACHE // model.vocab_size)
-    losses = features.new_empty(len(features))
+    rows = max(FEWEST_ROWS, LOGITS_IN_CACHE // model.vocab_size)
+    losses = features.new_empty(len(features), dtype=torch.float32)
     for begin in range(0, len(features), rows):
-        logits = model.head(features[begin : begin + rows]).float()
-        ids = targets[begin : begin + rows].to(logits.device)
-        losses[begin : begin + rows] = nn.functional.cross_entropy(logits, ids, reduction="none")
+        ids = targets[begin : begin + rows].to(features.device)
+        losses[begin : begin + rows] = model.losses(features[begin : begin + rows], ids)
     return losses.double().cpu().numpy()

@@ -20,6 +20,7 @@ from charlm.model.devices import choose_precision
 from charlm.model.language_model import LanguageModel, State, detach
 from charlm.training.averaging import Average
 from charlm.training.distributed import World
+from charlm.training.graphs import replayed
 from charlm.training.objective import Objective, Terms
 from charlm.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
 
@@ -48,11 +49,18 @@ class Learner:
         self.world = world
         self.device = model.head.bias.device
         self.precision = choose_precision(config.precision, self.device)
-        self.objective = world.wrap(Objective(model, config, self.precision))
         self.optimizer = make_optimizer(config, model, self.device)
         self.average = Average(config, model)
         self.lanes = world.share(segments.batch_size)
         self.state = self.fresh_state()
+        self.objective = self.make_objective()
+
+    def make_objective(self) -> nn.Module:
+        """What a step minimises, for one process or as one of many."""
+        objective = Objective(self.model, self.config, self.precision)
+        if self.world.size > 1 or self.config.accumulate > 1:
+            return self.world.wrap(objective)
+        return replayed(objective, self.segments.bptt, self.state)
 
     def fresh_state(self) -> State:
         """Zeros for this process's lanes."""

@@ -132,5 +132,6 @@ def test_logits_held_for_lines_do_not_grow_with_their_number(
     seen = []
     model.head.register_forward_hook(lambda _, __, logits: seen.append(logits.numel()))
     monkeypatch.setattr(likelihood, "LOGITS_IN_CACHE", 500)
+    monkeypatch.setattr(likelihood, "FEWEST_ROWS", 1)
     read_together(model, lines(2, 200, 50))
     assert max(seen) <= 500
