@@ -16,6 +16,8 @@ __all__ = ["IGNORED", "Segment", "Segments"]
 IGNORED = -100
 """Target where a lane has ended before its epoch's last segment; cross entropy leaves it out."""
 
+CPU = torch.device("cpu")
+
 USUAL, DEVIATION, SHORTEST = 0.95, 5.0, 5.0
 """Random bptt: how often around the full length, standard deviation and least, as published."""
 
@@ -24,24 +26,31 @@ USUAL, DEVIATION, SHORTEST = 0.95, 5.0, 5.0
 class Segment:
     """inputs (B, T) and targets (B, T), one step later; ``fresh`` (B) lanes begin at state zero.
 
-    ``weight`` is what the learning rate is to be multiplied with.
+    ``counts`` (B) says how many targets of each lane count, ``weight`` what the learning rate is
+    to be multiplied with.
     """
 
     inputs: Tensor
     targets: Tensor
     fresh: Tensor
+    counts: np.ndarray
     epoch: int
     weight: float = 1.0
 
     def rows(self, part: slice) -> "Segment":
         """Some of the lanes."""
-        inputs, targets, fresh = (x[part] for x in (self.inputs, self.targets, self.fresh))
-        return replace(self, inputs=inputs, targets=targets, fresh=fresh)
+        return replace(
+            self,
+            inputs=self.inputs[part],
+            targets=self.targets[part],
+            fresh=self.fresh[part],
+            counts=self.counts[part],
+        )
 
     @property
     def count(self) -> int:
         """Targets that count."""
-        return int((self.targets != IGNORED).sum())
+        return int(self.counts.sum())
 
 
 class Segments:
@@ -55,6 +64,7 @@ class Segments:
         seed: int,
         reset: float = 0.0,
         random_bptt: bool = False,
+        device: torch.device = CPU,
     ) -> None:
         """tokens (N,), boundaries at both ends.
 
@@ -62,7 +72,8 @@ class Segments:
         segment long if it can be.  All lanes are fresh when an epoch begins, and each with
         probability ``reset`` at any other segment (as in the experiments of Melis, Dyer and
         Blunsom 2018, arXiv:1707.05589): a model that never sees state zero may fail from there.
-        ``random_bptt`` cuts at random places; see ``cut_randomly``.
+        ``random_bptt`` cuts at random places; see ``cut_randomly``.  Segments are made on
+        ``device``, where the tokens then lie as a whole; on the CPU they stay in their file.
         """
         self.tokens = tokens
         self.ring = len(tokens) - 1
@@ -74,6 +85,9 @@ class Segments:
         self.longest_lane = int(np.diff(self.lane_starts).max())
         self.random_bptt = random_bptt
         self.cuts: tuple[int, np.ndarray] | None = None
+        self.starts = torch.from_numpy(self.lane_starts).to(device)
+        resident = device.type != "cpu"
+        self.resident = torch.from_numpy(np.array(tokens)).to(device) if resident else None
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -83,14 +97,20 @@ class Segments:
         """The segment of all lanes at a step, counted from 0 over all epochs."""
         epoch, place = divmod(step, len(self))
         begin, end = self.bounds(epoch, place)
-        times = np.arange(begin, end + 1)
-        in_lane = self.lane_starts[:-1, None] + times  # (B, T + 1)
-        positions = (in_lane + self.offset(epoch)) % self.ring
-        ids = torch.from_numpy(self.tokens[positions].astype(np.int64))
-        ended = torch.from_numpy(in_lane[:, :-1] >= self.lane_starts[1:, None])
-        targets = ids[:, 1:].masked_fill(ended, IGNORED)
+        times = torch.arange(begin, end + 1, device=self.starts.device)
+        in_lane = self.starts[:-1, None] + times  # (B, T + 1)
+        ids = self.at((in_lane + self.offset(epoch)) % self.ring)
+        targets = ids[:, 1:].masked_fill(in_lane[:, :-1] >= self.starts[1:, None], IGNORED)
+        counts = np.clip(np.diff(self.lane_starts) - begin, 0, end - begin)
+        fresh = self.fresh_lanes(epoch, place)
         weight = (end - begin) / self.bptt if self.random_bptt else 1.0
-        return Segment(ids[:, :-1], targets, self.fresh_lanes(epoch, place), epoch, weight)
+        return Segment(ids[:, :-1], targets, fresh, counts, epoch, weight)
+
+    def at(self, positions: Tensor) -> Tensor:
+        """The tokens at positions of the ring, of the same shape."""
+        if self.resident is not None:
+            return self.resident[positions].long()
+        return torch.from_numpy(self.tokens[positions.numpy()].astype(np.int64))
 
     def bounds(self, epoch: int, place: int) -> tuple[int, int]:
         """The steps of time, from ``begin`` to before ``end``, of an epoch's segment."""

@@ -4,6 +4,7 @@ One token of a small model is some dozens of kernels, each shorter than the laun
 ``BLOCK`` steps, draws included, are captured once and then replayed.
 """
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from charlm.inference.choices import Sampling, choose
 from charlm.inference.decoder import Decoder
+from charlm.model.devices import uses_graphs
 
-__all__ = ["BLOCK", "BlockWriter"]
+__all__ = ["BLOCK", "BlockWriter", "open_writer"]
 
 BLOCK = 32
 """Tokens of a replay."""
@@ -77,3 +79,19 @@ class BlockWriter:
             self.chances.copy_(chances)
             self.replay()
             return self.tokens.cpu()
+
+
+def open_writer(
+    decoder: Decoder, logits: Tensor, banned: Tensor, sampling: Sampling
+) -> BlockWriter | None:
+    """The writer that goes on from a decoder; ``None`` where nothing can be captured."""
+    if not uses_graphs(logits.device):
+        return None
+    before = decoder.state
+    try:
+        return BlockWriter(decoder, logits, banned, sampling)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        warnings.warn(f"writing without CUDA graphs: {reason}", stacklevel=2)
+        decoder.state = before
+        return None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from charlm.inference.choices import Sampling, chances, draw, no_numbers
 from charlm.inference.decoder import Decoder, NativeDecoder
-from charlm.inference.graphs import BLOCK, BlockWriter
+from charlm.inference.graphs import BLOCK, BlockWriter, open_writer
 from charlm.inference.predictors import Predictor, StepDecoder
 
 __all__ = ["write"]
@@ -47,8 +47,10 @@ def one_by_one(
     generator = torch.Generator().manual_seed(seed)
     decoder: StepDecoder = model.decoder()
     logits = decoder.read(prompt[None].to(model.device))
-    if isinstance(decoder, Decoder) and logits.device.type == "cuda":
-        yield from at_a_launch(BlockWriter(decoder, logits, banned, sampling), generator)
+    if isinstance(decoder, Decoder):
+        writer = open_writer(decoder, logits, banned, sampling)
+        if writer is not None:
+            yield from at_a_launch(writer, generator)
     while True:
         token = draw(logits + banned, sampling, generator)
         yield [int(token)]

@@ -1,12 +1,13 @@
 """Which device and which precision the numbers live in."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from charlm.errors import ConfigError
 
-__all__ = ["autocast", "choose_device", "choose_precision"]
+__all__ = ["autocast", "choose_device", "choose_precision", "corpus_device", "uses_graphs"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -30,6 +31,21 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         gains = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if gains else torch.float32
     return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def corpus_device(size: int, device: torch.device) -> torch.device:
+    """Where the tokens of a text lie, ``size`` bytes of them, while a model learns on ``device``.
+
+    On a GPU that they fill by no more than an eighth; elsewhere in their file.
+    """
+    if device.type == "cuda" and 8 * size <= torch.cuda.get_device_properties(device).total_memory:
+        return device
+    return torch.device("cpu")
+
+
+def uses_graphs(device: torch.device) -> bool:
+    """Whether work on ``device`` is captured in CUDA graphs; ``CHARLM_GRAPHS=0``: nowhere."""
+    return device.type == "cuda" and os.environ.get("CHARLM_GRAPHS") != "0"
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:

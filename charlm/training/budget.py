@@ -8,7 +8,7 @@ best model for so many tokens of so long a text is.  They were read from a grid 
 import bisect
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,14 @@ from charlm.training.learner import Learner
 __all__ = ["FREE", "Decision", "decide"]
 
 FREE = frozenset(
-    {"model.hidden_size", "model.dropout", "training.batch_size", "training.learning_rate"}
+    {
+        "model.hidden_size",
+        "model.embedding_size",
+        "model.adaptive_softmax",
+        "model.dropout",
+        "training.batch_size",
+        "training.learning_rate",
+    }
 )
 """The settings that are decided here, unless they were chosen."""
 
@@ -40,6 +47,12 @@ FEW_PASSES = 5
 
 MANY_PARAMETERS = 20
 """Parameters for each token of the text that are worth a warning."""
+
+LARGE_VOCABULARY = 10_000
+"""Tokens from which most of the time would go into the softmax and the embedding."""
+
+SMALL_EMBEDDING = 256
+"""The largest embedding of such a vocabulary."""
 
 FEWEST_STEPS = 8
 """Segments that each lane should have in a pass: fewer lanes for a short text."""
@@ -57,12 +70,23 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
     """Fill in the ``free`` settings for the minutes of ``config`` and the text's tokens (N,)."""
     seconds = 60 * (config.training.minutes or DEFAULT_MINUTES)
     probe = Probe(tokens, vocab_size)
+    large = vocab_size >= LARGE_VOCABULARY
     if "training.batch_size" in free:
         most = len(tokens) // (FEWEST_STEPS * config.training.bptt)
         config = change(config, "training.batch_size", max(1, min(32, most)))
-    if "model.hidden_size" in free:
-        config = change(config, "model.hidden_size", size_for(config, probe, seconds))
+    if "model.adaptive_softmax" in free and large and config.model.softmaxes == 1:
+        config = change(config, "model.adaptive_softmax", True)
+
+    def sized(size: int) -> Config:
+        tried = change(config, "model.hidden_size", size)
+        if "model.embedding_size" in free and large and size > SMALL_EMBEDDING:
+            tried = change(tried, "model.embedding_size", SMALL_EMBEDDING)
+        return tried
+
     size = config.model.hidden_size
+    if "model.hidden_size" in free:
+        size = size_for(sized, probe, seconds)
+    config = sized(size)
     if "training.learning_rate" in free:
         config = change(config, "training.learning_rate", learning_rate_for(size))
     processed = seconds * probe.rate(config)
@@ -109,14 +133,13 @@ class Probe:
         return processed / took
 
 
-def size_for(config: Config, probe: Probe, seconds: float) -> int:
-    """The largest size that text and time suffice for."""
+def size_for(sized: Callable[[int], Config], probe: Probe, seconds: float) -> int:
+    """The largest size that text and time suffice for; ``sized`` gives the settings for one."""
     most = WEIGHTS_PER_TOKEN * len(probe.tokens)
     sizes = [size for size in SIZES if 4 * size**2 <= most] or SIZES[:1]
 
     def too_slow(size: int) -> bool:
-        tried = change(config, "model.hidden_size", size)
-        return seconds * probe.rate(tried) < tokens_worth(size)
+        return seconds * probe.rate(sized(size)) < tokens_worth(size)
 
     return sizes[max(0, bisect.bisect_left(sizes, True, key=too_slow) - 1)]
 
@@ -152,6 +175,10 @@ def explain(config: Config, processed: float, text: int, vocab_size: int) -> tup
         f"{training.batch_size} lanes of {training.bptt} steps, learning rate "
         f"{training.learning_rate:g}, falling to zero at the end",
     ]
+    if model.adaptive_softmax:
+        lines.append(
+            f"{vocab_size:,} kinds of tokens: an adaptive softmax, embeddings of {model.embedding}"
+        )
     if parameters > MANY_PARAMETERS * text:
         lines.append(
             f"the model has {parameters / text:.0f} parameters for each token of the text: "

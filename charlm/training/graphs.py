@@ -5,7 +5,6 @@ than running them.  So segments of the usual shape are captured once and then re
 (``torch.cuda.make_graphed_callables``).  ``CHARLM_GRAPHS=0`` switches that off.
 """
 
-import os
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from charlm.model.devices import uses_graphs
 from charlm.model.heads import AdaptiveHead, MixtureHead
 from charlm.model.language_model import State
 from charlm.training.objective import Objective, Terms
@@ -44,10 +44,10 @@ class Replay(nn.Module):
 
 def replayed(objective: Objective, bptt: int, state: State) -> nn.Module:
     """The objective, replayed where it lives on a GPU and can be captured."""
-    if state[0][0].device.type != "cuda" or os.environ.get("CHARLM_GRAPHS") == "0":
+    # How much the two heads compute depends on the tokens.
+    varying = isinstance(objective.model.head, AdaptiveHead | MixtureHead)
+    if varying or not uses_graphs(state[0][0].device):
         return objective
-    if isinstance(objective.model.head, AdaptiveHead | MixtureHead):
-        return objective  # how much they compute depends on the tokens
     try:
         return Replay(objective, bptt, state, torch.cuda.make_graphed_callables)
     except RuntimeError as error:

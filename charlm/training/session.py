@@ -11,7 +11,7 @@ import torch
 from charlm.data.store import TokenStore
 from charlm.data.streams import Segments
 from charlm.errors import CheckpointError, ModelError
-from charlm.model.devices import choose_device
+from charlm.model.devices import choose_device, corpus_device
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run
@@ -61,6 +61,7 @@ class Session:
             config.seed,
             config.state_reset,
             config.random_bptt,
+            corpus_device(train.tokens.nbytes, device),
         )
         if segments.batch_size < world.size:
             raise ModelError(

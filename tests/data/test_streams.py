@@ -24,6 +24,7 @@ def test_every_token_is_input_and_target_exactly_once_an_epoch(
     counted = [segments[step].targets != IGNORED for step in steps]
     targets = torch.cat([segments[s].targets[c] for s, c in zip(steps, counted, strict=True)])
     inputs = torch.cat([segments[s].inputs[c] for s, c in zip(steps, counted, strict=True)])
+    assert [segments[step].count for step in steps] == [int(c.sum()) for c in counted]
     assert sorted(targets.tolist()) == list(range(length - 1))
     assert sorted(inputs.tolist()) == list(range(length - 1))
 
@@ -35,6 +36,14 @@ def test_targets_are_the_inputs_one_step_later_across_segments() -> None:
         assert torch.equal(now.inputs[:, 1:], now.targets[:, :-1])
         live = now.targets[:, -1] != IGNORED
         assert torch.equal(now.targets[live, -1], after.inputs[live, 0])
+
+
+def test_tokens_that_lie_on_the_device_are_those_of_the_file() -> None:
+    in_file, resident = Segments(stream(203), 4, 7, seed=3), Segments(stream(203), 4, 7, seed=3)
+    resident.resident = torch.from_numpy(stream(203))
+    for step in range(2 * len(in_file)):
+        assert torch.equal(in_file[step].inputs, resident[step].inputs)
+        assert torch.equal(in_file[step].targets, resident[step].targets)
 
 
 def test_order_is_a_pure_function_of_seed_and_step() -> None:

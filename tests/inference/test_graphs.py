@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from charlm.config import ModelConfig
+from charlm.inference import graphs
 from charlm.inference.choices import Sampling, chances
 from charlm.inference.decoder import Decoder
 from charlm.inference.graphs import BLOCK, BlockWriter, Body
@@ -46,6 +47,11 @@ def writer(model: LanguageModel, sampling: Sampling) -> BlockWriter:
     return BlockWriter(decoder, decoder.read(PROMPT[None]), BANNED, sampling, immediate)
 
 
+def single_steps(model: LanguageModel, sampling: Sampling) -> list[int]:
+    written = one_by_one(Single(model), PROMPT, BANNED, sampling, seed=7)
+    return [token for (token,) in itertools.islice(written, 3 * BLOCK)]
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru", "layer_norm_lstm"])
 @pytest.mark.parametrize(
     "sampling",
@@ -54,12 +60,7 @@ def writer(model: LanguageModel, sampling: Sampling) -> BlockWriter:
 )
 def test_blocks_are_the_steps_of_one_by_one(cell: str, sampling: Sampling) -> None:
     model = network(cell=cell)
-    expected = [
-        token
-        for (token,) in itertools.islice(
-            one_by_one(Single(model), PROMPT, BANNED, sampling, seed=7), 3 * BLOCK
-        )
-    ]
+    expected = single_steps(model, sampling)
     blocks = at_a_launch(writer(model, sampling), torch.Generator().manual_seed(7))
     assert [*next(blocks), *next(blocks), *next(blocks)] == expected
 
@@ -70,3 +71,15 @@ def test_what_is_no_number_is_said() -> None:
         model.head.bias.fill_(torch.nan)
     drawn = chances(torch.Generator().manual_seed(1), BLOCK)[None]
     assert (writer(model, Sampling()).write(drawn) == -1).all()
+
+
+def test_what_cannot_be_captured_is_written_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise RuntimeError("no capture here\nand why")
+
+    model = network()
+    expected = single_steps(model, Sampling())
+    monkeypatch.setattr(graphs, "uses_graphs", lambda device: True)
+    monkeypatch.setattr(torch.cuda, "Stream", refuse)
+    with pytest.warns(UserWarning, match="^writing without CUDA graphs: no capture here$"):
+        assert single_steps(model, Sampling()) == expected

@@ -47,6 +47,18 @@ def test_a_short_text_gets_fewer_lanes() -> None:
     assert decided(1, 100).training.batch_size == 1
 
 
+def test_only_a_large_vocabulary_gets_an_adaptive_softmax_and_a_small_embedding() -> None:
+    config = Config.from_tables({"training": {"minutes": 10}})
+    text = np.zeros(1_000_000, dtype=np.uint16)
+    few, many = (decide(config, FREE, text, vocab_size).config.model for vocab_size in (99, 40_000))
+    assert not few.adaptive_softmax
+    assert few.embedding == few.hidden_size
+    assert many.adaptive_softmax
+    assert many.embedding == 256 < many.hidden_size
+    mixture = Config.from_tables({"training": {"minutes": 10}, "model": {"softmaxes": 3}})
+    assert not decide(mixture, FREE, text, 40_000).config.model.adaptive_softmax
+
+
 def test_what_was_chosen_stays() -> None:
     config = Config.from_tables(
         {

@@ -11,8 +11,9 @@ from torch.utils import _pytree as pytree
 from charlm.config import ModelConfig, TrainConfig
 from charlm.data.streams import Segments
 from charlm.model.language_model import LanguageModel
+from charlm.training import graphs
 from charlm.training.distributed import World
-from charlm.training.graphs import Replay, replayed
+from charlm.training.graphs import Replay
 from charlm.training.learner import Learner
 from charlm.training.objective import Objective, Terms
 
@@ -57,7 +58,19 @@ def test_replayed_steps_are_the_steps(random_bptt: bool) -> None:
     assert losses(config, replay=True) == losses(config, replay=False)
 
 
+def test_what_cannot_be_captured_is_computed_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no capture here\nand why")
+
+    model = LanguageModel.create(ModelConfig(hidden_size=6), 7, seed=1)
+    objective = Objective(model, TrainConfig(steps=1), torch.float32)
+    monkeypatch.setattr(graphs, "uses_graphs", lambda device: True)
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", refuse)
+    with pytest.warns(UserWarning, match="^training without CUDA graphs: no capture here$"):
+        assert graphs.replayed(objective, 8, model.zero_state(2)) is objective
+
+
 def test_nothing_is_captured_without_a_gpu() -> None:
     model = LanguageModel.create(ModelConfig(hidden_size=6), 7, seed=1)
     objective = Objective(model, TrainConfig(steps=1), torch.float32)
-    assert replayed(objective, 8, model.zero_state(2)) is objective
+    assert graphs.replayed(objective, 8, model.zero_state(2)) is objective
