@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -122,4 +123,10 @@ def main() -> None:
             stream.reconfigure(
                 encoding=None if stream.isatty() else "utf-8", errors="backslashreplace"
             )
+    warnings.showwarning = show_warning
     sys.exit(cli(prog_name="charlm", standalone_mode=True))
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line, without the code that it came from."""
+    click.echo(f"warning: {message}", err=True)

@@ -36,6 +36,17 @@ def test_help_loads_nothing_heavy(names: tuple[str, ...]) -> None:
     assert not HEAVY & set(shown.splitlines()[-1].split())
 
 
+def test_a_warning_is_one_line() -> None:
+    code = (
+        "import sys, warnings\nfrom charlm.cli import main\n"
+        "main.cli.callback = lambda: warnings.warn('something is slow')\n"
+        "main.Commands.no_args_is_help, main.cli.invoke_without_command = False, True\n"
+        "main.cli.no_args_is_help = False\nsys.argv = ['charlm']\nsys.stderr = sys.stdout\n"
+        "main.main()"
+    )
+    assert python(code) == "warning: something is slow\n"
+
+
 def test_python_m_charlm_is_charlm() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "charlm", "--version"], capture_output=True, text=True, timeout=60,
