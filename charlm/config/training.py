@@ -40,7 +40,9 @@ class TrainConfig(Section):
     learning_rate: float = setting(6e-3, "Peak learning rate.", above=0)
     beta1: float = setting(0.9, "adamw: decay of the first moment.", minimum=0, below=1)
     beta2: float = setting(0.99, "adamw: decay of the second moment.", minimum=0, below=1)
-    weight_decay: float = setting(0.01, "Decoupled for adamw, L2 for sgd.", minimum=0)
+    weight_decay: float | None = setting(
+        None, "Decoupled for adamw, L2 for sgd.  [default: adamw 0.01, sgd 0]", minimum=0
+    )
     activation_penalty: float = setting(
         0.0, "Penalty on the mean square of the last layer's outputs (AR).", minimum=0
     )
@@ -88,6 +90,14 @@ class TrainConfig(Section):
     )
     device: str = setting("auto", "auto, cpu, cuda, cuda:N, mps.")
     seed: int = setting(1, "Seed of everything random.", minimum=0, maximum=2**31 - 1)
+
+    @property
+    def decay(self) -> float:
+        """The weight decay in force."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        # As a part of the gradient and at the rates of sgd, a hundredth would outweigh all else.
+        return 0.01 if self.optimizer == "adamw" else 0.0
 
     def check(self) -> None:
         """One budget at most, no more parts than lanes, and what is awaited can come."""

@@ -22,7 +22,7 @@ def make_optimizer(
     matrices = [weight for weight in model.parameters() if weight.dim() > 1]
     vectors = [weight for weight in model.parameters() if weight.dim() <= 1]
     groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": matrices, "weight_decay": config.decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
     if config.optimizer == "sgd":

@@ -208,6 +208,12 @@ def test_biases_are_never_decayed() -> None:
         assert decays[id(parameter)] == (0.0 if "bias" in name else 0.1)
 
 
+def test_sgd_decays_nothing_unless_it_is_told() -> None:
+    assert TrainConfig().decay == 0.01
+    assert TrainConfig(optimizer="sgd").decay == 0.0
+    assert TrainConfig(optimizer="sgd", weight_decay=1e-6).decay == 1e-6
+
+
 def test_the_log_has_the_mean_loss_of_every_ten_steps(config, tmp_path: Path) -> None:
     reports = train_into(config(steps=25), tmp_path / "run")
     losses = [report.loss for report in reports if isinstance(report, Stepped)]
