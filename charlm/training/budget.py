@@ -42,8 +42,12 @@ PROBE_SECONDS = 0.15
 WEIGHTS_PER_TOKEN = 8
 """Recurrent weights for each token of the text, at most."""
 
-FEW_PASSES = 5
-"""Passes over the text up to which dropout only slows learning down."""
+FEW_PASSES = 4
+"""Passes over the text up to which a model of two parameters for each of its tokens needs next to
+no dropout."""
+
+MOST_DROPOUT = 0.65
+"""More was never better."""
 
 MANY_PARAMETERS = 20
 """Parameters for each token of the text that are worth a warning."""
@@ -91,7 +95,9 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
         config = change(config, "training.learning_rate", learning_rate_for(size))
     processed = seconds * probe.rate(config)
     if "model.dropout" in free:
-        config = change(config, "model.dropout", dropout_for(processed / len(tokens)))
+        parameters = LanguageModel(config.model, vocab_size).count_parameters()
+        dropout = dropout_for(processed / len(tokens), parameters / len(tokens))
+        config = change(config, "model.dropout", dropout)
     return Decision(config, explain(config, processed, len(tokens), vocab_size))
 
 
@@ -156,11 +162,13 @@ def learning_rate_for(size: int) -> float:
     return float(f"{6e-3 * (256 / size) ** 0.5:.2g}")
 
 
-def dropout_for(passes: float) -> float:
-    """The dropout that goes with so many passes over the text: none for a few of them."""
-    if passes <= FEW_PASSES:
-        return 0.0
-    return min(0.6, round(0.1 + 0.1 * math.log2(passes / FEW_PASSES), 2))
+def dropout_for(passes: float, parameters: float) -> float:
+    """The dropout that goes with so many passes over the text and so many parameters for each of
+    its tokens: more of either, and the model would rather know the text by heart.
+    """
+    passes = max(passes, 1 / FEW_PASSES)
+    wanted = 0.05 + 0.2 * math.log2(passes / FEW_PASSES) + 0.1 * math.log2(parameters / 2)
+    return min(max(round(wanted, 2), 0.0), MOST_DROPOUT)
 
 
 def explain(config: Config, processed: float, text: int, vocab_size: int) -> tuple[str, ...]:

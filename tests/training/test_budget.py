@@ -39,7 +39,14 @@ def test_more_passes_never_need_less_dropout() -> None:
     chosen = frozenset({"model.hidden_size"})
     dropouts = [decided(1, tokens, chosen).model.dropout for tokens in texts]
     assert dropouts == sorted(dropouts, reverse=True)
-    assert dropouts[-1] == 0 < dropouts[0] < 0.9
+    assert dropouts[-1] == 0 < dropouts[0] <= budget.MOST_DROPOUT
+
+
+def test_more_parameters_never_need_less_dropout() -> None:
+    dropouts = [budget.dropout_for(10, parameters) for parameters in (0.1, 1, 10, 100)]
+    assert dropouts == sorted(dropouts)
+    assert dropouts[0] < dropouts[-1]
+    assert budget.dropout_for(0.0, 1) == 0.0
 
 
 def test_a_short_text_gets_fewer_lanes() -> None:

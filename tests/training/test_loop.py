@@ -98,7 +98,7 @@ def test_a_step_without_finite_numbers_leaves_the_weights_and_clears_the_state()
 
 
 def test_numbers_that_stay_infinite_end_in_advice(config, tmp_path: Path) -> None:
-    settings = config(steps=100, optimizer="sgd", learning_rate=1e30, clip=0)
+    settings = config(steps=100, optimizer="sgd", learning_rate=1e30, clip=0, weight_decay=0.01)
     with pytest.raises(ModelError, match="not finite in 10 steps") as caught:
         train_into(settings, tmp_path / "run")
     assert "learning_rate" in caught.value.hint
