@@ -1,17 +1,20 @@
 """The page on methods names settings that are there, and its example can be trained."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from charlm.config import Config, merge, parse_assignment
+from charlm.config import Config, ModelConfig, TrainConfig, merge, parse_assignment
 from charlm.model.language_model import LanguageModel
 
 PAGE = (Path(__file__).parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
 FIELDS = {
-    f"{section}.{key}" for section, table in Config().to_tables().items() for key in table
-} | {"model.embedding_size", "model.output_dropout", "model.mogrifier_rank"}  # None by default
+    f"{section.name}.{field.name}"
+    for section in (ModelConfig, TrainConfig)
+    for field in fields(section)
+}
 NAMED = set(re.findall(r"`((?:model|training)\.\w+)", PAGE)) - {"model.safetensors"}
 
 
