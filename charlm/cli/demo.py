@@ -37,9 +37,9 @@ def command(out: Path, minutes: float) -> None:
     from charlm.training.launch import launch
     from charlm.training.reports import Started
 
-    config, _ = resolve(["python-docs"], {"training": {"minutes": minutes}})
+    config, chosen = resolve(["python-docs"], {"training": {"minutes": minutes}})
     with stopping() as stop:
-        reports = stop.from_first(Started, launch(config, out, stop=stop))
+        reports = stop.from_first(Started, launch(config, out, chosen=chosen, stop=stop))
         done = show_training(reports, out, ending=False)
         if done.finished:
             show_demo(out)
