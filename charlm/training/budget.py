@@ -29,6 +29,7 @@ FREE = frozenset(
         "model.embedding_size",
         "model.adaptive_softmax",
         "model.dropout",
+        "model.weight_drop",
         "training.batch_size",
         "training.learning_rate",
     }
@@ -46,8 +47,10 @@ FEW_PASSES = 4
 """Passes over the text up to which a model of two parameters for each of its tokens needs next to
 no dropout."""
 
-MOST_DROPOUT = 0.65
-"""More was never better."""
+MOST_DROPOUT = 0.6
+"""What is wanted beyond it is taken from the recurrent weights."""
+
+MOST_WEIGHT_DROP = 0.5
 
 MANY_PARAMETERS = 20
 """Parameters for each token of the text that are worth a warning."""
@@ -96,9 +99,18 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
     processed = seconds * probe.rate(config)
     if "model.dropout" in free:
         parameters = LanguageModel(config.model, vocab_size).count_parameters()
-        dropout = dropout_for(processed / len(tokens), parameters / len(tokens))
-        config = change(config, "model.dropout", dropout)
+        wanted = wanted_dropout(processed / len(tokens), parameters / len(tokens))
+        config = regularise(config, wanted, "model.weight_drop" in free)
     return Decision(config, explain(config, processed, len(tokens), vocab_size))
+
+
+def regularise(config: Config, wanted: float, weights_too: bool) -> Config:
+    """``config`` with so much dropout, beyond the most of it of the recurrent weights."""
+    config = change(config, "model.dropout", min(wanted, MOST_DROPOUT))
+    if not weights_too:
+        return config
+    more = max(0.0, round(wanted - MOST_DROPOUT, 2))
+    return change(config, "model.weight_drop", min(more, MOST_WEIGHT_DROP))
 
 
 def change(config: Config, name: str, value: float) -> Config:
@@ -162,13 +174,13 @@ def learning_rate_for(size: int) -> float:
     return float(f"{6e-3 * (256 / size) ** 0.5:.2g}")
 
 
-def dropout_for(passes: float, parameters: float) -> float:
+def wanted_dropout(passes: float, parameters: float) -> float:
     """The dropout that goes with so many passes over the text and so many parameters for each of
     its tokens: more of either, and the model would rather know the text by heart.
     """
     passes = max(passes, 1 / FEW_PASSES)
     wanted = 0.05 + 0.2 * math.log2(passes / FEW_PASSES) + 0.1 * math.log2(parameters / 2)
-    return min(max(round(wanted, 2), 0.0), MOST_DROPOUT)
+    return max(0.0, round(wanted, 2))
 
 
 def explain(config: Config, processed: float, text: int, vocab_size: int) -> tuple[str, ...]:
@@ -176,10 +188,11 @@ def explain(config: Config, processed: float, text: int, vocab_size: int) -> tup
     model, training = config.model, config.training
     parameters = LanguageModel(model, vocab_size).count_parameters()
     minutes = training.minutes or DEFAULT_MINUTES
+    more = f", weight drop {model.weight_drop:g}" if model.weight_drop else ""
     lines = [
         f"{minutes:g} minutes are about {processed / 1e6:,.1f} M tokens here with layers of "
         f"{model.hidden_size}: {processed / parameters:.2g} for each of {parameters:,} parameters",
-        f"that reads the text {processed / text:.2g} times: dropout {model.dropout:g}",
+        f"that reads the text {processed / text:.2g} times: dropout {model.dropout:g}{more}",
         f"{training.batch_size} lanes of {training.bptt} steps, learning rate "
         f"{training.learning_rate:g}, falling to zero at the end",
     ]

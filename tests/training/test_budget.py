@@ -43,10 +43,18 @@ def test_more_passes_never_need_less_dropout() -> None:
 
 
 def test_more_parameters_never_need_less_dropout() -> None:
-    dropouts = [budget.dropout_for(10, parameters) for parameters in (0.1, 1, 10, 100)]
-    assert dropouts == sorted(dropouts)
-    assert dropouts[0] < dropouts[-1]
-    assert budget.dropout_for(0.0, 1) == 0.0
+    wanted = [budget.wanted_dropout(10, parameters) for parameters in (0.1, 1, 10, 100)]
+    assert wanted == sorted(wanted)
+    assert wanted[0] < wanted[-1]
+    assert budget.wanted_dropout(0.0, 1) == 0.0
+
+
+def test_what_dropout_cannot_do_is_asked_of_the_recurrent_weights() -> None:
+    few, many, most = (decided(10, tokens).model for tokens in (1_000_000, 300_000, 1_000))
+    assert few.weight_drop == 0
+    assert many.dropout == budget.MOST_DROPOUT
+    assert 0 < many.weight_drop < most.weight_drop == budget.MOST_WEIGHT_DROP
+    assert decided(10, 1_000, frozenset({"model.dropout"})).model.weight_drop == 0
 
 
 def test_a_short_text_gets_fewer_lanes() -> None:
