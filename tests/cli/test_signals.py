@@ -86,8 +86,8 @@ def test_tokenizing_that_is_interrupted_leaves_nothing(own_folder: Path) -> None
     [
         (("generate", "run", "--prompt", "ba", "--seed", "1"), Decoder, "step"),
         (("generate", "run", "--prompt", "ba", "--seed", "1"), NativeDecoder, "write"),
-        (("perplexity", "run", "long.txt"), StreamReader, "predict"),
-        (("score", "run", "long.txt"), StreamReader, "predict"),
+        (("perplexity", "run", "long.txt"), StreamReader, "advance"),
+        (("score", "run", "long.txt"), StreamReader, "advance"),
     ],
 )
 def test_everything_else_ends_at_once(
