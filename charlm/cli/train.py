@@ -1,5 +1,7 @@
 """``charlm train``."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,4 +75,10 @@ def command(
             shown = stop.from_first(Started, reports)
             show_training(shown, folder, as_json=as_json, silent=not world.first)
     world.leave()
+    if world.size > 1:
+        # Gloo's threads may still run while the interpreter ends, which now and then aborts it
+        # (PyTorch's pull request 179291).
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(stop.code)
     click.get_current_context().exit(stop.code)
