@@ -76,9 +76,16 @@ def command(
             show_training(shown, folder, as_json=as_json, silent=not world.first)
     world.leave()
     if world.size > 1:
-        # Gloo's threads may still run while the interpreter ends, which now and then aborts it
-        # (PyTorch's pull request 179291).
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(stop.code)
+        leave_at_once(stop.code)
     click.get_current_context().exit(stop.code)
+
+
+def leave_at_once(code: int) -> None:
+    """End the process without ending the interpreter.
+
+    Gloo's threads may still run meanwhile, and now and then abort it (PyTorch's pull request
+    179291).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
