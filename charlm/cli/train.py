@@ -75,17 +75,17 @@ def command(
             shown = stop.from_first(Started, reports)
             show_training(shown, folder, as_json=as_json, silent=not world.first)
     world.leave()
-    if world.size > 1:
-        leave_at_once(stop.code)
-    click.get_current_context().exit(stop.code)
+    leave(stop.code, at_once=world.size > 1)
 
 
-def leave_at_once(code: int) -> None:
-    """End the process without ending the interpreter.
+def leave(code: int, at_once: bool) -> None:
+    """End the command; ``at_once`` without ending the interpreter.
 
     Gloo's threads may still run meanwhile, and now and then abort it (PyTorch's pull request
     179291).
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    if at_once:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    click.get_current_context().exit(code)
