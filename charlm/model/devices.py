@@ -7,7 +7,7 @@ import torch
 
 from charlm.errors import ConfigError
 
-__all__ = ["autocast", "choose_device", "choose_precision", "corpus_device", "uses_graphs"]
+__all__ = ["autocast", "choose_device", "corpus_device", "precisions", "uses_graphs"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -22,15 +22,22 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """``auto``: bfloat16 on GPUs that compute in it, float32 elsewhere.
+def precisions(name: str, device: torch.device) -> tuple[torch.dtype, ...]:
+    """What ``training.precision`` allows to compute in on ``device``, the safest first.
 
-    CPUs stay at float32: on some of them bfloat16 products are a hundred times slower.
+    ``auto`` leaves a choice on GPUs only: of bfloat16 (float32 where they lack it) and float16,
+    for which alone cuDNN has persistent kernels.  CPUs stay at float32: on some of them products
+    of 16 bits are a hundred times slower.  Raises ``ConfigError`` for float16 on a CPU, where
+    torch has no such layers.
     """
-    if name == "auto":
-        gains = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if gains else torch.float32
-    return torch.bfloat16 if name == "bfloat16" else torch.float32
+    if name == "float16" and device.type == "cpu":
+        raise ConfigError("training.precision = float16 needs a GPU", "use float32 or bfloat16")
+    if name != "auto":
+        return (getattr(torch, name),)
+    if device.type != "cuda":
+        return (torch.float32,)
+    wide = torch.cuda.is_bf16_supported(including_emulation=False)
+    return (torch.bfloat16 if wide else torch.float32, torch.float16)
 
 
 def corpus_device(size: int, device: torch.device) -> torch.device:

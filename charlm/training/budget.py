@@ -190,7 +190,7 @@ def explain(config: Config, processed: float, text: int, vocab_size: int) -> tup
     minutes = training.minutes or DEFAULT_MINUTES
     more = f", weight drop {model.weight_drop:g}" if model.weight_drop else ""
     lines = [
-        f"{minutes:g} minutes are about {processed / 1e6:,.1f} M tokens here with layers of "
+        f"about {processed / 1e6:,.1f} M tokens in {minutes:g} min here with layers of "
         f"{model.hidden_size}: {processed / parameters:.2g} for each of {parameters:,} parameters",
         f"that reads the text {processed / text:.2g} times: dropout {model.dropout:g}{more}",
         f"{training.batch_size} lanes of {training.bptt} steps, learning rate "

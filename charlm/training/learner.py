@@ -5,6 +5,7 @@ segments, so gradients reach back one segment.
 """
 
 import math
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from charlm.config import TrainConfig
 from charlm.data.streams import Segment, Segments
 from charlm.errors import CheckpointError
-from charlm.model.devices import choose_precision
+from charlm.model.devices import precisions
 from charlm.model.language_model import LanguageModel, State, detach
 from charlm.training.averaging import Average
 from charlm.training.distributed import World
@@ -25,6 +26,17 @@ from charlm.training.objective import Objective, Terms
 from charlm.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
 
 __all__ = ["Learner", "Outcome"]
+
+FLOAT16_SCALE = 2.0**13
+"""What losses are multiplied with in float16, whose gradients would else vanish below 6e-8; less
+by the first step at which a gradient is beyond 65,504 then (Micikevicius et al. 2018,
+arXiv:1710.03740)."""
+
+GAIN = 1.2
+"""How many times as fast float16 has to be for its narrow range to be taken in exchange."""
+
+TIMED = 5
+"""Passes that are timed to tell."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +60,41 @@ class Learner:
         self.config = config
         self.world = world
         self.device = model.head.bias.device
-        self.precision = choose_precision(config.precision, self.device)
         self.optimizer = make_optimizer(config, model, self.device)
         self.average = Average(config, model)
         self.lanes = world.share(segments.batch_size)
         self.state = self.fresh_state()
-        self.objective = self.make_objective()
+        self.precision = self.choose_precision()
+        self.scale = FLOAT16_SCALE if self.precision is torch.float16 else 1.0
+        self.objective = self.make_objective(self.precision)
 
-    def make_objective(self) -> nn.Module:
+    def choose_precision(self) -> torch.dtype:
+        """What to compute in: the safest, or what gains much for a model of this shape here."""
+        safest, *others = precisions(self.config.precision, self.device)
+        if self.world.size > 1:  # all alike
+            return safest
+        for other in others:
+            if GAIN * self.time_passes(other) < self.time_passes(safest):
+                return other
+        return safest
+
+    def time_passes(self, precision: torch.dtype) -> float:
+        """Seconds that some passes over a segment take, forth and back."""
+        objective = self.make_objective(precision)
+        lanes = self.lanes.stop - self.lanes.start
+        tokens = torch.zeros(lanes, self.segments.bptt, dtype=torch.long, device=self.device)
+        began = 0.0
+        for done in range(TIMED + 1):
+            objective(tokens, tokens, self.state).nll.backward()
+            if done in (0, TIMED) and self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            began = began or time.perf_counter()
+        self.optimizer.zero_grad(set_to_none=True)
+        return time.perf_counter() - began
+
+    def make_objective(self, precision: torch.dtype) -> nn.Module:
         """What a step minimises, for one process or as one of many."""
-        objective = Objective(self.model, self.config, self.precision)
+        objective = Objective(self.model, self.config, precision)
         if self.world.size > 1 or self.config.accumulate > 1:
             return self.world.wrap(objective)
         return replayed(objective, self.segments.bptt, self.state)
@@ -76,11 +113,11 @@ class Learner:
         self.model.train()
         segment = self.segments[step]
         seed = np.random.default_rng([self.config.seed, step, self.world.rank]).integers(2**63)
-        torch.manual_seed(int(seed))
-        self.state = reset_lanes(self.state, segment.fresh[self.lanes])
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self.world.sum(self.backward(segment), self.device)
-        norm = float(self.clip())
+        state = reset_lanes(self.state, segment.fresh[self.lanes])
+        loss, norm = self.look(segment, state, int(seed))
+        while math.isfinite(loss) and not math.isfinite(norm) and self.scale > 1:
+            self.scale /= 2  # what did not fit into float16 does next time
+            loss, norm = self.look(segment, state, int(seed))
         taken = math.isfinite(loss) and math.isfinite(norm)
         if taken:
             for group in self.optimizer.param_groups:
@@ -90,6 +127,14 @@ class Learner:
         else:
             self.state = self.fresh_state()
         return Outcome(loss, norm, segment.count, taken)
+
+    def look(self, segment: Segment, state: State, seed: int) -> tuple[float, float]:
+        """Loss and gradient of a segment from ``state`` on; returns the loss and the norm."""
+        torch.manual_seed(seed)
+        self.state = state
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.world.sum(self.backward(segment), self.device)
+        return loss, float(self.clip())
 
     def backward(self, segment: Segment) -> float:
         """Gradients of the segment's mean loss; returns this process's share of the mean nll."""
@@ -105,7 +150,7 @@ class Learner:
                 nll = terms.nll / segment.count
                 loss = nll + terms.penalty * (len(part.inputs) / self.segments.batch_size)
                 # The wrapped model averages gradients over processes; their sum is wanted.
-                (loss * self.world.size).backward()  # type: ignore[no-untyped-call]
+                (loss * (self.world.size * self.scale)).backward()  # type: ignore[no-untyped-call]
             total += nll.item()
             states.append(detach(terms.state))
         self.state = tuple(
@@ -128,10 +173,15 @@ class Learner:
         return self.objective.no_sync()
 
     def clip(self) -> Tensor:
-        """Scale the gradient down to the largest norm allowed; returns its norm before.
+        """Take the loss's scale out of the gradient, then scale it down to the largest norm
+        allowed; returns its norm before.
 
         Pascanu, Mikolov and Bengio 2013 (arXiv:1211.5063).
         """
+        if self.scale != 1:
+            for weight in self.model.parameters():
+                if weight.grad is not None:
+                    weight.grad.div_(self.scale)
         return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf)
 
     def weights(self) -> dict[str, Tensor]:

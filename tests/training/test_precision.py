@@ -1,0 +1,87 @@
+"""Training in float16, and which precision a GPU is given; both imitated on the CPU."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import ModelConfig, TrainConfig
+from charlm.data.streams import Segments
+from charlm.errors import ConfigError
+from charlm.model.devices import precisions
+from charlm.model.language_model import LanguageModel
+from charlm.training import learner as learners
+from charlm.training.distributed import World
+from charlm.training.learner import Learner
+
+torch.set_num_threads(1)
+TEXT = np.random.default_rng(3).integers(0, 7, 4 * 50 + 1).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def imitated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A CPU that does as it is told, by torch's own layers: oneDNN's do not learn in float16."""
+    chosen = {"auto": (torch.float32, torch.float16), "float16": (torch.float16,)}
+    monkeypatch.setattr(learners, "precisions", lambda name, _: chosen.get(name, (torch.float32,)))
+    torch.backends.mkldnn.set_flags(False, _allow_tf32=None)  # type: ignore[no-untyped-call]
+    yield
+    torch.backends.mkldnn.set_flags(True, _allow_tf32=None)  # type: ignore[no-untyped-call]
+
+
+def make_learner(precision: str = "float32", clip: float = 1.0) -> Learner:
+    model = LanguageModel.create(ModelConfig(hidden_size=8, dropout=0.3), 7, seed=1)
+    config = TrainConfig(steps=30, precision=precision, clip=clip)
+    return Learner(model, Segments(TEXT, 4, 8, 1, 0.1), config, World())
+
+
+def losses(learner: Learner) -> list[float]:
+    return [learner.learn(step, 0.02).loss for step in range(30)]
+
+
+def test_float16_learns_as_float32_does() -> None:
+    exact, rounded = losses(make_learner()), losses(make_learner("float16"))
+    assert exact != rounded
+    assert exact[-1] < exact[0] - 0.05
+    np.testing.assert_allclose(exact, rounded, atol=0.01)
+
+
+def test_a_step_beyond_float16_is_taken_again_with_a_smaller_scale() -> None:
+    usual, large = make_learner("float16"), make_learner("float16")
+    large.scale = 2.0**40
+    expected, outcome = usual.learn(0, 0.02), large.learn(0, 0.02)
+    assert outcome.taken
+    assert large.scale < 2.0**24
+    assert outcome.loss == expected.loss  # the same dropout, from the same state
+    assert outcome.gradient_norm == pytest.approx(expected.gradient_norm, rel=0.01)
+    for state, wanted in zip(large.state[0], usual.state[0], strict=True):
+        assert torch.equal(state, wanted)
+
+
+def test_what_is_not_finite_for_other_reasons_is_left_out() -> None:
+    learner = make_learner("float16")
+    with torch.no_grad():
+        learner.model.head.bias.fill_(torch.nan)
+    assert not learner.learn(0, 0.02).taken
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [(0.5, torch.float16), (0.9, torch.float32)])
+def test_float16_is_chosen_where_it_gains_much(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, chosen: torch.dtype
+) -> None:
+    """Seconds of a pass in float16, of one second in float32."""
+    took = {torch.float16: seconds, torch.float32: 1.0}
+    monkeypatch.setattr(Learner, "time_passes", lambda _, precision: took[precision])
+    assert make_learner("auto").precision is chosen
+
+
+def test_timing_leaves_no_trace() -> None:
+    timed, untimed = make_learner(), make_learner()
+    assert timed.time_passes(torch.float16) > 0
+    assert losses(timed) == losses(untimed)
+
+
+def test_the_cpu_has_no_choice() -> None:
+    assert precisions("auto", torch.device("cpu")) == (torch.float32,)
+    with pytest.raises(ConfigError, match="needs a GPU"):
+        precisions("float16", torch.device("cpu"))
