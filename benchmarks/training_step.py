@@ -28,9 +28,15 @@ from charlm.model.recurrence import RecurrentLayer
 from charlm.training.optimizers import make_optimizer
 
 SIZES = {"2x128": (2, 128, 32, 67), "1x256": (1, 256, 32, 67), "2x512": (2, 512, 64, 256)}
-"""Name -> layers, hidden size, lanes, vocabulary."""
+"""Name -> layers, hidden size, lanes, vocabulary; others have 32 lanes and 67 tokens."""
 STEPS = 64
 PEER = "nn.LSTM"
+
+
+def shape(size: str) -> tuple[int, int, int, int]:
+    """Layers, hidden size, lanes and vocabulary."""
+    layers, hidden = map(int, size.split("x"))
+    return SIZES.get(size, (layers, hidden, 32, 67))
 
 
 class Usual(nn.Module):
@@ -91,7 +97,7 @@ def by_torch(step: Callable[[], None]) -> Callable[[], None]:
 
 def ways(size: str, dropout: float) -> dict[str, Callable[[], None]]:
     """What to time for a size."""
-    layers, hidden, lanes, vocab = SIZES[size]
+    layers, hidden, lanes, vocab = shape(size)
     config = ModelConfig(num_layers=layers, hidden_size=hidden, dropout=dropout)
     models = [LanguageModel.create(config, vocab, seed=1).train() for _ in range(2)]
     return {
@@ -115,7 +121,7 @@ def measure(
                 step()
             if done:  # the first round warms up
                 seconds[name].append((time.perf_counter() - start) / repeats)
-    tokens = SIZES[size][2] * STEPS
+    tokens = shape(size)[2] * STEPS
     row: dict[str, object] = {"size": size, "threads": threads}
     for name, times in seconds.items():
         ratios = [peer / own for peer, own in zip(seconds[PEER], times, strict=True)]
@@ -137,7 +143,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--dropout", type=float, default=0.0, help="charlm's; nn.LSTM has none")
-    parser.add_argument("--sizes", nargs="*", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--sizes", nargs="*", default=list(SIZES), help="LAYERSxHIDDEN")
     parser.add_argument("--everywhere", action="store_true", help="native for every hidden size")
     options = parser.parse_args()
     if options.everywhere:

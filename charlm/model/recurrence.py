@@ -18,12 +18,12 @@ __all__ = ["RecurrentLayer"]
 # On a GPU cuDNN copies weights that do not lie one behind the other; it need not say so each time.
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous")
 
-NATIVE_FROM = 512
-"""The hidden size from which a training step on the native scans gains a fifth on torch's layer
-(benchmarks/training_step.py --everywhere)."""
+NATIVE_FROM = 128
+"""The hidden size from which a training step on the native scans is faster than on torch's layer:
+as fast in a single layer, by a tenth and more in stacks (benchmarks/training_step.py)."""
 
-TABLE_FROM = 256
-"""The same, and half of it, where the inputs are rows of an embedding (``forward_tokens``)."""
+TABLE_FROM = 64
+"""The same where the inputs are rows of an embedding (``forward_tokens``): by a third and more."""
 
 
 class RecurrentLayer(nn.Module):
