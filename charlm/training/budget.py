@@ -183,6 +183,11 @@ def wanted_dropout(passes: float, parameters: float) -> float:
     return max(0.0, round(wanted, 2))
 
 
+def short(number: float) -> str:
+    """Like 0.36, 1.5, 13 or 26,000."""
+    return f"{number:.2g}" if number < 10 else f"{number:,.0f}"
+
+
 def explain(config: Config, processed: float, text: int, vocab_size: int) -> tuple[str, ...]:
     """What was chosen and why, in three lines; a fourth where the model is far too large."""
     model, training = config.model, config.training
@@ -191,8 +196,9 @@ def explain(config: Config, processed: float, text: int, vocab_size: int) -> tup
     more = f", weight drop {model.weight_drop:g}" if model.weight_drop else ""
     lines = [
         f"about {processed / 1e6:,.1f} M tokens in {minutes:g} min here with layers of "
-        f"{model.hidden_size}: {processed / parameters:.2g} for each of {parameters:,} parameters",
-        f"that reads the text {processed / text:.2g} times: dropout {model.dropout:g}{more}",
+        f"{model.hidden_size}: {short(processed / parameters)} for each of "
+        f"{parameters:,} parameters",
+        f"that reads the text {short(processed / text)} times: dropout {model.dropout:g}{more}",
         f"{training.batch_size} lanes of {training.bptt} steps, learning rate "
         f"{training.learning_rate:g}, falling to zero at the end",
     ]
