@@ -15,7 +15,7 @@ from charlm.console.streams import print_json
 from charlm.data.cache import cache_folder
 from charlm.inference.decoder import Decoder, NativeDecoder, open_decoder
 from charlm.model import native
-from charlm.model.devices import choose_device, choose_precision
+from charlm.model.devices import choose_device, precisions
 from charlm.model.language_model import LanguageModel
 
 __all__ = ["show_machine"]
@@ -26,7 +26,7 @@ PACKAGES = ("torch", "sentencepiece", "datasets", "numpy", "safetensors")
 def show_machine(*, as_json: bool) -> None:
     """Print versions, devices, the implementation in use and its speed."""
     device = choose_device("auto")
-    precision = choose_precision("auto", device)
+    usable = [str(precision).removeprefix("torch.") for precision in precisions("auto", device)]
     training, sampling = measure_training(device), measure_sampling(device)
     about = {
         "charlm": __version__,
@@ -35,7 +35,7 @@ def show_machine(*, as_json: bool) -> None:
         "system": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else str(device),
-        "precision": str(precision).removeprefix("torch."),
+        "precision": " or ".join(usable),
         "recurrence": "cuDNN" if device.type == "cuda" else native.status(),
         "decoding": decoding_in_use(device),
         "training_tokens_per_second": round(training),

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from charlm import durable
-from charlm.console.streams import talk, write_text
+from charlm.console.streams import print_named, talk, write_text
 from charlm.data.references import References
 from charlm.errors import CorpusError
 from charlm.inference.reranking import Reranking, Scored
@@ -162,7 +162,7 @@ def tell(job: Reranking, tally: Tally, weights: Weights) -> None:
         rows["unknown"] = f"{tally.unknown:,} hypotheses hold what was never seen in training"
     console = talk()
     for name, text in rows.items():
-        console.print(f"{name:<11} {text}", markup=False)
+        print_named(console, name, text)
     if job.references is not None:
         console.print(error_rates(tally.report))
 

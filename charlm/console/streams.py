@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping
+from textwrap import TextWrapper
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -15,6 +16,7 @@ __all__ = [
     "compact",
     "duration",
     "print_json",
+    "print_named",
     "printable",
     "read_prompt",
     "talk",
@@ -31,6 +33,21 @@ def talk() -> Console:
         soft_wrap=not sys.stderr.isatty(),
         color_system=None if os.environ.get("NO_COLOR") else "auto",
     )
+
+
+def print_named(console: Console, name: str, text: str) -> None:
+    """A line of two columns; on a terminal that is too narrow the text keeps to its column."""
+    line = f"{name:<11} {text}".rstrip()
+    if not console.soft_wrap:
+        # Paths and options stay whole, so that they can be copied.
+        column = TextWrapper(
+            console.width,
+            subsequent_indent=12 * " ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        line = column.fill(line)
+    console.print(line, markup=False, soft_wrap=True)
 
 
 def read_prompt(prompt: str) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from charlm.console.reports import print_reports
 from charlm.console.samples import opening
-from charlm.console.streams import compact, duration, printable, talk
+from charlm.console.streams import compact, duration, print_named, printable, talk
 from charlm.data.preparation import Prepared, Preparing
 from charlm.inference.loading import load_run
 from charlm.inference.sampling import Sampling, generate
@@ -78,7 +78,7 @@ class Display:
 
     def say(self, name: str, text: str = "") -> None:
         """A line above the bar: what it is about, and the rest."""
-        self.console.print(f"{name:<11} {text}".rstrip(), markup=False)
+        print_named(self.console, name, text)
 
     def draw(self, description: str, fraction: float | None, figures: str) -> None:
         """Update the bar; elsewhere print a line if the last one is long ago."""

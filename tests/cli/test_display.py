@@ -1,12 +1,14 @@
 """What training says, record by record, where there is no terminal."""
 
 import dataclasses
+import io
 import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from charlm.console.streams import compact, duration
+from charlm.console.streams import compact, duration, print_named
 from charlm.console.training import Display
 from charlm.data.preparation import Preparing
 from charlm.training.reports import Done, Stepped
@@ -46,6 +48,19 @@ def test_long_work_prints_a_line_now_and_then(
         "encoding     50%  5.00M",
         "step 6        6%  loss 2.000  2.89 bpc  48.0k tok/s  3:08 left",
     ]
+
+
+def test_text_keeps_to_its_column() -> None:
+    """On a terminal of 32 columns; where there is none, a line is a line."""
+    narrow = Console(file=io.StringIO(), width=32)
+    none = Console(file=io.StringIO(), width=32, soft_wrap=True)
+    for console in (narrow, none):
+        print_named(console, "go on", "charlm train --out a/folder-with-a-long-name [x]")
+    first, *rest = narrow.file.getvalue().splitlines()
+    assert first == "go on       charlm train --out"
+    assert rest == [" " * 12 + "a/folder-with-a-long-name", " " * 12 + "[x]"]
+    (whole,) = none.file.getvalue().splitlines()
+    assert whole == "go on       charlm train --out a/folder-with-a-long-name [x]"
 
 
 def test_what_has_not_begun_is_not_worth_a_line(
