@@ -94,6 +94,7 @@ class Learner:
 
     def make_objective(self, precision: torch.dtype) -> nn.Module:
         """What a step minimises, for one process or as one of many."""
+        self.model.train()  # what is captured now keeps to that
         objective = Objective(self.model, self.config, precision)
         if self.world.size > 1 or self.config.accumulate > 1:
             return self.world.wrap(objective)
@@ -114,6 +115,7 @@ class Learner:
         segment = self.segments[step]
         seed = np.random.default_rng([self.config.seed, step, self.world.rank]).integers(2**63)
         state = reset_lanes(self.state, segment.fresh[self.lanes])
+        scale = self.scale
         loss, norm = self.look(segment, state, int(seed))
         while math.isfinite(loss) and not math.isfinite(norm) and self.scale > 1:
             self.scale /= 2  # what did not fit into float16 does next time
@@ -125,7 +127,7 @@ class Learner:
             self.optimizer.step()
             self.average.update()
         else:
-            self.state = self.fresh_state()
+            self.state, self.scale = self.fresh_state(), scale
         return Outcome(loss, norm, segment.count, taken)
 
     def look(self, segment: Segment, state: State, seed: int) -> tuple[float, float]:

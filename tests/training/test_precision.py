@@ -65,6 +65,14 @@ def test_what_is_not_finite_for_other_reasons_is_left_out() -> None:
     assert not learner.learn(0, 0.02).taken
 
 
+def test_a_gradient_that_no_scale_makes_finite_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = make_learner("float16")
+    before = learner.scale
+    monkeypatch.setattr(Learner, "clip", lambda _: torch.tensor(torch.nan))
+    assert not learner.learn(0, 0.02).taken
+    assert learner.scale == before
+
+
 @pytest.mark.parametrize(("seconds", "chosen"), [(0.5, torch.float16), (0.9, torch.float32)])
 def test_float16_is_chosen_where_it_gains_much(
     monkeypatch: pytest.MonkeyPatch, seconds: float, chosen: torch.dtype
