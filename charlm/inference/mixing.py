@@ -49,6 +49,11 @@ class Mixture:
         """A new stream."""
         return MixedReader(self.first.reader(), self.second.reader(), self.weight)
 
+    def readers(self, lines: Sequence[np.ndarray]) -> "list[MixedReader]":
+        """A new stream for each line."""
+        both = zip(self.first.readers(lines), self.second.readers(lines), strict=True)
+        return [MixedReader(*readers, self.weight) for readers in both]
+
     def decoder(self, lanes: int = 1) -> "MixedDecoder":
         """New lanes."""
         return MixedDecoder(self, lanes)

@@ -37,6 +37,10 @@ class NgramPredictor:
         """A new stream."""
         return NgramReader(self.ngrams)
 
+    def readers(self, lines: Sequence[np.ndarray]) -> "list[NgramReader]":
+        """A new stream for each line."""
+        return [self.reader() for _ in lines]
+
     def decoder(self, lanes: int = 1) -> "NgramDecoder":
         """New lanes."""
         return NgramDecoder(self.ngrams, lanes)

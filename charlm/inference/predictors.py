@@ -13,7 +13,7 @@ from torch import Tensor
 from charlm.errors import ConfigError
 from charlm.inference.decoder import open_decoder
 from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader, read_together
+from charlm.model.likelihood import StreamReader, read_ahead, read_together
 
 __all__ = ["Predictor", "Reader", "Recurrent", "StepDecoder", "in_precision"]
 
@@ -71,6 +71,13 @@ class Predictor(Protocol):
         """A new stream."""
         ...
 
+    def readers(self, lines: Sequence[np.ndarray]) -> Sequence[Reader]:
+        """A new stream for each of ``lines`` (n,), which it is to read.
+
+        To rounding what ``reader`` gives; lines may be empty and of one type.
+        """
+        ...
+
     def decoder(self, lanes: int = 1) -> StepDecoder:
         """New lanes, each at the start of a stream; the boundary has still to be read."""
         ...
@@ -101,6 +108,10 @@ class Recurrent:
     def reader(self) -> StreamReader:
         """A new stream."""
         return StreamReader(self.network)
+
+    def readers(self, lines: Sequence[np.ndarray]) -> Sequence[Reader]:
+        """Lines of about the same length side by side."""
+        return read_ahead(self.network, lines)
 
     def decoder(self, lanes: int = 1) -> StepDecoder:
         """New lanes."""

@@ -18,6 +18,9 @@ from charlm.inference.units import by_region
 
 __all__ = ["RegionSurprisal", "region_surprisals", "score_table"]
 
+TOGETHER = 128
+"""Items that are read side by side."""
+
 
 @dataclass(frozen=True)
 class RegionSurprisal:
@@ -73,16 +76,19 @@ def region_surprisals(
     for item in items:
         lay_out(tokenizer, item, join)
     predictions = Predictions(tokenizer, top, splitting=True)
-    index = 0
-    for number, item in enumerate(items):
-        layout = lay_out(tokenizer, item, join)
-        tokens = predictions.read(model.reader(), layout.ids)
-        units = by_region(tokens, layout.spans, layout.ends)
-        own = islice(units, int(bool(item.context)), None)
-        described = describe(tokenizer, own, index, number)
-        for region, found in zip(item.regions, described, strict=True):
-            yield RegionSurprisal(region.cells, found)
-        index += len(item.regions)
+    index, number = 0, 0
+    waiting = iter(items)
+    while some := [(item, lay_out(tokenizer, item, join)) for item in islice(waiting, TOGETHER)]:
+        readers = model.readers([layout.ids for _, layout in some])
+        for (item, layout), reader in zip(some, readers, strict=True):
+            tokens = predictions.read(reader, layout.ids)
+            units = by_region(tokens, layout.spans, layout.ends)
+            own = islice(units, int(bool(item.context)), None)
+            described = describe(tokenizer, own, index, number)
+            for region, found in zip(item.regions, described, strict=True):
+                yield RegionSurprisal(region.cells, found)
+            index += len(item.regions)
+            number += 1
 
 
 def lay_out(tokenizer: Tokenizer, item: Item, join: str) -> Layout:

@@ -5,8 +5,9 @@ The surprisals of all units of a text sum to the nll of the text, whatever the u
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
+from typing import TypeAlias
 
 import numpy as np
 
@@ -30,6 +31,15 @@ UNITS = ("token", "char", "word", "line")
 CONTEXTS = ("carried", "document", "line")
 GROUPINGS = {"token": each_token, "char": by_char, "word": by_word, "line": by_line}
 BOUNDARY = "<|boundary|>"
+
+TOGETHER = 1 << 13
+"""Tokens of short documents or lines that are read at a time."""
+
+Place: TypeAlias = tuple[int, int]
+"""A document and a line of it, from 0."""
+
+Part: TypeAlias = tuple[Place, np.ndarray]
+"""Where tokens are, and their ids (N,)."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,8 @@ def surprisals(
     group = by_listed_word if listed else GROUPINGS[unit]
     ends = line_ends(tokenizer) if context == "line" else None
     predictions = Predictions(tokenizer, top, splitting=unit == "word")
-    tokens = read_tokens(model, predictions, parts(pieces, ends), carried=context == "carried")
+    read = read_on if context == "carried" else read_apart
+    tokens = read(model, predictions, parts(pieces, ends))
     index = 0
     for (document, _), numbered in groupby(tokens, key=itemgetter(0)):
         units = group(token for _, token in numbered)
@@ -143,29 +154,57 @@ def line_ends(tokenizer: Tokenizer) -> np.ndarray:
     return np.flatnonzero([b"\n" in content for content in tokenizer.table])
 
 
-def read_tokens(
-    model: Predictor,
-    predictions: Predictions,
-    parts: Iterable[tuple[tuple[int, int], np.ndarray]],
-    *,
-    carried: bool,
-) -> Iterator[tuple[tuple[int, int], Prediction]]:
-    """Every token with its place; unless carried, each place is a stream of its own."""
+def read_on(
+    model: Predictor, predictions: Predictions, parts: Iterable[Part]
+) -> Iterator[tuple[Place, Prediction]]:
+    """Every token with its place; all are one stream, with a boundary between places."""
     reader, place = model.reader(), (0, 0)
     for here, ids in parts:
         if here != place:
             place = here
-            if carried:
-                reader.read(np.zeros(1, dtype=ids.dtype))
-            else:
-                reader = model.reader()
+            reader.read(np.zeros(1, dtype=ids.dtype))
         for token in predictions.read(reader, ids):
             yield place, token
 
 
-def parts(
-    pieces: Iterable[EncodedPiece], ends: np.ndarray | None
-) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+def read_apart(
+    model: Predictor, predictions: Predictions, parts: Iterable[Part]
+) -> Iterator[tuple[Place, Prediction]]:
+    """The same where each place is a stream of its own; short ones are read side by side."""
+    waiting: list[Part] = []
+    for place, group in groupby(parts, key=itemgetter(0)):
+        rest = (ids for _, ids in group)
+        ids = join(rest, TOGETHER)
+        if len(ids) < TOGETHER:
+            waiting.append((place, ids))
+        if sum(len(ids) for _, ids in waiting) >= TOGETHER or len(ids) >= TOGETHER:
+            yield from read_waiting(model, predictions, waiting)
+            waiting = []
+        if len(ids) >= TOGETHER:
+            reader = model.reader()
+            for some in chain([ids], rest):
+                yield from ((place, token) for token in predictions.read(reader, some))
+    yield from read_waiting(model, predictions, waiting)
+
+
+def read_waiting(
+    model: Predictor, predictions: Predictions, waiting: list[Part]
+) -> Iterator[tuple[Place, Prediction]]:
+    """Places with all their ids, side by side."""
+    readers = model.readers([ids for _, ids in waiting])
+    for reader, (place, ids) in zip(readers, waiting, strict=True):
+        yield from ((place, token) for token in predictions.read(reader, ids))
+
+
+def join(arrays: Iterator[np.ndarray], enough: int) -> np.ndarray:
+    """The first of the arrays as one, until they hold ``enough`` numbers."""
+    taken = [next(arrays)]
+    while sum(map(len, taken)) < enough and (more := next(arrays, None)) is not None:
+        taken.append(more)
+    return np.concatenate(taken)
+
+
+def parts(pieces: Iterable[EncodedPiece], ends: np.ndarray | None) -> Iterator[Part]:
     """The ids of each piece with its document, cut behind the ``ends`` and their lines numbered."""
     document, line = -1, 0
     for piece in pieces:

@@ -125,10 +125,14 @@ class Walking:
         """A new stream."""
         return WalkReader(self.walk(), self)
 
+    def readers(self, lines: Sequence[np.ndarray]) -> list[WalkReader]:
+        """A new stream for each line; what is learned or remembered ends with its line."""
+        return [self.reader() for _ in lines]
+
     def decoder(self, lanes: int = 1) -> WalkDecoder:
         """New lanes; their number shows in what they read."""
         return WalkDecoder(self.walk())
 
     def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One line after the other; what was learned or remembered ends with its line."""
-        return [self.reader().read(line) for line in lines]
+        """One line after the other."""
+        return [reader.read(line) for reader, line in zip(self.readers(lines), lines, strict=True)]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from charlm.model.language_model import LanguageModel, State, detach
 
-__all__ = ["StreamReader", "evaluating", "pick", "read_together"]
+__all__ = ["AheadReader", "StreamReader", "evaluating", "pick", "read_ahead", "read_together"]
 
 CHUNK = 1024
 """Steps per call of the model: only speed and memory depend on it."""
@@ -94,38 +94,87 @@ def read_together(model: LanguageModel, lines: Sequence[np.ndarray]) -> list[np.
     What ``StreamReader`` says of each by itself, to rounding; streams of about the same length
     run side by side, and equal ones once.
     """
-    unique = {line.tobytes(): line for line in lines}
-    order = sorted(unique.values(), key=len, reverse=True)
     found: dict[bytes, np.ndarray] = {}
     with evaluating(model):
-        for begin in range(0, len(order), LANES):
-            batch = order[begin : begin + LANES]
-            nll = read_batch(model, batch)
+        for batch in batches(lines):
+            nll = np.zeros((len(batch), len(batch[0])))
+            for real, features, targets in walk_together(model, batch):
+                nll[real] = losses_of(model, features, targets)
             found.update((line.tobytes(), own) for line, own in zip(batch, nll, strict=True))
-    return [found[line.tobytes()] for line in lines]
+    return [found[line.tobytes()][: len(line)] for line in lines]
 
 
-def read_batch(model: LanguageModel, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The same of B streams, the longest first."""
+def read_ahead(model: LanguageModel, lines: Sequence[np.ndarray]) -> list["AheadReader"]:
+    """Ids (n,) of independent streams -> a reader of each, which have read them side by side."""
+    found: dict[bytes, Tensor] = {}
+    with evaluating(model):
+        for batch in batches(lines):
+            parts: list[list[Tensor]] = [[] for _ in batch]
+            for real, features, _ in walk_together(model, batch):
+                split = torch.split(features, real.sum(axis=1).tolist())
+                for own, part in zip(parts, split, strict=True):
+                    own.append(part)
+            empty = model.head.bias.new_empty(0, model.config.hidden_size)
+            for line, own in zip(batch, parts, strict=True):
+                found[line.tobytes()] = torch.cat([empty, *own])
+    return [AheadReader(model, found[line.tobytes()]) for line in lines]
+
+
+class AheadReader:
+    """Reads the one stream that leads to these hidden states (N, H)."""
+
+    def __init__(self, model: LanguageModel, features: Tensor) -> None:
+        self.model = model
+        self.features = features
+        self.chunk = max(1, min(CHUNK, LOGITS_AT_ONCE // model.vocab_size))
+
+    def read(self, ids: np.ndarray) -> np.ndarray:
+        """ids (T,) that come next -> nll (T,) in nats, float64."""
+        with evaluating(self.model):
+            targets = torch.from_numpy(ids.astype(np.int64))
+            return losses_of(self.model, self.advance(len(ids)), targets)
+
+    def predict(self, ids: np.ndarray) -> Tensor:
+        """ids (T,) that come next -> the log-probabilities (T, V) that met them."""
+        with evaluating(self.model):
+            return torch.log_softmax(self.model.head(self.advance(len(ids))).float(), dim=-1)
+
+    def advance(self, count: int) -> Tensor:
+        """What the head reads (T, H) to predict the next tokens."""
+        features, self.features = self.features[:count], self.features[count:]
+        return features
+
+
+def batches(lines: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """Different lines, those of about the same length together, the longest first."""
+    unique = {line.tobytes(): line for line in lines}
+    order = sorted(unique.values(), key=len, reverse=True)
+    for begin in range(0, len(order), LANES):
+        yield order[begin : begin + LANES]
+
+
+def walk_together(
+    model: LanguageModel, lines: Sequence[np.ndarray]
+) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+    """Walk B streams (n,), the longest first -> some of their places at a time.
+
+    Places as a mask (B, longest n), what the head reads there (N, H), and the ids there (N,).
+    """
     lengths = np.array([len(line) for line in lines])
     tokens = np.zeros((len(lines), lengths[0] + 1), dtype=np.int64)  # the boundary first
     for lane, line in enumerate(lines):
         tokens[lane, 1 : len(line) + 1] = line
-    nll = np.zeros((len(lines), lengths[0]))
     state: State | None = None
     for begin in range(0, lengths[0], STEPS):
         lanes = int(np.count_nonzero(lengths > begin))
         given = torch.from_numpy(tokens[:lanes, begin : begin + STEPS + 1])
         if state is not None:
             state = tuple(tuple(part[:lanes] for part in layer) for layer in state)
-        inputs, targets = given[:, :-1].to(model.head.bias.device), given[:, 1:]
-        real = (
-            torch.arange(begin, begin + targets.shape[1]) < torch.from_numpy(lengths)[:lanes, None]
-        )
-        features, state = model.features(inputs, state)
-        losses = losses_of(model, features[real], targets[real])
-        nll[:lanes, begin : begin + STEPS][real.numpy()] = losses
-    return [own[:length] for own, length in zip(nll, lengths, strict=True)]
+        features, state = model.features(given[:, :-1].to(model.head.bias.device), state)
+        times = np.arange(lengths[0])
+        places = (times >= begin) & (times < begin + STEPS) & (times < lengths[:, None])
+        here = torch.from_numpy(places[:lanes, begin : begin + STEPS])
+        yield places, features[here], given[:, 1:][here]
 
 
 def losses_of(model: LanguageModel, features: Tensor, targets: Tensor) -> np.ndarray:

@@ -22,6 +22,9 @@ class Bigram:
     def reader(self) -> "Bigram":
         return Bigram(self.probabilities)
 
+    def readers(self, lines: Sequence[np.ndarray]) -> "list[Bigram]":
+        return [self.reader() for _ in lines]
+
     def read(self, ids: np.ndarray) -> np.ndarray:
         return -np.array([self.log_probability(token) for token in ids.tolist()])
 

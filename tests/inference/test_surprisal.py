@@ -12,6 +12,7 @@ from charlm.data.encoding import EncodedPiece
 from charlm.data.pieces import Piece
 from charlm.data.tokenizers import Tokenizer, train
 from charlm.errors import ConfigError
+from charlm.inference import surprisal
 from charlm.inference.surprisal import surprisals
 from tests.data.strings import FRAGMENTS
 from tests.inference.toys import (
@@ -108,7 +109,12 @@ def test_words_of_two_hundred_texts_sum_to_the_total(tokenizer: Tokenizer) -> No
             assert all(row.text.encode()[-1:].isspace() for row in rows[:-1])
 
 
-def test_rows_of_documents_and_lines_sum_to_those_read_by_themselves(tokenizer: Tokenizer) -> None:
+@pytest.mark.parametrize("together", [1, 5, 8192])
+def test_rows_of_documents_and_lines_sum_to_those_read_by_themselves(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    """However many are read side by side, and whichever are too long for that."""
+    monkeypatch.setattr(surprisal, "TOGETHER", together)
     model = model_for(tokenizer)
     texts = ["the cat\nsat on\n\nthe", "and the hat\n"]
     pieces = pieces_of(tokenizer, *texts)
@@ -124,7 +130,11 @@ def test_rows_of_documents_and_lines_sum_to_those_read_by_themselves(tokenizer: 
         assert sum(row.position == 0 for row in rows) == len(parts)
 
 
-def test_lines_are_found_across_the_borders_of_pieces(tokenizer: Tokenizer) -> None:
+@pytest.mark.parametrize("together", [1, 5, 8192])
+def test_lines_are_found_across_the_borders_of_pieces(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr(surprisal, "TOGETHER", together)
     model = model_for(tokenizer)
     whole = pieces_of(tokenizer, "the cat\nsat on\nthe mat\n")
     parts = [

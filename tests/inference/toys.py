@@ -83,6 +83,9 @@ class ToyModel:
     def reader(self) -> ToyReader:
         return ToyReader(self.vocab_size)
 
+    def readers(self, lines: Sequence[np.ndarray]) -> list[ToyReader]:
+        return [self.reader() for _ in lines]
+
     def decoder(self, lanes: int = 1) -> Any:
         raise NotImplementedError
 

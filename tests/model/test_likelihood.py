@@ -9,7 +9,7 @@ import torch
 from charlm.config import ModelConfig
 from charlm.model import likelihood
 from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader, evaluating, read_together
+from charlm.model.likelihood import StreamReader, evaluating, read_ahead, read_together
 
 torch.set_num_threads(1)
 IDS = np.random.default_rng(1).integers(0, 9, 300).astype(np.uint8)
@@ -100,6 +100,23 @@ def test_lines_read_together_are_lines_read_one_by_one(
     for ids, nll in zip(given, found, strict=True):
         assert nll == pytest.approx(StreamReader(model).read(ids), abs=1e-5)
         assert nll.dtype == np.float64
+
+
+@pytest.mark.parametrize(("lanes", "steps"), [(1, 1), (3, 5), (64, 128)])
+def test_lines_read_ahead_are_lines_read_one_by_one(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, lanes: int, steps: int
+) -> None:
+    monkeypatch.setattr(likelihood, "LANES", lanes)
+    monkeypatch.setattr(likelihood, "STEPS", steps)
+    given = [*lines(1, 40, 20), IDS, IDS[:3], IDS[:3], IDS[:0]]
+    for ids, reader in zip(given, read_ahead(model, given), strict=True):
+        alone = StreamReader(model)
+        for part in np.split(ids, [1, 2, 9]):
+            assert reader.read(part) == pytest.approx(alone.read(part), abs=1e-5)
+    for ids, reader in zip(given, read_ahead(model, given), strict=True):
+        if len(ids):
+            expected = StreamReader(model).predict(ids)
+            torch.testing.assert_close(reader.predict(ids), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
