@@ -7,6 +7,7 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the program does, before torch is loaded
 
 import pytest
+import torch
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, which many of them send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -28,3 +29,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("CHARLM_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Let what torch draws, like dropout, not depend on the tests that ran before."""
+    torch.manual_seed(1)
