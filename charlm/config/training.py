@@ -24,6 +24,9 @@ class TrainConfig(Section):
         above=0,
     )
     epochs: float | None = setting(None, "Train for so many passes over the text.", above=0)
+    most_epochs: float | None = setting(
+        None, "minutes: end after so many passes over the text if that is sooner.", above=0
+    )
     steps: int | None = setting(None, "Train for so many optimizer steps.", minimum=1)
     batch_size: int = setting(32, "Lanes read in parallel.", minimum=1, maximum=1 << 20)
     bptt: int = setting(64, "Steps of time per segment.", minimum=1, maximum=1 << 20)

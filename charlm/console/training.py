@@ -190,7 +190,8 @@ class Display:
             return
         early = "early, because validation got no better: " * (record.reason == "patience")
         counts, rate = self.unit == "order", record.tokens_per_second
-        before = " already" if counts else " already; to go on give a larger budget"
+        more = "raise training.most_epochs" if record.reason == "epochs" else "give a larger budget"
+        before = " already" if counts else f" already; to go on {more}"
         worked = rate if counts else self.began
         speed = f", {compact(rate)} tokens/s" if worked else before
         self.say("done", f"{early}{record.step:,} {self.unit}s in {took}{speed}")

@@ -32,6 +32,7 @@ FREE = frozenset(
         "model.weight_drop",
         "training.batch_size",
         "training.learning_rate",
+        "training.most_epochs",
     }
 )
 """The settings that are decided here, unless they were chosen."""
@@ -51,6 +52,9 @@ MOST_DROPOUT = 0.6
 """What is wanted beyond it is taken from the recurrent weights."""
 
 MOST_WEIGHT_DROP = 0.5
+
+MOST_PASSES = 30
+"""More of them over a short text were no better, however much was dropped."""
 
 MANY_PARAMETERS = 20
 """Parameters for each token of the text that are worth a warning."""
@@ -96,12 +100,16 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
     config = sized(size)
     if "training.learning_rate" in free:
         config = change(config, "training.learning_rate", learning_rate_for(size))
-    processed = seconds * probe.rate(config)
+    if {"model.dropout", "training.most_epochs"} <= set(free):
+        config = change(config, "training.most_epochs", MOST_PASSES)
+    possible = seconds * probe.rate(config)
+    processed = min(possible, (config.training.most_epochs or math.inf) * len(tokens))
     if "model.dropout" in free:
         parameters = LanguageModel(config.model, vocab_size).count_parameters()
         wanted = wanted_dropout(processed / len(tokens), parameters / len(tokens))
         config = regularise(config, wanted, "model.weight_drop" in free)
-    return Decision(config, explain(config, processed, len(tokens), vocab_size))
+    seconds *= processed / possible if processed else 1
+    return Decision(config, explain(config, processed, seconds, len(tokens), vocab_size))
 
 
 def regularise(config: Config, wanted: float, weights_too: bool) -> Config:
@@ -188,17 +196,22 @@ def short(number: float) -> str:
     return f"{number:.2g}" if number < 10 else f"{number:,.0f}"
 
 
-def explain(config: Config, processed: float, text: int, vocab_size: int) -> tuple[str, ...]:
+def explain(
+    config: Config, processed: float, seconds: float, text: int, vocab_size: int
+) -> tuple[str, ...]:
     """What was chosen and why, in three lines; a fourth where the model is far too large."""
     model, training = config.model, config.training
     parameters = LanguageModel(model, vocab_size).count_parameters()
-    minutes = training.minutes or DEFAULT_MINUTES
+    ends = processed >= (training.most_epochs or math.inf) * text
+    enough = ", and no text gained by more" if ends else ""
+    span = f"{seconds:.0f} s" if seconds < 60 else f"{short(seconds / 60)} min"
     more = f", weight drop {model.weight_drop:g}" if model.weight_drop else ""
     lines = [
-        f"about {processed / 1e6:,.1f} M tokens in {minutes:g} min here with layers of "
+        f"about {processed / 1e6:,.1f} M tokens in {span} here with layers of "
         f"{model.hidden_size}: {short(processed / parameters)} for each of "
         f"{parameters:,} parameters",
-        f"that reads the text {short(processed / text)} times: dropout {model.dropout:g}{more}",
+        f"that reads the text {short(processed / text)} times{enough}: "
+        f"dropout {model.dropout:g}{more}",
         f"{training.batch_size} lanes of {training.bptt} steps, learning rate "
         f"{training.learning_rate:g}, falling to zero at the end",
     ]

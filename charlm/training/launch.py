@@ -20,7 +20,7 @@ from charlm.training.reports import Note, Report, Started
 
 __all__ = ["Started", "default_folder", "launch", "plan"]
 
-CHANGEABLE = ("minutes", "epochs", "steps", "patience", "save_minutes", "device")
+CHANGEABLE = ("minutes", "epochs", "most_epochs", "steps", "patience", "save_minutes", "device")
 """Training settings that may differ when a run is taken up again."""
 
 

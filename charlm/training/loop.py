@@ -39,7 +39,7 @@ def train(
     saved = session.save()
     if saved:
         yield saved
-    yield session.done(finished=reason in ("budget", "patience"), reason=reason)
+    yield session.done(finished=reason in ("budget", "epochs", "patience"), reason=reason)
 
 
 def walk(session: Session, stop: Callable[[], str | None]) -> Generator[Report, None, str]:

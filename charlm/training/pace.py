@@ -1,5 +1,6 @@
 """How far training has come, from 0 to 1: counted in steps, or by the clock."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -17,7 +18,8 @@ class Pace:
 
     Epochs become steps.  Minutes follow the clock: time spent in earlier sessions counts, and
     ``reserve`` seconds are kept for the last validation and save: what those before usually took,
-    but never so much that training would end noticeably early.
+    but never so much that training would end noticeably early.  Where the most epochs end training
+    sooner, they are what is counted.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class Pace:
         minutes = config.minutes if config.minutes is not None else DEFAULT_MINUTES
         self.total_seconds = 60 * minutes
         self.budget = f"{self.steps} steps" if self.steps is not None else f"{minutes:g} minutes"
+        most = config.most_epochs
+        self.most_steps = math.inf if most is None else max(1, round(most * steps_per_epoch))
 
     def expect(self, seconds: float) -> None:
         """Learn how long a validation takes."""
@@ -58,4 +62,5 @@ class Pace:
         if self.steps is not None:
             return min(1.0, step / self.steps)
         seconds = self.seconds() if seconds is None else seconds
-        return min(1.0, seconds / max(self.total_seconds - self.reserve, 1e-9))
+        by_clock = seconds / max(self.total_seconds - self.reserve, 1e-9)
+        return min(1.0, max(by_clock, step / self.most_steps))

@@ -129,7 +129,9 @@ class Session:
         """Why training is over, if it is."""
         if 0 < self.config.patience <= self.counters.stale:
             return "patience"
-        return "budget" if fraction >= 1 else None
+        if fraction < 1:
+            return None
+        return "epochs" if self.counters.step >= self.pace.most_steps else "budget"
 
     def save_due(self) -> bool:
         """Whether the last checkpoint is too long ago, the same in every process."""

@@ -75,6 +75,7 @@ def test_what_has_not_begun_is_not_worth_a_line(
     ("change", "line"),
     [
         ({}, "done        1,200 steps in 1:01 already; to go on give a larger budget"),
+        ({"reason": "epochs"}, "done        1,200 steps in 1:01 already; to go on raise "),
         ({"reason": "patience"}, "done        early, because validation got no better: 1,200"),
         ({"skipped_steps": 3}, "note        3 steps without finite numbers were left out"),
         ({"finished": False, "reason": "SIGINT"}, "stopped     at step 1,200 after 1:01 (SIGINT)"),

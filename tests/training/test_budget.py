@@ -50,11 +50,26 @@ def test_more_parameters_never_need_less_dropout() -> None:
 
 
 def test_what_dropout_cannot_do_is_asked_of_the_recurrent_weights() -> None:
-    few, many, most = (decided(10, tokens).model for tokens in (1_000_000, 300_000, 1_000))
+    few, many, most = (decided(10, tokens).model for tokens in (1_000_000, 300_000, 300))
     assert few.weight_drop == 0
     assert many.dropout == budget.MOST_DROPOUT
     assert 0 < many.weight_drop < most.weight_drop == budget.MOST_WEIGHT_DROP
     assert decided(10, 1_000, frozenset({"model.dropout"})).model.weight_drop == 0
+
+
+def test_a_short_text_is_not_read_for_ever() -> None:
+    """Nor is more dropped for time that is not used; whoever chooses the dropout has all of it."""
+    config = Config.from_tables({"training": {"minutes": 10}})
+    text = np.zeros(10_000, dtype=np.uint8)
+    short = decide(config, FREE, text, 65)
+    assert short.config.training.most_epochs == budget.MOST_PASSES
+    assert short.config.model == decided(1440, 10_000).model
+    assert "tokens in 0 s here" in short.reasons[0]
+    assert f"{budget.MOST_PASSES} times, and no text gained by more" in short.reasons[1]
+    assert "gained" not in decide(config, FREE, np.zeros(9_000_000, np.uint8), 65).reasons[1]
+    chosen = decide(config, FREE - {"model.dropout"}, text, 65)
+    assert chosen.config.training.most_epochs is None
+    assert "gained" not in chosen.reasons[1]
 
 
 def test_a_short_text_gets_fewer_lanes() -> None:

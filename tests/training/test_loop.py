@@ -191,6 +191,27 @@ def test_minutes_follow_the_clock_and_count_earlier_sittings() -> None:
     assert pace.fraction(step=7) == 1.0
 
 
+def test_the_most_epochs_end_what_the_clock_does_not() -> None:
+    clock = Clock()
+    config = TrainConfig(minutes=2, most_epochs=1.5)
+    pace = Pace(config, steps_per_epoch=10, spent=30.0, clock=clock)
+    assert pace.fraction(step=3) == pytest.approx(30 / 120)
+    assert pace.fraction(step=12) == pytest.approx(12 / 15)
+    assert pace.fraction(step=15) == 1.0
+    steps = TrainConfig(steps=100, most_epochs=1)
+    assert Pace(steps, steps_per_epoch=10, spent=0.0).fraction(step=50) == 0.5
+
+
+def test_a_run_of_a_short_text_ends_early(config, tmp_path: Path) -> None:
+    some = config(minutes=10, most_epochs=2)
+    done = last(train_into(some, tmp_path / "run"))
+    assert done.finished
+    assert done.reason == "epochs"
+    assert done.seconds < 60
+    again = train_into(some, tmp_path / "run")
+    assert not [report for report in again if isinstance(report, Stepped)]
+
+
 def test_a_run_by_the_clock_ends_on_time(config, tmp_path: Path) -> None:
     minutes = 3 / 60
     done = last(train_into(config(minutes=minutes), tmp_path / "run"))
