@@ -54,7 +54,7 @@ MOST_DROPOUT = 0.6
 MOST_WEIGHT_DROP = 0.5
 
 MOST_PASSES = 30
-"""More of them over a short text were no better, however much was dropped."""
+"""More of them over up to a million characters gained next to nothing, however much was dropped."""
 
 MANY_PARAMETERS = 20
 """Parameters for each token of the text that are worth a warning."""
@@ -100,7 +100,7 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
     config = sized(size)
     if "training.learning_rate" in free:
         config = change(config, "training.learning_rate", learning_rate_for(size))
-    if {"model.dropout", "training.most_epochs"} <= set(free):
+    if {"model.dropout", "training.most_epochs"} <= set(free) and not large:
         config = change(config, "training.most_epochs", MOST_PASSES)
     possible = seconds * probe.rate(config)
     processed = min(possible, (config.training.most_epochs or math.inf) * len(tokens))
@@ -203,7 +203,7 @@ def explain(
     model, training = config.model, config.training
     parameters = LanguageModel(model, vocab_size).count_parameters()
     ends = processed >= (training.most_epochs or math.inf) * text
-    enough = ", and no text gained by more" if ends else ""
+    enough = " (more gained next to nothing)" if ends else ""
     span = f"{seconds:.0f} s" if seconds < 60 else f"{short(seconds / 60)} min"
     more = f", weight drop {model.weight_drop:g}" if model.weight_drop else ""
     lines = [

@@ -74,8 +74,11 @@ class Learner:
         if self.world.size > 1:  # all alike
             return safest
         for other in others:
-            if GAIN * self.time_passes(other) < self.time_passes(safest):
-                return other
+            try:
+                if GAIN * self.time_passes(other) < self.time_passes(safest):
+                    return other
+            except RuntimeError:  # what cannot be computed here is not chosen
+                self.optimizer.zero_grad(set_to_none=True)
         return safest
 
     def time_passes(self, precision: torch.dtype) -> float:

@@ -87,14 +87,18 @@ def lines(seed: int, count: int, longest: int) -> list[np.ndarray]:
     return [chance.integers(0, 9, size).astype(np.uint8) for size in sizes]
 
 
-@pytest.mark.parametrize(("lanes", "steps"), [(1, 1), (3, 5), (64, 128)])
-def test_lines_read_together_are_lines_read_one_by_one(
-    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, lanes: int, steps: int
-) -> None:
-    monkeypatch.setattr(likelihood, "LANES", lanes)
-    monkeypatch.setattr(likelihood, "STEPS", steps)
+@pytest.fixture(params=[(1, 1), (3, 5), (64, 128)])
+def given(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """Lines, some of them alike, one long and one empty; how many lanes and steps go together."""
+    for name, value in zip(("LANES", "STEPS"), request.param, strict=True):
+        monkeypatch.setattr(likelihood, name, value)
     monkeypatch.setattr(likelihood, "LOGITS_IN_CACHE", 9 * 7)
-    given = [*lines(1, 40, 20), IDS, IDS[:3], IDS[:3], IDS[:0]]
+    return [*lines(1, 40, 20), IDS, IDS[:3], IDS[:3], IDS[:0]]
+
+
+def test_lines_read_together_are_lines_read_one_by_one(
+    model: LanguageModel, given: list[np.ndarray]
+) -> None:
     found = read_together(model, given)
     assert len(found) == len(given)
     for ids, nll in zip(given, found, strict=True):
@@ -102,13 +106,9 @@ def test_lines_read_together_are_lines_read_one_by_one(
         assert nll.dtype == np.float64
 
 
-@pytest.mark.parametrize(("lanes", "steps"), [(1, 1), (3, 5), (64, 128)])
 def test_lines_read_ahead_are_lines_read_one_by_one(
-    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, lanes: int, steps: int
+    model: LanguageModel, given: list[np.ndarray]
 ) -> None:
-    monkeypatch.setattr(likelihood, "LANES", lanes)
-    monkeypatch.setattr(likelihood, "STEPS", steps)
-    given = [*lines(1, 40, 20), IDS, IDS[:3], IDS[:3], IDS[:0]]
     for ids, reader in zip(given, read_ahead(model, given), strict=True):
         alone = StreamReader(model)
         for part in np.split(ids, [1, 2, 9]):

@@ -65,7 +65,7 @@ def test_a_short_text_is_not_read_for_ever() -> None:
     assert short.config.training.most_epochs == budget.MOST_PASSES
     assert short.config.model == decided(1440, 10_000).model
     assert "tokens in 0 s here" in short.reasons[0]
-    assert f"{budget.MOST_PASSES} times, and no text gained by more" in short.reasons[1]
+    assert f"{budget.MOST_PASSES} times (more gained next to nothing)" in short.reasons[1]
     assert "gained" not in decide(config, FREE, np.zeros(9_000_000, np.uint8), 65).reasons[1]
     chosen = decide(config, FREE - {"model.dropout"}, text, 65)
     assert chosen.config.training.most_epochs is None
@@ -85,6 +85,7 @@ def test_only_a_large_vocabulary_gets_an_adaptive_softmax_and_a_small_embedding(
     assert few.embedding == few.hidden_size
     assert many.adaptive_softmax
     assert many.embedding == 256 < many.hidden_size
+    assert decide(config, FREE, text, 40_000).config.training.most_epochs is None
     mixture = Config.from_tables({"training": {"minutes": 10}, "model": {"softmaxes": 3}})
     assert not decide(mixture, FREE, text, 40_000).config.model.adaptive_softmax
 

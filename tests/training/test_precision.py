@@ -83,6 +83,14 @@ def test_float16_is_chosen_where_it_gains_much(
     assert make_learner("auto").precision is chosen
 
 
+def test_what_cannot_be_computed_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(learner: Learner, precision: torch.dtype) -> float:
+        raise RuntimeError("no such layer")
+
+    monkeypatch.setattr(Learner, "time_passes", fail)
+    assert make_learner("auto").precision is torch.float32
+
+
 def test_timing_leaves_no_trace() -> None:
     timed, untimed = make_learner(), make_learner()
     assert timed.time_passes(torch.float16) > 0
