@@ -15,7 +15,7 @@ from tests.training.conftest import WORDS
 ARGUMENTS = [
     "--split", "80,20", "--hidden-size", "8", "--steps", "12", "--batch-size", "5", "--bptt", "7",
     "--dropout", "0", "--set", "training.evaluations=3", "--set", "training.state_reset=0.2",
-    "--set", "training.accumulate=2", "--learning-rate", "0.01",
+    "--set", "training.accumulate=2", "--learning-rate", "0.01", "--set", "training.average=ema",
 ]  # fmt: skip
 
 
