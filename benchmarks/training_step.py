@@ -3,6 +3,7 @@
     python benchmarks/training_step.py                    a table
     python benchmarks/training_step.py --json             one object a line
     python benchmarks/training_step.py --everywhere       the scans where they are left out, too
+    python benchmarks/training_step.py --sizes 1x512 --set model.mogrifier_rounds=4
 
 A step is forward, cross entropy, backward, clipping and AdamW on random tokens.  All ways run in
 one process, taking turns; a figure is the median over the rounds, a ratio the median over the
@@ -15,16 +16,16 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the program does, before torch is loaded
 
 import torch
 from torch import Tensor, nn
 
-from charlm.config import ModelConfig, TrainConfig
-from charlm.model import native, recurrence
+from charlm.config import ModelConfig, TrainConfig, merge, parse_assignment
+from charlm.model import native, recurrence, stepped
 from charlm.model.language_model import LanguageModel, detach
-from charlm.model.recurrence import RecurrentLayer
 from charlm.training.optimizers import make_optimizer
 
 SIZES = {"2x128": (2, 128, 32, 67), "1x256": (1, 256, 32, 67), "2x512": (2, 512, 64, 256)}
@@ -85,20 +86,19 @@ def by_torch(step: Callable[[], None]) -> Callable[[], None]:
     """The same step with the native path switched off."""
 
     def switched() -> None:
-        chosen = RecurrentLayer.native_kernels
-        RecurrentLayer.native_kernels = lambda *_, **__: None  # type: ignore[method-assign]
+        chosen, native.kernels = native.kernels, lambda: None
         try:
             step()
         finally:
-            RecurrentLayer.native_kernels = chosen  # type: ignore[method-assign]
+            native.kernels = chosen
 
     return switched
 
 
-def ways(size: str, dropout: float) -> dict[str, Callable[[], None]]:
-    """What to time for a size."""
+def ways(size: str, model: dict[str, Any]) -> dict[str, Callable[[], None]]:
+    """What to time for a size; ``model`` holds further settings of charlm's."""
     layers, hidden, lanes, vocab = shape(size)
-    config = ModelConfig(num_layers=layers, hidden_size=hidden, dropout=dropout)
+    config = ModelConfig(**{"num_layers": layers, "hidden_size": hidden, "dropout": 0.0} | model)
     models = [LanguageModel.create(config, vocab, seed=1).train() for _ in range(2)]
     return {
         PEER: stepper(Usual(layers, hidden, vocab), lanes, vocab),
@@ -108,11 +108,11 @@ def ways(size: str, dropout: float) -> dict[str, Callable[[], None]]:
 
 
 def measure(
-    size: str, threads: int, rounds: int, repeats: int, dropout: float
+    size: str, threads: int, rounds: int, repeats: int, model: dict[str, Any]
 ) -> dict[str, object]:
     """One row: tokens a second of each way, and ratios to the peer."""
     torch.set_num_threads(threads)
-    timed = ways(size, dropout)
+    timed = ways(size, model)
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for done in range(rounds + 1):
         for name, step in timed.items():
@@ -142,18 +142,19 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--dropout", type=float, default=0.0, help="charlm's; nn.LSTM has none")
+    parser.add_argument("--set", nargs="*", default=[], help="model.KEY=VALUE, for charlm's alone")
     parser.add_argument("--sizes", nargs="*", default=list(SIZES), help="LAYERSxHIDDEN")
     parser.add_argument("--everywhere", action="store_true", help="native for every hidden size")
     options = parser.parse_args()
     if options.everywhere:
-        recurrence.NATIVE_FROM = recurrence.TABLE_FROM = 1
+        recurrence.NATIVE_FROM = recurrence.TABLE_FROM = stepped.PACKED_FROM = 1
+    model = merge(*map(parse_assignment, options.set)).get("model", {})
     settle_allocator()
     if not options.json:
         print(f"{native.status()}; torch {torch.__version__}; tokens/s and ratio to {PEER}")
     for size in options.sizes:
         for threads in (1, 2):
-            row = measure(size, threads, options.rounds, options.repeats, options.dropout)
+            row = measure(size, threads, options.rounds, options.repeats, model)
             figures = "   ".join(
                 f"{name} {row[name]:>8,} ({row[f'{name} ratio']:.2f}x)"
                 for name in (PEER, "torch", "native")

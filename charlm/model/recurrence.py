@@ -4,6 +4,7 @@ Letters: B lanes, T steps, I input size, H hidden size, G gates.
 """
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,11 +79,15 @@ class RecurrentLayer(nn.Module):
         """One step of time by the reference cell: (B, G*H) and a state -> the next state."""
         return self.advance(projection, state, self.weight_hh)
 
-    def advance(self, projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
-        """The same with recurrent weights of which some may be dropped."""
+    def advance(self, projection: Tensor, state: LayerState, weight_hh: Any) -> LayerState:
+        """The same with what ``weights_to_walk`` gave."""
         if self.kind == "gru":
             return self.cell.step(projection, state, weight_hh, self.bias_hn)
         return self.cell.step(projection, state, weight_hh)
+
+    def weights_to_walk(self, shape: tuple[int, int]) -> Any:
+        """What a walk of the shape (T, B) multiplies by: recurrent weights, some dropped."""
+        return self.recurrent_weights()
 
     def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Walk over time: inputs (T, B, I) and a state -> hidden states (T, B, H), last state.
@@ -133,12 +138,10 @@ class RecurrentLayer(nn.Module):
         self, inputs: Tensor, state: LayerState, smallest: int
     ) -> native.Kernels | None:
         """The native scans if they compute this; in training for sizes from ``smallest`` on."""
-        if self.kind != "lstm" or torch.is_autocast_enabled("cpu"):
-            return None
         tensors = (inputs, *state, *self.parameters())
-        if self.hidden_size < smallest and native.learns(*tensors):
+        if self.kind != "lstm" or not native.suits(*tensors):
             return None
-        if any(t.device.type != "cpu" or t.dtype != torch.float32 for t in tensors):
+        if self.hidden_size < smallest and native.learns(*tensors):
             return None
         if inputs.shape[-1] != self.weight_ih.shape[1] or not inputs.numel():
             return None  # torch's to refuse
@@ -164,9 +167,9 @@ class RecurrentLayer(nn.Module):
 
     def walk(self, projections: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """The steps of time one after the other: what ``project`` gave (T, B, ...) and a state."""
-        weight_hh, hidden = self.recurrent_weights(), []
-        for projection in projections:
-            state = self.advance(projection, state, weight_hh)
+        weights, hidden = self.weights_to_walk((len(projections), projections.shape[1])), []
+        for projection in projections.unbind():
+            state = self.advance(projection, state, weights)
             hidden.append(state[0])
         return torch.stack(hidden), state
 

@@ -3,13 +3,27 @@
 Letters: B lanes, T steps, I input size, H hidden size, G gates, R rounds, k rank.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
-from charlm.model.cells import LayerState, mogrify, normalise
+from charlm.model import native
+from charlm.model.cells import Affine, LayerState, mogrify, normalise
 from charlm.model.recurrence import RecurrentLayer
 
 __all__ = ["Mogrifier", "SteppedLayer"]
+
+PACKED_FROM = 256
+"""The hidden size from which packing the weights for a walk makes training faster: by a quarter,
+and twice as fast with a mogrifier of 512 (benchmarks/walks.py)."""
+
+PACKED_TOKENS = 64
+"""How many tokens a walk has at least for that."""
+
+Matrix = Tensor | native.StepWeight
 
 
 class Mogrifier(nn.ModuleList):
@@ -22,12 +36,42 @@ class Mogrifier(nn.ModuleList):
         sizes = [(hidden_size, input_size), (input_size, hidden_size)]
         super().__init__(make_affine(*sizes[index % 2], rank) for index in range(rounds))
 
+    def packed(self, pack: Callable[[Tensor], Matrix]) -> list[Affine]:
+        """The rounds' maps, their matrices packed."""
+        return [packed_affine(affine, pack) for affine in self]
+
 
 def make_affine(inputs: int, outputs: int, rank: int | None) -> nn.Module:
     """An affine map whose matrix is whole or the product of two narrow ones."""
     if rank is None:
         return nn.Linear(inputs, outputs)
     return nn.Sequential(nn.Linear(inputs, rank, bias=False), nn.Linear(rank, outputs))
+
+
+def packed_affine(affine: nn.Module, pack: Callable[[Tensor], Matrix]) -> Affine:
+    """What ``make_affine`` made, its matrices packed."""
+    linears = [part for part in affine.modules() if isinstance(part, nn.Linear)]
+    *narrow, last = (pack(linear.weight).T for linear in linears)
+
+    def apply(x: Tensor) -> Tensor:
+        for matrix in narrow:
+            x = x @ matrix
+        return x @ last + linears[-1].bias
+
+    return apply
+
+
+def as_it_is(weight: Tensor) -> Tensor:
+    """Not packed."""
+    return weight
+
+
+class Weights(NamedTuple):
+    """What all steps of a walk multiply by, as it is or packed."""
+
+    recurrent: Matrix
+    inputs: Matrix
+    rounds: list[Affine]
 
 
 class SteppedLayer(RecurrentLayer):
@@ -63,23 +107,44 @@ class SteppedLayer(RecurrentLayer):
 
     def project(self, inputs: Tensor) -> Tensor:
         """The inputs' share of the gates (..., G*H); the inputs (..., I) if they are mogrified."""
-        return inputs if len(self.mogrifier) else self.input_product(inputs)
+        return inputs if len(self.mogrifier) else self.input_product(inputs, self.weight_ih)
 
-    def input_product(self, inputs: Tensor) -> Tensor:
+    def input_product(self, inputs: Tensor, weight_ih: Matrix) -> Tensor:
         """W_x x + b: (..., I) -> (..., G*H), the product normalised if the cell's is."""
-        if self.kind != "layer_norm_lstm":
-            return super().project(inputs)
-        return self.gain_x * normalise(inputs @ self.weight_ih.T) + self.bias
+        product = inputs @ weight_ih.T
+        if self.kind == "layer_norm_lstm":
+            product = self.gain_x * normalise(product)
+        return product + self.bias
 
-    def advance(self, projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
-        """What ``project`` gave of a step (B, ...) and a state -> the next state."""
-        if len(self.mogrifier):
-            x, h = mogrify(projection, state[0], self.mogrifier)
-            projection, state = self.input_product(x), (h, *state[1:])
+    def step(self, projection: Tensor, state: LayerState) -> LayerState:
+        """One step of time: what ``project`` gave of it (B, ...) and a state -> the next state."""
+        weights = Weights(self.weight_hh, self.weight_ih, list(self.mogrifier))
+        return self.advance(projection, state, weights)
+
+    def weights_to_walk(self, shape: tuple[int, int]) -> Weights:
+        """Those of ``step``, some of the recurrent ones dropped; packed where that pays."""
+        pack = self.packing(shape)
+        inputs = pack(self.weight_ih) if len(self.mogrifier) else self.weight_ih
+        return Weights(pack(self.recurrent_weights()), inputs, self.mogrifier.packed(pack))
+
+    def packing(self, shape: tuple[int, int]) -> Callable[[Tensor], Matrix]:
+        """How a walk has its weights: natively packed in training, otherwise as they are."""
+        parameters = tuple(self.parameters())
+        large = self.hidden_size >= PACKED_FROM and shape[0] * shape[1] >= PACKED_TOKENS
+        kernels = None
+        if large and native.learns(*parameters) and native.suits(*parameters):
+            kernels = native.kernels()
+        return partial(native.StepWeight, kernels, shape) if kernels else as_it_is
+
+    def advance(self, projection: Tensor, state: LayerState, weights: Weights) -> LayerState:
+        """The same with what ``weights_to_walk`` gave."""
+        if weights.rounds:
+            x, h = mogrify(projection, state[0], weights.rounds)
+            projection, state = self.input_product(x, weights.inputs), (h, *state[1:])
         if self.kind != "layer_norm_lstm":
-            return super().advance(projection, state, weight_hh)
+            return super().advance(projection, state, weights.recurrent)
         scales = (self.gain_h, self.gain_c, self.bias_c)
-        return self.cell.step(projection, state, weight_hh, *scales)
+        return self.cell.step(projection, state, weights.recurrent, *scales)
 
     def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Walk over time: inputs (T, B, I) and a state -> hidden states (T, B, H), last state."""

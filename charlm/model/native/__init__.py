@@ -17,8 +17,9 @@ from charlm.model.cells import lstm
 from charlm.model.native.fused import fused_lstm, learns
 from charlm.model.native.library import Kernels, Rule, Unavailable, load
 from charlm.model.native.stack import NativeStack, Weights
+from charlm.model.native.steps import StepWeight
 
-__all__ = ["Kernels", "fused_lstm", "kernels", "learns", "status"]
+__all__ = ["Kernels", "StepWeight", "fused_lstm", "kernels", "learns", "status", "suits"]
 
 LABELS = {"portable": "portable", "avx2": "AVX2", "avx512": "AVX-512"}
 
@@ -27,6 +28,13 @@ def kernels() -> Kernels | None:
     """The scans in use, or ``None``."""
     found = attempt()
     return found if isinstance(found, Kernels) else None
+
+
+def suits(*tensors: Tensor) -> bool:
+    """Whether the native path computes with these: numbers of 32 bits, on the processor."""
+    if torch.is_autocast_enabled("cpu"):
+        return False
+    return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
 
 
 def status() -> str:

@@ -155,13 +155,24 @@ class Kernels:
         self, a: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None
     ) -> Tensor:
         """a (N, K) times weight (K, M), plus bias (M)."""
+        return self.times_packed(a, pack(weight, self.width), weight.shape[1], bias, out)
+
+    def times_packed(
+        self,
+        a: Tensor,
+        panels: Tensor,
+        columns: int,
+        bias: Tensor | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """The same with a weight of so many columns that ``pack`` has had."""
         a = a.contiguous()
-        shape = len(a), *weight.shape
-        out = a.new_empty(shape[0], shape[2]) if out is None else out
-        given = {"a": a, "b": pack(weight, self.width), "out": out}
+        rows, depth = a.shape
+        out = a.new_empty(rows, columns) if out is None else out
+        given = {"a": a, "b": panels, "out": out}
         if bias is not None:
             given["bias"] = bias.contiguous()
-        self.rows_times(Product(self.team(len(a)), *shape, **addresses(given)))
+        self.rows_times(Product(self.team(rows), rows, depth, columns, **addresses(given)))
         return out
 
     def add_outer(self, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
