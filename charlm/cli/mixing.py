@@ -1,7 +1,7 @@
 """The options that mix two runs."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,12 +10,14 @@ import click
 from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
+    from charlm.data.corpora import Corpus
+    from charlm.data.store import TokenStore
     from charlm.inference.loading import Loaded
 
 __all__ = ["Mix", "mix_options"]
 
-Mix: TypeAlias = "Callable[[Loaded], Loaded]"
-"""Mixes a run with another one, or leaves it as it is."""
+Mix: TypeAlias = "Callable[..., Loaded]"
+"""(run, texts to be scored) -> the run mixed with another one, or as it is."""
 
 
 def mix_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,10 +45,10 @@ def mix_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "score another text, or give the weight: --mix-weight 0.5",
             )
 
-        def mix(loaded: "Loaded") -> "Loaded":
+        def mix(loaded: "Loaded", scored: "Iterable[Corpus | TokenStore]" = ()) -> "Loaded":
             from charlm.inference.mixing import mixed
 
-            return mixed(loaded, other, weight)
+            return mixed(loaded, other, weight, scored)
 
         return command(mix=mix, **arguments)
 

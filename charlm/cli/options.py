@@ -71,6 +71,16 @@ OF_NETWORKS = {
 }
 """What is left of the two sections does nothing for a model that only counts."""
 
+RIVALS = {
+    "training.minutes": ("training.epochs", "training.steps"),
+    "training.epochs": ("training.minutes", "training.steps"),
+    "training.steps": ("training.minutes", "training.epochs"),
+    "data.split": ("data.valid", "data.test"),
+    "data.valid": ("data.split",),
+    "data.test": ("data.split",),
+}
+"""Settings that exclude others, which give way where they come from a file, recipe or run."""
+
 Tables = dict[str, dict[str, Any]]
 
 
@@ -157,22 +167,21 @@ def resolve(
     """
     from charlm.data.catalogue import expand
 
-    given = merge(
-        read_toml(config_file) if config_file else {}, *map(parse_assignment, assignments), flags
-    )
+    given = merge(*map(parse_assignment, assignments), flags)
+    if config_file:
+        given = over(read_toml(config_file), given)
     if recipe:
         given = with_recipe(recipe, given)
     if sources:
         given.setdefault("data", {})["sources"] = list(sources)
-    before = with_budget(base.to_tables(), given) if base else {}
-    config = Config.from_tables(merge(before, given))
+    config = Config.from_tables(over(base.to_tables(), given) if base else given)
     if not config.data.sources:
         raise ConfigError("there is nothing to train on", "charlm train FILE, or: charlm demo")
     refuse_idle(config, given)
     if base:
         return config, names_of(config.to_tables())
     data, suggested = expand(config.data)
-    tables = merge(suggested, given)
+    tables = over(suggested, given)
     config = dataclasses.replace(Config.from_tables(tables), data=data)
     return config, names_of(tables)
 
@@ -183,16 +192,23 @@ def with_recipe(name: str, given: Tables) -> Tables:
 
     recipe = read_recipe(name)
     corpus = {"data": {"sources": [recipe.corpus]}}
-    return merge(corpus, with_budget(recipe.settings, given), given)
+    return over(merge(corpus, recipe.settings), given)
 
 
-def with_budget(tables: Tables, given: Tables) -> Tables:
-    """``tables`` without their budget if another one is given."""
-    budgets = {"minutes", "epochs", "steps"}
-    if not budgets & set(given.get("training", {})):
-        return tables
-    kept = {k: v for k, v in tables.get("training", {}).items() if k not in budgets}
-    return tables | {"training": kept}
+def over(tables: Tables, given: Tables) -> dict[str, dict[str, Any]]:
+    """What was given, over ``tables`` without what it excludes."""
+    excluded = {
+        rival
+        for section, table in given.items()
+        for key, value in table.items()
+        if value not in (None, (), [])
+        for rival in RIVALS.get(f"{section}.{key}", ())
+    }
+    kept = {
+        section: {key: value for key, value in table.items() if f"{section}.{key}" not in excluded}
+        for section, table in tables.items()
+    }
+    return merge(kept, given)
 
 
 def names_of(tables: Tables) -> frozenset[str]:

@@ -92,6 +92,7 @@ def command(
     request = Request(convention=convention, reset=reset, window=window, curve=curve)
     loaded = load_run(run, step=step, device=device)
     texts = open_texts(loaded, sources, part, encoding)
-    adapted = show_adapted(loaded, evaluation, [text.content for text in texts])
-    readings = [mix(each) for each in adapted.readings]
+    contents = [text.content for text in texts]
+    adapted = show_adapted(loaded, evaluation, contents)
+    readings = [mix(each, contents) for each in adapted.readings]
     show_scores(readings, texts, request, adapted.evaluation, baselines=baselines, as_json=as_json)

@@ -109,7 +109,7 @@ def command(
     check_use(len(sources), unit, context, top, of_table, layout, bool(evaluation.tune_on))
     loaded = load_run(run, step=step, device=device)
     texts = [] if unit == "region" else [open_for(loaded, sources, encoding)]
-    readings = map(mix, show_adapted(loaded, evaluation, texts).readings)
+    readings = (mix(each, texts) for each in show_adapted(loaded, evaluation, texts).readings)
     scorers = [(each.model, each.tokenizer) for each in readings]
     if unit == "region":
         encoding = encoding or loaded.run.config.data.encoding

@@ -11,9 +11,10 @@ from charlm.inference.adaptation import Adapted, Adapter
 from charlm.inference.complexity import Complexity
 from charlm.inference.evaluation import Evaluation
 from charlm.inference.loading import Loaded
+from charlm.inference.overlap import read_ids, refuse_overlap
 from charlm.inference.regions import RegionSurprisal
 from charlm.inference.surprisal import Surprisal
-from charlm.inference.tuning import Trial, read_ids, refuse_overlap, tune, tuning_ids
+from charlm.inference.tuning import Trial, tune, tuning_ids
 from charlm.metrics import Score
 
 __all__ = ["adaptation_lines", "adaptation_table", "in_short", "show_adapted", "with_static_sum"]

@@ -1,7 +1,7 @@
 """Two models as one: the linear interpolation of their probabilities (Jelinek and Mercer 1980)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from charlm.config import BOUNDARY_ID
+from charlm.data.corpora import Corpus
+from charlm.data.store import TokenStore
 from charlm.errors import ConfigError, CorpusError, TokenizerError
 from charlm.inference.loading import Loaded, load_part, load_run
+from charlm.inference.overlap import read_ids, refuse_overlap
 from charlm.inference.predictors import Predictor, Reader, StepDecoder
 
 __all__ = ["Mixed", "Mixture", "best_weight", "mixed", "tune_weight", "with_parts"]
@@ -21,6 +24,8 @@ TUNED_ON = 1 << 17
 
 HALVINGS = 20
 """Of the interval that holds a weight."""
+
+WAY_OUT = "score another text, or give the weight: --mix-weight 0.5"
 
 DIGITS = 4
 """Of a weight that was tuned, so that what is printed gives the same when it is given."""
@@ -177,13 +182,18 @@ class Mixed(Loaded):
         return f"{self.weight:g} x {first.name} + {1 - self.weight:g} x {second.name}"
 
 
-def mixed(loaded: Loaded, other: Path | None, weight: float | None = None) -> Loaded:
+def mixed(
+    loaded: Loaded,
+    other: Path | None,
+    weight: float | None = None,
+    scored: Iterable[Corpus | TokenStore] = (),
+) -> Loaded:
     """A run mixed with the one in the folder ``other``, or as it is if there is none.
 
     ``weight`` is the first one's; if none is given it is tuned on the validation text of the
     first run, and on nothing else.  Raises ``TokenizerError`` if the tokenizers differ,
-    ``ConfigError`` for a weight of nothing, and what ``load_run``, ``load_part`` and
-    ``tune_weight`` do.
+    ``ConfigError`` for a weight of nothing, ``CorpusError`` if that text is among the ``scored``
+    ones, and what ``load_run``, ``load_part`` and ``tune_weight`` do.
     """
     if other is None:
         if weight is not None:
@@ -197,6 +207,9 @@ def mixed(loaded: Loaded, other: Path | None, weight: float | None = None) -> Lo
         )
     if weight is None:
         valid = load_part(loaded, "valid").tokens
+        for content in scored:
+            ids = read_ids(loaded.tokenizer, content)
+            refuse_overlap(loaded.tokenizer, valid[1 : TUNED_ON + 1], ids, WAY_OUT)
         weight = tune_weight(loaded.model, second.model, valid)
     mixture = Mixture(loaded.model, second.model, weight)
     return Mixed(loaded.run, loaded.tokenizer, mixture, loaded.step, (loaded, second), weight)

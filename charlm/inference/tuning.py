@@ -1,23 +1,19 @@
 """The values of evaluation-time methods, chosen on text that is not scored."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import groupby
 
 import numpy as np
 
-from charlm.data.corpora import Corpus
-from charlm.data.encoding import encode_documents
-from charlm.data.store import TokenStore
-from charlm.data.tokenizers import Tokenizer
 from charlm.errors import ConfigError, CorpusError, ModelError
 from charlm.inference.adaptation import Adapter
 from charlm.inference.evaluation import Evaluation
 from charlm.inference.loading import Loaded, load_part, open_for
+from charlm.inference.overlap import read_ids
 
-__all__ = ["Trial", "read_ids", "refuse_overlap", "tune", "tuning_ids"]
+__all__ = ["Trial", "tune", "tuning_ids"]
 
 VALID = "valid"
 """The name that stands for a run's own validation part."""
@@ -37,11 +33,6 @@ FACTORS = {
 PASSES = 2
 MOST_MOVES = 6  # of one value in one direction
 GAIN = 1e-4  # nats per token that a move must bring to be worth it
-
-WINDOW, RUN = 64, 4
-"""Texts overlap where so many windows of so many bytes, one after the other, are in both."""
-
-AT_ONCE = 1 << 16  # tokens turned into text at a time
 
 
 @dataclass(frozen=True)
@@ -68,37 +59,6 @@ def tuning_ids(loaded: Loaded, evaluation: Evaluation) -> np.ndarray:
             if not missing:
                 return np.concatenate(parts)
     return np.concatenate(parts)
-
-
-def read_ids(tokenizer: Tokenizer, content: Corpus | TokenStore) -> Iterator[np.ndarray]:
-    """The ids (n,) of a text bit by bit, from the first token on, boundaries between documents."""
-    if isinstance(content, TokenStore):
-        tokens = content.tokens[1:]
-        yield from (tokens[begin : begin + AT_ONCE] for begin in range(0, len(tokens), AT_ONCE))
-        return
-    boundary = np.zeros(1, dtype=tokenizer.dtype)
-    for number, piece in enumerate(encode_documents(tokenizer, content)):
-        yield np.concatenate([boundary, piece.ids]) if piece.starts and number else piece.ids
-
-
-def refuse_overlap(tokenizer: Tokenizer, tuning: np.ndarray, scored: Iterable[np.ndarray]) -> None:
-    """Raise ``CorpusError`` if a run of the bytes of ``scored`` is in the text of ``tuning`` (N,).
-
-    A run of ``(RUN + 1) * WINDOW`` bytes is always found, one shorter than ``RUN * WINDOW`` never,
-    unless it is about all there is.
-    """
-    text = tokenizer.decode_bytes(tuning)
-    windows = {text[begin : begin + WINDOW] for begin in range(len(text) - WINDOW + 1)}
-    for ids in scored:
-        piece = tokenizer.decode_bytes(ids)
-        begins = range(0, len(piece) - WINDOW + 1, WINDOW)
-        shared = (piece[begin : begin + WINDOW] in windows for begin in begins)
-        longest = max((len(list(run)) for same, run in groupby(shared) if same), default=0)
-        if longest >= max(1, min(RUN, len(begins), len(text) // WINDOW - 1)):
-            raise CorpusError(
-                "the text to tune on and the text to score have a passage in common",
-                "tune on text that is not scored: --tune-on valid, or another file",
-            )
 
 
 def tune(adapter: Adapter, evaluation: Evaluation, ids: np.ndarray) -> Iterator[Trial]:

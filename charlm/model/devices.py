@@ -7,7 +7,7 @@ import torch
 
 from charlm.errors import ConfigError
 
-__all__ = ["autocast", "choose_device", "corpus_device", "precisions", "uses_graphs"]
+__all__ = ["autocast", "choose_device", "corpus_device", "name_of", "precisions", "uses_graphs"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -38,6 +38,11 @@ def precisions(name: str, device: torch.device) -> tuple[torch.dtype, ...]:
         return (torch.float32,)
     wide = torch.cuda.is_bf16_supported(including_emulation=False)
     return (torch.bfloat16 if wide else torch.float32, torch.float16)
+
+
+def name_of(precision: torch.dtype) -> str:
+    """What settings and files call it."""
+    return str(precision).removeprefix("torch.")
 
 
 def corpus_device(size: int, device: torch.device) -> torch.device:

@@ -49,7 +49,9 @@ class MixtureHead(nn.Linear):
     def parts(self, features: Tensor) -> Tensor:
         """(..., H) -> the logits of each part (..., K, V)."""
         latent = torch.tanh(self.latent(features))
-        return super().forward(latent.view(*latent.shape[:-1], -1, self.in_features))
+        return super().forward(
+            latent.view(*latent.shape[:-1], self.prior.out_features, self.in_features)
+        )
 
     def log_prior(self, features: Tensor) -> Tensor:
         """(..., H) -> log-probabilities (..., K) of the parts."""
@@ -60,7 +62,7 @@ class MixtureHead(nn.Linear):
         parts = widen(self.parts(features))  # (N, K, V)
         each = targets.repeat_interleave(parts.shape[1])
         nll = functional.cross_entropy(parts.flatten(0, 1), each, reduction="none")
-        return -torch.logsumexp(self.log_prior(features) - nll.view(len(parts), -1), dim=-1)
+        return -torch.logsumexp(self.log_prior(features) - nll.view(parts.shape[:2]), dim=-1)
 
 
 class AdaptiveHead(ProjectedHead):

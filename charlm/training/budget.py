@@ -84,7 +84,8 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
     large = vocab_size >= LARGE_VOCABULARY
     if "training.batch_size" in free:
         most = len(tokens) // (FEWEST_STEPS * config.training.bptt)
-        config = change(config, "training.batch_size", max(1, min(32, most)))
+        lanes = max(config.training.accumulate, min(32, most))
+        config = change(config, "training.batch_size", lanes)
     if "model.adaptive_softmax" in free and large and config.model.softmaxes == 1:
         config = change(config, "model.adaptive_softmax", True)
 
@@ -206,6 +207,7 @@ def explain(
     enough = " (more gained next to nothing)" if ends else ""
     span = f"{seconds:.0f} s" if seconds < 60 else f"{short(seconds / 60)} min"
     more = f", weight drop {model.weight_drop:g}" if model.weight_drop else ""
+    end = ", falling to zero at the end" if training.schedule == "cosine" else ""
     lines = [
         f"about {processed / 1e6:,.1f} M tokens in {span} here with layers of "
         f"{model.hidden_size}: {short(processed / parameters)} for each of "
@@ -213,7 +215,7 @@ def explain(
         f"that reads the text {short(processed / text)} times{enough}: "
         f"dropout {model.dropout:g}{more}",
         f"{training.batch_size} lanes of {training.bptt} steps, learning rate "
-        f"{training.learning_rate:g}, falling to zero at the end",
+        f"{training.learning_rate:g}{end}",
     ]
     if model.adaptive_softmax:
         lines.append(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from charlm.config import TrainConfig
 from charlm.data.streams import Segment, Segments
 from charlm.errors import CheckpointError
-from charlm.model.devices import precisions
+from charlm.model.devices import name_of, precisions
 from charlm.model.language_model import LanguageModel, State, detach
 from charlm.training.averaging import Average
 from charlm.training.distributed import World
@@ -200,7 +200,9 @@ class Learner:
             for layer, parts in enumerate(self.state)
             for part, tensor in enumerate(parts)
         }
-        return optimizer_tensors(self.optimizer, self.model) | self.average.tensors() | carried
+        optimizer = optimizer_tensors(self.optimizer, self.model)
+        scale = {f"scale/{name_of(self.precision)}": torch.tensor(self.scale)}
+        return optimizer | self.average.tensors() | carried | scale
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what ``tensors`` gave.  Raises ``CheckpointError`` where it does not fit."""
@@ -213,6 +215,17 @@ class Learner:
             )
             for layer in range(len(self.state))
         )
+        self.restore_precision(tensors)
+
+    def restore_precision(self, tensors: Mapping[str, Tensor]) -> None:
+        """Compute in what was computed in before, which a timing may have chosen by a hair."""
+        for precision in precisions(self.config.precision, self.device):
+            scale = tensors.get(f"scale/{name_of(precision)}")
+            if scale is not None:
+                self.scale = float(scale)
+                if precision is not self.precision:
+                    self.precision = precision
+                    self.objective = self.make_objective(precision)
 
     def lane_tensor(self, tensors: Mapping[str, Tensor], name: str) -> Tensor:
         """This process's rows of a carried state."""

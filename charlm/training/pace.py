@@ -12,6 +12,9 @@ __all__ = ["Pace"]
 LARGEST_RESERVE = 0.04
 """Share of the time; a validation may have been slow for a reason that is gone at the end."""
 
+VALIDATION_SHARE = 0.1
+"""By the clock, at most this share of the time goes into validation on the way."""
+
 
 class Pace:
     """The budget of a run and what is spent of it.
@@ -33,13 +36,16 @@ class Pace:
         self.began = clock() - spent
         self.reserve = 0.0
         self.validations: list[float] = []
+        self.evaluations = config.evaluations
         self.steps: int | None = config.steps
         if config.epochs is not None:
             self.steps = max(1, round(config.epochs * steps_per_epoch))
         minutes = config.minutes if config.minutes is not None else DEFAULT_MINUTES
         self.total_seconds = 60 * minutes
-        self.budget = f"{self.steps} steps" if self.steps is not None else f"{minutes:g} minutes"
         most = config.most_epochs
+        self.budget = f"{self.steps} steps" if self.steps is not None else f"{minutes:g} minutes"
+        if self.steps is None and most is not None:
+            self.budget += f", {most:g} epochs at most"
         self.most_steps = math.inf if most is None else max(1, round(most * steps_per_epoch))
 
     def expect(self, seconds: float) -> None:
@@ -47,6 +53,14 @@ class Pace:
         self.validations.append(seconds)
         usual = statistics.median(self.validations)
         self.reserve = min(usual, LARGEST_RESERVE * self.total_seconds)
+
+    def next_evaluation(self, fraction: float, took: float = 0.0) -> float:
+        """When the validation after one at ``fraction``, which ``took`` seconds, is due."""
+        following = (math.floor(fraction * self.evaluations + 1e-9) + 1) / self.evaluations
+        if took and self.by_clock:
+            self.expect(took)
+            following = max(following, fraction + took / VALIDATION_SHARE / self.total_seconds)
+        return following
 
     @property
     def by_clock(self) -> bool:

@@ -11,7 +11,7 @@ import torch
 from charlm.data.store import TokenStore
 from charlm.data.streams import Segments
 from charlm.errors import CheckpointError, ModelError
-from charlm.model.devices import choose_device, corpus_device
+from charlm.model.devices import choose_device, corpus_device, name_of
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run
@@ -33,9 +33,6 @@ SKIPS_ALLOWED = 10
 
 COUNTED = 1 << 24
 """Tokens from which frequencies are estimated at most, evenly spread."""
-
-VALIDATION_SHARE = 0.1
-"""By the clock, at most this share of the time goes into validation on the way."""
 
 
 class Session:
@@ -77,6 +74,9 @@ class Session:
         if world.first:
             run.cut_log(self.counters.log_bytes)
         self.pace = Pace(config, len(segments), self.counters.seconds)
+        following = self.pace.next_evaluation(self.pace.fraction(self.counters.step))
+        # The budget, of which that is a share, may be another one than before.
+        self.counters.next_evaluation = min(self.counters.next_evaluation, following)
         self.rate = 0.0
         self.learning_seconds, self.learned_tokens = 0.0, 0
 
@@ -105,7 +105,7 @@ class Session:
             lanes=segments.batch_size,
             steps_per_epoch=len(segments),
             device=str(self.learner.device),
-            precision=str(self.learner.precision).removeprefix("torch."),
+            precision=name_of(self.learner.precision),
             resumed=resumed,
         )
 
@@ -120,8 +120,10 @@ class Session:
         return fraction, (reason or "stopped") if stopped else None
 
     def evaluation_due(self, fraction: float) -> bool:
-        """Whether to validate before the next step."""
+        """Whether to validate before the next step; not after one that left no checkpoint."""
         counters = self.counters
+        if counters.skipped_in_row:
+            return False
         due = fraction >= min(counters.next_evaluation, 1.0)
         return len(self.validation) > 0 and due and counters.evaluated_step != counters.step
 
@@ -197,7 +199,7 @@ class Session:
         before = self.pace.seconds()
         with self.learner.average.in_place():
             nll = self.validation.nll(self.learner.model, stop) if self.world.first else None
-        told = math.nan if nll is None else nll
+        told = math.nan if nll is None else math.inf if math.isnan(nll) else nll
         told = self.world.from_first([told], self.learner.device)[0]
         took = self.world.from_first([self.pace.seconds() - before], self.learner.device)[0]
         if math.isnan(told):
@@ -226,12 +228,7 @@ class Session:
             if config.schedule == "plateau":
                 counters.divisor *= config.plateau_factor
         counters.evaluated_step = counters.step
-        done = math.floor(fraction * config.evaluations + 1e-9)
-        counters.next_evaluation = (done + 1) / config.evaluations
-        if self.pace.by_clock:
-            self.pace.expect(took)
-            earliest = fraction + took / VALIDATION_SHARE / self.pace.total_seconds
-            counters.next_evaluation = max(counters.next_evaluation, earliest)
+        counters.next_evaluation = self.pace.next_evaluation(fraction, took)
 
     def save(self, *, again: bool = False) -> Saved | None:
         """Write a checkpoint of this very step; finite weights only.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import call, tree
+from tests.cli.conftest import SMALL, call, tree
 from tests.cli.test_bad_input import failed
 
 OPEN = ("--dynamic", "--cache", "--temperature")
@@ -130,6 +130,18 @@ def test_wrong_use_is_refused(
 def test_the_scored_part_is_no_text_to_tune_on(parts: Path) -> None:
     done = call("perplexity", parts, "--part", "valid", "--cache", "--tune-on", "valid")
     failed(done, 1, "have a passage in common", "another file")
+
+
+def test_the_weight_of_a_mixture_is_not_tuned_on_a_file_that_is_scored(
+    own_folder: Path, book: Path
+) -> None:
+    Path("dev.txt").write_text(book.read_text()[-2000:])
+    for seed in (1, 2):
+        call("train", book, "--valid", "dev.txt", "--out", f"r{seed}", "--seed", seed, *SMALL)
+    mix = ("r1", "dev.txt", "--mix", "r2")
+    for command in ("perplexity", "score"):
+        failed(call(command, *mix), 1, "have a passage in common", "give the weight")
+    assert call("perplexity", *mix, "--mix-weight", 0.5).code == 0
 
 
 @pytest.mark.parametrize("options", [("--dynamic",), ("--cache",), ("--temperature", "1.1")])

@@ -59,6 +59,21 @@ def test_an_option_wins_over_set_and_set_over_the_file(book: Path) -> None:
     assert (found["hidden_size"], found["num_layers"], found["dropout"]) == (30, 2, 0.5)
 
 
+def test_an_option_replaces_what_it_excludes_in_the_file_and_the_recipe(book: Path) -> None:
+    Path("my.toml").write_text("[training]\nminutes = 3\n[data]\nsplit = [80, 20]\n")
+    Path("dev.txt").write_text("ba co. loba\n" * 30)
+    for origin in (("--config", "my.toml"), ("--recipe", "tinyshakespeare-5min")):
+        found = settings(book, *origin, "--steps", 4, "--valid", "dev.txt")
+        assert found["training"]["steps"] == 4
+        assert "minutes" not in found["training"]
+        assert found["data"]["valid"] == ["dev.txt"]
+        assert "split" not in found["data"]
+    Path("valid.toml").write_text('[data]\nvalid = ["dev.txt"]\n')
+    found = settings(book, "--config", "valid.toml", "--split", "80,20", "--steps", 4)
+    assert found["data"]["split"] == [80.0, 20.0]
+    assert "valid" not in found["data"]
+
+
 def test_the_settings_of_a_run_can_be_given_to_another(run: Path, book: Path) -> None:
     found = settings("--config", run / "run.toml")
     written = tomllib.loads((run / "run.toml").read_text())

@@ -15,7 +15,8 @@ from charlm.errors import CorpusError, ModelError
 from charlm.inference.adaptation import Adapter
 from charlm.inference.evaluation import Cache, Dynamic, Evaluation, parse_evaluation
 from charlm.inference.loading import Loaded, load_part, load_run
-from charlm.inference.tuning import MOST_TOKENS, Trial, refuse_overlap, tune, tuning_ids
+from charlm.inference.overlap import refuse_overlap
+from charlm.inference.tuning import MOST_TOKENS, Trial, tune, tuning_ids
 from charlm.training.launch import launch
 
 torch.set_num_threads(1)
@@ -46,10 +47,10 @@ def loaded(tmp_path: Path) -> Loaded:
     return load_run(tmp_path / "run")
 
 
-def overlap(tokenizer: Tokenizer, tuning: str, scored: str) -> bool:
-    ids = tokenizer.encode(scored)
+def overlap(tokenizer: Tokenizer, tuning: str, *scored: str) -> bool:
+    pieces = map(tokenizer.encode, scored)
     try:
-        refuse_overlap(tokenizer, tokenizer.encode(tuning), iter([ids]))
+        refuse_overlap(tokenizer, tokenizer.encode(tuning), pieces)
     except CorpusError:
         return True
     return False
@@ -61,6 +62,23 @@ def test_a_shared_passage_is_found_wherever_it_lies(tokenizer: Tokenizer, shift:
     before = prose(3, 200)[:shift]
     assert overlap(tokenizer, prose(4, 100) + passage + prose(5, 30), before + passage)
     assert overlap(tokenizer, before + passage, prose(4, 100) + passage + prose(5, 30))
+
+
+@pytest.mark.parametrize("size", [7, 40, 64, 100])
+def test_a_shared_passage_is_found_in_documents_however_short(
+    tokenizer: Tokenizer, size: int
+) -> None:
+    passage = prose(2, 60)[:320]
+    documents = [passage[begin : begin + size] for begin in range(0, 320, size)]
+    assert overlap(tokenizer, prose(4, 100) + passage, prose(3, 20), *documents)
+    assert not overlap(tokenizer, prose(4, 100), prose(3, 20), *documents)
+
+
+def test_a_text_shorter_than_a_window_overlaps_where_it_is_contained(tokenizer: Tokenizer) -> None:
+    assert overlap(tokenizer, "ba co di", "ba co di")
+    assert overlap(tokenizer, prose(4, 100), prose(4, 100)[50:80])
+    assert not overlap(tokenizer, prose(4, 100), prose(4, 100)[50:55])
+    assert not overlap(tokenizer, prose(4, 100), "")
 
 
 def test_a_sentence_in_common_is_no_overlap(tokenizer: Tokenizer) -> None:

@@ -37,6 +37,13 @@ def test_logits_are_log_probabilities(head: str) -> None:
     torch.testing.assert_close(torch.log_softmax(log_probs, -1), log_probs)
 
 
+@pytest.mark.parametrize("head", list(HEADS))
+def test_no_targets_have_no_losses(head: str) -> None:
+    model = make_model(**HEADS[head])
+    features = torch.zeros(0, 12, dtype=torch.float64)
+    assert model.head.losses(features, torch.zeros(0, dtype=torch.long)).shape == (0,)
+
+
 @pytest.mark.parametrize("head", [*HEADS, "linear"])
 def test_the_loss_is_that_of_the_logits_and_so_are_its_gradients(head: str) -> None:
     model = make_model(**HEADS.get(head, {}))

@@ -75,6 +75,16 @@ def test_a_short_text_is_not_read_for_ever() -> None:
 def test_a_short_text_gets_fewer_lanes() -> None:
     assert decided(1, 10_000).training.batch_size < decided(1).training.batch_size
     assert decided(1, 100).training.batch_size == 1
+    parts = Config.from_tables({"training": {"minutes": 1, "accumulate": 4}})
+    few = decide(parts, FREE, np.zeros(100, dtype=np.uint8), 65).config.training
+    assert few.batch_size == 4
+
+
+def test_only_a_rate_that_falls_is_said_to_fall() -> None:
+    for schedule in ("cosine", "constant"):
+        config = Config.from_tables({"training": {"minutes": 1, "schedule": schedule}})
+        reasons = decide(config, FREE, np.zeros(9_000, dtype=np.uint8), 65).reasons
+        assert ("falling to zero" in reasons[2]) == (schedule == "cosine")
 
 
 def test_only_a_large_vocabulary_gets_an_adaptive_softmax_and_a_small_embedding() -> None:

@@ -15,10 +15,11 @@ from charlm.inference.loading import load_run
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import open_run
 from charlm.training.distributed import World
-from charlm.training.learner import Learner, reset_lanes
+from charlm.training.learner import Learner, Outcome, reset_lanes
 from charlm.training.optimizers import learning_rate, make_optimizer
 from charlm.training.pace import Pace
 from charlm.training.reports import Evaluated, Stepped
+from charlm.training.validation import Validation
 from tests.training.conftest import WORDS, last, train_into
 
 TOKENS = torch.tensor([0, *[1 + ord(c) % 30 for c in WORDS * 20], 0], dtype=torch.uint8).numpy()
@@ -104,6 +105,31 @@ def test_numbers_that_stay_infinite_end_in_advice(config, tmp_path: Path) -> Non
     assert "learning_rate" in caught.value.hint
     found, _ = open_run(tmp_path / "run").newest()
     assert found is None or all(tensor.isfinite().all() for tensor in found.model.values())
+
+
+def test_a_validation_that_is_no_number_is_worse_than_any(
+    config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Validation, "nll", lambda *_: math.nan)
+    done = last(train_into(config(), tmp_path / "run"))
+    assert done.finished
+    assert done.best_step is None
+
+
+def test_what_is_called_the_best_is_a_checkpoint(
+    config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that was left out is validated after none of its kind."""
+    learn = Learner.learn
+
+    def left_out(learner: Learner, step: int, rate: float) -> Outcome:
+        outcome = learn(learner, step, rate)
+        return replace(outcome, taken=step not in (19, 29))
+
+    monkeypatch.setattr(Learner, "learn", left_out)
+    reports = train_into(config(), tmp_path / "run")
+    assert [r.step for r in reports if isinstance(r, Evaluated)] == [10, 21]
+    assert last(reports).best_step == load_run(tmp_path / "run").step == 21
 
 
 @pytest.mark.parametrize(

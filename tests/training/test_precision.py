@@ -58,6 +58,19 @@ def test_a_step_beyond_float16_is_taken_again_with_a_smaller_scale() -> None:
         assert torch.equal(state, wanted)
 
 
+def test_precision_and_scale_are_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a timing would say now."""
+    monkeypatch.setattr(Learner, "time_passes", lambda _, precision: precision.itemsize)
+    before = make_learner("auto")
+    before.scale = 2.0**9
+    monkeypatch.setattr(Learner, "time_passes", lambda _, precision: -precision.itemsize)
+    again = make_learner("auto")
+    assert again.precision is torch.float32
+    again.restore(before.tensors())
+    assert (again.precision, again.scale) == (torch.float16, 2.0**9)
+    assert losses(again) == losses(before)
+
+
 def test_what_is_not_finite_for_other_reasons_is_left_out() -> None:
     learner = make_learner("float16")
     with torch.no_grad():

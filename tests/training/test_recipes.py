@@ -24,6 +24,14 @@ def test_a_figure_names_its_seeds_and_a_recipe_without_one_says_so(recipe: Recip
     assert ("not measured" in recipe.measured) == (recipe.figure is None)
 
 
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_nothing_of_a_models_shape_is_left_to_the_minutes(recipe: Recipe) -> None:
+    """Or the same recipe would be another model with ``--epochs``."""
+    assert {"hidden_size", "dropout"} <= recipe.settings["model"].keys()
+    if recipe.settings["tokenizer"]["kind"] == "word":
+        assert {"embedding_size", "adaptive_softmax"} <= recipe.settings["model"].keys()
+
+
 def test_an_unknown_recipe_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError) as error:
         read_recipe("tinyshakespear-2min")

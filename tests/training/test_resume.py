@@ -131,6 +131,21 @@ def test_a_larger_budget_goes_on_from_there(config, tmp_path: Path) -> None:
     assert open_run(tmp_path / "run").config.training.steps == 40
 
 
+def test_a_larger_budget_is_validated_as_often_as_if_it_had_been_given_at_once(
+    config, tmp_path: Path
+) -> None:
+    train_into(config(steps=6), tmp_path / "run")
+    reports = train_into(config(steps=60), tmp_path / "run")
+    assert [r.step for r in reports if isinstance(r, Evaluated)] == [20, 40, 60]
+
+
+def test_more_epochs_at_most_take_a_run_further(config, tmp_path: Path) -> None:
+    short = train_into(config(minutes=10, most_epochs=1), tmp_path / "run")
+    longer = train_into(config(minutes=10, most_epochs=2), tmp_path / "run")
+    assert last(longer).step == 2 * last(short).step
+    assert last(longer).reason == "epochs"
+
+
 def test_other_settings_are_refused_naming_both_values(config, tmp_path: Path) -> None:
     train_into(config(), tmp_path / "run")
     with pytest.raises(ConfigError, match=r"training.bptt = 7, not 9"):
