@@ -29,17 +29,17 @@ def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
     except Exception as error:
         if ctx.meta.get(DEBUG):
             traceback.print_exc()
-        tell(*in_two_lines(error))
+        tell(*in_two_lines(error, ctx))
         wrong_use = isinstance(error, click.UsageError | ConfigError)
         ctx.exit(2 if wrong_use else 1)
 
 
-def in_two_lines(error: Exception) -> tuple[str, str]:
-    """The cause and the way out of an error."""
+def in_two_lines(error: Exception, ctx: click.Context) -> tuple[str, str]:
+    """The cause and the way out of an error; ``ctx`` is that of the program or a command."""
     if isinstance(error, CharlmError):
         return str(error), error.hint
     if isinstance(error, click.ClickException):
-        return way_to_use(error)
+        return way_to_use(error, ctx)
     if isinstance(error, MemoryError) or is_out_of_memory(error):
         return "the memory is used up", "choose a smaller model, batch or vocabulary"
     if isinstance(error, OSError):
@@ -50,13 +50,14 @@ def in_two_lines(error: Exception) -> tuple[str, str]:
     )
 
 
-def way_to_use(error: click.ClickException) -> tuple[str, str]:
+def way_to_use(error: click.ClickException, outer: click.Context) -> tuple[str, str]:
     """What click found wrong with the command line, and the nearest name or where the help is."""
     near = getattr(error, "possibilities", None)
     if near:
         return one_line(error.message).rstrip("."), near[0]
     ctx = getattr(error, "ctx", None)
-    path = ctx.command_path if ctx else "charlm"
+    # An option without its value does not say which command it is of.
+    path = ctx.command_path if ctx else f"charlm {outer.invoked_subcommand or ''}".strip()
     return one_line(error.format_message()).rstrip("."), f"{path} --help"
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from charlm.config import Config
+from charlm.config import DEFAULT_MINUTES, Config
 from charlm.data.cache import cache_folder
 from charlm.data.preparation import Prepared, Preparing, prepare
 from charlm.errors import CheckpointError, ConfigError, CorpusError
@@ -22,6 +22,8 @@ __all__ = ["Started", "default_folder", "launch", "plan"]
 
 CHANGEABLE = ("minutes", "epochs", "most_epochs", "steps", "patience", "save_minutes", "device")
 """Training settings that may differ when a run is taken up again."""
+
+BUDGETS = frozenset({"training.minutes", "training.epochs", "training.steps"})
 
 
 def launch(
@@ -105,9 +107,13 @@ def settle(
     config: Config, chosen: Collection[str], prepared: Prepared
 ) -> Generator[Note, None, Config]:
     """Decide what nobody has chosen; yields the reasons, returns all settings."""
+    training = config.training
+    if training.steps or training.epochs or config.model.kind == "ngram":
+        return config
+    if training.minutes is None:
+        config = replace(config, training=replace(training, minutes=DEFAULT_MINUTES))
     free = FREE - frozenset(chosen)
-    given = config.training.steps or config.training.epochs
-    if not free or given or config.model.kind == "ngram":
+    if not free:
         return config
     decision = decide(config, free, prepared.train.tokens, prepared.tokenizer.vocab_size)
     yield from (Note(text=reason) for reason in decision.reasons)
@@ -117,7 +123,9 @@ def settle(
 def taken_over(before: Config, config: Config, chosen: Collection[str]) -> Config:
     """``config`` with the values of the run for what nobody has chosen now."""
     tables, old = config.to_tables(), before.to_tables()
-    for name in FREE - frozenset(chosen):
+    training = config.training
+    given = (training.steps, training.epochs, training.minutes) != (None,) * 3
+    for name in FREE - frozenset(chosen) | (frozenset() if given else BUDGETS):
         section, key = name.split(".")
         tables[section].pop(key, None)
         tables[section] |= {key: old[section][key]} if key in old[section] else {}

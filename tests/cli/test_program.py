@@ -117,7 +117,7 @@ def test_what_was_not_foreseen_ends_in_two_lines_too(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_trouble_of_the_machine_is_named(error: Exception, cause: str) -> None:
-    assert in_two_lines(error)[0].startswith(cause)
+    assert in_two_lines(error, click.Context(cli))[0].startswith(cause)
 
 
 def test_a_remedy_reads_well_after_try() -> None:

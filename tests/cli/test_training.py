@@ -96,6 +96,17 @@ def test_a_larger_budget_takes_a_finished_run_further(run: Path) -> None:
     assert done.code == 0
 
 
+def test_a_run_that_is_named_with_its_text_keeps_its_budget(book: Path) -> None:
+    call("train", book, "--out", "run", "--steps", 20, "--hidden-size", 16)
+    again = reports(call("train", book, "--out", "run", "--json"))[-1]
+    assert (again["step"], again["finished"]) == (20, True)
+    assert tomllib.loads(Path("run/run.toml").read_text())["training"]["steps"] == 20
+
+
+def test_a_budget_that_nobody_gave_is_written_down(book: Path) -> None:
+    assert settings(book)["training"]["minutes"] == 10
+
+
 def test_standard_input_is_a_text(own_folder: Path) -> None:
     text = book_text()
     command = ("train", "-", "--out", "run", *SMALL, "--json")
