@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from charlm.cli.shared import device_option, encoding_option, json_option
+from charlm.cli.shared import device_option, json_option, reading_options
 
 __all__ = ["command"]
 
@@ -26,7 +26,7 @@ __all__ = ["command"]
     metavar="N",
     help="Show N places where A is better by most, and N where B is.",
 )
-@encoding_option
+@reading_options
 @device_option("auto")
 @json_option("one JSON object")
 def command(
@@ -35,7 +35,7 @@ def command(
     sources: tuple[str, ...],
     part: str | None,
     most: int,
-    encoding: str | None,
+    reading: dict[str, str],
     device: str,
     as_json: bool,
 ) -> None:
@@ -50,8 +50,9 @@ def command(
 
     if bool(sources) == bool(part):
         raise click.UsageError("give either a SOURCE to compare on, or --part test for the runs'")
-    if part and encoding:
-        raise click.UsageError("--encoding does nothing with --part")
+    if part and reading:
+        option = next(iter(reading)).replace("_", "-")
+        raise click.UsageError(f"--{option} does nothing with --part")
     a, b = load_run(run_a, device=device), load_run(run_b, device=device)
-    text = pair_part(a, b, part, most) if part else pair_sources(a, b, sources, encoding, most)
+    text = pair_part(a, b, part, most) if part else pair_sources(a, b, sources, most, reading)
     show_comparison(a, b, text, most, as_json=as_json)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Mix", "mix_options"]
 
 Mix: TypeAlias = "Callable[..., Loaded]"
-"""(run, texts to be scored) -> the run mixed with another one, or as it is."""
+"""(run, texts to be scored) -> the run mixed with another one, or as it is.  A weight that was
+tuned is told."""
 
 
 def mix_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,10 +46,16 @@ def mix_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "score another text, or give the weight: --mix-weight 0.5",
             )
 
-        def mix(loaded: "Loaded", scored: "Iterable[Corpus | TokenStore]" = ()) -> "Loaded":
+        def mix(
+            loaded: "Loaded", scored: "Iterable[Corpus | TokenStore]" = (), *, tell: bool = True
+        ) -> "Loaded":
+            from charlm.console.streams import print_named, talk
             from charlm.inference.mixing import mixed
 
-            return mixed(loaded, other, weight, scored)
+            mixture = mixed(loaded, other, weight, scored)
+            if other and weight is None and tell:
+                print_named(talk(), "mixture", mixture.name)
+            return mixture
 
         return command(mix=mix, **arguments)
 

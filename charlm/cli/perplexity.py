@@ -8,9 +8,9 @@ import click
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
-    encoding_option,
     evaluation_options,
     json_option,
+    reading_options,
     run_argument,
     step_option,
 )
@@ -51,7 +51,7 @@ __all__ = ["command"]
 )
 @click.option("--curve", is_flag=True, help="Show how the nll falls with the tokens read so far.")
 @click.option("--baselines", is_flag=True, help="Show what n-gram models and compressors reach.")
-@encoding_option
+@reading_options
 @evaluation_options
 @mix_options
 @step_option
@@ -66,7 +66,7 @@ def command(
     window: int | None,
     curve: bool,
     baselines: bool,
-    encoding: str | None,
+    reading: dict[str, str],
     evaluation: "Evaluation",
     mix: Mix,
     step: int | None,
@@ -91,8 +91,8 @@ def command(
 
     request = Request(convention=convention, reset=reset, window=window, curve=curve)
     loaded = load_run(run, step=step, device=device)
-    texts = open_texts(loaded, sources, part, encoding)
+    texts = open_texts(loaded, sources, part, reading)
     contents = [text.content for text in texts]
     adapted = show_adapted(loaded, evaluation, contents)
-    readings = [mix(each, contents) for each in adapted.readings]
+    readings = [mix(each, contents, tell=False) for each in adapted.readings]
     show_scores(readings, texts, request, adapted.evaluation, baselines=baselines, as_json=as_json)

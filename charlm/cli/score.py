@@ -8,9 +8,9 @@ import click
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
-    encoding_option,
     evaluation_options,
     json_option,
+    reading_options,
     run_argument,
     step_option,
 )
@@ -74,7 +74,7 @@ __all__ = ["command"]
     show_default=True,
     help="Print these columns.",
 )
-@encoding_option
+@reading_options
 @evaluation_options
 @mix_options
 @step_option
@@ -90,7 +90,7 @@ def command(
     columns: tuple[str, ...],
     join: str,
     layout: str,
-    encoding: str | None,
+    reading: dict[str, str],
     evaluation: "Evaluation",
     mix: Mix,
     step: int | None,
@@ -105,14 +105,17 @@ def command(
     from charlm.inference.loading import load_run, open_for
     from charlm.inference.regions import score_table
 
+    if unit == "region" and "text_column" in reading:
+        raise click.UsageError("--text-column does nothing with --by region: --column text=NAME")
     of_table = bool(columns) or join != " "
     check_use(len(sources), unit, context, top, of_table, layout, bool(evaluation.tune_on))
     loaded = load_run(run, step=step, device=device)
-    texts = [] if unit == "region" else [open_for(loaded, sources, encoding)]
-    readings = (mix(each, texts) for each in show_adapted(loaded, evaluation, texts).readings)
+    texts = [] if unit == "region" else [open_for(loaded, sources, reading)]
+    adapted = show_adapted(loaded, evaluation, texts).readings
+    readings = [mix(each, texts, tell=not number) for number, each in enumerate(adapted)]
     scorers = [(each.model, each.tokenizer) for each in readings]
     if unit == "region":
-        encoding = encoding or loaded.run.config.data.encoding
+        encoding = reading.get("encoding", loaded.run.config.data.encoding)
         rows = with_static_sum(
             score_table(*scorer, sources[0], columns, encoding, join=join, top=top)
             for scorer in scorers

@@ -12,6 +12,7 @@ __all__ = [
     "encoding_option",
     "evaluation_options",
     "json_option",
+    "reading_options",
     "run_argument",
     "step_option",
 ]
@@ -27,6 +28,22 @@ step_option = click.option(
 encoding_option = click.option(
     "--encoding", metavar="ENCODING", help="How SOURCE is encoded.  [default: as in training]"
 )
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add how SOURCE is read; the given ones reach the command as data settings, ``reading``."""
+
+    @encoding_option
+    @click.option(
+        "--text-column", metavar="NAME", help="A table's column.  [default: as in training]"
+    )
+    @functools.wraps(command)
+    def with_reading(encoding: str | None, text_column: str | None, **arguments: Any) -> Any:
+        given = {"encoding": encoding, "text_column": text_column}
+        reading = {name: value for name, value in given.items() if value is not None}
+        return command(reading=reading, **arguments)
+
+    return with_reading
 
 
 def device_option(default: str) -> Callable[[Command], Command]:

@@ -69,7 +69,7 @@ class Table:
                 columns = ", ".join(map(str, row)) or "none"
                 raise CorpusError(
                     f"{self.name} has no column {self.column!r}; its columns are: {columns}",
-                    "name the one with the text: --set data.text_column=NAME",
+                    "name the one with the text: --text-column NAME",
                 )
             text = row if isinstance(row, str) else row.get(self.column)
             if text is None:
@@ -78,7 +78,7 @@ class Table:
                 raise CorpusError(
                     f"{self.name}: column {self.column!r} of row {number:,} holds "
                     f"{type(text).__name__}, not text",
-                    "name a column of text: --set data.text_column=NAME",
+                    "name a column of text: --text-column NAME",
                 )
             check_unicode(text, f"{self.name}: row {number:,}")
             yield text

@@ -1,7 +1,7 @@
 """Which of two models predicts a text better, by how much, and how sure that is."""
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -57,18 +57,23 @@ class Comparison:
 
 
 def pair_sources(
-    a: Loaded, b: Loaded, sources: tuple[str, ...], encoding: str | None, most: int
+    a: Loaded,
+    b: Loaded,
+    sources: tuple[str, ...],
+    most: int,
+    reading: Mapping[str, str] | None = None,
 ) -> Pairing:
     """Let both models read ``sources``; the records name ``most`` places each way.
 
     Raises ``CorpusError``, ``TokenizerError``, and ``ConfigError`` for an encoding of bytes.
+    ``reading`` holds data settings other than those of training.
     """
     if same_tokenizer(a, b):
-        corpus = open_for(a, sources, encoding)
+        corpus = open_for(a, sources, reading)
         stretches = stretches_of(encode_documents(a.tokenizer, corpus))
         return Pairing("token", pair_tokens(a, b, stretches, most), corpus.names, corpus.size)
     # Bytes and something else meet as text.
-    corpus = open_for(b if a.tokenizer.kind == "byte" else a, sources, encoding)
+    corpus = open_for(b if a.tokenizer.kind == "byte" else a, sources, reading)
     return Pairing("line", pair_lines(a, b, corpus.pieces(), most), corpus.names, corpus.size)
 
 

@@ -8,7 +8,7 @@ nanogpt    windows of so many tokens, nothing carried; the first token of all is
 """
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -89,7 +89,7 @@ class Request:
 
 
 def open_texts(
-    loaded: Loaded, sources: tuple[str, ...], part: str | None, encoding: str | None
+    loaded: Loaded, sources: tuple[str, ...], part: str | None, reading: Mapping[str, str]
 ) -> list[Text]:
     """Each source, or the part of the run's own text.
 
@@ -101,10 +101,11 @@ def open_texts(
             "charlm perplexity --help",
         )
     if part is None:
-        opened = [(name, open_for(loaded, (name,), encoding)) for name in sources]
+        opened = [(name, open_for(loaded, (name,), reading)) for name in sources]
         return [Text(name, corpus.names, corpus.size, corpus) for name, corpus in opened]
-    if encoding:
-        raise ConfigError("--encoding does nothing with --part", "charlm perplexity --help")
+    for name in reading:
+        option = name.replace("_", "-")
+        raise ConfigError(f"--{option} does nothing with --part", "charlm perplexity --help")
     store = load_part(loaded, part)
     name = f"the {part} part"
     return [Text(name, (name,), store.counts.bytes, store)]

@@ -1,5 +1,6 @@
 """A trained run, ready to score and to write."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,18 +72,21 @@ def require_recurrent(loaded: Loaded) -> LanguageModel:
     )
 
 
-def open_for(loaded: Loaded, sources: tuple[str, ...], encoding: str | None = None) -> Corpus:
-    """Open text as the run's tokenizer takes it, with the run's data settings.
+def open_for(
+    loaded: Loaded, sources: tuple[str, ...], reading: Mapping[str, str] | None = None
+) -> Corpus:
+    """Open text as the run's tokenizer takes it, with the run's data settings, or ``reading``'s.
 
     Raises ``CorpusError``, and ``ConfigError`` for an encoding where bytes are read.
     """
     raw = loaded.tokenizer.kind == "byte"
-    if raw and encoding is not None:
+    reading = reading or {}
+    if raw and "encoding" in reading:
         raise ConfigError(
             f"the model of {loaded.run.folder} reads bytes, which have no encoding",
             "leave --encoding out",
         )
-    data = replace(loaded.run.config.data, encoding=encoding or loaded.run.config.data.encoding)
+    data = replace(loaded.run.config.data, **reading)  # type: ignore[arg-type]
     return open_corpus(sources, data, raw=raw)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import KINDS, Outcome, call, tree
 from tests.cli.test_bad_input import failed
+from tests.test_guides import varied
 
 Trained = Callable[[str], Path]
 
@@ -88,10 +89,13 @@ def test_a_mixture_is_no_worse_than_its_parts(ngrams: Path, run: Path, book: Pat
     assert best <= min(alone) * (1 + 1e-9)
     assert figures(run, "--mix", ngrams)["nll"] == pytest.approx(best, rel=1e-4)
     assert figures(ngrams, "--mix", run, "--mix-weight", 1)["nll"] == pytest.approx(alone[0])
-    for command in (("generate",), ("score", book)):
+    Path("letter.txt").write_text("co di ba. fu\n")
+    for command in (("generate",), ("score", "letter.txt")):
         done = call(command[0], ngrams, *command[1:], "--mix", run)
         assert done.code == 0, done.err
         assert done.out
+        (told,) = done.err[:1] if command[0] == "generate" else done.err
+        assert re.match(r"mixture +[\d.]+ x ngrams, step \d+ \+ [\d.]+ x ", told)
     shown = call("perplexity", ngrams, book, "--mix", run, "--mix-weight", 0.25).out
     assert "0.25 x ngrams, step" in shown
     assert "+ 0.75 x " in shown
@@ -173,7 +177,7 @@ def test_another_kind_does_not_go_on_with_a_run(ngrams: Path, run: Path, book: P
 
 def test_every_block_of_the_document_runs(book: Path) -> None:
     document = (Path(__file__).parents[2] / "docs" / "ngrams.md").read_text(encoding="utf-8")
-    book.write_text("It was the best of times, it was the worst of times.\n" * 400)
+    book.write_text(varied(1, 3000))
     for kind, body in re.findall(r"^```(\w+)\n(.*?)^```", document, re.MULTILINE | re.DOTALL):
         if kind == "python":
             exec(compile(body, "ngrams.md", "exec"), {})

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import book_text, call, tree
+from tests.cli.test_bad_input import failed
 
 Trained = Callable[[str], Path]
 PAGE = (Path(__file__).parents[2] / "docs" / "perplexity.md").read_text(encoding="utf-8")
@@ -225,7 +226,7 @@ def test_every_block_of_the_page_runs(trained: Trained, capsys: pytest.CaptureFi
     Path("runs").mkdir()
     Path("letters").mkdir()
     shutil.move("run", "runs/book")
-    shutil.copy("a.txt", "book.txt")
+    shutil.copy("a.txt", "letter.txt")
     shutil.copy("b.txt", "letters")
     (console,), (code,) = (
         re.findall(rf"^```{kind}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
@@ -236,3 +237,15 @@ def test_every_block_of_the_page_runs(trained: Trained, capsys: pytest.CaptureFi
         assert done.code == 0, (line, done.err)
     exec(code, {})
     assert "bits per byte" in capsys.readouterr().out
+
+
+def test_another_column_of_a_table_can_be_scored(run: Path) -> None:
+    Path("t.csv").write_text("sent,cond\nba co di,1\nlo ga,2\n", encoding="utf-8")
+    for command in (("score", run), ("perplexity", run), ("compare", run, run)):
+        done = call(*command, "t.csv")
+        failed(done, 1, "has no column 'text'; its columns are: sent, cond", "--text-column NAME")
+        assert call(*command, "t.csv", "--text-column", "sent").code == 0
+    wrong = call("perplexity", run, "--part", "test", "--text-column", "sent")
+    failed(wrong, 2, "--text-column does nothing with --part", "--help")
+    region = call("score", run, "t.csv", "--by", "region", "--text-column", "sent")
+    failed(region, 2, "--text-column does nothing with --by region", "--help")

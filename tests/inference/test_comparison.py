@@ -42,7 +42,7 @@ def random_run(kind: str, seed: int = 3) -> Loaded:
 def compared(a: Loaded, b: Loaded, text: str, folder: Path, most: int = 3) -> Comparison:
     path = folder / "text.txt"
     path.write_bytes(text.encode())
-    pairing = pair_sources(a, b, (str(path),), None, most)
+    pairing = pair_sources(a, b, (str(path),), most)
     return compare(pairing.parts, pairing.unit, most)
 
 
