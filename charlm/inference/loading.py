@@ -119,7 +119,13 @@ def load_part(loaded: Loaded, part: str) -> TokenStore:
 
 def prepare_again(run: Run) -> Prepared:
     """The prepared text of a run whose tokens are no longer in the cache."""
-    records = list(prepare(run.config.data, run.config.tokenizer, cache_folder()))
+    try:
+        records = list(prepare(run.config.data, run.config.tokenizer, cache_folder()))
+    except CorpusError as error:
+        raise CorpusError(
+            f"the text of the run {run.folder} is not in the cache, and {error}",
+            f"{error.hint}, or run this where it was trained",
+        ) from error
     prepared = records[-1]
     assert isinstance(prepared, Prepared)
     return prepared

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import book_text, call, tree
+from tests.cli.conftest import SMALL, book_text, call, tree
 from tests.cli.test_bad_input import failed
 
 Trained = Callable[[str], Path]
@@ -249,3 +249,12 @@ def test_another_column_of_a_table_can_be_scored(run: Path) -> None:
     failed(wrong, 2, "--text-column does nothing with --part", "--help")
     region = call("score", run, "t.csv", "--by", "region", "--text-column", "sent")
     failed(region, 2, "--text-column does nothing with --by region", "--help")
+
+
+def test_a_run_whose_text_is_gone_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call("train", "a.txt", "--out", "r", *SMALL).code == 0
+    Path("a.txt").unlink()
+    assert call("perplexity", "r", "--part", "test").code == 0
+    monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "empty"))
+    done = call("perplexity", "r", "--part", "test")
+    failed(done, 1, "is not in the cache, and there is no file", "run this where it was trained")
