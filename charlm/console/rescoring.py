@@ -158,6 +158,11 @@ def tell(job: Reranking, tally: Tally, weights: Weights) -> None:
             f"in {tally.backwards:,} of {tally.ordered:,} lists the first hypothesis has the worst "
             f"score: perhaps --given {other}?"
         )
+    if job.file.format == "plain" and tally.lists == 1 and job.count > 2:
+        rows["note"] = (
+            "there is no empty line, so all are hypotheses of one list; "
+            "lists of several utterances need them, or lines of id, score and text"
+        )
     if tally.unknown:
         rows["unknown"] = f"{tally.unknown:,} hypotheses hold what was never seen in training"
     console = talk()

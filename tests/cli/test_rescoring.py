@@ -108,6 +108,9 @@ def test_every_format_gives_the_same_choice() -> None:
     by_model = call("rescore", "run", "-", stdin=unscored).out.splitlines()
     alone = call("rescore", "run", "-", stdin=plain).out.splitlines()
     assert alone == [line.split(None, 2)[2] for line in by_model]
+    merged = call("rescore", "run", "-", stdin=plain.replace("\n\n", "\n"))
+    assert len(merged.out.splitlines()) == 1
+    assert any("there is no empty line" in line for line in merged.err)
     every = call("rescore", "run", "-", "--all", stdin=plain).out.split("\n\n")
     assert [len(each.strip().splitlines()) for each in every if each] == [6] * 30
 
