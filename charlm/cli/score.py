@@ -100,10 +100,8 @@ def command(
     """Say how surprising each word, character, token, line or region of a text is; the
     surprisals of all rows sum to that of the text.
     """
-    from charlm.console.adaptation import show_adapted, with_static_sum
-    from charlm.console.surprisals import show_regions
+    from charlm.console.adaptation import show_adapted
     from charlm.inference.loading import load_run, open_for
-    from charlm.inference.regions import score_table
 
     if unit == "region" and "text_column" in reading:
         raise click.UsageError("--text-column does nothing with --by region: --column text=NAME")
@@ -116,13 +114,30 @@ def command(
     scorers = [(each.model, each.tokenizer) for each in readings]
     if unit == "region":
         encoding = reading.get("encoding", loaded.run.config.data.encoding)
-        rows = with_static_sum(
-            score_table(*scorer, sources[0], columns, encoding, join=join, top=top)
-            for scorer in scorers
-        )
-        show_regions(rows, measure, as_json=as_json, top=top)
+        show_table(scorers, sources[0], columns, encoding, join, measure, top, as_json)
     for text in texts:
         show_text(scorers, text, layout, unit, measure, context, top, as_json)
+
+
+def show_table(
+    scorers: "Sequence[tuple[Predictor, Tokenizer]]",
+    source: str,
+    columns: tuple[str, ...],
+    encoding: str,
+    join: str,
+    measure: str,
+    top: int,
+    as_json: bool,
+) -> None:
+    """Print the rows of a table of regions."""
+    from charlm.console.adaptation import with_static_sum
+    from charlm.console.surprisals import show_regions
+    from charlm.inference.regions import score_table
+
+    rows = with_static_sum(
+        score_table(*scorer, source, columns, encoding, join=join, top=top) for scorer in scorers
+    )
+    show_regions(rows, measure, as_json=as_json, top=top)
 
 
 def show_text(

@@ -98,7 +98,7 @@ def test_a_wrong_column_is_refused_at_once_with_those_that_exist(name: str, tmp_
     path = write(tmp_path / name, column="body")
     with pytest.raises(CorpusError, match="no column 'text'; its columns are: id, body") as caught:
         corpus(path)
-    assert "data.text_column" in caught.value.hint
+    assert "--text-column" in caught.value.hint
     assert texts(corpus(path, text_column="body")) == AWKWARD
 
 
