@@ -50,9 +50,6 @@ def command(
 
     if bool(sources) == bool(part):
         raise click.UsageError("give either a SOURCE to compare on, or --part test for the runs'")
-    if part and reading:
-        option = next(iter(reading)).replace("_", "-")
-        raise click.UsageError(f"--{option} does nothing with --part")
     a, b = load_run(run_a, device=device), load_run(run_b, device=device)
     text = pair_part(a, b, part, most) if part else pair_sources(a, b, sources, most, reading)
     show_comparison(a, b, text, most, as_json=as_json)

@@ -31,7 +31,9 @@ encoding_option = click.option(
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add how SOURCE is read; the given ones reach the command as data settings, ``reading``."""
+    """Add how SOURCE is read; the given ones reach the command as data settings, ``reading``;
+    none together with ``--part``, whose text was read in training.
+    """
 
     @encoding_option
     @click.option(
@@ -41,6 +43,9 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_reading(encoding: str | None, text_column: str | None, **arguments: Any) -> Any:
         given = {"encoding": encoding, "text_column": text_column}
         reading = {name: value for name, value in given.items() if value is not None}
+        if reading and arguments.get("part"):
+            option = next(iter(reading)).replace("_", "-")
+            raise click.UsageError(f"--{option} does nothing with --part")
         return command(reading=reading, **arguments)
 
     return with_reading

@@ -103,9 +103,6 @@ def open_texts(
     if part is None:
         opened = [(name, open_for(loaded, (name,), reading)) for name in sources]
         return [Text(name, corpus.names, corpus.size, corpus) for name, corpus in opened]
-    for name in reading:
-        option = name.replace("_", "-")
-        raise ConfigError(f"--{option} does nothing with --part", "charlm perplexity --help")
     store = load_part(loaded, part)
     name = f"the {part} part"
     return [Text(name, (name,), store.counts.bytes, store)]

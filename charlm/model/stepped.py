@@ -18,7 +18,7 @@ __all__ = ["Mogrifier", "SteppedLayer"]
 
 PACKED_FROM = 256
 """The hidden size from which packing the weights for a walk makes training faster: by a quarter,
-and twice as fast with a mogrifier of 512 (benchmarks/walks.py)."""
+and twice as fast with a mogrifier of 512 (benchmarks/training_step.py)."""
 
 PACKED_TOKENS = 64
 """How many tokens a walk has at least for that."""
