@@ -35,6 +35,7 @@ def test_tables_come_back_as_the_same_config() -> None:
         ("training.learning_rate=1" + "0" * 400, "training.learning_rate must be", ""),
         ("training.minutes=0", "more than 0", ""),
         ("training.accumulate=64", r"training.accumulate \(64\).*training.batch_size \(32\)", ""),
+        ("training.warmup=0.7", r"training.warmup \(0.7\).*training.cooldown \(0.4\)", "less"),
         (
             "model.mogrifier_rank=8",
             r"mogrifier_rank is 8.*mogrifier_rounds is 0",

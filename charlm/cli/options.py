@@ -57,6 +57,7 @@ ONLY_WITH = {
     "training.beta1": ("training.optimizer", ("adamw",)),
     "training.beta2": ("training.optimizer", ("adamw",)),
     "training.momentum": ("training.optimizer", ("sgd",)),
+    "training.cooldown": ("training.schedule", ("trapezoid",)),
     "training.plateau_factor": ("training.schedule", ("plateau",)),
     "model.order": ("model.kind", ("ngram",)),
 }

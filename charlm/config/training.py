@@ -54,11 +54,15 @@ class TrainConfig(Section):
     )
     momentum: float = setting(0.0, "sgd: momentum.", minimum=0, below=1)
     schedule: str = setting(
-        "cosine",
-        "cosine: to zero at the end; plateau: divided when validation stalls; constant.",
-        choices=("cosine", "plateau", "constant"),
+        "trapezoid",
+        "trapezoid: constant, then linearly to zero; cosine: to zero along half a cosine; "
+        "plateau: divided when validation stalls; constant.",
+        choices=("trapezoid", "cosine", "plateau", "constant"),
     )
     warmup: float = setting(0.02, "Share of the training that warms up.", minimum=0, below=1)
+    cooldown: float = setting(
+        0.4, "trapezoid: share of the training that falls to zero.", above=0, maximum=1
+    )
     plateau_factor: float = setting(4.0, "plateau: divide the learning rate by this.", above=1)
     clip: float = setting(1.0, "Largest norm of the gradient; 0: never clip.", minimum=0)
     average: str = setting(
@@ -115,6 +119,12 @@ class TrainConfig(Section):
                 f"training.accumulate ({self.accumulate}) is more than training.batch_size "
                 f"({self.batch_size})",
                 "a part needs at least one lane",
+            )
+        if self.schedule == "trapezoid" and self.warmup + self.cooldown > 1:
+            raise ConfigError(
+                f"training.warmup ({self.warmup:g}) and training.cooldown ({self.cooldown:g}) "
+                "are more than the whole training",
+                "make one of them less",
             )
         if self.random_bptt and self.bptt < 10:
             raise ConfigError(

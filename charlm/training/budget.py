@@ -207,7 +207,7 @@ def explain(
     enough = " (more gained next to nothing)" if ends else ""
     span = f"{seconds:.0f} s" if seconds < 60 else f"{short(seconds / 60)} min"
     more = f", weight drop {model.weight_drop:g}" if model.weight_drop else ""
-    end = ", falling to zero at the end" if training.schedule == "cosine" else ""
+    end = ", falling to zero at the end" if training.schedule in ("trapezoid", "cosine") else ""
     lines = [
         f"about {processed / 1e6:,.1f} M tokens in {span} here with layers of "
         f"{model.hidden_size}: {short(processed / parameters)} for each of "

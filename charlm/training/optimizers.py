@@ -35,13 +35,16 @@ def make_optimizer(
 def learning_rate(config: TrainConfig, fraction: float, divisor: float = 1.0) -> float:
     """The rate at a ``fraction`` (0 to 1) of the training; ``divisor`` is the plateau's.
 
-    A linear warm-up to the peak, then half a cosine to zero (Loshchilov and Hutter 2017,
-    arXiv:1608.03983) or the peak itself.
+    A linear warm-up to the peak; then the peak itself, to its end or with a linear fall to zero
+    (Zhai et al. 2022, arXiv:2106.04560; Haegele et al. 2024, arXiv:2405.18392), or half a cosine
+    to zero (Loshchilov and Hutter 2017, arXiv:1608.03983).
     """
     peak = config.learning_rate / divisor
     if fraction < config.warmup:
         # Not from zero: the first step should already teach something.
         return peak * max(fraction / config.warmup, 0.01)
+    if config.schedule == "trapezoid":
+        return peak * min(1.0, (1 - fraction) / config.cooldown)
     if config.schedule != "cosine":
         return peak
     way = (fraction - config.warmup) / (1 - config.warmup)

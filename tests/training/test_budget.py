@@ -81,10 +81,10 @@ def test_a_short_text_gets_fewer_lanes() -> None:
 
 
 def test_only_a_rate_that_falls_is_said_to_fall() -> None:
-    for schedule in ("cosine", "constant"):
+    for schedule in ("trapezoid", "cosine", "constant"):
         config = Config.from_tables({"training": {"minutes": 1, "schedule": schedule}})
         reasons = decide(config, FREE, np.zeros(9_000, dtype=np.uint8), 65).reasons
-        assert ("falling to zero" in reasons[2]) == (schedule == "cosine")
+        assert ("falling to zero" in reasons[2]) == (schedule != "constant")
 
 
 def test_only_a_large_vocabulary_gets_an_adaptive_softmax_and_a_small_embedding() -> None:

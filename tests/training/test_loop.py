@@ -135,6 +135,11 @@ def test_what_is_called_the_best_is_a_checkpoint(
 @pytest.mark.parametrize(
     ("schedule", "fraction", "expected"),
     [
+        ("trapezoid", 0.1, 0.5),
+        ("trapezoid", 0.2, 1),
+        ("trapezoid", 0.5, 1),
+        ("trapezoid", 0.75, 0.5),
+        ("trapezoid", 1, 0),
         ("cosine", 0.1, 0.5),
         ("cosine", 0.2, 1),
         ("cosine", 0.6, 0.5),
@@ -147,7 +152,7 @@ def test_what_is_called_the_best_is_a_checkpoint(
 def test_learning_rates_follow_their_schedule(
     schedule: str, fraction: float, expected: float
 ) -> None:
-    config = TrainConfig(schedule=schedule, warmup=0.2, learning_rate=1.0)
+    config = TrainConfig(schedule=schedule, warmup=0.2, cooldown=0.5, learning_rate=1.0)
     assert learning_rate(config, fraction) == pytest.approx(expected)
     assert learning_rate(config, fraction, divisor=4) == pytest.approx(expected / 4)
 
