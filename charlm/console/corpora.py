@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from charlm.console.figures import print_pairs
+from charlm.console.figures import print_pair, print_pairs
 from charlm.console.streams import print_json, talk
 from charlm.data.card import Card
 from charlm.data.fetching import Fetched, Fetching
@@ -50,17 +50,17 @@ def show_card(card: Card, *, as_json: bool) -> None:
             "language": card.language,
             "licence": card.licence,
             "split": split,
-            "from": "\n            ".join(dict.fromkeys(origin)),
+            "from": "\n".join(dict.fromkeys(origin)),
             "state": state_of(card),
         }
     )
     for figure in card.published:
         note = f" ({figure.note})" if figure.note else ""
-        print(
-            f"{'published':<11} {figure.value:g} {figure.metric}: {figure.model}{note}; "
-            f"{figure.paper}"
+        print_pair(
+            "published",
+            f"{figure.value:g} {figure.metric}: {figure.model}{note}; {figure.paper}",
         )
-    print(f"{'train':<11} charlm train {card.name}")
+    print_pair("train", f"charlm train {card.name}")
 
 
 def show_fetching(name: str, records: Iterable[Fetching | Fetched]) -> None:

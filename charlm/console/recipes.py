@@ -1,13 +1,16 @@
 """The list of recipes."""
 
 import dataclasses
-import sys
 from collections.abc import Iterable
 
+from charlm.console.figures import print_pair
 from charlm.console.streams import print_json
 from charlm.training.recipes import Recipe
 
 __all__ = ["show_recipes"]
+
+NAMES = 22
+"""How wide the column of names is."""
 
 
 def show_recipes(recipes: Iterable[Recipe], *, as_json: bool) -> None:
@@ -16,7 +19,5 @@ def show_recipes(recipes: Iterable[Recipe], *, as_json: bool) -> None:
         if as_json:
             print_json(dataclasses.asdict(recipe))
             continue
-        sys.stdout.write(f"{recipe.name:<22} {recipe.about}\n")
-        sys.stdout.write(
-            f"{'':<22} {recipe.minutes:g} minutes on {recipe.hardware}: {recipe.measured}\n"
-        )
+        figure = f"{recipe.minutes:g} minutes on {recipe.hardware}: {recipe.measured}"
+        print_pair(recipe.name, f"{recipe.about}\n{figure}", NAMES)

@@ -5,11 +5,11 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from textwrap import TextWrapper
 from typing import Any, TextIO
 
 from rich.console import Console
 
+from charlm.console.figures import in_columns
 from charlm.errors import CorpusError
 
 __all__ = [
@@ -37,16 +37,7 @@ def talk() -> Console:
 
 def print_named(console: Console, name: str, text: str) -> None:
     """A line of two columns; on a terminal that is too narrow the text keeps to its column."""
-    line = f"{name:<11} {text}".rstrip()
-    if not console.soft_wrap:
-        # Paths and options stay whole, so that they can be copied.
-        column = TextWrapper(
-            console.width,
-            subsequent_indent=12 * " ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        line = column.fill(line)
+    line = in_columns(name, text, None if console.soft_wrap else console.width)
     console.print(line, markup=False, soft_wrap=True)
 
 

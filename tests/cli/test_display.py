@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from charlm.console.figures import in_columns
 from charlm.console.streams import compact, duration, print_named
 from charlm.console.training import Display
 from charlm.data.preparation import Preparing
@@ -69,6 +70,20 @@ def test_what_has_not_begun_is_not_worth_a_line(
     with Display(Path("run")) as display:
         display.show(Preparing("reading", 0, None))
     assert shown(capsys) == []
+
+
+def test_columns_keep_every_line_and_word_whole_on_a_terminal() -> None:
+    text = "a corpus of some words\nhttps://example.org/" + "long/" * 8
+    assert in_columns("name", text).splitlines() == [
+        "name        a corpus of some words", " " * 12 + text.splitlines()[1],
+    ]  # fmt: skip
+    narrow = in_columns("name", text, room=25).splitlines()
+    assert narrow == [
+        "name        a corpus of",
+        " " * 12 + "some words",
+        " " * 12 + text.split()[-1],
+    ]
+    assert in_columns("a longer name than that", "is", width=22) == "a longer name than that is"
 
 
 @pytest.mark.parametrize(
