@@ -29,6 +29,8 @@ FREE = frozenset(
         "model.embedding_size",
         "model.adaptive_softmax",
         "model.dropout",
+        "model.input_dropout",
+        "model.embedding_dropout",
         "model.weight_drop",
         "training.batch_size",
         "training.learning_rate",
@@ -61,6 +63,16 @@ MANY_PARAMETERS = 20
 
 LARGE_VOCABULARY = 10_000
 """Tokens from which most of the time would go into the softmax and the embedding."""
+
+WORD_DROPOUT = 0.1
+"""What such a vocabulary wants beyond the dropout of a small one."""
+
+WORD_SHARES = {
+    "model.input_dropout": 0.8,
+    "model.embedding_dropout": 0.2,
+    "model.weight_drop": 0.6,
+}
+"""What is dropped elsewhere, as a share of its dropout."""
 
 SMALL_EMBEDDING = 256
 """The largest embedding of such a vocabulary."""
@@ -107,19 +119,24 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
     processed = min(possible, (config.training.most_epochs or math.inf) * len(tokens))
     if "model.dropout" in free:
         parameters = LanguageModel(config.model, vocab_size).count_parameters()
-        wanted = wanted_dropout(processed / len(tokens), parameters / len(tokens))
-        config = regularise(config, wanted, "model.weight_drop" in free)
+        wanted = wanted_dropout(processed / len(tokens), parameters / len(tokens), large)
+        config = regularise(config, wanted, free, large)
     seconds *= processed / possible if processed else 1
     return Decision(config, explain(config, processed, seconds, len(tokens), vocab_size))
 
 
-def regularise(config: Config, wanted: float, weights_too: bool) -> Config:
-    """``config`` with so much dropout, beyond the most of it of the recurrent weights."""
-    config = change(config, "model.dropout", min(wanted, MOST_DROPOUT))
-    if not weights_too:
-        return config
-    more = max(0.0, round(wanted - MOST_DROPOUT, 2))
-    return change(config, "model.weight_drop", min(more, MOST_WEIGHT_DROP))
+def regularise(config: Config, wanted: float, free: Collection[str], large: bool) -> Config:
+    """``config`` with so much dropout, and what goes with it of the ``free`` settings: weight drop
+    for what is wanted beyond the most dropout, with a large vocabulary some of everything.
+    """
+    dropout = min(wanted, MOST_DROPOUT)
+    others = {"model.weight_drop": min(max(0.0, wanted - dropout), MOST_WEIGHT_DROP)}
+    if large:
+        others = {name: share * dropout for name, share in WORD_SHARES.items()}
+    config = change(config, "model.dropout", round(dropout, 2))
+    for name in others.keys() & free:
+        config = change(config, name, round(others[name], 2))
+    return config
 
 
 def change(config: Config, name: str, value: float) -> Config:
@@ -183,12 +200,14 @@ def learning_rate_for(size: int) -> float:
     return float(f"{6e-3 * (256 / size) ** 0.5:.2g}")
 
 
-def wanted_dropout(passes: float, parameters: float) -> float:
+def wanted_dropout(passes: float, parameters: float, large: bool = False) -> float:
     """The dropout that goes with so many passes over the text and so many parameters for each of
-    its tokens: more of either, and the model would rather know the text by heart.
+    its tokens: more of either, and the model would rather know the text by heart.  ``large``: of
+    many kinds of tokens, most of which it has seldom seen.
     """
     passes = max(passes, 1 / FEW_PASSES)
     wanted = 0.05 + 0.2 * math.log2(passes / FEW_PASSES) + 0.1 * math.log2(parameters / 2)
+    wanted += WORD_DROPOUT if large else 0
     return max(0.0, round(wanted, 2))
 
 
@@ -206,7 +225,11 @@ def explain(
     ends = processed >= (training.most_epochs or math.inf) * text
     enough = " (more gained next to nothing)" if ends else ""
     span = f"{seconds:.0f} s" if seconds < 60 else f"{short(seconds / 60)} min"
-    more = f", weight drop {model.weight_drop:g}" if model.weight_drop else ""
+    more = "".join(
+        f", {name.replace('_', ' ')} {getattr(model, name):g}"
+        for name in ("input_dropout", "embedding_dropout", "weight_drop")
+        if getattr(model, name)
+    )
     end = ", falling to zero at the end" if training.schedule in ("trapezoid", "cosine") else ""
     lines = [
         f"about {processed / 1e6:,.1f} M tokens in {span} here with layers of "

@@ -100,6 +100,24 @@ def test_only_a_large_vocabulary_gets_an_adaptive_softmax_and_a_small_embedding(
     assert not decide(mixture, FREE, text, 40_000).config.model.adaptive_softmax
 
 
+def test_a_large_vocabulary_has_some_of_everything_dropped() -> None:
+    """The more, the more passes; nothing where the dropout was chosen or a pass is not done."""
+    text = np.zeros(300_000, dtype=np.uint16)
+    config = Config.from_tables({"training": {"minutes": 10}})
+    places = ("input_dropout", "embedding_dropout", "weight_drop")
+    letters, words = (decide(config, FREE, text, size) for size in (99, 40_000))
+    assert [getattr(letters.config.model, place) for place in places[:2]] == [0, 0]
+    model = words.config.model
+    assert model.dropout > model.input_dropout > model.weight_drop > model.embedding_dropout > 0
+    assert f"input dropout {model.input_dropout:g}, embedding dropout" in words.reasons[1]
+    once = decide(config, FREE, np.zeros(90_000_000, dtype=np.uint16), 40_000).config.model
+    given = decide(config, FREE - {"model.dropout"}, text, 40_000).config.model
+    for place in places:
+        assert getattr(once, place) == getattr(given, place) == 0
+    kept = decide(config, FREE - {"model.input_dropout"}, text, 40_000).config.model
+    assert kept.input_dropout == 0 < kept.embedding_dropout
+
+
 def test_what_was_chosen_stays() -> None:
     config = Config.from_tables(
         {
