@@ -4,12 +4,10 @@ import shlex
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from charlm.console.samples import opening
-from charlm.console.streams import printable, talk
+from charlm.console.streams import print_named, printable, talk
 from charlm.inference.baselines import measure_baselines
 from charlm.inference.loading import Loaded, load_part, load_run
 from charlm.inference.sampling import Sampling, generate
@@ -20,6 +18,8 @@ __all__ = ["show_demo"]
 
 SAMPLE_LENGTH = 400
 TEMPERATURE = 0.7
+INDENT = 3
+"""The column beside what is written."""
 
 
 def show_demo(folder: Path) -> None:
@@ -66,4 +66,6 @@ def show_writing(loaded: Loaded, prompt: str) -> None:
     )
     console = talk()
     console.print(f"it writes, at temperature {TEMPERATURE}:\n")
-    console.print(Padding(Text(printable("".join(pieces)).strip()), (0, 0, 0, 4)))
+    written = printable("".join(pieces)).strip()
+    # Whole lines where there is no terminal that is too narrow for them.
+    print_named(console, "", written, INDENT)

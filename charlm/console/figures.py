@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from textwrap import wrap
 
-__all__ = ["in_columns", "print_pair", "print_pairs"]
+__all__ = ["NAMES", "in_columns", "print_pair", "print_pairs"]
 
 NAMES = 11
 """How wide the column of names is."""

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-from charlm.console.figures import in_columns
+from charlm.console.figures import NAMES, in_columns
 from charlm.errors import CorpusError
 
 __all__ = [
@@ -35,9 +35,9 @@ def talk() -> Console:
     )
 
 
-def print_named(console: Console, name: str, text: str) -> None:
+def print_named(console: Console, name: str, text: str, width: int = NAMES) -> None:
     """A line of two columns; on a terminal that is too narrow the text keeps to its column."""
-    line = in_columns(name, text, None if console.soft_wrap else console.width)
+    line = in_columns(name, text, None if console.soft_wrap else console.width, width)
     console.print(line, markup=False, soft_wrap=True)
 
 

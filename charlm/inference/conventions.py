@@ -103,6 +103,10 @@ def open_texts(
     if part is None:
         opened = [(name, open_for(loaded, (name,), reading)) for name in sources]
         return [Text(name, corpus.names, corpus.size, corpus) for name, corpus in opened]
+    if reading:
+        raise ConfigError(
+            f"the {part} part of a run is read as in training", f"leave out: {', '.join(reading)}"
+        )
     store = load_part(loaded, part)
     name = f"the {part} part"
     return [Text(name, (name,), store.counts.bytes, store)]

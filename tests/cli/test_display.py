@@ -4,10 +4,12 @@ import dataclasses
 import io
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from charlm.console import demo
 from charlm.console.figures import in_columns
 from charlm.console.streams import compact, duration, print_named
 from charlm.console.training import Display
@@ -70,6 +72,16 @@ def test_what_has_not_begun_is_not_worth_a_line(
     with Display(Path("run")) as display:
         display.show(Preparing("reading", 0, None))
     assert shown(capsys) == []
+
+
+def test_the_sample_of_the_demo_is_whole_without_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = "a long line " * 20 + "to its end\nand another"
+    monkeypatch.setattr(demo, "generate", lambda *_, **__: iter([written]))
+    demo.show_writing(SimpleNamespace(model=None, tokenizer=None), "")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2:] == [" " * 4 + line for line in written.splitlines()]
 
 
 def test_columns_keep_every_line_and_word_whole_on_a_terminal() -> None:
