@@ -21,11 +21,15 @@ LONG = ("--hidden-size", "16", "--batch-size", "4", "--bptt", "16", "--minutes",
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    """Wait until a process has made a file."""
+    """Wait until a process has made something; a log has its first line after some steps."""
+
+    def there() -> bool:
+        return path.exists() and (path.is_dir() or path.stat().st_size > 0)
+
     end = time.monotonic() + PATIENCE
-    while not path.exists() and process.poll() is None and time.monotonic() < end:
+    while not there() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.02)
-    assert path.exists(), process.communicate(timeout=PATIENCE)
+    assert there(), process.communicate(timeout=PATIENCE)
 
 
 def test_training_that_is_interrupted_saves_and_the_same_command_finishes_it(book: Path) -> None:
