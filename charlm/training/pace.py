@@ -12,7 +12,7 @@ __all__ = ["Pace"]
 LARGEST_RESERVE = 0.04
 """Share of the time; a validation may have been slow for a reason that is gone at the end."""
 
-VALIDATION_SHARE = 0.1
+VALIDATION_SHARE = 0.05
 """By the clock, at most this share of the time goes into validation on the way."""
 
 
