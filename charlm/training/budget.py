@@ -68,6 +68,9 @@ LARGE_VOCABULARY = 10_000
 WORD_DROPOUT = 0.1
 """What such a vocabulary wants beyond the dropout of a small one."""
 
+WORD_TOKENS = 2
+"""How many times as many processed tokens make a layer worth having with such a vocabulary."""
+
 WORD_SHARES = {
     "model.input_dropout": 0.8,
     "model.embedding_dropout": 0.2,
@@ -110,7 +113,7 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
 
     size = config.model.hidden_size
     if "model.hidden_size" in free:
-        size = size_for(sized, probe, seconds)
+        size = size_for(sized, probe, seconds / WORD_TOKENS if large else seconds)
     config = sized(size)
     if "training.learning_rate" in free:
         config = change(config, "training.learning_rate", learning_rate_for(size))
