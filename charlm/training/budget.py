@@ -34,7 +34,6 @@ FREE = frozenset(
         "model.weight_drop",
         "training.batch_size",
         "training.learning_rate",
-        "training.cooldown",
         "training.most_epochs",
     }
 )
@@ -125,9 +124,6 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
         parameters = LanguageModel(config.model, vocab_size).count_parameters()
         wanted = wanted_dropout(processed / len(tokens), parameters / len(tokens), large)
         config = regularise(config, wanted, free, large)
-    if "training.cooldown" in free and config.training.schedule == "trapezoid":
-        cooldown = min(cooldown_for(processed / len(tokens)), 1 - config.training.warmup)
-        config = change(config, "training.cooldown", cooldown)
     seconds *= processed / possible if processed else 1
     return Decision(config, explain(config, processed, seconds, len(tokens), vocab_size))
 
@@ -207,13 +203,6 @@ def learning_rate_for(size: int) -> float:
     return float(f"{6e-3 * (256 / size) ** 0.5:.2g}")
 
 
-def cooldown_for(passes: float) -> float:
-    """The share of the training in which the learning rate falls: the more passes over the text,
-    the sooner its noise costs more than its size gains.
-    """
-    return round(min(0.8, max(0.4, 0.4 + 0.2 * math.log2(max(passes, 1) / FEW_PASSES))), 2)
-
-
 def wanted_dropout(passes: float, parameters: float, large: bool = False) -> float:
     """The dropout that goes with so many passes over the text and so many parameters for each of
     its tokens: more of either, and the model would rather know the text by heart.  ``large``: of
@@ -244,9 +233,7 @@ def explain(
         for name in ("input_dropout", "embedding_dropout", "weight_drop")
         if getattr(model, name)
     )
-    falling = {"cosine": 1 - training.warmup, "trapezoid": training.cooldown}
-    share = falling.get(training.schedule)
-    end = f", falling to zero in the last {share:.0%}" if share else ""
+    end = ", falling to zero at the end" if training.schedule in ("trapezoid", "cosine") else ""
     lines = [
         f"about {processed / 1e6:,.1f} M tokens in {span} here with layers of "
         f"{model.hidden_size}: {short(processed / parameters)} for each of "

@@ -42,15 +42,6 @@ def test_more_passes_never_need_less_dropout() -> None:
     assert dropouts[-1] == 0 < dropouts[0] <= budget.MOST_DROPOUT
 
 
-def test_the_learning_rate_falls_the_sooner_the_more_passes() -> None:
-    chosen = frozenset({"model.hidden_size"})
-    cooldowns = [decided(1, n, chosen).training.cooldown for n in (20_000, 1_000_000, 10_000_000)]
-    assert cooldowns == sorted(cooldowns, reverse=True)
-    assert (cooldowns[0], cooldowns[-1]) == (0.8, 0.4)
-    slow = Config.from_tables({"training": {"minutes": 1, "warmup": 0.5}})
-    assert decide(slow, FREE, np.zeros(10_000, np.uint8), 65).config.training.cooldown == 0.5
-
-
 def test_more_parameters_never_need_less_dropout() -> None:
     wanted = [budget.wanted_dropout(10, parameters) for parameters in (0.1, 1, 10, 100)]
     assert wanted == sorted(wanted)
