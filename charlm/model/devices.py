@@ -1,5 +1,6 @@
 """Which device and which precision the numbers live in."""
 
+import ctypes
 import os
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,7 +8,18 @@ import torch
 
 from charlm.errors import ConfigError
 
-__all__ = ["autocast", "choose_device", "corpus_device", "name_of", "precisions", "uses_graphs"]
+__all__ = [
+    "autocast",
+    "choose_device",
+    "corpus_device",
+    "keep_freed_memory",
+    "name_of",
+    "precisions",
+    "uses_graphs",
+]
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Of glibc's malloc.h."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -65,3 +77,16 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
     if precision is torch.float32:
         return nullcontext()
     return torch.autocast(device.type, precision)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc, where it is there, keep what is freed instead of giving it back to the system.
+
+    Each step of training frees and wants the same tens of megabytes again: gradients, logits.  The
+    system would fill them with zeros page by page every time, which took an eighth of a step with
+    words and a twentieth with characters.  Concerns the whole process.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt:
+        mallopt(M_TRIM_THRESHOLD, -1)  # the end of the heap stays
+        mallopt(M_MMAP_MAX, 0)  # what is large comes from the heap too
