@@ -43,13 +43,13 @@ def drop_weights(weights: Tensor, share: float, training: bool) -> Tensor:
     return nn.functional.dropout(weights, share, training) if share else weights
 
 
-def drop_tokens(embedding: Tensor, share: float, training: bool) -> Tensor:
-    """Drop a share of the rows of an embedding (V, E) in training; keep the expectation.
+def drop_tokens(inputs: Tensor, tokens: Tensor, vocab_size: int, share: float) -> Tensor:
+    """Drop a share of the kinds of tokens; keep the expectation.
 
-    A token is so dropped wherever it occurs in the segment (Gal and Ghahramani 2016,
-    arXiv:1512.05287).
+    ``inputs`` (T, B, E) are the embeddings of ``tokens`` (T, B).  A token is dropped wherever it
+    occurs in the segment (Gal and Ghahramani 2016, arXiv:1512.05287).
     """
-    if not training or not share:
-        return embedding
-    mask = embedding.new_empty(len(embedding), 1).bernoulli_(1 - share).div_(1 - share)
-    return embedding * mask
+    if not share:
+        return inputs
+    mask = inputs.new_empty(vocab_size, 1).bernoulli_(1 - share).div_(1 - share)
+    return inputs * nn.functional.embedding(tokens, mask)

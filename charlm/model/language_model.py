@@ -170,10 +170,10 @@ class LanguageModel(nn.Module):
     def read(self, tokens: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """tokens (B, T) -> the first layer's hidden states (T, B, H), and its state after them."""
         first = self.recurrent_layers()[0]
-        table = drop_tokens(self.embedding.weight, self.config.embedding_dropout, self.training)
-        if not self.input_dropout.drops():
-            return first.forward_tokens(table, tokens.T, state)
-        inputs = nn.functional.embedding(tokens.T, table)  # (T, B, E)
+        share = self.config.embedding_dropout if self.training else 0.0
+        if not share and not self.input_dropout.drops():
+            return first.forward_tokens(self.embedding.weight, tokens.T, state)
+        inputs = drop_tokens(self.embedding(tokens.T), tokens.T, self.vocab_size, share)
         return first(self.input_dropout(inputs), state)  # type: ignore[no-any-return]
 
     def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:

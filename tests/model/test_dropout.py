@@ -42,20 +42,34 @@ def test_dropout_keeps_the_expectation_and_is_off_in_evaluation(kind: str) -> No
     assert dropout.eval()(features) is features
 
 
-@pytest.mark.parametrize("drop", [drop_weights, drop_tokens])
-def test_dropped_matrices_keep_the_expectation_and_are_whole_in_evaluation(drop) -> None:
+def test_dropped_weights_keep_the_expectation_and_are_whole_in_evaluation() -> None:
     torch.manual_seed(1)
     matrix = torch.ones(3000, 40)
-    assert drop(matrix, 0.3, training=True).mean().item() == pytest.approx(1, abs=0.05)
-    assert drop(matrix, 0.3, training=False) is matrix or drop is drop_weights
-    assert torch.equal(drop(matrix, 0.3, training=False), matrix)
-    assert drop(matrix, 0.0, training=True) is matrix
+    assert drop_weights(matrix, 0.3, training=True).mean().item() == pytest.approx(1, abs=0.05)
+    assert torch.equal(drop_weights(matrix, 0.3, training=False), matrix)
+    assert drop_weights(matrix, 0.0, training=True) is matrix
 
 
-def test_dropped_tokens_are_whole_rows_and_dropped_weights_single_numbers() -> None:
+def test_a_dropped_token_is_dropped_wherever_it_occurs_and_the_expectation_stays() -> None:
     torch.manual_seed(1)
-    rows = drop_tokens(torch.ones(200, 30), 0.5, training=True)
-    assert set(rows.sum(1).tolist()) == {0.0, 60.0}
+    drawn = torch.randint(3000, (10, 6000))
+    inputs = drop_tokens(torch.ones(10, 6000, 3), drawn, 3000, 0.5)
+    assert set(inputs.sum(2).unique().tolist()) == {0.0, 6.0}
+    assert inputs.mean().item() == pytest.approx(1, abs=0.05)
+    for token in range(5):
+        assert len(inputs[drawn == token].unique()) == 1
+    assert drop_tokens(inputs, drawn, 3000, 0.0) is inputs
+
+
+def test_an_embedding_is_whole_in_evaluation() -> None:
+    model = make_model(embedding_dropout=0.5).eval()
+    whole = model(tokens())[0]
+    assert torch.equal(model(tokens())[0], whole)
+    assert not torch.equal(model.train()(tokens())[0], whole)
+
+
+def test_dropped_weights_are_single_numbers() -> None:
+    torch.manual_seed(1)
     assert set(drop_weights(torch.ones(50, 50), 0.5, training=True).unique().tolist()) == {0.0, 2.0}
 
 
