@@ -65,9 +65,11 @@ def test_an_assignment_of_the_wrong_form_is_refused(text: str) -> None:
         parse_assignment(text)
 
 
-def test_values_are_toml_or_else_plain_text() -> None:
-    tables = merge(*map(parse_assignment, ["training.learning_rate=1e-3", "model.cell=gru"]))
-    assert tables == {"training": {"learning_rate": 1e-3}, "model": {"cell": "gru"}}
+def test_values_are_toml_or_numbers_or_else_plain_text() -> None:
+    assigned = ["training.learning_rate=1e-3", "model.dropout=.5", "model.cell=gru"]
+    tables = merge(*map(parse_assignment, assigned))
+    model = {"dropout": 0.5, "cell": "gru"}
+    assert tables == {"training": {"learning_rate": 1e-3}, "model": model}
 
 
 def test_shares_are_fractions_of_the_whole() -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, get_type_hints
@@ -75,10 +76,12 @@ def parse_assignment(text: str) -> dict[str, dict[str, Any]]:
 
 
 def parse_value(text: str) -> Any:
-    """``text`` as a TOML value, or as it is where it is none: 3, true, 0.5, [1, 2], lstm."""
+    """``text`` as a TOML value or a number, or as it is: 3, true, 0.5, .5, [1, 2], lstm."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
+        with suppress(ValueError):
+            return float(text)
         return text.strip()
 
 
