@@ -51,13 +51,13 @@ def in_two_lines(error: Exception, ctx: click.Context) -> tuple[str, str]:
 
 
 def way_to_use(error: click.ClickException, outer: click.Context) -> tuple[str, str]:
-    """What click found wrong with the command line, and the nearest name or where the help is."""
+    """What click found wrong with the command line; the nearest name, and where the help is."""
     near = getattr(error, "possibilities", None)
-    if near:
-        return one_line(error.message).rstrip("."), near[0]
     ctx = getattr(error, "ctx", None)
     # An option without its value does not say which command it is of.
     path = ctx.command_path if ctx else f"charlm {outer.invoked_subcommand or ''}".strip()
+    if near:
+        return one_line(error.message).rstrip("."), f"{near[0]}, or: {path} --help"
     return one_line(error.format_message()).rstrip("."), f"{path} --help"
 
 
