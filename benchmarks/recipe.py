@@ -61,13 +61,15 @@ def main() -> None:
     parser.add_argument("--source", help="the text; by default the recipe's corpus")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--steps", type=int, default=0, help="instead of the recipe's minutes")
+    parser.add_argument("--common", nargs="+", default=[], metavar="SETTING", help="of them all")
     parser.add_argument("--change", nargs="+", action="append", default=[], metavar="NAME SETTING")
     parser.add_argument("--out", type=Path, help="keep the figures here")
     options = parser.parse_args()
     recipe = read_recipe(options.recipe)
     known = options.out.read_text().splitlines() if options.out and options.out.exists() else []
     rows = [json.loads(line) for line in known]
-    for name, *changes in [["as it is"], *options.change]:
+    for name, *own in [["as it is"], *options.change]:
+        changes = [*options.common, *own]
         for seed in options.seeds:
             cell = {"recipe": recipe.name, "name": name, "changes": changes, "seed": seed}
             cell["wanted_steps"] = options.steps
