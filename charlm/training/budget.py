@@ -34,6 +34,7 @@ FREE = frozenset(
         "model.weight_drop",
         "training.batch_size",
         "training.learning_rate",
+        "training.weight_decay",
         "training.most_epochs",
     }
 )
@@ -54,6 +55,12 @@ MOST_DROPOUT = 0.6
 """What is wanted beyond it is taken from the recurrent weights."""
 
 MOST_WEIGHT_DROP = 0.5
+
+FORGETTING_PASSES = 5
+"""Passes in which weight decay makes weights forget what they learned: the time that counts, as in
+Wang and Aitchison 2024 (arXiv:2405.13698)."""
+
+MOST_WEIGHT_DECAY = 0.3
 
 MOST_PASSES = 30
 """More of them over up to a million characters gained next to nothing, however much was dropped."""
@@ -124,6 +131,9 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
         parameters = LanguageModel(config.model, vocab_size).count_parameters()
         wanted = wanted_dropout(processed / len(tokens), parameters / len(tokens), large)
         config = regularise(config, wanted, free, large)
+    decays = config.training.optimizer == "adamw" and not large
+    if decays and "training.weight_decay" in free and processed > FEW_PASSES * len(tokens):
+        config = change(config, "training.weight_decay", weight_decay_for(config, len(tokens)))
     seconds *= processed / possible if processed else 1
     return Decision(config, explain(config, processed, seconds, len(tokens), vocab_size))
 
@@ -203,6 +213,16 @@ def learning_rate_for(size: int) -> float:
     return float(f"{6e-3 * (256 / size) ** 0.5:.2g}")
 
 
+def weight_decay_for(config: Config, tokens: int) -> float:
+    """AdamW's weight decay for many passes over so many tokens, to two digits; long texts are left
+    with the default.
+    """
+    training = config.training
+    steps = FORGETTING_PASSES * tokens / (training.batch_size * training.bptt)
+    decay = min(1 / (training.learning_rate * max(steps, 1)), MOST_WEIGHT_DECAY)
+    return max(float(f"{decay:.2g}"), training.decay)
+
+
 def wanted_dropout(passes: float, parameters: float, large: bool = False) -> float:
     """The dropout that goes with so many passes over the text and so many parameters for each of
     its tokens: more of either, and the model would rather know the text by heart.  ``large``: of
@@ -233,6 +253,8 @@ def explain(
         for name in ("input_dropout", "embedding_dropout", "weight_drop")
         if getattr(model, name)
     )
+    if training.weight_decay:
+        more += f", weight decay {training.weight_decay:g}"
     end = ", falling to zero at the end" if training.schedule in ("trapezoid", "cosine") else ""
     lines = [
         f"about {processed / 1e6:,.1f} M tokens in {span} here with layers of "

@@ -10,7 +10,6 @@ from charlm.config import DEFAULT_MINUTES, Config
 from charlm.data.cache import cache_folder
 from charlm.data.preparation import Prepared, Preparing, prepare
 from charlm.errors import CheckpointError, ConfigError, CorpusError
-from charlm.model.devices import keep_freed_memory
 from charlm.storage.checkpoints import remove_unfinished
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
 from charlm.training import ngrams
@@ -38,13 +37,11 @@ def launch(
     """Train into ``folder``, or go on with what is there; ends with ``Done`` unless stopped early.
 
     ``chosen`` names the settings (``section.key``) that are to stay as they are; a run that is
-    given minutes decides the other ones of ``FREE`` by the text and the machine.  The process keeps
-    the memory that it frees.
+    given minutes decides the other ones of ``FREE`` by the text and the machine.
 
     Raises ``CharlmError`` of every kind; what existed is then as it was.
     """
     world = world or World()
-    keep_freed_memory()
     begun, config = look_for_begun(folder, config, chosen)
     prepared = yield from prepare_for(config, stop)
     if prepared is None:

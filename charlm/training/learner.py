@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from charlm.config import TrainConfig
 from charlm.data.streams import Segment, Segments
 from charlm.errors import CheckpointError
-from charlm.model.devices import name_of, precisions
+from charlm.model.devices import keep_freed_memory, name_of, precisions
 from charlm.model.language_model import LanguageModel, State, detach
 from charlm.training.averaging import Average
 from charlm.training.distributed import World
@@ -50,7 +50,10 @@ class Outcome:
 
 
 class Learner:
-    """A model, its optimizer, its average and the carried state of this process's lanes."""
+    """A model, its optimizer, its average and the carried state of this process's lanes.
+
+    On a CPU the process keeps the memory that it frees from then on.
+    """
 
     def __init__(
         self, model: LanguageModel, segments: Segments, config: TrainConfig, world: World
@@ -60,6 +63,8 @@ class Learner:
         self.config = config
         self.world = world
         self.device = model.head.bias.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.optimizer = make_optimizer(config, model, self.device)
         self.average = Average(config, model)
         self.lanes = world.share(segments.batch_size)

@@ -57,6 +57,18 @@ def test_what_dropout_cannot_do_is_asked_of_the_recurrent_weights() -> None:
     assert decided(10, 1_000, frozenset({"model.dropout"})).model.weight_drop == 0
 
 
+def test_weights_forget_in_as_many_passes_of_any_text_that_is_read_often() -> None:
+    size, often = frozenset({"model.hidden_size"}), (300_000, 600_000)
+    for tokens in often:
+        training = decided(10, tokens, size).training
+        steps = tokens / (training.batch_size * training.bptt)
+        forgotten = 1 / (training.weight_decay * training.learning_rate * steps)
+        assert forgotten == pytest.approx(budget.FORGETTING_PASSES, rel=0.05)
+    assert decided(10, 10_000).training.weight_decay == budget.MOST_WEIGHT_DECAY
+    assert decided(1, 10_000_000, size).training.weight_decay is None
+    assert decided(10, 300_000, frozenset({"training.weight_decay"})).training.decay == 0.01
+
+
 def test_a_short_text_is_not_read_for_ever() -> None:
     """Nor is more dropped for time that is not used; whoever chooses the dropout has all of it."""
     config = Config.from_tables({"training": {"minutes": 10}})
