@@ -177,11 +177,12 @@ class Session:
         self.counters.skipped += not taken
         self.counters.skipped_in_row = 0 if taken else self.counters.skipped_in_row + 1
         if self.counters.skipped_in_row >= SKIPS_ALLOWED:
+            clip = "training.clip" if self.config.clip else "set training.clip (now 0: never)"
             raise ModelError(
                 f"the loss or its gradient was not finite in {SKIPS_ALLOWED} steps in a row "
                 f"(step {self.counters.step})",
                 f"lower training.learning_rate (now {self.config.learning_rate:g}) or "
-                "training.clip, and train into a new --out",
+                f"{clip}, and train into a new --out",
             )
 
     def log_step(self, report: Stepped) -> None:
