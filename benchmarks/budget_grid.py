@@ -23,7 +23,20 @@ from charlm.config import Config
 from charlm.training.launch import launch
 from charlm.training.reports import Done, Evaluated
 
-AXES = ("chars", "tokens", "hidden", "layers", "dropout", "rate", "lanes", "bptt")
+AXES = {
+    "chars": 1_000_000,
+    "tokens": 4_000_000,
+    "hidden": 256,
+    "layers": 1,
+    "dropout": 0.25,
+    "weight_drop": 0.0,
+    "weight_decay": 0.01,
+    "rate": 0.0,
+    "lanes": 32,
+    "bptt": 64,
+    "seed": 1,
+}
+"""What a cell says, and what it means where it does not; a rate of 0: by the size."""
 
 
 def measure(text: str, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -39,12 +52,15 @@ def measure(text: str, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
                 "hidden_size": cell["hidden"],
                 "num_layers": cell["layers"],
                 "dropout": cell["dropout"],
+                "weight_drop": cell["weight_drop"],
             },
             "training": {
                 "steps": steps,
                 "batch_size": cell["lanes"],
                 "bptt": cell["bptt"],
                 "learning_rate": cell["rate"] or 6e-3 * (256 / cell["hidden"]) ** 0.5,
+                "weight_decay": cell["weight_decay"],
+                "seed": cell["seed"],
                 "evaluations": 4,
                 "valid_tokens": 0,
                 "save_minutes": 1e6,
@@ -65,18 +81,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("text", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--chars", type=int, nargs="+", required=True)
-    parser.add_argument("--tokens", type=int, nargs="+", required=True)
-    parser.add_argument("--hidden", type=int, nargs="+", required=True)
-    parser.add_argument("--layers", type=int, nargs="+", default=[1])
-    parser.add_argument("--dropout", type=float, nargs="+", default=[0.25])
-    parser.add_argument("--rate", type=float, nargs="+", default=[0.0], help="0: by the size")
-    parser.add_argument("--lanes", type=int, nargs="+", default=[32])
-    parser.add_argument("--bptt", type=int, nargs="+", default=[64])
+    for axis, default in AXES.items():
+        name = f"--{axis.replace('_', '-')}"
+        parser.add_argument(name, type=type(default), nargs="+", default=[default])
     options = parser.parse_args()
     text = options.text.read_bytes().decode("utf-8")
     lines = options.out.read_text().splitlines() if options.out.exists() else []
-    known = [{axis: json.loads(line)[axis] for axis in AXES} for line in lines]
+    known = [{axis: json.loads(line).get(axis, AXES[axis]) for axis in AXES} for line in lines]
     for values in itertools.product(*(getattr(options, axis) for axis in AXES)):
         cell = dict(zip(AXES, values, strict=True))
         if cell in known:

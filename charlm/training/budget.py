@@ -7,19 +7,14 @@ best model for so many tokens of so long a text is.  They were read from a grid 
 
 import bisect
 import math
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from charlm.config import DEFAULT_MINUTES, Config, merge
-from charlm.data.streams import Segments
-from charlm.errors import ModelError
-from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
-from charlm.training.distributed import World
-from charlm.training.learner import Learner
+from charlm.training.probe import Probe
 
 __all__ = ["FREE", "Decision", "decide"]
 
@@ -41,9 +36,6 @@ FREE = frozenset(
 """The settings that are decided here, unless they were chosen."""
 
 SIZES = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
-PROBE_SECONDS = 0.15
-"""How long a size is tried, after a first step."""
-
 WEIGHTS_PER_TOKEN = 8
 """Recurrent weights for each token of the text, at most."""
 
@@ -55,6 +47,9 @@ MOST_DROPOUT = 0.6
 """What is wanted beyond it is taken from the recurrent weights."""
 
 MOST_WEIGHT_DROP = 0.5
+
+DECAYING_PASSES = 2
+"""Passes from which weight decay helps."""
 
 FORGETTING_PASSES = 5
 """Passes in which weight decay makes weights forget what they learned: the time that counts, as in
@@ -89,6 +84,12 @@ SMALL_EMBEDDING = 256
 
 FEWEST_STEPS = 8
 """Segments that each lane should have in a pass: fewer lanes for a short text."""
+
+FEWER_LANES = 16
+"""Lanes for a text that is read often: twice as many steps predict better then."""
+
+LEAST_SPEED = 0.75
+"""What they must keep of the speed: on a GPU a step takes as long with half the lanes."""
 
 
 @dataclass(frozen=True)
@@ -125,17 +126,30 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
         config = change(config, "training.learning_rate", learning_rate_for(size))
     if {"model.dropout", "training.most_epochs"} <= set(free) and not large:
         config = change(config, "training.most_epochs", MOST_PASSES)
+    if "training.batch_size" in free and not large:
+        config = with_fewer_lanes(config, probe, seconds)
     possible = seconds * probe.rate(config)
-    processed = min(possible, (config.training.most_epochs or math.inf) * len(tokens))
+    processed = probe.tokens_in(seconds, config)
     if "model.dropout" in free:
         parameters = LanguageModel(config.model, vocab_size).count_parameters()
         wanted = wanted_dropout(processed / len(tokens), parameters / len(tokens), large)
         config = regularise(config, wanted, free, large)
     decays = config.training.optimizer == "adamw" and not large
-    if decays and "training.weight_decay" in free and processed > FEW_PASSES * len(tokens):
+    if decays and "training.weight_decay" in free and processed > DECAYING_PASSES * len(tokens):
         config = change(config, "training.weight_decay", weight_decay_for(config, len(tokens)))
     seconds *= processed / possible if processed else 1
     return Decision(config, explain(config, processed, seconds, len(tokens), vocab_size))
+
+
+def with_fewer_lanes(config: Config, probe: Probe, seconds: float) -> Config:
+    """``config``, with fewer lanes if the text is read often and they are little slower."""
+    lanes = max(FEWER_LANES, config.training.accumulate)
+    if lanes >= config.training.batch_size:
+        return config
+    fewer = change(config, "training.batch_size", lanes)
+    often = probe.tokens_in(seconds, fewer) > FEW_PASSES * len(probe.tokens)
+    fast = probe.rate(fewer) >= LEAST_SPEED * probe.rate(config)
+    return fewer if often and fast else config
 
 
 def regularise(config: Config, wanted: float, free: Collection[str], large: bool) -> Config:
@@ -156,38 +170,6 @@ def change(config: Config, name: str, value: float) -> Config:
     """``config`` with another value for ``section.key``."""
     section, key = name.split(".")
     return Config.from_tables(merge(config.to_tables(), {section: {key: value}}))
-
-
-class Probe:
-    """How fast this machine trains on a text, measured once for each size."""
-
-    def __init__(self, tokens: np.ndarray, vocab_size: int) -> None:
-        self.tokens = tokens
-        self.vocab_size = vocab_size
-        self.rates: dict[int, float] = {}
-
-    def rate(self, config: Config) -> float:
-        """Tokens per second of training steps; 0 where the memory does not suffice."""
-        size = config.model.hidden_size
-        if size not in self.rates:
-            try:
-                self.rates[size] = self.measure(config)
-            except (ModelError, RuntimeError, MemoryError):
-                self.rates[size] = 0.0
-        return self.rates[size]
-
-    def measure(self, config: Config) -> float:
-        """A first step to warm up, then as many as fit into the time of the probe."""
-        training = config.training
-        model = LanguageModel.create(config.model, self.vocab_size, seed=0)
-        segments = Segments(self.tokens, training.batch_size, training.bptt, 0, 0.0)
-        learner = Learner(model.to(choose_device(training.device)), segments, training, World())
-        learner.learn(0, 0.0)
-        began, step, processed = time.perf_counter(), 0, 0
-        while (took := time.perf_counter() - began) < PROBE_SECONDS:
-            step += 1
-            processed += learner.learn(step, 0.0).tokens
-        return processed / took
 
 
 def size_for(sized: Callable[[int], Config], probe: Probe, seconds: float) -> int:

@@ -92,6 +92,22 @@ def test_a_short_text_gets_fewer_lanes() -> None:
     assert few.batch_size == 4
 
 
+def test_a_text_that_is_read_often_gets_fewer_lanes_where_they_are_not_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert decided(10, 300_000).training.batch_size == budget.FEWER_LANES
+    assert decided(1, 10_000_000).training.batch_size == 32
+    assert decided(10, 300_000, frozenset({"training.batch_size"})).training.batch_size == 32
+    # As on a GPU: a step takes the same time whatever the lanes.
+    rate = budget.Probe.measure
+    monkeypatch.setattr(
+        budget.Probe,
+        "measure",
+        lambda self, config: rate(self, config) * config.training.batch_size / 32,
+    )
+    assert decided(10, 300_000).training.batch_size == 32
+
+
 def test_only_a_rate_that_falls_is_said_to_fall() -> None:
     for schedule in ("trapezoid", "cosine", "constant"):
         config = Config.from_tables({"training": {"minutes": 1, "schedule": schedule}})
