@@ -39,11 +39,19 @@ def precisions(name: str, device: torch.device) -> tuple[torch.dtype, ...]:
 
     ``auto`` leaves a choice on GPUs only: of bfloat16 (float32 where they lack it) and float16,
     for which alone cuDNN has persistent kernels.  CPUs stay at float32: on some of them products
-    of 16 bits are a hundred times slower.  Raises ``ConfigError`` for float16 on a CPU, where
-    torch has no such layers.
+    of 16 bits are a hundred times slower.  Raises ``ConfigError`` for float16 on a CPU and for
+    bfloat16 on many of them, where torch has no such layers.
     """
     if name == "float16" and device.type == "cpu":
         raise ConfigError("training.precision = float16 needs a GPU", "use float32 or bfloat16")
+    if (
+        name == "bfloat16"
+        and device.type == "cpu"
+        and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    ):
+        raise ConfigError(
+            "training.precision = bfloat16 is more than this processor can do", "use float32"
+        )
     if name != "auto":
         return (getattr(torch, name),)
     if device.type != "cuda":

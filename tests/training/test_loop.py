@@ -10,7 +10,7 @@ import torch
 
 from charlm.config import ModelConfig, TrainConfig
 from charlm.data.streams import Segments
-from charlm.errors import ModelError
+from charlm.errors import ConfigError, ModelError
 from charlm.inference.loading import load_run
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import open_run
@@ -275,6 +275,10 @@ def test_the_log_has_the_mean_loss_of_every_ten_steps(config, tmp_path: Path) ->
 
 
 def test_bfloat16_trains_and_keeps_its_weights_in_float32(config, tmp_path: Path) -> None:
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        with pytest.raises(ConfigError, match="bfloat16"):
+            last(train_into(config(steps=5, precision="bfloat16"), tmp_path / "run"))
+        return
     done = last(train_into(config(steps=5, precision="bfloat16"), tmp_path / "run"))
     found, _ = open_run(tmp_path / "run").newest()
     assert math.isfinite(done.valid_nll)
