@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,20 @@ def test_a_run_that_another_process_trains_is_refused(config, tmp_path: Path) ->
     train_into(config(), tmp_path / "run", stop=StopAt(9))
     with lock(tmp_path / "run"), pytest.raises(CheckpointError, match="in use"):
         train_into(config(), tmp_path / "run")
+
+
+def test_a_run_that_another_process_trained_in_the_meantime_is_refused(
+    config, tmp_path: Path
+) -> None:
+    for held, cause in ((False, "trained meanwhile"), (True, "in use")):
+        folder = tmp_path / cause.replace(" ", "-")
+        late = launch(config(bptt=9), folder)
+        next(late)  # it has seen that there is no run yet
+        train_into(config(), folder)
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        with lock(folder) if held else nullcontext(), pytest.raises(CheckpointError, match=cause):
+            last(list(late))
+        assert before == {path: path.read_bytes() for path in before}
 
 
 @pytest.mark.parametrize(
