@@ -97,11 +97,11 @@ def look_for_begun(
 
 def begin(folder: Path, config: Config, prepared: Prepared) -> None:
     """Make the run folder; one in which nothing was learned may be there, and be replaced."""
-    blank = look_for_run(folder)
-    if blank is not None and not blank.blank:  # another process was faster
+    found = look_for_run(folder)
+    if found is not None and not found.blank:  # another process was faster
         with lock(folder):
             raise CheckpointError(f"{folder} has been trained meanwhile", "start again to go on")
-    if blank is None or differs(blank, config, prepared):
+    if found is None or differs(found, config, prepared):
         remove_blank(folder)
         create_run(folder, config, prepared.tokenizer, origin_of(prepared))
 
