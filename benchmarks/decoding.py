@@ -27,9 +27,9 @@ import torch
 from torch import nn
 
 from charlm.inference import speed
-from charlm.inference.choices import Sampling, draw
-from charlm.inference.decoder import Decoder, open_decoder
+from charlm.inference.generation.filters import Sampling, draw
 from charlm.inference.loading import load_run, open_for
+from charlm.inference.predictors.decoder import Decoder, open_decoder
 from charlm.inference.speed import PEER, TEMPERATURE, Size, Usual, Way, in_turns
 from charlm.model import native
 from charlm.model.limits import Limits, measure_limits

@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from charlm.config import TrainConfig
-from charlm.data.streams import Segments
-from charlm.inference.choices import Sampling
-from charlm.inference.lanes import write
-from charlm.inference.predictors import Recurrent
+from charlm.data.batches import Segments
+from charlm.inference.generation.filters import Sampling
+from charlm.inference.generation.lanes import write
+from charlm.inference.predictors.predictor import Recurrent
 from charlm.inference.speed import Size, Usual, Way, in_turns
 from charlm.model.devices import autocast, corpus_device
 from charlm.training.distributed import World

@@ -27,13 +27,13 @@ import numpy as np
 import torch
 
 from charlm.config import DataConfig, ModelConfig, TokenizerConfig
-from charlm.data.corpora import open_corpus
-from charlm.data.encoding import EncodedPiece
-from charlm.data.pieces import Piece
-from charlm.data.tokenizers import Tokenizer, train
-from charlm.inference.predictors import Recurrent
-from charlm.inference.scorer import Reading
-from charlm.inference.scoring import score_documents, score_text
+from charlm.data.preparation.encoding import EncodedPiece
+from charlm.data.sources.corpora import open_corpus
+from charlm.data.sources.pieces import Piece
+from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.inference.predictors.predictor import Recurrent
+from charlm.inference.scoring.documents import score_documents, score_text
+from charlm.inference.scoring.scorer import Reading
 from charlm.metrics import Score
 from charlm.model import native
 from charlm.model.language_model import LanguageModel

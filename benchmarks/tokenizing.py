@@ -25,12 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from charlm.config import DataConfig, TokenizerConfig
-from charlm.data.corpora import open_corpus
-from charlm.data.encoding import Encoders
-from charlm.data.pieces import Piece
-from charlm.data.preparation import Prepared, prepare
-from charlm.data.subwords import SubwordTokenizer
-from charlm.data.tokenizers import train
+from charlm.data.preparation.encoding import Encoders
+from charlm.data.preparation.prepared import Prepared, prepare
+from charlm.data.sources.corpora import open_corpus
+from charlm.data.sources.pieces import Piece
+from charlm.data.tokenizers.kinds import train
+from charlm.data.tokenizers.subwords import SubwordTokenizer
 
 KINDS = ("byte", "char", "word", "bpe", "unigram")
 MEGABYTE = 1_000_000

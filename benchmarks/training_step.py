@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from charlm.config import ModelConfig, TrainConfig, merge, parse_assignment
 from charlm.model import native, recurrence, stepped
 from charlm.model.language_model import LanguageModel, detach
-from charlm.training.optimizers import make_optimizer
+from charlm.training.optimization.optimizers import make_optimizer
 
 SIZES = {"2x128": (2, 128, 32, 67), "1x256": (1, 256, 32, 67), "2x512": (2, 512, 64, 256)}
 """Name -> layers, hidden size, lanes, vocabulary; others have 32 lanes and 67 tokens."""

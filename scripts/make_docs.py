@@ -14,7 +14,7 @@ import click
 
 from charlm.cli.main import COMMANDS, cli
 from charlm.config import Config
-from charlm.settings import Section
+from charlm.config.section import Section
 
 DOCS = Path(__file__).parents[1] / "docs"
 ALWAYS = (

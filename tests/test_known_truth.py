@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from charlm.config import Config
-from charlm.data.made import made_source
+from charlm.data.synthetic.kinds import made_source
 from charlm.inference.loading import load_part, load_run
-from charlm.inference.scoring import score_store
+from charlm.inference.scoring.documents import score_store
 from charlm.metrics import Score
 from charlm.model.ngram.kneser_ney import train_ngrams
 from charlm.training.launch import launch

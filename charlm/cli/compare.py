@@ -45,7 +45,7 @@ def command(
     where they are not, always in bits per byte and per character.  Negative: A is better.
     """
     from charlm.console.comparison import show_comparison
-    from charlm.inference.comparison import pair_part, pair_sources
+    from charlm.inference.comparison.difference import pair_part, pair_sources
     from charlm.inference.loading import load_run
 
     if bool(sources) == bool(part):

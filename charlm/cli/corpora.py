@@ -22,7 +22,7 @@ def command(ctx: click.Context) -> None:
 def list_corpora(as_json: bool) -> None:
     """List all corpora."""
     from charlm.console.corpora import show_cards
-    from charlm.data.catalogue import list_cards
+    from charlm.data.catalogue.index import list_cards
 
     show_cards(list_cards(), as_json=as_json)
 
@@ -33,7 +33,7 @@ def list_corpora(as_json: bool) -> None:
 def show_corpus(name: str, as_json: bool) -> None:
     """Show a corpus: licence, origin, split, published figures."""
     from charlm.console.corpora import show_card
-    from charlm.data.catalogue import read_card
+    from charlm.data.catalogue.index import read_card
 
     show_card(read_card(name), as_json=as_json)
 
@@ -46,8 +46,8 @@ def fetch_corpus(name: str) -> None:
     The same command again resumes a download that broke off.
     """
     from charlm.console.corpora import show_fetching
-    from charlm.data.catalogue import read_card
-    from charlm.data.fetching import fetch
+    from charlm.data.catalogue.fetching import fetch
+    from charlm.data.catalogue.index import read_card
 
     show_fetching(name, fetch(read_card(name)))
 
@@ -95,7 +95,7 @@ def make_corpus(
     """
     from charlm.cli.options import named_values
     from charlm.console.corpora import show_made
-    from charlm.data.made import made_source, write_made
+    from charlm.data.synthetic.kinds import made_source, write_made
 
     source = made_source(kind, **named_values(assignments))
     show_made(out, write_made(source, out, chars, seed), as_json=as_json)

@@ -102,9 +102,9 @@ def command(
     """Let a trained model write: the prompt and its continuation, nothing else."""
     from charlm.console.samples import show_samples
     from charlm.console.streams import read_prompt
+    from charlm.inference.generation.text import Sampling, generate_each, replace_symbols
     from charlm.inference.loading import load_run
-    from charlm.inference.predictors import in_precision
-    from charlm.inference.sampling import Sampling, generate_each, replace_symbols
+    from charlm.inference.predictors.predictor import in_precision
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     loaded = mix(load_run(run, step=step, device=device))

@@ -11,7 +11,7 @@ import click
 from charlm import __version__
 from charlm.cli.failures import DEBUG, ending_in_two_lines
 from charlm.cli.signals import interruptible
-from charlm.settings import unknown_name
+from charlm.config.section import unknown_name
 
 __all__ = ["cli", "main"]
 

@@ -10,8 +10,8 @@ import click
 from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
-    from charlm.data.corpora import Corpus
-    from charlm.data.store import TokenStore
+    from charlm.data.preparation.store import TokenStore
+    from charlm.data.sources.corpora import Corpus
     from charlm.inference.loading import Loaded
 
 __all__ = ["Mix", "mix_options"]
@@ -50,7 +50,7 @@ def mix_options(command: Callable[..., Any]) -> Callable[..., Any]:
             loaded: "Loaded", scored: "Iterable[Corpus | TokenStore]" = (), *, tell: bool = True
         ) -> "Loaded":
             from charlm.console.streams import print_named, talk
-            from charlm.inference.mixing import mixed
+            from charlm.inference.adaptation.mixing import mixed
 
             mixture = mixed(loaded, other, weight, scored)
             if other and weight is None and tell:

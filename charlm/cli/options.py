@@ -166,7 +166,7 @@ def resolve(
     Also the names (``section.key``) of those that were chosen, by whomever.
     Raises ``ConfigError``, and ``CorpusError`` where a corpus name cannot be used.
     """
-    from charlm.data.catalogue import expand
+    from charlm.data.catalogue.index import expand
 
     given = merge(*map(parse_assignment, assignments), flags)
     if config_file:

@@ -41,10 +41,10 @@ def command(
     BLiMP; then accuracies are per field and UID too.
     """
     from charlm.console.surprisals import show_pairs
-    from charlm.data.listing import Listing
-    from charlm.data.pairs import PairList
+    from charlm.data.formats.listing import Listing
+    from charlm.data.formats.pairs import PairList
     from charlm.inference.loading import load_run
-    from charlm.inference.pairs import score_pairs
+    from charlm.inference.surprisal.pairs import score_pairs
 
     loaded = mix(load_run(run, step=step, device=device))
     encoding = encoding or loaded.run.config.data.encoding

@@ -16,7 +16,7 @@ from charlm.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from charlm.inference.evaluation import Evaluation
+    from charlm.inference.adaptation.methods import Evaluation
 
 __all__ = ["command"]
 
@@ -86,8 +86,8 @@ def command(
     """
     from charlm.console.adaptation import show_adapted
     from charlm.console.scores import show_scores
-    from charlm.inference.conventions import Request, open_texts
     from charlm.inference.loading import load_run
+    from charlm.inference.scoring.conventions import Request, open_texts
 
     request = Request(convention=convention, reset=reset, window=window, curve=curve)
     loaded = load_run(run, step=step, device=device)

@@ -83,7 +83,7 @@ def command(
     """
     from charlm.console.rescoring import Layout, show_rescored
     from charlm.inference.loading import load_run
-    from charlm.inference.reranking import open_reranking, rerank
+    from charlm.inference.rescoring.files import open_reranking, rerank
 
     loaded = mix(load_run(run, step=step, device=device))
     job = open_reranking(loaded, nbest, **how)

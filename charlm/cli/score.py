@@ -18,10 +18,10 @@ from charlm.cli.shared import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from charlm.data.corpora import Corpus
-    from charlm.data.tokenizers import Tokenizer
-    from charlm.inference.evaluation import Evaluation
-    from charlm.inference.predictors import Predictor
+    from charlm.data.sources.corpora import Corpus
+    from charlm.data.tokenizers.kinds import Tokenizer
+    from charlm.inference.adaptation.methods import Evaluation
+    from charlm.inference.predictors.predictor import Predictor
 
 __all__ = ["command"]
 
@@ -132,7 +132,7 @@ def show_table(
     """Print the rows of a table of regions."""
     from charlm.console.adaptation import with_static_sum
     from charlm.console.surprisals import show_regions
-    from charlm.inference.regions import score_table
+    from charlm.inference.surprisal.regions import score_table
 
     rows = with_static_sum(
         score_table(*scorer, source, columns, encoding, join=join, top=top) for scorer in scorers
@@ -153,9 +153,9 @@ def show_text(
     """Print the rows of running text."""
     from charlm.console import surprisals as show
     from charlm.console.adaptation import with_static_sum
-    from charlm.data.encoding import encode_documents
-    from charlm.inference.complexity import complexities
-    from charlm.inference.surprisal import surprisals
+    from charlm.data.preparation.encoding import encode_documents
+    from charlm.inference.surprisal.neural_complexity import complexities
+    from charlm.inference.surprisal.text import surprisals
 
     texts = [(*scorer, encode_documents(scorer[1], corpus)) for scorer in scorers]
     if layout == "charlm":

@@ -95,7 +95,7 @@ def evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def with_evaluation(tune_on: tuple[str, ...], **arguments: Any) -> Any:
-        from charlm.inference.evaluation import parse_evaluation
+        from charlm.inference.adaptation.methods import parse_evaluation
 
         given = {name: arguments.pop(name) for name in ("temperature", "dynamic", "cache")}
         return command(evaluation=parse_evaluation(given, tune_on), **arguments)

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from charlm.config.section import Section, setting
 from charlm.errors import ConfigError
-from charlm.settings import Section, setting
 
 __all__ = ["BOUNDARY_ID", "DataConfig", "TokenizerConfig"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Self, get_type_hints
 
 from charlm.config.model import ModelConfig
+from charlm.config.section import unknown_name
 from charlm.config.text import DataConfig, TokenizerConfig
 from charlm.config.training import TrainConfig
 from charlm.errors import ConfigError
-from charlm.settings import unknown_name
 
 __all__ = ["Config", "merge", "parse_assignment", "parse_value", "read_toml"]
 

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from charlm.console.streams import talk
-from charlm.data.corpora import Corpus
-from charlm.data.store import TokenStore
-from charlm.inference.adaptation import Adapted, Adapter
-from charlm.inference.complexity import Complexity
-from charlm.inference.evaluation import Evaluation
+from charlm.data.preparation.store import TokenStore
+from charlm.data.sources.corpora import Corpus
+from charlm.inference.adaptation.adapter import Adapted, Adapter
+from charlm.inference.adaptation.methods import Evaluation
+from charlm.inference.adaptation.overlap import read_ids, refuse_overlap
+from charlm.inference.adaptation.tuning import Trial, tune, tuning_ids
 from charlm.inference.loading import Loaded
-from charlm.inference.overlap import read_ids, refuse_overlap
-from charlm.inference.regions import RegionSurprisal
-from charlm.inference.surprisal import Surprisal
-from charlm.inference.tuning import Trial, tune, tuning_ids
+from charlm.inference.surprisal.neural_complexity import Complexity
+from charlm.inference.surprisal.regions import RegionSurprisal
+from charlm.inference.surprisal.text import Surprisal
 from charlm.metrics import Score
 
 __all__ = ["adaptation_lines", "adaptation_table", "in_short", "show_adapted", "with_static_sum"]

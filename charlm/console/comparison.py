@@ -11,10 +11,10 @@ from rich.progress import Progress
 
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json, printable, talk, visible
-from charlm.inference.comparison import Comparison, Pairing, compare
-from charlm.inference.intervals import LEVEL, Estimate
+from charlm.inference.comparison.difference import Comparison, Pairing, compare
+from charlm.inference.comparison.units import Paired, Place
 from charlm.inference.loading import Loaded
-from charlm.inference.pairing import Paired, Place
+from charlm.inference.scoring.intervals import LEVEL, Estimate
 from charlm.metrics import Score
 
 __all__ = ["show_comparison"]

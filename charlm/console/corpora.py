@@ -9,8 +9,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from charlm.console.figures import print_pair, print_pairs
 from charlm.console.streams import print_json, talk
-from charlm.data.card import Card
-from charlm.data.fetching import Fetched, Fetching
+from charlm.data.catalogue.card import Card
+from charlm.data.catalogue.fetching import Fetched, Fetching
 
 __all__ = ["show_card", "show_cards", "show_fetching", "show_made"]
 

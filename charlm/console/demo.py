@@ -8,10 +8,10 @@ from rich.table import Table
 
 from charlm.console.samples import opening
 from charlm.console.streams import print_named, printable, talk
-from charlm.inference.baselines import measure_baselines
+from charlm.inference.generation.text import Sampling, generate
 from charlm.inference.loading import Loaded, load_part, load_run
-from charlm.inference.sampling import Sampling, generate
-from charlm.inference.scoring import score_store
+from charlm.inference.scoring.baselines import measure_baselines
+from charlm.inference.scoring.documents import score_store
 from charlm.metrics import Score
 
 __all__ = ["show_demo"]

@@ -13,7 +13,7 @@ from charlm.config import ModelConfig
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json
 from charlm.data.cache import cache_folder
-from charlm.inference.decoder import Decoder, NativeDecoder, open_decoder
+from charlm.inference.predictors.decoder import Decoder, NativeDecoder, open_decoder
 from charlm.model import native
 from charlm.model.devices import choose_device, precisions
 from charlm.model.language_model import LanguageModel

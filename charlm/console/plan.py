@@ -11,7 +11,7 @@ from charlm.config import Config
 from charlm.console.reports import counted
 from charlm.console.streams import print_json
 from charlm.console.training import Display
-from charlm.data.preparation import Prepared, Preparing
+from charlm.data.preparation.prepared import Prepared, Preparing
 from charlm.model.language_model import LanguageModel
 from charlm.training.reports import Note
 

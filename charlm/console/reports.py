@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from charlm.console.streams import print_json
-from charlm.data.preparation import Prepared, Preparing
+from charlm.data.preparation.prepared import Prepared, Preparing
 from charlm.training.reports import Done, Report, Stepped
 
 __all__ = ["counted", "print_reports"]

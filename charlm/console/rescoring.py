@@ -13,12 +13,12 @@ from rich.table import Table
 
 from charlm import durable
 from charlm.console.streams import print_named, talk, write_text
-from charlm.data.references import References
+from charlm.data.formats.references import References
 from charlm.errors import CorpusError
-from charlm.inference.reranking import Reranking, Scored
-from charlm.inference.rescoring import Ranked, Rescored, Weights
-from charlm.inference.weights import Report
-from charlm.inference.word_errors import WordErrors
+from charlm.inference.rescoring.files import Reranking, Scored
+from charlm.inference.rescoring.hypotheses import Ranked, Rescored, Weights
+from charlm.inference.rescoring.weights import Report
+from charlm.inference.rescoring.word_errors import WordErrors
 
 __all__ = ["Layout", "show_rescored"]
 

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from charlm.console.streams import print_json, write_text
-from charlm.data.store import TokenStore
-from charlm.data.tokenizers import Tokenizer
+from charlm.data.preparation.store import TokenStore
+from charlm.data.tokenizers.kinds import Tokenizer
 
 __all__ = ["opening", "show_samples"]
 

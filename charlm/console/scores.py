@@ -12,15 +12,15 @@ from rich.progress import Progress
 from charlm.console.adaptation import adaptation_lines, adaptation_table, in_short
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json, talk
-from charlm.inference.baselines import Baseline
-from charlm.inference.conventions import Request, Text, figures, score
-from charlm.inference.curve import Bin
-from charlm.inference.evaluation import Evaluation
+from charlm.inference.adaptation.methods import Evaluation
+from charlm.inference.adaptation.mixing import with_parts
+from charlm.inference.generation.text import name_unknown
 from charlm.inference.loading import Loaded
-from charlm.inference.mixing import with_parts
-from charlm.inference.references import measure_references
-from charlm.inference.rows import Row, key_of, macro, micro, summed
-from charlm.inference.sampling import name_unknown
+from charlm.inference.scoring.baselines import Baseline
+from charlm.inference.scoring.conventions import Request, Text, figures, score
+from charlm.inference.scoring.curve import Bin
+from charlm.inference.scoring.references import measure_references
+from charlm.inference.scoring.table import Row, key_of, macro, micro, summed
 
 __all__ = ["show_scores"]
 

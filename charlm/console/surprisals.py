@@ -9,10 +9,10 @@ from typing import Any
 
 from charlm.console.streams import print_json, talk
 from charlm.errors import ConfigError
-from charlm.inference.complexity import Complexity
-from charlm.inference.pairs import Accuracy, PairScore, Tally
-from charlm.inference.regions import RegionSurprisal
-from charlm.inference.surprisal import Surprisal
+from charlm.inference.surprisal.neural_complexity import Complexity
+from charlm.inference.surprisal.pairs import Accuracy, PairScore, Tally
+from charlm.inference.surprisal.regions import RegionSurprisal
+from charlm.inference.surprisal.text import Surprisal
 
 __all__ = ["show_complexities", "show_pairs", "show_regions", "show_surprisals"]
 

@@ -15,9 +15,9 @@ from rich.text import Text
 from charlm.console.reports import print_reports
 from charlm.console.samples import opening
 from charlm.console.streams import compact, duration, print_named, printable, talk
-from charlm.data.preparation import Prepared, Preparing
+from charlm.data.preparation.prepared import Prepared, Preparing
+from charlm.inference.generation.text import Sampling, generate
 from charlm.inference.loading import load_run
-from charlm.inference.sampling import Sampling, generate
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started, Stepped
 
 __all__ = ["Display", "show_training"]

@@ -14,8 +14,8 @@ import numpy as np
 from lm_eval.api.model import LM
 from lm_eval.api.registry import register_model
 
+from charlm.inference.generation.text import Sampling, generate, replace_symbols
 from charlm.inference.loading import Loaded, load_run
-from charlm.inference.sampling import Sampling, generate, replace_symbols
 from charlm.model.likelihood import pick
 
 __all__ = ["HarnessModel"]

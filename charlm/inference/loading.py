@@ -8,13 +8,13 @@ import torch
 
 from charlm.config import ModelConfig
 from charlm.data.cache import cache_folder
-from charlm.data.corpora import Corpus, open_corpus
-from charlm.data.preparation import Prepared, find_prepared, prepare
-from charlm.data.store import TokenStore
-from charlm.data.tokenizers import Tokenizer
+from charlm.data.preparation.prepared import Prepared, find_prepared, prepare
+from charlm.data.preparation.store import TokenStore
+from charlm.data.sources.corpora import Corpus, open_corpus
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError, CorpusError, ModelError
-from charlm.inference.ngrams import NgramPredictor
-from charlm.inference.predictors import Predictor, Recurrent
+from charlm.inference.predictors.ngram import NgramPredictor
+from charlm.inference.predictors.predictor import Predictor, Recurrent
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import from_tensors

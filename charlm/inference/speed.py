@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from charlm.config import ModelConfig
-from charlm.inference.choices import Sampling
-from charlm.inference.lanes import write
-from charlm.inference.predictors import Recurrent
+from charlm.inference.generation.filters import Sampling
+from charlm.inference.generation.lanes import write
+from charlm.inference.predictors.predictor import Recurrent
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import StreamReader
 from charlm.model.limits import Limits

@@ -14,8 +14,8 @@ import tomli_w
 
 from charlm import __version__, durable
 from charlm.config import Config
-from charlm.data import tokenizers
-from charlm.data.tokenizers import Tokenizer
+from charlm.data.tokenizers import kinds as tokenizers
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmError, CheckpointError
 from charlm.storage import checkpoints
 from charlm.storage.checkpoints import Checkpoint

@@ -8,12 +8,12 @@ from typing import Any
 
 from charlm.config import DEFAULT_MINUTES, Config
 from charlm.data.cache import cache_folder
-from charlm.data.preparation import Prepared, Preparing, prepare
+from charlm.data.preparation.prepared import Prepared, Preparing, prepare
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.checkpoints import remove_unfinished
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
 from charlm.training import ngrams
-from charlm.training.budget import FREE, decide
+from charlm.training.budget.decisions import FREE, decide
 from charlm.training.distributed import World
 from charlm.training.loop import never, train
 from charlm.training.reports import Note, Report, Started

@@ -15,15 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from charlm.config import TrainConfig
-from charlm.data.streams import Segment, Segments
+from charlm.data.batches import Segment, Segments
 from charlm.errors import CheckpointError
 from charlm.model.devices import keep_freed_memory, name_of, precisions
 from charlm.model.language_model import LanguageModel, State, detach
-from charlm.training.averaging import Average
 from charlm.training.distributed import World
-from charlm.training.graphs import replayed
-from charlm.training.objective import Objective, Terms
-from charlm.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
+from charlm.training.optimization.averaging import Average
+from charlm.training.optimization.cuda_graphs import replayed
+from charlm.training.optimization.objective import Objective, Terms
+from charlm.training.optimization.optimizers import (
+    make_optimizer,
+    optimizer_tensors,
+    restore_optimizer,
+)
 
 __all__ = ["Learner", "Outcome"]
 

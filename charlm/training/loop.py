@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 
-from charlm.data.store import TokenStore
+from charlm.data.preparation.store import TokenStore
 from charlm.storage.run import Run
 from charlm.training.distributed import World
 from charlm.training.reports import Note, Report

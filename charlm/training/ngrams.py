@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from charlm.config import Config, ModelConfig
-from charlm.data.preparation import Preparing
-from charlm.data.store import TokenStore
+from charlm.data.preparation.prepared import Preparing
+from charlm.data.preparation.store import TokenStore
 from charlm.errors import CorpusError, ModelError
 from charlm.model.ngram.kneser_ney import NgramModel, model_of
 from charlm.model.ngram.orders import PATIENCE, Tried, highest_order, try_orders

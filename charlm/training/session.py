@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from charlm.data.store import TokenStore
-from charlm.data.streams import Segments
+from charlm.data.batches import Segments
+from charlm.data.preparation.store import TokenStore
 from charlm.errors import CheckpointError, ModelError
 from charlm.model.devices import choose_device, corpus_device, name_of
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run
+from charlm.training.budget.pace import Pace
 from charlm.training.counters import Counters
 from charlm.training.distributed import World
 from charlm.training.learner import Learner
-from charlm.training.optimizers import learning_rate
-from charlm.training.pace import Pace
+from charlm.training.optimization.optimizers import learning_rate
 from charlm.training.reports import Done, Evaluated, Saved, Started, Stepped
 from charlm.training.validation import Validation
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from charlm.data.store import TokenStore
+from charlm.data.preparation.store import TokenStore
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import StreamReader
 

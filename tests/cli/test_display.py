@@ -13,7 +13,7 @@ from charlm.console import demo
 from charlm.console.figures import in_columns
 from charlm.console.streams import compact, duration, print_named
 from charlm.console.training import Display
-from charlm.data.preparation import Preparing
+from charlm.data.preparation.prepared import Preparing
 from charlm.training.reports import Done, Stepped
 
 DONE = Done(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from charlm.cli.signals import CAUGHT, Interrupted, StopFlag, interruptible, stopping
-from charlm.inference.decoder import Decoder, NativeDecoder
+from charlm.inference.predictors.decoder import Decoder, NativeDecoder
 from charlm.model import native
 from charlm.model.likelihood import StreamReader
 from tests.cli.conftest import call, start, tree

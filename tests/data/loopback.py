@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from charlm.data.card import Card, CardFile
-from charlm.data.fetching import Fetching, fetch
+from charlm.data.catalogue.card import Card, CardFile
+from charlm.data.catalogue.fetching import Fetching, fetch
 from charlm.errors import CorpusError
 
 TEXT = "".join(f"line {number}\n" for number in range(100_000)).encode()

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from charlm.config import Config, ModelConfig
-from charlm.data.tokenizers import Tokenizer
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.loading import Loaded
-from charlm.inference.predictors import Recurrent
+from charlm.inference.predictors.predictor import Recurrent
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from charlm.config import Config
+from charlm.inference.generation.text import Sampling, generate
 from charlm.inference.loading import Loaded, load_run
-from charlm.inference.sampling import Sampling, generate
-from charlm.inference.scoring import score_text
+from charlm.inference.scoring.documents import score_text
 from charlm.training.launch import launch
 
 torch.set_num_threads(1)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from charlm.config import ModelConfig, TokenizerConfig
-from charlm.data.encoding import EncodedPiece
-from charlm.data.pieces import Piece
-from charlm.data.tokenizers import Tokenizer, train
-from charlm.inference.predictors import Recurrent
+from charlm.data.preparation.encoding import EncodedPiece
+from charlm.data.sources.pieces import Piece
+from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.inference.predictors.predictor import Recurrent
 from charlm.model.language_model import LanguageModel
 
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 6

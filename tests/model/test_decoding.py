@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from charlm.config import ModelConfig
-from charlm.inference.choices import Sampling, draw
-from charlm.inference.decoder import NativeDecoder, plain_weights
+from charlm.inference.generation.filters import Sampling, draw
+from charlm.inference.predictors.decoder import NativeDecoder, plain_weights
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import evaluating
 from charlm.model.native import stack as stacks

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from charlm.data.made import MarkovSource
+from charlm.data.synthetic.kinds import MarkovSource
 from charlm.errors import ConfigError, CorpusError, TokenizerError
 from charlm.model.ngram import kneser_ney as ngrams
 from charlm.model.ngram.counts import grow_grams

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from charlm.data.made import MarkovSource
+from charlm.data.synthetic.kinds import MarkovSource
 from charlm.errors import TokenizerError
 from charlm.model.ngram.kneser_ney import train_ngrams
 from charlm.model.ngram.ppm import learn_orders

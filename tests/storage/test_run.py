@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from charlm.config import Config, DataConfig, ModelConfig
-from charlm.data.alphabets import CharTokenizer
+from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
 from charlm.storage import run as runs

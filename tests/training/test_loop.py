@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from charlm.config import ModelConfig, TrainConfig
-from charlm.data.streams import Segments
+from charlm.data.batches import Segments
 from charlm.errors import ConfigError, ModelError
 from charlm.inference.loading import load_run
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import open_run
+from charlm.training.budget.pace import Pace
 from charlm.training.distributed import World
 from charlm.training.learner import Learner, Outcome, reset_lanes
-from charlm.training.optimizers import learning_rate, make_optimizer
-from charlm.training.pace import Pace
+from charlm.training.optimization.optimizers import learning_rate, make_optimizer
 from charlm.training.reports import Evaluated, Stepped
 from charlm.training.validation import Validation
 from tests.training.conftest import WORDS, last, train_into

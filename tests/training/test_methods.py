@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from charlm.config import Config, ModelConfig, merge
-from charlm.inference.decoder import Decoder
 from charlm.inference.loading import load_run
+from charlm.inference.predictors.decoder import Decoder
 from charlm.model.language_model import LanguageModel
 from tests.training.conftest import WORDS, StopAt, last, train_into
 from tests.training.test_resume import assert_same_end

@@ -9,8 +9,8 @@ import pytest
 from charlm.config import Config, merge
 from charlm.errors import CheckpointError, CorpusError, ModelError
 from charlm.inference.loading import load_part, load_run, require_recurrent
-from charlm.inference.ngrams import NgramPredictor
-from charlm.inference.scoring import score_store
+from charlm.inference.predictors.ngram import NgramPredictor
+from charlm.inference.scoring.documents import score_store
 from charlm.metrics import Score
 from charlm.storage.run import open_run
 from charlm.training.distributed import World

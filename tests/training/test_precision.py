@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from charlm.config import ModelConfig, TrainConfig
-from charlm.data.streams import Segments
+from charlm.data.batches import Segments
 from charlm.errors import ConfigError
 from charlm.model.devices import precisions
 from charlm.model.language_model import LanguageModel

@@ -3,7 +3,7 @@
 import pytest
 
 from charlm.config import Config
-from charlm.data.catalogue import read_card
+from charlm.data.catalogue.index import read_card
 from charlm.errors import ConfigError
 from charlm.training.recipes import Recipe, list_recipes, read_recipe
 

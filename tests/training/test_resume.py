@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from charlm.config import Config
-from charlm.data.alphabets import CharTokenizer
+from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.checkpoints import Checkpoint, list_checkpoints, read_checkpoint
 from charlm.storage.run import lock, open_run

@@ -14,8 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from charlm.data.tokenizers import Tokenizer
-from charlm.data.words import WordTokenizer
+from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.data.tokenizers.words import WordTokenizer
 
 __all__ = ["Gaps", "Symbols", "join", "split"]
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from charlm import durable
-from charlm.data.pieces import reason
+from charlm.data.sources.pieces import reason
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.inference.compression.archive import Header
 

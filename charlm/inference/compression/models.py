@@ -12,7 +12,7 @@ from charlm.inference.compression.coder import Steps
 from charlm.inference.compression.fixed_point import FixedPointNetwork, fits
 from charlm.inference.compression.floating import FloatNetwork, Learning
 from charlm.inference.loading import Loaded, require_recurrent
-from charlm.inference.predictors import Recurrent, StepDecoder
+from charlm.inference.predictors.predictor import Recurrent, StepDecoder
 
 __all__ = ["Arithmetic", "Plan", "at_rates", "choose_plan", "fingerprint", "machine", "make_steps"]
 

@@ -1,4 +1,4 @@
-/* The choice of a token: the filters and the draw of charlm/inference/sampling.py, for one lane. */
+/* The choice of a token: the filters and the draw of charlm/inference/generation/filters.py, for one lane. */
 
 /* Floats as whole numbers in the same order; its own inverse. */
 INLINE ints NAME(ordered)(vec x) { return (ints)x ^ (((ints)x >> 31) & 0x7fffffff); }

@@ -42,7 +42,7 @@ typedef struct {
     float *scratch;            /* columns_times: room for DEPTH x (rows + 8) */
 } Product;
 
-/* How a token is chosen: see charlm/inference/sampling.py. */
+/* How a token is chosen: see charlm/inference/generation/filters.py. */
 typedef struct {
     float temperature;
     int32_t top_k;

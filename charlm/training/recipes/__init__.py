@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import Config
+from charlm.config.section import unknown_name
 from charlm.errors import ConfigError
-from charlm.settings import unknown_name
 
 __all__ = ["Recipe", "list_recipes", "read_recipe"]
 

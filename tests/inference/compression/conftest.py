@@ -9,10 +9,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from charlm.config import Config, ModelConfig, TokenizerConfig
-from charlm.data.pieces import Piece
-from charlm.data.tokenizers import Tokenizer, train
+from charlm.data.sources.pieces import Piece
+from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.inference.loading import Loaded
-from charlm.inference.predictors import Recurrent
+from charlm.inference.predictors.predictor import Recurrent
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run
 

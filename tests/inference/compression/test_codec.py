@@ -18,7 +18,7 @@ from charlm.inference.compression.codec import Compressed, Decompressed, compres
 from charlm.inference.compression.floating import FloatNetwork, Learning, round_off
 from charlm.inference.compression.models import RATES
 from charlm.inference.loading import Loaded, require_recurrent
-from charlm.inference.scoring import score_text
+from charlm.inference.scoring.documents import score_text
 from charlm.model.language_model import LanguageModel, detach
 from tests.inference.compression.conftest import KINDS, ODD, TEXT, loaded_with
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.data.tokenizers import Tokenizer
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.compression import extras
 from charlm.inference.compression.escapes import Symbols, join, split
 from tests.inference.compression.conftest import KINDS, ODD, TEXT, tokenizer_of

@@ -1,0 +1,1 @@
+"""Known corpora: their cards, and how they are downloaded and verified."""

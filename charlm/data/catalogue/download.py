@@ -1,0 +1,188 @@
+"""Downloading one file: resumed where it broke off, and kept only when it is what it should be."""
+
+import hashlib
+import http.client
+import os
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from charlm import __version__, durable
+from charlm.data.catalogue.card import CardFile
+from charlm.errors import CorpusError
+
+__all__ = ["LARGEST", "Fetching", "download", "verify"]
+
+BLOCK = 1 << 18
+LARGEST = 8 << 30
+"""Bytes that no download and no text may exceed, where the card does not say how many it has."""
+
+TIMEOUT = 30.0
+"""Seconds without a byte after which a connection counts as broken."""
+
+AGAIN = "give the same command again"
+
+NETWORK_TROUBLE = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+)
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """Progress: ``done`` of ``total`` bytes of ``what``; ``phase`` is download or unpack."""
+
+    phase: str
+    what: str
+    done: int
+    total: int | None
+
+
+def download(file: CardFile, target: Path) -> Iterator[Fetching]:
+    """Bring ``file`` to ``target``, verified.
+
+    Raises ``CorpusError``.  A download that broke off stays beside ``target`` and is resumed by the
+    next call; one that turned out wrong is removed.
+    """
+    if target.is_file():
+        # Put there by hand, or left by a call that broke off while unpacking.
+        verify(file, target, f"delete it and {AGAIN}")
+        return
+    part = target.with_name(target.name + ".part")
+    resumed = yield from receive(file, part)
+    if resumed and not matches(file, part):
+        # The text on the server may have changed between the two halves: once more, in one go.
+        part.unlink()
+        yield from receive(file, part)
+    if not matches(file, part):
+        part.unlink()
+        raise CorpusError(
+            f"{file.url} did not deliver what the card of the corpus describes",
+            f"{AGAIN}; if that fails too, the text on the server has changed: please report it",
+        )
+    part.replace(target)
+    durable.sync_folder(target.parent)
+
+
+def verify(file: CardFile, path: Path, hint: str) -> None:
+    """Raise ``CorpusError`` unless ``path`` has the size and the hash that the card gives."""
+    if not matches(file, path):
+        raise CorpusError(f"{path} is not what the card of the corpus describes", hint)
+
+
+def matches(file: CardFile, path: Path) -> bool:
+    """Whether ``path`` has the size and the hash that the card gives, as far as it does."""
+    if file.bytes is not None and path.stat().st_size != file.bytes:
+        return False
+    if file.sha256 is None:
+        return True
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+
+
+def receive(file: CardFile, part: Path) -> Generator[Fetching, None, bool]:
+    """Append what is missing of ``file`` to ``part``; return whether there was a beginning.
+
+    Raises ``CorpusError`` where the connection cannot be made or breaks off.
+    """
+    # Without a hash nobody would notice that two halves do not belong together.
+    start = part.stat().st_size if file.sha256 and part.is_file() else 0
+    if start and start == file.bytes:
+        return True
+    try:
+        with connect(file.url, start) as response:
+            if response.status != http.client.PARTIAL_CONTENT:
+                start = 0
+            total = expected_size(file, response, start)
+            yield from append(file, response, part, start, total)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and start:
+                part.unlink()
+                return (yield from receive(file, part))
+            raise CorpusError(
+                f"{file.url} cannot be had: the server says {error.code} {error.reason}",
+                f"{AGAIN} later; if it stays so, please report the address",
+            ) from None
+    except NETWORK_TROUBLE as error:
+        raise Unreachable(file.url, error) from None
+    return start > 0
+
+
+class Unreachable(CorpusError):
+    """No connection, or one that died; what arrived is kept."""
+
+    def __init__(self, url: str, error: Exception) -> None:
+        said = getattr(error, "reason", None) or error
+        text = " ".join(str(said).split()) or type(said).__name__
+        super().__init__(f"{url} cannot be reached: {text}", f"go online and {AGAIN}")
+
+
+def append(
+    file: CardFile, response: IO[bytes], part: Path, start: int, total: int | None
+) -> Iterator[Fetching]:
+    """Write ``response`` to ``part`` from ``start`` on, durably.  Raises ``CorpusError``."""
+    done, limit = start, total or LARGEST
+    with part.open("r+b" if start else "wb") as out:
+        out.seek(start)
+        yield Fetching("download", file.url, done, total)
+        try:
+            while block := response.read(BLOCK):
+                done += len(block)
+                if done > limit:
+                    break
+                out.write(block)
+                yield Fetching("download", file.url, done, total)
+        finally:
+            out.flush()
+            os.fsync(out.fileno())
+    if done > limit:
+        part.unlink()
+        raise CorpusError(
+            f"{file.url} delivers more than the {limit:,} bytes it should have",
+            "the text on the server has changed: please report it",
+        )
+    if total is not None and done < total:
+        raise CorpusError(
+            f"{file.url} broke off after {done:,} of {total:,} bytes",
+            f"{AGAIN}; it goes on from there",
+        )
+
+
+def expected_size(file: CardFile, response: http.client.HTTPResponse, start: int) -> int | None:
+    """Bytes of the whole file.  Raises ``CorpusError`` where card and server disagree."""
+    length = response.headers.get("Content-Length", "")
+    told = start + int(length) if length.isascii() and length.isdigit() else None
+    if None not in (told, file.bytes) and told != file.bytes:
+        raise CorpusError(
+            f"{file.url} has {told:,} bytes, not {file.bytes:,}",
+            "the text on the server has changed: please report it",
+        )
+    return file.bytes or told
+
+
+def connect(url: str, start: int) -> http.client.HTTPResponse:
+    """Open ``url``, from byte ``start`` on if the server can; by http and https only."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    request = urllib.request.Request(url, headers={"User-Agent": f"charlm/{__version__}"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    response: http.client.HTTPResponse = opener.open(request, timeout=TIMEOUT)
+    return response

@@ -1,0 +1,1 @@
+"""Files of pairs, regions of interest, n-best lists and references."""

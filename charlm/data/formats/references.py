@@ -1,0 +1,104 @@
+"""What was really said, and whether lists of hypotheses go with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlm.data.formats.nbest import NbestFile, NbestList, numbered_lines
+from charlm.data.sources.pieces import TextFile
+from charlm.errors import CorpusError
+
+__all__ = ["References", "check_lists", "read_references"]
+
+
+@dataclass(frozen=True)
+class References:
+    """The words that belong to the id of each list, and the line they stand in."""
+
+    name: str
+    words: dict[str, list[str]]
+    lines: dict[str, int]
+
+
+def read_references(path: Path, format: str) -> References:
+    """Read ``id text`` lines; for plain lists, one text a line, in the order of the lists.
+
+    Raises ``CorpusError`` for a file that cannot be read, is empty, or has an id twice.
+    """
+    file = TextFile(path, str(path))
+    words: dict[str, list[str]] = {}
+    lines: dict[str, int] = {}
+    for number, line in numbered_lines(file):
+        columns = line.split()
+        if format == "plain":
+            columns = [str(number), *columns]
+        if not columns:
+            continue
+        id, *text = columns
+        if id in words:
+            raise CorpusError(
+                f"{path} line {number}: {id} has a reference in line {lines[id]} already",
+                "give each id one reference",
+            )
+        words[id], lines[id] = text, number
+    if not any(words.values()):
+        raise CorpusError(f"{path} holds no references", "give lines of: id text")
+    return References(str(path), words, lines)
+
+
+def check_lists(file: NbestFile, references: References | None) -> int:
+    """Read all lists once, so that nothing is printed before all is known to be well.
+
+    Returns how many hypotheses there are.  Raises ``CorpusError`` naming file and line.
+    """
+    seen: dict[str, int] = {}
+    scored: bool | None = None
+    count = 0
+    for each in file.lists():
+        if each.id in seen:
+            raise CorpusError(
+                f"{file.name} line {each.line}: {each.id} comes again, its list began in line "
+                f"{seen[each.id]}",
+                "put all hypotheses of a list one after the other",
+            )
+        seen[each.id] = each.line
+        scored = same_columns(file, each, scored)
+        count += len(each.hypotheses)
+    if references is not None:
+        match(file, seen, references)
+    return count
+
+
+def same_columns(file: NbestFile, nbest: NbestList, scored: bool | None) -> bool | None:
+    """Whether hypotheses have scores, as those before did.  Raises ``CorpusError``."""
+    for hypothesis in nbest.hypotheses:
+        has_one = hypothesis.given is not None
+        if scored not in (None, has_one):
+            raise CorpusError(
+                f"{file.name} line {hypothesis.line} has {'a' if has_one else 'no'} score, unlike "
+                "those before",
+                "give all hypotheses a score, or none",
+            )
+        scored = has_one
+    return scored
+
+
+def match(file: NbestFile, seen: dict[str, int], references: References) -> None:
+    """Raise ``CorpusError`` unless lists, with their lines, and references have the same ids."""
+    missing = [f"{id} (line {line})" for id, line in seen.items() if id not in references.words]
+    if missing:
+        raise CorpusError(
+            f"{references.name} has no reference for {some(missing)} of {file.name}",
+            "give a reference for each list",
+        )
+    extra = [f"{id} (line {line})" for id, line in references.lines.items() if id not in seen]
+    if extra:
+        raise CorpusError(
+            f"{file.name} has no list for {some(extra)} of {references.name}",
+            "give a list for each reference; a hypothesis may be empty",
+        )
+
+
+def some(names: list[str], most: int = 3) -> str:
+    """The first few of many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

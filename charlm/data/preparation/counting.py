@@ -1,0 +1,121 @@
+"""How much text there is: documents, tokens, characters, bytes and words, exactly and in a stream.
+
+Texts come in pieces, and a word that is cut by the border of two pieces counts once.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from charlm.data.sources.pieces import Piece
+from charlm.errors import TokenizerError
+
+__all__ = ["Counts", "TextCounter", "check_text", "code_points"]
+
+CODE_SPACE = 0x110000  # how many code points Unicode has
+LAST_SPACE = 0x3000  # no white space lies beyond the ideographic space
+
+
+def marked(size: int, places: list[int]) -> np.ndarray:
+    """Booleans (size,), true at ``places``."""
+    table = np.zeros(size, dtype=bool)
+    table[places] = True
+    return table
+
+
+IS_SPACE = marked(CODE_SPACE, [code for code in range(LAST_SPACE + 1) if chr(code).isspace()])
+IS_SPACE_BYTE = marked(256, list(b" \t\n\r\v\f"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a text is counted in.  Counts add.
+
+    ``tokens`` are those of the text, boundaries left out; ``chars`` are code points (of raw bytes:
+    those that do not continue a UTF-8 sequence); ``bytes`` are in UTF-8; ``words`` are runs of
+    non-space as ``str.split`` sees them (raw bytes: as ``bytes.split`` does).
+    """
+
+    documents: int = 0
+    tokens: int = 0
+    chars: int = 0
+    bytes: int = 0
+    words: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
+
+
+class TextCounter:
+    """Counts pieces as they pass; ``counts`` is what has passed so far."""
+
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self.in_word = False
+
+    def add(self, piece: Piece, tokens: int = 0) -> None:
+        """Count a piece that was encoded as so many tokens.
+
+        Raises ``TokenizerError`` for a lone surrogate.
+        """
+        if piece.starts:
+            self.in_word = False
+        self.counts += Counts(
+            documents=int(piece.starts),
+            tokens=tokens,
+            chars=count_chars(piece.text),
+            bytes=len(piece.text if isinstance(piece.text, bytes) else piece.text.encode()),
+            words=self.count_words(piece.text),
+        )
+
+    def count_words(self, text: str | bytes) -> int:
+        """Words that begin in ``text``; the last one may go on in the next piece."""
+        if isinstance(text, bytes):
+            space = IS_SPACE_BYTE.take(np.frombuffer(text, dtype=np.uint8))
+        else:
+            space = IS_SPACE.take(code_points(text))
+        if not len(space):
+            return 0
+        begins_here = not space[0] and not self.in_word
+        self.in_word = not space[-1]
+        return int(np.count_nonzero(space[:-1] > space[1:])) + int(begins_here)
+
+
+def count_chars(text: str | bytes) -> int:
+    """Characters of a text; of raw bytes, those that are not UTF-8 continuation bytes."""
+    if isinstance(text, str):
+        return len(text)
+    return int(np.count_nonzero((np.frombuffer(text, dtype=np.uint8) & 0xC0) != 0x80))
+
+
+def code_points(text: str) -> np.ndarray:
+    """The code points of ``text`` (chars,) as the narrowest of uint8 (ASCII), uint16 and uint32.
+
+    Raises ``TokenizerError`` for a lone surrogate.
+    """
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    narrow = utf_16(text)
+    if len(narrow) == 2 * len(text):
+        return np.frombuffer(narrow, dtype="<u2")
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+
+
+def check_text(text: str) -> None:
+    """Raise ``TokenizerError`` if ``text`` holds a lone surrogate, which no encoding can write."""
+    if not text.isascii():
+        utf_16(text)
+
+
+def utf_16(text: str) -> bytes:
+    """``text`` in little-endian UTF-16.  Raises ``TokenizerError`` for a lone surrogate."""
+    try:
+        return text.encode("utf-16-le")
+    except UnicodeEncodeError as error:
+        raise TokenizerError(
+            f"character {error.start} of the text is U+{ord(text[error.start]):04X}, half of a "
+            "surrogate pair, which is no character",
+            "remove it, or read the original file with --tokenizer byte",
+        ) from None

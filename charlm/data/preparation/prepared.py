@@ -1,0 +1,149 @@
+"""From settings to tokens on disk, once for the same text and settings.
+
+What was prepared lies in the cache under a key made of all that it depends on.  It appears whole
+or not at all: it is built under a temporary name by the one process that holds the key's lock.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from charlm.config import DataConfig, TokenizerConfig
+from charlm.data.preparation import store
+from charlm.data.preparation.building import PARTS, Preparing, Source, build, open_sources
+from charlm.data.preparation.encoding import EncodedPiece, encode_documents, refuse_respawn
+from charlm.data.tokenizers.kinds import Tokenizer, load
+from charlm.durable import TEMPORARY_MARK
+from charlm.errors import CharlmError, CorpusError
+
+__all__ = ["EncodedPiece", "Prepared", "Preparing", "encode_documents", "find_prepared", "prepare"]
+
+PATIENCE = 0.5  # seconds between two looks at another process's lock
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A text that is ready for training.  ``digest`` is the key of all that it depends on."""
+
+    tokenizer: Tokenizer
+    train: store.TokenStore
+    valid: store.TokenStore | None
+    test: store.TokenStore | None
+    digest: str
+    notes: tuple[str, ...]
+    folder: Path
+
+
+def prepare(
+    data: DataConfig, tokenizer: TokenizerConfig, cache: Path
+) -> Iterator[Preparing | Prepared]:
+    """Prepare a text, or find it prepared; the last record is ``Prepared``.
+
+    May be closed at any time.  Raises ``CorpusError`` where the text cannot be read, is too small
+    for its parts or only white space, and where the cache cannot be written; ``TokenizerError``
+    where no tokenizer can be made.
+    """
+    refuse_respawn()
+    yield Preparing("reading", 0, None)
+    sources = open_sources(data, raw=tokenizer.kind == "byte")
+    key = key_of(sources, tokenizer)
+    folder = cache / "tokens" / key[:32]
+    prepared = found(folder, key)
+    if prepared is None:
+        try:
+            prepared = yield from build_alone(sources, tokenizer, folder, key)
+        except OSError as error:
+            raise CorpusError(
+                f"{cache} cannot be written: {error.strerror or error}",
+                "make room there, or set CHARLM_CACHE to another folder",
+            ) from None
+    yield prepared
+
+
+def key_of(sources: list[Source], tokenizer: TokenizerConfig) -> str:
+    """SHA-256, in hex, over the texts and the settings that matter for their tokens."""
+    relevant = {
+        "byte": (),
+        "char": ("vocab_size", "min_count"),
+        "word": ("vocab_size", "min_count", "end_of_line"),
+    }.get(tokenizer.kind, ("vocab_size",))
+    parts = [(source.digest, source.parts, source.shares) for source in sources]
+    settings = {name: getattr(tokenizer, name) for name in relevant}
+    everything = [store.FORMAT, parts, tokenizer.kind, settings]
+    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def found(folder: Path, key: str) -> Prepared | None:
+    """What was prepared earlier, if it is whole."""
+    try:
+        summary = store.read_summary(folder)
+        if summary.get("key") != key:
+            return None
+        parts = [part for part in PARTS if part in summary["parts"]]
+        stores = {part: store.open_store(folder, part) for part in parts}
+        tokenizer = load(folder / "tokenizer")
+        notes = tuple(map(str, summary["notes"]))
+    except (CharlmError, KeyError, TypeError):
+        return None
+    if "train" not in stores or tokenizer.digest() != summary.get("tokenizer"):
+        return None
+    train, valid, test = map(stores.get, PARTS)
+    assert train is not None
+    return Prepared(tokenizer, train, valid, test, key, notes, folder)
+
+
+def find_prepared(cache: Path, key: str) -> Prepared | None:
+    """What was prepared under a key (``Prepared.digest``), if the cache still has it whole."""
+    return found(cache / "tokens" / key[:32], key)
+
+
+def build_alone(
+    sources: list[Source], config: TokenizerConfig, folder: Path, key: str
+) -> Generator[Preparing, None, Prepared]:
+    """Build the store unless another process does; returns what was prepared."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(lock_path(folder), thread_local=False)
+    try:
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=PATIENCE)
+            except Timeout:
+                yield Preparing("waiting for another process to prepare this text", 0, None)
+        prepared = found(folder, key)
+        if prepared is None:
+            clean(folder.parent, own=folder)
+            yield from build(sources, config, folder, key)
+            prepared = found(folder, key)
+    finally:
+        lock.release()
+    if prepared is None:
+        raise CorpusError(f"{folder} was changed while it was written", "try again")
+    return prepared
+
+
+def lock_path(folder: Path) -> Path:
+    """The lock of whoever builds ``folder``."""
+    return folder.with_name(folder.name + ".lock")
+
+
+def clean(tokens: Path, own: Path) -> None:
+    """Remove what killed builders left: temporary folders whose lock nobody holds, and ``own``.
+
+    The caller holds the lock of ``own``.
+    """
+    shutil.rmtree(own, ignore_errors=True)
+    for leftover in tokens.glob(f"*{TEMPORARY_MARK}*"):
+        target = leftover.with_name(leftover.name.partition(TEMPORARY_MARK)[0])
+        if target == own:
+            shutil.rmtree(leftover, ignore_errors=True)
+            continue
+        try:
+            with FileLock(lock_path(target), timeout=0):
+                shutil.rmtree(leftover, ignore_errors=True)
+        except Timeout:
+            continue

@@ -1,0 +1,140 @@
+"""Tokens on disk: one flat little-endian file per part, beside JSON that says what they are.
+
+store.json       format, dtype, hashes of source and tokenizer, notes, counts of each part
+train.bin ...    boundary, document, boundary, document, ..., boundary
+tokenizer/       what made them
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from charlm.data.preparation.counting import Counts, TextCounter
+from charlm.data.preparation.encoding import EncodedPiece
+from charlm.data.sources.pieces import Piece
+from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.durable import write_text
+from charlm.errors import CorpusError
+
+__all__ = ["FORMAT", "PartWriter", "TokenStore", "open_store", "read_summary", "write_summary"]
+
+FORMAT = 1
+SUMMARY = "store.json"
+LARGEST_SUMMARY = 1 << 20
+DTYPES = ("<u1", "<u2", "<u4")
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """One part of a prepared text.
+
+    ``tokens`` (N,) are memory-mapped and read-only: boundary, document, ..., boundary.
+    """
+
+    tokens: np.ndarray
+    counts: Counts
+
+
+class PartWriter:
+    """Writes the tokens of one part as they come; a context manager."""
+
+    def __init__(self, folder: Path, part: str, tokenizer: Tokenizer) -> None:
+        self.file = part_path(folder, part).open("xb")
+        self.boundary = np.array([tokenizer.boundary_id], dtype=tokenizer.dtype)
+        self.counter = TextCounter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self.file:
+            self.file.write(self.boundary.data)
+
+    def add(self, piece: EncodedPiece) -> None:
+        """Append a piece, after a boundary if it starts a document.  Raises ``OSError``."""
+        if piece.starts:
+            self.file.write(self.boundary.data)
+        self.file.write(piece.ids.data)
+        self.counter.add(Piece(piece.text, piece.starts), tokens=len(piece.ids))
+
+    @property
+    def counts(self) -> Counts:
+        """What was written so far."""
+        return self.counter.counts
+
+
+def write_summary(
+    folder: Path, tokenizer: Tokenizer, parts: dict[str, Counts], about: dict[str, Any]
+) -> None:
+    """Write the JSON that completes a store.  Raises ``OSError``."""
+    summary = {
+        "format": FORMAT,
+        "dtype": tokenizer.dtype.str.replace("|", "<"),
+        "tokenizer": tokenizer.digest(),
+        **about,
+        "parts": {part: dataclasses.asdict(counts) for part, counts in parts.items()},
+    }
+    write_text(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The JSON of a store.  Raises ``CorpusError`` if it is missing, damaged or too new."""
+    try:
+        with (folder / SUMMARY).open("rb") as file:
+            summary = json.loads(file.read(LARGEST_SUMMARY))
+    except OSError as error:
+        raise damaged(folder, f"{SUMMARY} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise damaged(folder, f"{SUMMARY} is no JSON") from None
+    if not isinstance(summary, dict) or summary.get("format") != FORMAT:
+        raise damaged(folder, f"{SUMMARY} has not format {FORMAT}")
+    return summary
+
+
+def open_store(folder: Path, part: str) -> TokenStore:
+    """Map the tokens of a part: train, valid or test.
+
+    Raises ``CorpusError`` if the store is missing, or not of the size that its JSON tells.
+    """
+    summary = read_summary(folder)
+    try:
+        counts = Counts(**summary["parts"][part])
+        numbers = [value for value in dataclasses.astuple(counts) if value >= 0]
+        length = counts.documents + counts.tokens + 1
+        dtype = np.dtype(DTYPES[DTYPES.index(summary["dtype"])])
+        fine = all(type(value) is int for value in numbers) and len(numbers) == 5
+    except (KeyError, TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise damaged(folder, f"{SUMMARY} does not tell the counts of {part}")
+    path = part_path(folder, part)
+    try:
+        if path.stat().st_size != length * dtype.itemsize:
+            raise damaged(folder, f"{path.name} has not the size that {SUMMARY} tells")
+        tokens = np.memmap(path, dtype=dtype, mode="r").view(np.ndarray)
+    except OSError as error:
+        raise damaged(folder, f"{path.name} cannot be read: {error.strerror}") from None
+    return TokenStore(tokens, counts)
+
+
+def part_path(folder: Path, part: str) -> Path:
+    """Where the tokens of a part lie."""
+    return folder / f"{part}.bin"
+
+
+def damaged(folder: Path, what: str) -> CorpusError:
+    """The error for a store that cannot be used."""
+    return CorpusError(
+        f"the prepared text in {folder} is unusable: {what}",
+        "delete that folder; it is made again from the text",
+    )

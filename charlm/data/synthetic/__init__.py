@@ -1,0 +1,1 @@
+"""Text made by sources whose entropy rate is known exactly."""

@@ -1,0 +1,68 @@
+"""Made text: sources whose entropy rate is known exactly, so that a perplexity can be checked.
+
+No model can predict such a text better than its entropy rate, except by the sampling error; a model
+that has learnt the source comes close to it.  Rates and surprisals here are in bits.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from charlm import durable
+from charlm.config.section import unknown_name
+from charlm.data.sources.pieces import reason
+from charlm.data.synthetic.base import MadeSource
+from charlm.data.synthetic.markov import MarkovSource
+from charlm.data.synthetic.nested import NestedSource
+from charlm.errors import CorpusError
+
+__all__ = ["MADE", "MadeSource", "MarkovSource", "NestedSource", "made_source", "write_made"]
+
+MADE: dict[str, type[MarkovSource] | type[NestedSource]] = {
+    "markov": MarkovSource,
+    "nested": NestedSource,
+}
+
+
+def made_source(kind: str, **parameters: Any) -> MarkovSource | NestedSource:
+    """The source of that kind.  Raises ``ConfigError`` for an unknown kind or parameter."""
+    if kind not in MADE:
+        raise unknown_name(f"kind of made text {kind}", kind, list(MADE))
+    known = [field.name for field in fields(MADE[kind])]
+    for name in parameters:
+        if name not in known:
+            raise unknown_name(f"parameter {name} of {kind}", name, known)
+    return MADE[kind](**parameters)
+
+
+def write_made(
+    source: MarkovSource | NestedSource, path: Path, chars: int, seed: int
+) -> dict[str, Any]:
+    """Write a made text to ``path`` and what is known of it to ``path`` + ``.json``; return that.
+
+    Raises ``CorpusError`` if either exists already or cannot be written.
+    """
+    beside = path.with_name(path.name + ".json")
+    for each in (path, beside):
+        if each.exists():
+            raise CorpusError(f"{each} exists already", "choose another name, or remove it first")
+    text = source.generate(chars, seed)
+    facts = {
+        "source": source.kind,
+        "parameters": asdict(source),
+        "seed": seed,
+        "chars": chars,
+        "entropy_rate_bits_per_char": source.entropy_rate,
+        "surprisal_bits_per_char": float(source.surprisals(text).mean()),
+        "sha256": hashlib.sha256(text.encode("ascii")).hexdigest(),
+    }
+    try:
+        durable.write_text(path, text)
+        durable.write_text(beside, json.dumps(facts, indent=2) + "\n")
+    except OSError as error:
+        raise CorpusError(
+            f"{path} cannot be written: {reason(error)}", "choose a folder that exists, with room"
+        ) from None
+    return facts

@@ -1,0 +1,139 @@
+"""A nested source: brackets with filler between them, beyond the reach of any n-gram."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from charlm.data.synthetic.base import (
+    LETTERS,
+    LONGEST,
+    Floats,
+    Ints,
+    MadeSource,
+    check,
+    impossible,
+    positions,
+)
+
+__all__ = ["NestedSource"]
+
+BRACKETS = ("()", "[]", "{}", "<>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NestedSource(MadeSource):
+    """Nested brackets with filler between them: what closes was opened far back.
+
+    ``kinds`` of brackets are nested up to ``depth``.  Each is followed by ``gap`` filler letters,
+    every one of them drawn from ``letters`` letters of its own, so that the place in the gap is
+    known but a model that sees only ``gap`` characters knows nothing of the brackets before.
+    """
+
+    kind: ClassVar[str] = "nested"
+
+    kinds: int = 4
+    depth: int = 4
+    gap: int = 8
+    letters: int = 1
+
+    def __post_init__(self) -> None:
+        check("kinds", self.kinds, 1, len(BRACKETS))
+        check("depth", self.depth, 1, 1000)
+        check("gap", self.gap, 1, len(LETTERS))
+        check("letters", self.letters, 1, len(LETTERS) // self.gap)
+
+    @property
+    def opening(self) -> Floats:
+        """Probability that a bracket opens, by the number that are open: (depth + 1,)."""
+        chances = np.full(self.depth + 1, 0.5)
+        chances[0], chances[-1] = 1.0, 0.0
+        return chances
+
+    @property
+    def stationary(self) -> Floats:
+        """How often each number of open brackets occurs in the long run: (depth + 1,)."""
+        up = self.opening
+        # In the long run each step up is taken as often as the step back down.
+        weights = np.cumprod(np.concatenate([[1.0], up[:-1] / (1 - up[1:])]))
+        return np.asarray(weights / weights.sum())
+
+    @property
+    def entropy_rate(self) -> float:
+        """Bits per character, for a model that remembers every open bracket."""
+        bits = [coin_bits(up) + up * self.kind_bits for up in self.opening.tolist()]
+        return float(self.stationary @ bits + self.filler_bits) / (self.gap + 1)
+
+    @property
+    def short_sighted_rate(self) -> float:
+        """Bits per character, for the best model that sees the last ``gap`` characters only."""
+        up = float(self.stationary @ self.opening)
+        return (coin_bits(up) + self.kind_bits + self.filler_bits) / (self.gap + 1)
+
+    @property
+    def kind_bits(self) -> float:
+        """Bits that say which kind a bracket is."""
+        return math.log2(self.kinds)
+
+    @property
+    def filler_bits(self) -> float:
+        """Bits in one gap."""
+        return self.gap * math.log2(self.letters)
+
+    def generate(self, chars: int, seed: int) -> str:
+        """A text that begins with nothing open."""
+        check("chars", chars, 1, LONGEST)
+        generator = np.random.Generator(np.random.PCG64(seed))
+        rows = -(-chars // (self.gap + 1))
+        kinds = generator.integers(0, self.kinds, size=rows, dtype=np.uint8).tolist()
+        rises = generator.integers(0, 2, size=rows, dtype=np.uint8).tolist()
+        signs = bytearray()
+        opened: list[int] = []
+        for kind, rise in zip(kinds, rises, strict=True):
+            if not opened or (rise and len(opened) < self.depth):
+                opened.append(kind)
+                signs.append(ord(BRACKETS[kind][0]))
+            else:
+                signs.append(ord(BRACKETS[opened.pop()][1]))
+        filler = generator.integers(0, self.letters, size=(rows, self.gap), dtype=np.uint8)
+        filler += np.arange(0, self.gap * self.letters, self.letters, dtype=np.uint8)
+        letters = np.frombuffer(LETTERS.encode(), np.uint8)
+        text = np.column_stack([np.frombuffer(signs, np.uint8), letters[filler]])
+        return text.tobytes()[:chars].decode("ascii")
+
+    def surprisals(self, text: str) -> Floats:
+        """Bits of each character: (n,)."""
+        period = self.gap + 1
+        signs = "".join(BRACKETS[: self.kinds])
+        ids = positions(text, LETTERS[: self.gap * self.letters] + signs)
+        place = np.arange(len(ids)) % period
+        wrong = np.flatnonzero((place > 0) & (ids // self.letters != place - 1))
+        bits = np.full(len(ids), math.log2(self.letters))
+        bits[::period] = self.bracket_bits(ids[::period] - self.gap * self.letters)
+        wrong = np.concatenate([wrong, np.flatnonzero(np.isinf(bits))])
+        if len(wrong):
+            at = int(wrong.min())
+            raise impossible(text[at], at)
+        return bits
+
+    def bracket_bits(self, ids: Ints) -> Floats:
+        """Bits of each bracket, infinite from the first that cannot stand where it stands."""
+        bits = np.full(len(ids), math.inf)
+        chances = self.opening.tolist()
+        opened: list[int] = []
+        for index, bracket in enumerate(ids.tolist()):
+            kind, closes = divmod(bracket, 2)
+            up = chances[len(opened)]
+            chance = 1 - up if closes else up / self.kinds
+            if bracket < 0 or chance == 0 or (closes and opened.pop() != kind):
+                break
+            if not closes:
+                opened.append(kind)
+            bits[index] = -math.log2(chance)
+        return bits
+
+
+def coin_bits(chance: float) -> float:
+    """Entropy of a coin that shows one side with ``chance``."""
+    return -sum(side * math.log2(side) for side in (chance, 1 - chance) if side > 0)

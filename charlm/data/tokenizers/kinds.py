@@ -1,0 +1,134 @@
+"""Five ways to cut text into tokens behind one interface: byte, char, word, bpe, unigram.
+
+``train`` makes a tokenizer from text, ``save`` writes it into a folder, ``load`` reads it back.
+A folder holds JSON and, for bpe and unigram, a SentencePiece model; loading executes nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from charlm.config import TokenizerConfig
+from charlm.data.sources.pieces import Piece
+from charlm.data.tokenizers.alphabets import ByteTokenizer, CharLearner, CharTokenizer
+from charlm.data.tokenizers.base import DEFINITION, FORMAT, TextStream, Tokenizer, as_text
+from charlm.data.tokenizers.subwords import MODEL, REMEDY, SubwordLearner, SubwordTokenizer
+from charlm.data.tokenizers.words import WordLearner, WordTokenizer
+from charlm.errors import TokenizerError
+
+__all__ = ["Learner", "TextStream", "Tokenizer", "as_text", "learner", "load", "train"]
+
+LARGEST_DEFINITION = 1 << 28  # bytes; far above any vocabulary that a model could use
+LARGEST_MODEL = 1 << 26
+
+
+class Learner(Protocol):
+    """Looks at texts one after the other and makes a tokenizer in the end."""
+
+    def add(self, text: str | bytes) -> None:
+        """Look at a text.  Raises ``TokenizerError`` for a lone surrogate."""
+
+    def finish(self) -> tuple[Tokenizer, tuple[str, ...]]:
+        """The tokenizer, and notes for its user.  Raises ``TokenizerError``."""
+
+
+class ByteLearner:
+    """There is nothing to learn about bytes."""
+
+    def add(self, text: str | bytes) -> None:
+        """Nothing to do."""
+
+    def finish(self) -> tuple[ByteTokenizer, tuple[str, ...]]:
+        """The byte tokenizer."""
+        return ByteTokenizer(), ()
+
+
+def learner(config: TokenizerConfig) -> Learner:
+    """What learns a tokenizer of the kind that is asked for."""
+    if config.kind == "byte":
+        return ByteLearner()
+    if config.kind == "char":
+        return CharLearner(config)
+    if config.kind == "word":
+        return WordLearner(config)
+    return SubwordLearner(config)
+
+
+def train(config: TokenizerConfig, pieces: Iterable[Piece]) -> tuple[Tokenizer, tuple[str, ...]]:
+    """Learn a tokenizer from a text; the notes say what its user should know.
+
+    Deterministic, and in memory bounded by the vocabulary, not by the text.  Raises
+    ``TokenizerError`` where the text or the settings allow no tokenizer.
+    """
+    learning = learner(config)
+    if config.kind != "byte":
+        for piece in pieces:
+            learning.add(piece.text)
+    return learning.finish()
+
+
+def load(folder: Path) -> Tokenizer:
+    """Read what ``save`` wrote.
+
+    Raises ``TokenizerError`` for what is missing, damaged, too large or from a newer version.
+    """
+    definition = read_definition(folder)
+    kind, symbols = definition.get("kind"), definition.get("symbols")
+    if kind == "byte":
+        return ByteTokenizer()
+    if kind in ("bpe", "unigram"):
+        return SubwordTokenizer(kind, read_model(folder, definition))
+    if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+        raise damaged(folder, f"of kind {kind!r} without a list of symbols")
+    if kind == "char":
+        return CharTokenizer(symbols)
+    if kind == "word" and isinstance(definition.get("end_of_line"), bool):
+        return WordTokenizer(symbols, end_of_line=definition["end_of_line"])
+    raise damaged(folder, f"of an unknown kind, {kind!r}")
+
+
+def read_definition(folder: Path) -> dict[str, Any]:
+    """The JSON of a tokenizer folder.  Raises ``TokenizerError``."""
+    content = read_bounded(folder / DEFINITION, LARGEST_DEFINITION)
+    try:
+        definition = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise damaged(folder, f"no JSON: {error}") from None
+    if not isinstance(definition, dict):
+        raise damaged(folder, "no JSON object")
+    if definition.get("format") != FORMAT:
+        raise TokenizerError(
+            f"{folder / DEFINITION} has format {definition.get('format')!r}, not {FORMAT}",
+            "use the version of charlm that wrote it, or a newer one",
+        )
+    return definition
+
+
+def read_model(folder: Path, definition: dict[str, Any]) -> bytes:
+    """The SentencePiece model, which must be the one named.  Raises ``TokenizerError``."""
+    model = read_bounded(folder / MODEL, LARGEST_MODEL)
+    # SentencePiece is given no byte that it did not write itself.
+    if hashlib.sha256(model).hexdigest() != definition.get("model_sha256"):
+        raise TokenizerError(f"{folder / MODEL} is not the model that was saved", REMEDY)
+    return model
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The content of a file of at most ``limit`` bytes.  Raises ``TokenizerError``."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise TokenizerError(
+            f"{path} cannot be read: {error.strerror}", "give the folder of a tokenizer or run"
+        ) from None
+    if len(content) > limit:
+        raise TokenizerError(f"{path} is larger than {limit:,} bytes", REMEDY)
+    return content
+
+
+def damaged(folder: Path, what: str) -> TokenizerError:
+    """The error for a tokenizer folder that is none."""
+    return TokenizerError(f"{folder / DEFINITION} is {what}", REMEDY)

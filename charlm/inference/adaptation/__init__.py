@@ -1,0 +1,1 @@
+"""Helping a model while it reads: dynamic evaluation, cache, temperature, mixing."""

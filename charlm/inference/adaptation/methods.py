@@ -1,0 +1,146 @@
+"""How a trained network is read: as it is, or with methods that help it while it reads.
+
+Settings only, so that the command line can have them without loading torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+from charlm.config import parse_value
+from charlm.config.section import Section, setting
+from charlm.errors import ConfigError
+
+__all__ = ["Cache", "Dynamic", "Evaluation", "Temperature", "parse_evaluation"]
+
+TUNED = ("dynamic.lr", "dynamic.decay", "cache.theta", "cache.share", "temperature.value")
+"""What tuning chooses, in this order; the other values trade accuracy for time."""
+
+
+class Method(Section):
+    """One method, written ``name=value,name=value`` on the command line."""
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[Self, set[str]]:
+        """The settings of ``text``, and which of them it gave.  Raises ``ConfigError``."""
+        given = {}
+        for part in filter(None, text.split(",")):
+            name, equals, value = part.partition("=")
+            if not equals:
+                raise ConfigError(
+                    f"--{cls.name} takes name=value, got {part!r}",
+                    f"put SOURCE before it, or give values: --{cls.name} {cls()}",
+                )
+            given[name.strip()] = parse_value(value)
+        return cls.from_table(given), set(given)
+
+    def __str__(self) -> str:
+        return ",".join(f"{name}={value:g}" for name, value in self.to_table().items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Temperature(Method):
+    """Divide the logits: above 1 makes a model more careful (Guo et al. 2017, arXiv:1706.04599)."""
+
+    name: ClassVar[str] = "temperature"
+
+    value: float = setting(1.0, "What the logits are divided by.", above=0)
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[Self, set[str]]:
+        """A number; nothing leaves it to tuning."""
+        return super().parse(f"value={text}" if text else "")
+
+    def __str__(self) -> str:
+        return f"{self.value:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dynamic(Method):
+    """Dynamic evaluation: the network goes on learning from what it has read."""
+
+    name: ClassVar[str] = "dynamic"
+
+    lr: float = setting(5e-4, "Size of a step.", minimum=0)
+    decay: float = setting(1e-3, "Pull back to the trained weights.", minimum=0, maximum=1)
+    segment: int = setting(32, "Tokens between two steps.", minimum=1, maximum=1 << 14)
+    epsilon: float = setting(0.1, "Keeps small gradients from large steps.", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache(Method):
+    """Continuous cache: what followed where the network was in a similar state comes again."""
+
+    name: ClassVar[str] = "cache"
+
+    window: int = setting(2000, "Tokens that are remembered.", minimum=1, maximum=1 << 20)
+    theta: float = setting(0.5, "How much more a more similar state counts.", minimum=0)
+    share: float = setting(0.1, "The cache's share of the probability.", minimum=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The methods in use.
+
+    ``free`` are the values, like ``dynamic.lr``, that are still to be chosen on the texts
+    ``tune_on``: ``valid``, the run's own validation part, or files.
+    """
+
+    temperature: Temperature | None = None
+    dynamic: Dynamic | None = None
+    cache: Cache | None = None
+    free: tuple[str, ...] = ()
+    tune_on: tuple[str, ...] = ()
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """Those in use, from the inside outwards."""
+        return tuple(filter(None, (self.dynamic, self.temperature, self.cache)))
+
+    @property
+    def mode(self) -> str:
+        """``static``, or the methods, like ``dynamic+temperature+cache``."""
+        return "+".join(method.name for method in self.methods) or "static"
+
+    def __str__(self) -> str:
+        """The options that give the same again."""
+        return " ".join(f"--{method.name} {method}" for method in self.methods)
+
+    def table(self) -> dict[str, Any]:
+        """All values by method and name."""
+        return {method.name: method.to_table() for method in self.methods}
+
+    def value(self, name: str) -> float:
+        """What a name like ``dynamic.lr`` stands for."""
+        method, _, key = name.partition(".")
+        return float(getattr(getattr(self, method), key))
+
+    def change(self, name: str, value: float) -> "Evaluation":
+        """The same with another value.  Raises ``ConfigError`` where it is out of range."""
+        method, _, key = name.partition(".")
+        changes: dict[str, Any] = {method: replace(getattr(self, method), **{key: value})}
+        return replace(self, **changes)
+
+
+def parse_evaluation(given: Mapping[str, str | None], tune_on: tuple[str, ...]) -> Evaluation:
+    """The methods that options ask for, by their names; None is an option that is not there.
+
+    Raises ``ConfigError`` for wrong values, for a temperature that nothing decides, and for tuning
+    without anything to choose.
+    """
+    methods: dict[str, Any] = {}
+    fixed: set[str] = set()
+    for kind in (Temperature, Dynamic, Cache):
+        text = given.get(kind.name)
+        if text is not None:
+            methods[kind.name], names = kind.parse(text)
+            fixed |= {f"{kind.name}.{name}" for name in names}
+    free = [name for name in TUNED if name.partition(".")[0] in methods and name not in fixed]
+    if "temperature.value" in free and not tune_on:
+        raise ConfigError("--temperature lacks its value", "give one, or add: --tune-on valid")
+    if tune_on and not free:
+        raise ConfigError(
+            "--tune-on has nothing to choose",
+            "name a method, its values left out: --dynamic, --cache or --temperature",
+        )
+    return Evaluation(**methods, free=tuple(free) if tune_on else (), tune_on=tune_on)

@@ -1,0 +1,112 @@
+"""The values of evaluation-time methods, chosen on text that is not scored."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+
+from charlm.errors import ConfigError, CorpusError, ModelError
+from charlm.inference.adaptation.adapter import Adapter
+from charlm.inference.adaptation.methods import Evaluation
+from charlm.inference.adaptation.overlap import read_ids
+from charlm.inference.loading import Loaded, load_part, open_for
+
+__all__ = ["Trial", "tune", "tuning_ids"]
+
+VALID = "valid"
+"""The name that stands for a run's own validation part."""
+
+MOST_TOKENS = 20_000
+"""Tuning reads at most so many."""
+
+FACTORS = {
+    "dynamic.lr": 2.0,
+    "dynamic.decay": 4.0,
+    "cache.theta": 2.0,
+    "cache.share": 2.0,
+    "temperature.value": 1.08,
+}
+"""By how much a value changes at a time; by the square root of it in the second pass."""
+
+PASSES = 2
+MOST_MOVES = 6  # of one value in one direction
+GAIN = 1e-4  # nats per token that a move must bring to be worth it
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What some values give: nats per token of the tuning text; ``better`` than all before."""
+
+    evaluation: Evaluation
+    nll: float
+    better: bool
+
+
+def tuning_ids(loaded: Loaded, evaluation: Evaluation) -> np.ndarray:
+    """The ids (N,) of the texts to tune on, at most ``MOST_TOKENS``, after the first boundary.
+
+    Raises what opening and reading them does.
+    """
+    parts: list[np.ndarray] = []
+    missing = MOST_TOKENS
+    for source in evaluation.tune_on:
+        content = load_part(loaded, VALID) if source == VALID else open_for(loaded, (source,))
+        for ids in read_ids(loaded.tokenizer, content):
+            parts.append(ids[:missing])
+            missing -= len(parts[-1])
+            if not missing:
+                return np.concatenate(parts)
+    return np.concatenate(parts)
+
+
+def tune(adapter: Adapter, evaluation: Evaluation, ids: np.ndarray) -> Iterator[Trial]:
+    """Try values for what ``evaluation`` leaves free; the last better trial has the best ones.
+
+    Climbs along one value after the other, by large factors first, then by smaller ones.  Raises
+    ``CorpusError`` if ids (N,) hold no text, and what ``Adapter.model`` does.
+    """
+    if not (ids != 0).any():
+        raise CorpusError("the text to tune on is empty", "name one that has words in it")
+    score = cache(partial(mean_nll, adapter, ids))
+    best = Trial(evaluation, score(evaluation), better=True)
+    yield best
+    for number in range(PASSES):
+        for name in evaluation.free:
+            factor = FACTORS[name] ** 0.5**number
+            for direction in (factor, 1 / factor):
+                before = best
+                for trial in climb(score, best, name, direction):
+                    yield trial
+                    best = trial if trial.better else best
+                if best is not before:
+                    break  # the other direction leads back
+
+
+def climb(
+    score: Callable[[Evaluation], float], best: Trial, name: str, factor: float
+) -> Iterator[Trial]:
+    """Multiply a value again and again, while that helps."""
+    for _ in range(MOST_MOVES):
+        try:
+            value = float(f"{best.evaluation.value(name) * factor:.3g}")
+            evaluation = best.evaluation.change(name, value)
+        except ConfigError:  # out of range
+            return
+        nll = score(evaluation)
+        trial = Trial(evaluation, nll, better=nll < best.nll - GAIN)
+        yield trial
+        if not trial.better:
+            return
+        best = trial
+
+
+def mean_nll(adapter: Adapter, ids: np.ndarray, evaluation: Evaluation) -> float:
+    """Nats per token of ids (N,), boundaries read and not counted; infinite if it went astray."""
+    model = adapter.model(evaluation)
+    try:
+        nll = float(model.reader().read(ids)[ids != 0].mean())
+    except ModelError:
+        return math.inf
+    return nll if math.isfinite(nll) else math.inf

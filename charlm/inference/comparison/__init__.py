@@ -1,0 +1,1 @@
+"""Two models on one text: which predicts it better, and how certain that is."""

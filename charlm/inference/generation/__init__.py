@@ -1,0 +1,1 @@
+"""Text written by a model: filters, samples, stop strings."""

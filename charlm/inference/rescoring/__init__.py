@@ -1,0 +1,1 @@
+"""Choosing among n-best hypotheses, and tuning the weights for that."""

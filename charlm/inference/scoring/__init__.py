@@ -1,0 +1,1 @@
+"""How well a model predicts a text: scores, tables, conventions, uncertainty and baselines."""

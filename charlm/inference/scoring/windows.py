@@ -1,0 +1,125 @@
+"""Windows of tokens without carried context, as nanoGPT evaluates.
+
+nanoGPT (Karpathy 2022, ``get_batch`` in its ``train.py``) draws windows at random and averages
+over them; here they cover the text in order, each token once, so that the figure has no noise.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from charlm.data.preparation.encoding import EncodedPiece, encode_documents
+from charlm.data.preparation.store import TokenStore
+from charlm.data.sources.corpora import Corpus
+from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.errors import CorpusError
+from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.scoring.documents import Watcher, text_of
+from charlm.inference.scoring.scorer import Reading, Scored, Scorer
+
+__all__ = ["score_windows"]
+
+LANES = 64
+STORED_AT_ONCE = 1 << 19
+
+
+def score_windows(
+    model: Predictor,
+    tokenizer: Tokenizer,
+    content: Corpus | TokenStore,
+    size: int,
+    *,
+    curve: bool = False,
+) -> Iterator[Scored]:
+    """Score a text in windows of ``size`` tokens, each from state zero.
+
+    With the ids data (N,) a window has the inputs data[i : i + size] and the targets data[i + 1 :
+    i + 1 + size], for i = 0, size, 2 * size, ...: the first id of all is given and not scored.
+    Boundaries lie between documents only, and are tokens like all others.  Raises ``CorpusError``
+    for fewer than two tokens.
+    """
+    scorer = Scorer(model, tokenizer, Reading(closed=True, curve=curve))
+    watcher = Watcher(tokenizer)
+    if isinstance(content, TokenStore):
+        chunks = stored_chunks(content)
+    else:
+        chunks = document_chunks(watcher.watch(encode_documents(tokenizer, content)))
+    tokens = 0
+    for batch in batches(windows(chunks, size)):
+        lengths = [len(ids) - 1 for ids in batch]
+        rows = zip(read(model, batch), lengths, strict=True)
+        nll = np.concatenate([own[:length] for own, length in rows])
+        targets = np.concatenate([ids[1:] for ids in batch])
+        if len(bad := scorer.impossible(nll, targets)):
+            scorer.refuse(targets, bad[0], None)
+        labels = np.repeat(np.arange(len(batch)), lengths)
+        positions = np.concatenate([np.arange(1, length + 1) for length in lengths])
+        tokens += len(targets)
+        yield scorer.add_up(nll, targets, labels, positions, len(targets))
+    if not tokens:
+        raise CorpusError(
+            "the text has one token, which nanoGPT's windows take as given",
+            "give a longer text, or another --convention",
+        )
+    yield Scored(text_of(content)) if isinstance(content, TokenStore) else watcher.total()
+
+
+def document_chunks(pieces: Iterable[EncodedPiece]) -> Iterator[np.ndarray]:
+    """The ids of documents with a boundary between them."""
+    begun = False
+    for piece in pieces:
+        if piece.starts and begun:
+            yield np.zeros(1, dtype=piece.ids.dtype)
+        yield piece.ids
+        begun = True
+
+
+def stored_chunks(store: TokenStore) -> Iterator[np.ndarray]:
+    """The same of a part of a run."""
+    tokens = store.tokens[1:-1]
+    for begin in range(0, len(tokens), STORED_AT_ONCE):
+        yield np.asarray(tokens[begin : begin + STORED_AT_ONCE])
+
+
+def windows(chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Ids (size + 1,) that overlap by one; the last ones may be fewer, but are at least two."""
+    rest = np.empty(0, dtype=np.uint8)
+    for chunk in chunks:
+        rest = np.concatenate([rest, chunk])
+        begin = 0
+        while len(rest) - begin > size:
+            yield rest[begin : begin + size + 1]
+            begin += size
+        rest = rest[begin:]
+    if len(rest) > 1:
+        yield rest
+
+
+def batches(items: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """Items by ``LANES``."""
+    batch: list[np.ndarray] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == LANES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def read(model: Predictor, batch: list[np.ndarray]) -> np.ndarray:
+    """Windows of ids (n + 1,) -> nll (B, T) of all but their first; of shorter ones the rest
+    means nothing."""
+    longest = max(map(len, batch))
+    padded = np.zeros((len(batch), longest), dtype=np.int64)
+    for lane, ids in enumerate(batch):
+        padded[lane, : len(ids)] = ids
+    tokens = torch.from_numpy(padded).to(model.device)
+    decoder = model.decoder(len(batch))
+    nll = np.empty((len(batch), longest - 1))
+    for step in range(longest - 1):
+        logits = decoder.step(tokens[:, step]).float()
+        losses = torch.nn.functional.cross_entropy(logits, tokens[:, step + 1], reduction="none")
+        nll[:, step] = losses.double().cpu().numpy()
+    return nll

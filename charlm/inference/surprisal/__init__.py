@@ -1,0 +1,1 @@
+"""How surprising each token, word, line, region or sentence pair of a text is."""

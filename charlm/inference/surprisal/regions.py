@@ -1,0 +1,115 @@
+"""Surprisal of regions of interest, each item of an experiment read by itself."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from charlm.data.formats.alignment import join_texts, token_spans
+from charlm.data.formats.listing import Listing
+from charlm.data.formats.regions import Item, Region, RegionTable, column_names
+from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.errors import CorpusError
+from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.surprisal.measures import Predictions
+from charlm.inference.surprisal.text import Surprisal, describe
+from charlm.inference.surprisal.units import by_region
+
+__all__ = ["RegionSurprisal", "region_surprisals", "score_table"]
+
+TOGETHER = 128
+"""Items that are read side by side."""
+
+
+@dataclass(frozen=True)
+class RegionSurprisal:
+    """A region: the cells of its row, and its surprisal; an item is a document."""
+
+    cells: Mapping[str, str]
+    surprisal: Surprisal
+
+
+def score_table(
+    model: Predictor,
+    tokenizer: Tokenizer,
+    source: str,
+    columns: Sequence[str],
+    encoding: str = "utf-8",
+    *,
+    join: str = " ",
+    top: int = 0,
+) -> Iterator[RegionSurprisal]:
+    """Yield the regions of a table in a file, or ``-``, whose ``columns`` are given as
+    ``text=NAME`` where they have other names.
+
+    Raises ``ConfigError`` for columns that there are not, and ``CorpusError`` for a table that is
+    none, before anything is yielded.
+    """
+    table = RegionTable(Listing(source, encoding), column_names(columns))
+    return region_surprisals(model, tokenizer, table, join=join, top=top)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The tokens (N,) of an item, where they lie (N, 2), and where its regions end, in bytes.
+
+    The text before the item is a region too, the first.
+    """
+
+    ids: np.ndarray
+    spans: np.ndarray
+    ends: list[int]
+
+
+def region_surprisals(
+    model: Predictor, tokenizer: Tokenizer, items: Iterable[Item], *, join: str = " ", top: int = 0
+) -> Iterator[RegionSurprisal]:
+    """Yield the regions of all items, which are gone through twice.
+
+    Every item is a stream of its own and begins with its context, which is read but not scored.
+    Where two regions meet and neither brings white space, ``join`` is put between them.  As with
+    words, white space belongs to the region that it ends.
+
+    Raises ``CorpusError`` for a region that ends inside a token, before anything is yielded.
+    """
+    for item in items:
+        lay_out(tokenizer, item, join)
+    predictions = Predictions(tokenizer, top, splitting=True)
+    index, number = 0, 0
+    waiting = iter(items)
+    while some := [(item, lay_out(tokenizer, item, join)) for item in islice(waiting, TOGETHER)]:
+        readers = model.readers([layout.ids for _, layout in some])
+        for (item, layout), reader in zip(some, readers, strict=True):
+            tokens = predictions.read(reader, layout.ids)
+            units = by_region(tokens, layout.spans, layout.ends)
+            own = islice(units, int(bool(item.context)), None)
+            described = describe(tokenizer, own, index, number)
+            for region, found in zip(item.regions, described, strict=True):
+                yield RegionSurprisal(region.cells, found)
+            index += len(item.regions)
+            number += 1
+
+
+def lay_out(tokenizer: Tokenizer, item: Item, join: str) -> Layout:
+    """Join the regions of an item and encode it.  Raises ``CorpusError``."""
+    texts = [region.text for region in item.regions]
+    whole, begins = join_texts([item.context, *texts] if item.context else texts, join)
+    ids = tokenizer.encode(whole)
+    spans = token_spans(tokenizer, whole, ids)
+    layout = Layout(ids, spans, [*begins[1:], len(whole.encode())])
+    check(whole.encode(), layout, item.regions)
+    return layout
+
+
+def check(whole: bytes, layout: Layout, regions: tuple[Region, ...]) -> None:
+    """Raise ``CorpusError`` where a region ends inside a token."""
+    starts, stops = layout.spans.T
+    for border, region in zip(layout.ends, regions[1 - len(layout.ends) :], strict=False):
+        token = int(np.searchsorted(starts, border)) - 1
+        if token >= 0 and stops[token] > border and whole[starts[token] : border].strip():
+            content = whole[starts[token] : stops[token]].decode(errors="replace")
+            raise CorpusError(
+                f"{region.name} begins inside a token of this model: {content!r}",
+                "let regions begin where words do, or use a model of characters or bytes",
+            )

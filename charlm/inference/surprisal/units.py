@@ -1,0 +1,150 @@
+"""Tokens put together to characters, words, lines and regions of interest.
+
+Whatever the unit, every token goes into one of them, or its two parts into two neighbours, so the
+surprisals of the units sum to that of the tokens.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from charlm.inference.surprisal.measures import Measures, Prediction, leading_space
+
+__all__ = ["Unit", "by_char", "by_line", "by_listed_word", "by_region", "by_word", "each_token"]
+
+
+@dataclass
+class Unit:
+    """A unit that is being put together: its bytes, surprisal in nats, and the ids of its tokens.
+
+    ``first`` measures what was expected where it begins.  ``held`` is what a token of white space
+    says beyond the white space: if a word follows, how that is spelled, and so the next unit's.
+    """
+
+    content: bytearray = field(default_factory=bytearray)
+    nll: float = 0.0
+    tokens: list[int] = field(default_factory=list)
+    first: Measures | None = None
+    held: Measures | None = None
+
+    def add(self, token: Prediction) -> None:
+        """Add a token."""
+        self.close()
+        self.content += token.content
+        self.tokens.append(token.token)
+        self.first = self.first or token.whole
+        if token.rest and token.content.isspace():
+            self.nll += token.space_nll
+            self.held = token.rest
+        else:
+            self.nll += token.whole.nll
+
+    def end(self, token: Prediction) -> "Unit":
+        """Take the white space of the token that comes next; the new unit begins with its rest."""
+        space, rest = leading_space(token.content)
+        part = token.whole
+        following = Unit(content=bytearray(rest), tokens=[token.token])
+        if token.rest:
+            self.close()
+            self.content += space
+            self.nll += token.space_nll
+            part = token.rest
+        elif self.held:
+            following.nll, following.first, self.held = self.held.nll, self.held, None
+        following.nll += part.nll
+        following.first = following.first or part
+        return following
+
+    def close(self) -> None:
+        """Keep what is held: no word follows."""
+        if self.held:
+            self.nll += self.held.nll
+            self.held = None
+
+
+def each_token(tokens: Iterable[Prediction]) -> Iterator[Unit]:
+    """Every token by itself."""
+    for token in tokens:
+        unit = Unit()
+        unit.add(token)
+        yield unit
+
+
+def by_char(tokens: Iterable[Prediction]) -> Iterator[Unit]:
+    """Bytes put together to characters; a character's token is one already."""
+    unit = Unit()
+    for token in tokens:
+        continues = len(token.content) == 1 and token.content[0] & 0xC0 == 0x80
+        if unit.tokens and not continues:
+            yield unit
+            unit = Unit()
+        unit.add(token)
+    if unit.tokens:
+        yield unit
+
+
+def by_line(tokens: Iterable[Prediction]) -> Iterator[Unit]:
+    """Tokens up to one that holds a line break; the break belongs to the line it ends."""
+    unit = Unit()
+    for token in tokens:
+        unit.add(token)
+        if b"\n" in token.content:
+            yield unit
+            unit = Unit()
+    if unit.tokens:
+        yield unit
+
+
+def by_word(tokens: Iterable[Prediction]) -> Iterator[Unit]:
+    """Words with the white space that ends them; that before the first one belongs to it."""
+    unit, worded, ended = Unit(), False, False
+    for token in tokens:
+        space, word = leading_space(token.content)
+        if word and worded and (space or ended):
+            following = unit.end(token)
+            yield unit
+            unit = following
+        else:
+            unit.add(token)
+        worded = worded or bool(word)
+        if token.content:
+            ended = worded and token.content[-1:].isspace()
+    if unit.tokens:
+        unit.close()
+        yield unit
+
+
+def by_listed_word(tokens: Iterable[Prediction]) -> Iterator[Unit]:
+    """The tokens of a word tokenizer; an end of line belongs to the word before it."""
+    unit, worded = Unit(), False
+    for token in tokens:
+        word = bool(token.content.strip())
+        if word and worded:
+            yield unit
+            unit = Unit()
+        unit.add(token)
+        worded = worded or word
+    if unit.tokens:
+        yield unit
+
+
+def by_region(
+    tokens: Iterable[Prediction], spans: np.ndarray, ends: Iterable[int]
+) -> Iterator[Unit]:
+    """Regions that end at ``ends``; tokens that lie at ``spans`` (N, 2).
+
+    Each region has a token that begins in it or is split at its beginning; where an end lies
+    within a token, only white space is before it.
+    """
+    unit, borders = Unit(), iter(ends)
+    border = next(borders)
+    for token, (start, end) in zip(tokens, spans.tolist(), strict=True):
+        if start >= border or end > border:
+            following = unit.end(token)
+            yield unit
+            unit, border = following, next(borders)
+        else:
+            unit.add(token)
+    unit.close()
+    yield unit

@@ -1,0 +1,154 @@
+"""Lists of hypotheses and references are read as they are written, or refused by line."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from charlm.data.formats.nbest import NbestFile, open_nbest
+from charlm.data.formats.references import check_lists, read_references
+from charlm.errors import CorpusError
+
+KALDI = "utt1 -3.5 hello world\nutt1 -4 hallo world\nutt2 -1e1 yes\n"
+NUMBERED = "a-b-1 1 x\na-b-2 2 y\na-b-10 2 z\na-c-1 3 x y\nother 1 x\n"
+PLAIN = "hello world\nhallo world\n\n\nyes\n"
+JSONL = '{"id": "u", "text": "a b", "score": -1}\n{"id": "u", "text": ""}\n'
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def opened(text: str | bytes, name: str = "n.txt", format: str | None = None) -> NbestFile:
+    Path(name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return open_nbest(name, format)
+
+
+def lists(file: NbestFile) -> list[tuple[str, list[str]]]:
+    return [(each.id, [one.text for one in each.hypotheses]) for each in file.lists()]
+
+
+def test_kaldi_lists_are_lines_of_one_id() -> None:
+    file = opened(KALDI)
+    assert file.format == "kaldi"
+    assert lists(file) == [("utt1", ["hello world", "hallo world"]), ("utt2", ["yes"])]
+    given = [one.given for each in file.lists() for one in each.hypotheses]
+    assert given == [-3.5, -4.0, -10.0]
+
+
+def test_numbered_ids_name_their_list_without_the_number() -> None:
+    file = opened(NUMBERED)
+    assert lists(file) == [("a-b", ["x", "y", "z"]), ("a-c", ["x y"]), ("other", ["x"])]
+    ids = [one.id for each in file.lists() for one in each.hypotheses]
+    assert ids == ["a-b-1", "a-b-2", "a-b-10", "a-c-1", "other"]
+
+
+def test_ids_are_taken_as_they_are_where_some_are_repeated() -> None:
+    file = opened("talk-1 1 a\ntalk-1 2 b\ntalk-2 1 c\n")
+    assert lists(file) == [("talk-1", ["a", "b"]), ("talk-2", ["c"])]
+
+
+def test_numbers_with_leading_zeros_belong_to_the_id() -> None:
+    file = opened("1089-0001 1 a\n1089-0002 2 b\n")
+    assert [id for id, _ in lists(file)] == ["1089-0001", "1089-0002"]
+
+
+def test_plain_lists_end_with_an_empty_line() -> None:
+    file = opened(PLAIN)
+    assert file.format == "plain"
+    assert lists(file) == [("1", ["hello world", "hallo world"]), ("2", ["yes"])]
+
+
+def test_objects_name_their_list_or_have_an_id() -> None:
+    rows = [
+        {"list": 7, "id": "a", "text": "x", "n": 1},
+        {"list": 7, "id": "b", "text": "y"},
+        {"id": "c", "text": "z"},
+    ]
+    file = opened("\n".join(map(json.dumps, rows)), "n.jsonl")
+    assert lists(file) == [("7", ["x", "y"]), ("c", ["z"])]
+    assert next(file.lists()).hypotheses[0].record == rows[0]
+
+
+FIRST_LINES = [
+    ("n.txt", "u 3 x", "kaldi"),
+    ("n.txt", "u 3", "kaldi"),
+    ("n.txt", "hello", "plain"),
+    ("n.txt", "u three x", "plain"),
+    ("n.txt", '{"id": "u", "text": "x"}', "jsonl"),
+    ("n.jsonl", '{"id": 1, "text": "x"}', "jsonl"),
+]
+
+
+@pytest.mark.parametrize(("name", "line", "format"), FIRST_LINES)
+def test_the_format_is_told_by_the_name_and_the_first_line(
+    name: str, line: str, format: str
+) -> None:
+    assert opened(line + "\n", name).format == format
+
+
+def test_packed_files_empty_hypotheses_and_other_line_ends() -> None:
+    content = b"\xef\xbb\xbfutt1 -3.5\r\n\r\nutt1 -4 caf\xc3\xa9 \xc2\xa0noir\r\n"
+    file = opened(gzip.compress(content), "n.gz")
+    assert lists(file) == [("utt1", ["", "café \xa0noir"])]
+
+
+BAD = [
+    ("kaldi", "u 1 x\nu\n", "n.txt line 2 has no score: 'u'"),
+    ("kaldi", "u 1 x\nv two y\n", "n.txt line 2: the score 'two' is no number"),
+    ("kaldi", "u nan x\n", "line 1: the score 'nan' is no number"),
+    ("kaldi", "u -inf x\n", "line 1: the score '-inf' is no number"),
+    ("kaldi", "u 1 a\nu 2 b\nv 1 c\nu 1 d\n", "line 4: u comes again, its list began in line 1"),
+    ("jsonl", '{"id": "u", "text": "x"}\n{\n', "line 2 is no JSON object with a text: '{'"),
+    ("jsonl", '{"id": "u", "text": 3}\n', "line 1 is no JSON object with a text"),
+    ("jsonl", '{"text": "x"}\n', 'line 1 has neither "id" nor "list"'),
+    ("jsonl", '{"id": "u", "text": "x", "score": true}\n', "the score 'True' is no number"),
+    ("jsonl", JSONL, "line 2 has no score, unlike those before"),
+    ("plain", "", "n.txt holds no hypotheses"),
+    ("plain", " \n\n\t\n", "n.txt holds no hypotheses"),
+    ("plain", b"caf\xe9\n", "n.txt line 1 is not UTF-8: byte 0xe9 at 3"),
+    ("plain", "a\n" + "b" * (2 << 20), "n.txt line 2 is longer than 1,048,576 bytes"),
+]
+
+
+@pytest.mark.parametrize(("format", "text", "cause"), BAD, ids=[bad[2][:40] for bad in BAD])
+def test_bad_lists_are_refused_by_line(format: str, text: str | bytes, cause: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        check_lists(opened(text, format=format), None)
+    assert cause in str(caught.value)
+    assert "\n" not in str(caught.value) + caught.value.hint
+
+
+def test_references_are_words_by_id_and_by_order_for_plain_lists() -> None:
+    Path("r.txt").write_text("utt1 hello world\n\nutt2\n")
+    found = read_references(Path("r.txt"), "kaldi")
+    assert found.words == {"utt1": ["hello", "world"], "utt2": []}
+    assert found.lines == {"utt1": 1, "utt2": 3}
+    assert check_lists(opened(KALDI), found) == 3
+    Path("p.txt").write_text("hello world\nyes\n")
+    assert check_lists(opened(PLAIN), read_references(Path("p.txt"), "plain")) == 3
+
+
+MISMATCHES = [
+    ("utt1 a\n", "r.txt has no reference for utt2 (line 3) of n.txt"),
+    ("utt1 a\nutt2 b\nutt9 c\n", "n.txt has no list for utt9 (line 3) of r.txt"),
+    ("utt1 a\nutt1 b\n", "r.txt line 2: utt1 has a reference in line 1 already"),
+    ("", "r.txt holds no references"),
+]
+
+
+@pytest.mark.parametrize(("references", "cause"), MISMATCHES)
+def test_references_that_do_not_match_are_refused(references: str, cause: str) -> None:
+    Path("r.txt").write_text(references)
+    with pytest.raises(CorpusError) as caught:
+        check_lists(opened(KALDI), read_references(Path("r.txt"), "kaldi"))
+    assert str(caught.value) == cause
+
+
+def test_missing_files_are_named() -> None:
+    with pytest.raises(CorpusError, match=r"missing\.txt cannot be read"):
+        open_nbest("missing.txt")
+    with pytest.raises(CorpusError, match=r"missing\.txt cannot be read"):
+        read_references(Path("missing.txt"), "kaldi")

@@ -1,0 +1,271 @@
+"""A text is prepared once and exactly, and what cannot be prepared is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlm.config import DataConfig, TokenizerConfig
+from charlm.data.preparation import prepared as preparation
+from charlm.data.preparation.prepared import Prepared, Preparing, building, prepare
+from charlm.data.preparation.store import TokenStore
+from charlm.errors import CharlmError, CorpusError, TokenizerError
+
+TEXT = "".join(f"line {n} of a small text, with words\r\n" for n in range(300))
+KINDS = ("byte", "char", "word", "bpe", "unigram")
+CHAR = TokenizerConfig(kind="char")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    path = tmp_path / "source.txt"
+    path.write_bytes(TEXT.encode())
+    return str(path)
+
+
+def finished(data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> Prepared:
+    *progress, last = prepare(data, tokenizer, cache)
+    assert all(isinstance(record, Preparing) for record in progress)
+    assert isinstance(last, Prepared)
+    return last
+
+
+def text_of(prepared: Prepared, store: TokenStore | None) -> str:
+    assert store is not None
+    return prepared.tokenizer.decode(store.tokens)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_hold_the_text_exactly(kind: str, source: str, own_cache: Path) -> None:
+    prepared = finished(DataConfig(sources=(source,)), TokenizerConfig(kind=kind), own_cache)
+    texts = [text_of(prepared, part) for part in (prepared.train, prepared.valid, prepared.test)]
+    ends = [int(len(TEXT) * share) for share in (0.9, 0.95)]
+    whole = [TEXT[: ends[0]], TEXT[ends[0] : ends[1]], TEXT[ends[1] :]]
+    if kind == "word":
+        assert [text.split() for text in texts] == [
+            prepared.tokenizer.decode(prepared.tokenizer.encode(part)).split() for part in whole
+        ]
+    else:
+        assert texts == whole
+    for text, part in zip(whole, (prepared.train, prepared.valid, prepared.test), strict=True):
+        assert part is not None
+        counts = part.counts
+        assert (counts.chars, counts.bytes) == (len(text), len(text.encode()))
+        assert (counts.documents, counts.words) == (1, len(text.split()))
+        assert counts.tokens == np.count_nonzero(part.tokens)
+
+
+def test_tinyshakespeare_is_split_as_published(shared_data: Path, own_cache: Path) -> None:
+    data = DataConfig(sources=(str(shared_data / "tinyshakespeare.txt"),), split=(90, 10))
+    prepared = finished(data, CHAR, own_cache)
+    assert prepared.train.counts.chars == 1_003_854
+    assert prepared.valid is not None
+    assert prepared.valid.counts.chars == 111_540
+    assert prepared.test is None
+    assert prepared.tokenizer.vocab_size == 65 + 2
+
+
+def test_wikitext_2_is_prepared_as_published(shared_data: Path, own_cache: Path) -> None:
+    folder = shared_data / "wikitext-2"
+    data = DataConfig(
+        sources=(str(folder / "train.txt"),),
+        valid=(str(folder / "valid.txt"),),
+        test=(str(folder / "test.txt"),),
+    )
+    prepared = finished(data, TokenizerConfig(kind="word"), own_cache)
+    parts = (prepared.train, prepared.valid, prepared.test)
+    tokens = [part.counts.tokens for part in parts if part is not None]
+    assert tokens == [2_088_628, 217_646, 245_569]
+    assert prepared.tokenizer.vocab_size == 33_278 + 1
+
+
+def test_texts_of_their_own_replace_a_split(source: str, tmp_path: Path, own_cache: Path) -> None:
+    (tmp_path / "held.txt").write_text("words of a line")
+    data = DataConfig(sources=(source,), valid=(str(tmp_path / "held.txt"),))
+    prepared = finished(data, CHAR, own_cache)
+    assert text_of(prepared, prepared.train) == TEXT
+    assert text_of(prepared, prepared.valid) == "words of a line"
+    assert prepared.test is None
+
+
+def test_each_file_is_a_document(tmp_path: Path, own_cache: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.txt").write_text(name * 20)
+    prepared = finished(DataConfig(sources=(str(tmp_path),), split=(50, 50)), CHAR, own_cache)
+    assert prepared.train.counts.documents == 2
+    assert prepared.train.tokens.tolist().count(0) == 3
+    assert prepared.valid is not None
+    assert prepared.valid.counts.documents == 2  # the second half of b begins one
+
+
+def test_the_tokenizer_knows_the_training_part_only(tmp_path: Path, own_cache: Path) -> None:
+    (tmp_path / "t.txt").write_text("ab" * 45 + "XYZxyzabab")
+    prepared = finished(DataConfig(sources=(str(tmp_path / "t.txt"),)), CHAR, own_cache)
+    assert prepared.tokenizer.definition()["symbols"] == ["a", "b"]
+    assert prepared.valid is not None
+    assert prepared.valid.tokens.tolist() == [0, 1, 1, 1, 1, 1, 0]
+
+
+def test_bytes_that_are_no_text_are_prepared_as_bytes(tmp_path: Path, own_cache: Path) -> None:
+    content = bytes(range(256)) * 4
+    (tmp_path / "t.bin").write_bytes(content)
+    data = DataConfig(sources=(str(tmp_path / "t.bin"),), split=(50, 50))
+    prepared = finished(data, TokenizerConfig(kind="byte"), own_cache)
+    assert prepared.tokenizer.decode_bytes(prepared.train.tokens) == content[:512]
+    assert prepared.train.counts.bytes == 512
+    with pytest.raises(CorpusError):
+        finished(data, CHAR, own_cache)
+
+
+def test_nothing_is_built_twice(
+    source: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DataConfig(sources=(source,))
+    first = finished(data, CHAR, own_cache)
+    monkeypatch.setattr(preparation, "build", None)
+    again = finished(data, TokenizerConfig(kind="char", end_of_line=False), own_cache)
+    assert again.digest == first.digest
+    assert again.folder == first.folder
+    assert again.tokenizer.digest() == first.tokenizer.digest()
+
+
+def test_whatever_changes_the_tokens_changes_the_key(source: str, own_cache: Path) -> None:
+    other = Path(source).with_name("other.txt")
+    other.write_bytes(TEXT.encode()[:-2])
+    data = DataConfig(sources=(source,))
+    keys = [
+        finished(data, CHAR, own_cache).digest,
+        finished(DataConfig(sources=(str(other),)), CHAR, own_cache).digest,
+        finished(DataConfig(sources=(source,), split=(90, 10)), CHAR, own_cache).digest,
+        finished(DataConfig(sources=(source,), valid=(source,)), CHAR, own_cache).digest,
+        finished(DataConfig(sources=(source,), encoding="latin-1"), CHAR, own_cache).digest,
+        finished(data, TokenizerConfig(kind="byte"), own_cache).digest,
+        finished(data, TokenizerConfig(kind="char", min_count=2), own_cache).digest,
+        finished(data, TokenizerConfig(kind="char", vocab_size=9), own_cache).digest,
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_name_of_a_source_does_not_change_the_key(source: str, own_cache: Path) -> None:
+    key = finished(DataConfig(sources=(source,)), CHAR, own_cache).digest
+    moved = Path(source).rename(Path(source).with_name("moved.txt"))
+    assert finished(DataConfig(sources=(str(moved),)), CHAR, own_cache).digest == key
+
+
+def test_several_processes_give_the_same_store(
+    source: str, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DataConfig(sources=(source,))
+    tokenizer = TokenizerConfig(kind="bpe", vocab_size=320)
+    alone = finished(data, tokenizer, own_cache)
+    monkeypatch.setattr(building, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(building, "available_cores", lambda: 2)
+    together = finished(data, tokenizer, tmp_path / "other")
+    assert together.train.tokens.tobytes() == alone.train.tokens.tobytes()
+    assert together.digest == alone.digest
+
+
+def test_notes_are_kept(source: str, own_cache: Path) -> None:
+    for _ in range(2):
+        config = TokenizerConfig(kind="bpe", vocab_size=9999)
+        prepared = finished(DataConfig(sources=(source,)), config, own_cache)
+        assert len(prepared.notes) == 1
+        assert "instead of 9,999" in prepared.notes[0]
+
+
+@pytest.mark.parametrize("file", ["store.json", "train.bin", "tokenizer/tokenizer.json"])
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"{")])
+def test_a_damaged_store_is_built_again(
+    file: str, harm: Callable[[Path], object], source: str, own_cache: Path
+) -> None:
+    data = DataConfig(sources=(source,))
+    prepared = finished(data, CHAR, own_cache)
+    harm(prepared.folder / file)
+    again = finished(data, CHAR, own_cache)
+    assert again.folder == prepared.folder
+    assert text_of(again, again.train) == TEXT[: again.train.counts.chars]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["", " \n\t\u3000 ", "a", "ab", "\n"])
+def test_texts_with_too_little_in_them_are_refused(
+    kind: str, text: str, tmp_path: Path, own_cache: Path
+) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(text)
+    with pytest.raises(CorpusError) as caught:
+        finished(DataConfig(sources=(str(path),)), TokenizerConfig(kind=kind), own_cache)
+    assert caught.value.hint
+    assert not list(own_cache.rglob("*.bin"))
+
+
+def test_a_split_that_leaves_a_part_empty_names_the_counts(tmp_path: Path, own_cache: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("abcdefg")
+    with pytest.raises(CorpusError, match="its 7 characters, train 6, valid 0, test 1"):
+        finished(DataConfig(sources=(str(path),)), CHAR, own_cache)
+
+
+@pytest.mark.parametrize("kind", ["byte", "char", "word"])
+def test_a_training_part_of_one_token_is_refused(
+    kind: str, tmp_path: Path, own_cache: Path
+) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("ab")
+    data = DataConfig(sources=(str(path),), split=(50, 50))
+    with pytest.raises(CorpusError, match="train part has 1 of the 2 tokens"):
+        finished(data, TokenizerConfig(kind=kind), own_cache)
+    assert not list((own_cache / "tokens").glob("*/"))
+
+
+def test_a_validation_text_of_white_space_is_refused(
+    source: str, tmp_path: Path, own_cache: Path
+) -> None:
+    (tmp_path / "blank.txt").write_text("  \n")
+    data = DataConfig(sources=(source,), valid=(str(tmp_path / "blank.txt"),))
+    with pytest.raises(CorpusError, match=r"blank\.txt"):
+        finished(data, CHAR, own_cache)
+
+
+def test_a_text_that_grows_while_it_is_read_is_refused(source: str, own_cache: Path) -> None:
+    for record in (records := prepare(DataConfig(sources=(source,)), CHAR, own_cache)):
+        if isinstance(record, Preparing) and record.phase == "encoding":
+            break
+    with Path(source).open("a") as file:
+        file.write("more")
+    with pytest.raises(CorpusError, match="changed while it was read"):
+        list(records)
+    assert not list((own_cache / "tokens").glob("*/"))
+
+
+def test_a_cache_that_cannot_be_written_is_named(source: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CorpusError, match="file cannot be written"):
+        finished(DataConfig(sources=(source,)), CHAR, tmp_path / "file")
+
+
+def test_a_disk_that_fills_up_leaves_nothing(
+    source: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("charlm.data.preparation.store.PartWriter.add", full)
+    with pytest.raises(CorpusError, match="No space left"):
+        finished(DataConfig(sources=(source,)), CHAR, own_cache)
+    assert not list((own_cache / "tokens").glob("*/"))
+
+
+def test_errors_are_of_the_project_whatever_the_settings(tmp_path: Path, own_cache: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("a b c d e f g h i j k l m n o p\n" * 20)
+    for kind, size in (("bpe", 10), ("unigram", 10)):
+        with pytest.raises(TokenizerError, match="at least"):
+            finished(
+                DataConfig(sources=(str(path),)),
+                TokenizerConfig(kind=kind, vocab_size=size),
+                own_cache,
+            )
+    with pytest.raises(CharlmError):
+        finished(DataConfig(sources=(str(tmp_path / "none"),)), CHAR, own_cache)

@@ -1,0 +1,264 @@
+"""Rows become documents, exactly, and whatever goes wrong below becomes one of our errors."""
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from charlm.config import DataConfig
+from charlm.data.sources import tables
+from charlm.data.sources.corpora import Corpus, open_corpus
+from charlm.errors import CorpusError
+
+AWKWARD = ["007", "NA", "null", "1.50", "2020-01-01T00:00:00", 'a\r\nb "q", é\u2028', " x ", "true"]
+"""Texts that readers of tables like to turn into something else."""
+
+
+def corpus(source: Path | str, *, raw: bool = False, **options: Any) -> Corpus:
+    return open_corpus([str(source)], DataConfig(**options), raw=raw)
+
+
+def texts(text: Corpus) -> list[str | bytes]:
+    assert all(piece.starts for piece in text.pieces())
+    return [piece.text for piece in text.pieces()]
+
+
+def lines(path: Path, rows: Iterable[Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def write(path: Path, column: str = "text") -> Path:
+    """A table of the awkward texts, of the kind that the name says."""
+    rows = [{"id": index, column: text} for index, text in enumerate(AWKWARD)]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    if ".csv" in path.name or ".tsv" in path.name:
+        separator = "," if ".csv" in path.name else "\t"
+        cells = [f"id{separator}{column}"]
+        cells += [f"{row['id']}{separator}{quoted(str(row[column]))}" for row in rows]
+        content = ("\n".join(cells) + "\n").encode()
+    if path.name.endswith(".json"):
+        content = json.dumps(rows, indent=1).encode()
+    if path.name.endswith(".parquet"):
+        datasets.Dataset.from_list(rows).to_parquet(path)
+        return path
+    path.write_bytes(gzip.compress(content) if path.name.endswith(".gz") else content)
+    return path
+
+
+NAMES = ["a.jsonl", "a.ndjson", "a.json", "a.csv", "a.tsv", "a.parquet", "a.jsonl.gz", "a.csv.gz"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "A [1]*.csv", "A [1]?.PARQUET".lower()])
+def test_every_kind_of_table_gives_the_texts_exactly(name: str, tmp_path: Path) -> None:
+    text = corpus(write(tmp_path / name))
+    assert texts(text) == AWKWARD
+    assert texts(text) == AWKWARD
+    assert text.size is None
+
+
+def test_raw_rows_are_utf_8(tmp_path: Path) -> None:
+    expected = [text.encode() for text in AWKWARD]
+    assert texts(corpus(write(tmp_path / "a.jsonl"), raw=True)) == expected
+
+
+def test_the_digest_of_a_table_is_that_of_its_texts(tmp_path: Path) -> None:
+    first = corpus(write(tmp_path / "a.jsonl")).digest()
+    assert corpus(write(tmp_path / "b.csv")).digest() == first
+    assert corpus(lines(tmp_path / "c.jsonl", [{"text": "007NA"}])).digest() != first
+
+
+def test_a_long_row_is_one_document_in_several_pieces(tmp_path: Path) -> None:
+    long = "word " * 300_000
+    path = lines(tmp_path / "a.jsonl", [{"text": long}, {"text": "b"}])
+    found = list(corpus(path).pieces())
+    assert [piece.starts for piece in found] == [True, False, False, True]
+    assert "".join(str(piece.text) for piece in found) == long + "b"
+
+
+def test_rows_without_text_are_skipped_and_texts_in_a_list_are_rows(tmp_path: Path) -> None:
+    rows = [{"text": "a"}, {"text": None}, {"n": 1}, {"text": ""}, {"text": "b", "n": [1]}]
+    assert texts(corpus(lines(tmp_path / "a.jsonl", rows))) == ["a", "b"]
+    (tmp_path / "b.json").write_text('\ufeff["a", "b"]', encoding="utf-8")
+    assert texts(corpus(tmp_path / "b.json")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_column_is_refused_at_once_with_those_that_exist(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, column="body")
+    with pytest.raises(CorpusError, match="no column 'text'; its columns are: id, body") as caught:
+        corpus(path)
+    assert "--text-column" in caught.value.hint
+    assert texts(corpus(path, text_column="body")) == AWKWARD
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_a_column_of_numbers_is_not_text(name: str, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"column 'id' of row 1 holds int, not text"):
+        corpus(write(tmp_path / name), text_column="id")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"text": "a"}\n{"text": "b\n', "is no JSON: line 2"),
+        (b'{"text": "a"}\n\n[1]\n', "line 3: a row is an object or a text, not list"),
+        (b'{"text": "caf\xe9"}\n', "line 1"),
+        (b'[{"text": "a"}, ', "the list"),
+        (b"[" * 100_000, "the list"),
+        (b'{"text": "a"}\n{"text": "\\ud83d"}\n', "row 2: character 0 is half a surrogate pair"),
+    ],
+)
+def test_broken_json_is_named_by_its_line(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(content)
+    with pytest.raises(CorpusError, match=message):
+        list(corpus(tmp_path / "a.jsonl").pieces())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'text\na\n"b" c\n', "line 3"),
+        (b'text\n"never closed\n\n', "unexpected end of data"),
+        (b"text\ncaf\xe9\n", "can't decode byte 0xe9"),
+    ],
+)
+def test_a_broken_csv_is_named_by_its_line(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(CorpusError, match=f"is no table: .*{message}"):
+        list(corpus(tmp_path / "a.csv").pieces())
+
+
+def test_a_csv_field_may_be_as_long_as_a_book(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\n" + "x" * 300_000 + "\n")
+    assert texts(corpus(tmp_path / "a.csv")) == ["x" * 300_000]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.jsonl.gz"])
+def test_a_damaged_table_is_an_error_in_two_lines(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(b"\x80\x81 no table" * 9)
+    with pytest.raises(CorpusError, match=name) as caught:
+        corpus(tmp_path / name)
+    assert "\n" not in str(caught.value) + caught.value.hint
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_empty_table_is_an_empty_corpus(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").touch()
+    with pytest.raises(CorpusError, match="is empty"):
+        list(corpus(tmp_path / "a.jsonl").pieces())
+
+
+def test_a_saved_dataset_is_a_source_and_its_split_can_be_chosen(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"id": index, "text": text} for index, text in enumerate(AWKWARD)]
+    train = datasets.Dataset.from_list(rows)
+    train.save_to_disk(tmp_path / "one")
+    parts = {"train": train, "test": datasets.Dataset.from_dict({"text": ["held out"]})}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "several")
+    capfd.readouterr()
+    assert texts(corpus(tmp_path / "one")) == AWKWARD
+    assert texts(corpus(tmp_path / "several")) == AWKWARD
+    assert texts(corpus(tmp_path / "several", dataset_split="test")) == ["held out"]
+    with pytest.raises(CorpusError, match="no split 'valid'; its splits are: train, test"):
+        corpus(tmp_path / "several", dataset_split="valid")
+    with pytest.raises(CorpusError, match="its columns are: id, text"):
+        corpus(tmp_path / "one", text_column="body")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_tables_in_a_folder_are_read_as_tables(tmp_path: Path) -> None:
+    write(tmp_path / "b.parquet")
+    (tmp_path / "a.txt").write_text("plain")
+    assert texts(corpus(tmp_path)) == ["plain", *AWKWARD]
+
+
+class Hub:
+    """Stands for the Hugging Face Hub: remembers what it was asked for."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.asked: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def __call__(self, *names: Any, **options: Any) -> Any:
+        self.asked.append((names, options))
+        if self.error:
+            raise self.error
+        rows = datasets.Dataset.from_dict({"text": ["from the hub"], "n": [1]})
+        return rows.to_iterable_dataset() if options["streaming"] else rows
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("source", "names", "split"),
+    [
+        ("hf:owner/name", ("owner/name", None), "train"),
+        ("hf:owner/name@config-v1", ("owner/name", "config-v1"), "train"),
+        ("hf:a.b/c_d@x:validation", ("a.b/c_d", "x"), "validation"),
+        ("hf:name:train[:10%]", ("name", None), "train[:10%]"),
+    ],
+)
+def test_a_hub_name_says_dataset_configuration_and_split(
+    source: str,
+    names: tuple[str, str | None],
+    split: str,
+    streaming: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub = Hub()
+    monkeypatch.setattr(datasets, "load_dataset", hub)
+    text = corpus(source, streaming=streaming)
+    assert texts(text) == ["from the hub"]
+    # Code from the Hub is never run: nothing else is passed on.
+    assert set(map(str, hub.asked)) == {str((names, {"split": split, "streaming": streaming}))}
+
+
+@pytest.mark.parametrize("source", ["hf:", "hf:a/b/c", "hf:../x", "hf:/etc", "hf:a/b@", "hf:a b"])
+def test_names_that_the_hub_cannot_have_are_refused(source: str) -> None:
+    with pytest.raises(CorpusError, match="no name of a Hub dataset"):
+        corpus(source)
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (ConnectionError("Couldn't reach\nit"), "go online"),
+        (FileNotFoundError("Dataset 'x/y' doesn't exist"), "check the name"),
+        (ValueError("Unknown split"), "check the name"),
+        (RuntimeError("Dataset scripts are no longer supported"), "check the name"),
+    ],
+)
+def test_trouble_with_the_hub_becomes_one_line_and_a_remedy(
+    error: Exception, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "load_dataset", Hub(error))
+    with pytest.raises(CorpusError, match=r"^hf:x/y:train cannot be had from") as caught:
+        corpus("hf:x/y")
+    assert caught.value.hint.startswith(hint)
+    assert "\n" not in str(caught.value)
+
+
+def test_corpora_are_imported_without_the_datasets_library() -> None:
+    code = (
+        "import sys, charlm.data.sources.corpora\nprint({'datasets', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "set()"
+    folder = Path(tables.__file__).parents[2]
+    users = [path.name for path in folder.rglob("*.py") if "import datasets" in path.read_text()]
+    assert users == ["tables.py"]
