@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from charlm.config import DataConfig, TokenizerConfig
+from charlm.data.preparation import building
 from charlm.data.preparation import prepared as preparation
-from charlm.data.preparation.prepared import Prepared, Preparing, building, prepare
+from charlm.data.preparation.prepared import Prepared, Preparing, prepare
 from charlm.data.preparation.store import TokenStore
 from charlm.errors import CharlmError, CorpusError, TokenizerError
 

@@ -13,8 +13,9 @@ from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.errors import ConfigError, CorpusError
 from charlm.inference.predictors.predictor import Predictor, Recurrent
+from charlm.inference.scoring import scorer
 from charlm.inference.scoring.curve import Curve
-from charlm.inference.scoring.documents import score_documents, score_ids, score_text, scorer
+from charlm.inference.scoring.documents import score_documents, score_ids, score_text
 from charlm.inference.scoring.scorer import Reading
 from charlm.inference.scoring.streams import RESETS, Reset
 from charlm.inference.surprisal.text import UNITS, Surprisal, surprisals
