@@ -1,7 +1,6 @@
 """The run folder: settings, tokenizer, checkpoints, log.  Readable by people, executes nothing."""
 
 import json
-import os
 import shutil
 import tomllib
 import warnings
@@ -20,11 +19,13 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmError, CharlmWarning, CheckpointError
 from charlm.storage import checkpoints, integrity
 from charlm.storage.checkpoints import Checkpoint
+from charlm.storage.log import Log
 
 __all__ = ["Run", "create_run", "lock", "open_run", "remove_blank"]
 
 FORMAT = 1
 SETTINGS, TOKENIZER, LOG, BEST, LOCK = "run.toml", "tokenizer", "log.jsonl", "best.json", ".lock"
+CHECKPOINTS = "checkpoints"
 LARGEST_SETTINGS = 1 << 20
 
 
@@ -43,7 +44,12 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """Where the checkpoints are."""
-        return self.folder / "checkpoints"
+        return self.folder / CHECKPOINTS
+
+    @property
+    def log(self) -> Log:
+        """The reports of its training."""
+        return Log(self.folder / LOG)
 
     @property
     def blank(self) -> bool:
@@ -54,16 +60,22 @@ class Run:
         return not foreign and not saved
 
     def tokenizer(self) -> Tokenizer:
-        """The run's tokenizer.  Raises ``TokenizerError``."""
-        return tokenizers.load(self.folder / TOKENIZER)
+        """The run's tokenizer.  Raises ``TokenizerError``; ``CheckpointError`` for another one."""
+        found = tokenizers.load(self.folder / TOKENIZER)
+        if self.origin.get("tokenizer", found.digest()) != found.digest():
+            raise CheckpointError(
+                f"the tokenizer in {self.folder / TOKENIZER} is not the one of this run",
+                "restore that folder, or train a new run",
+            )
+        return found
 
     def checkpoint(self, step: int | None = None) -> Checkpoint:
         """The checkpoint of a step; the best on validation, else the newest, if none is named.
 
-        Warns with ``CharlmWarning`` where the best is damaged and the newest is used.  Raises ``CheckpointError`` for a run without a usable checkpoint.
+        Warns with ``CharlmWarning`` where the best is damaged and the newest is used instead.
+        Raises ``CheckpointError`` for a run without a usable checkpoint.
         """
         if step is not None:
-            self.require_step(step)
             return self.read_step(step)
         for _ in range(3):  # a training process may replace the best while it is looked up
             best = (self.best() or {}).get("step")
@@ -84,21 +96,18 @@ class Run:
         return found
 
     def read_step(self, step: int) -> Checkpoint:
-        """The newest whole checkpoint of a step.  Raises ``CheckpointError``."""
-        found = checkpoints.list_checkpoints(self.checkpoints)
-        paths = [path for path in found if checkpoints.step_of(path) == step]
-        whole = [path for path in paths if integrity.is_whole(path)]
-        named = self.checkpoints / f"step-{step:08d}"
-        return checkpoints.read_checkpoint((whole or paths or [named])[-1])
+        """The newest whole checkpoint of a step.
 
-    def require_step(self, step: int) -> None:
-        """Raise ``CheckpointError`` naming the steps there are if ``step`` is none of them."""
-        known = [
-            checkpoints.step_of(path) for path in checkpoints.list_checkpoints(self.checkpoints)
-        ]
+        Raises ``CheckpointError``; where there is none of that step it names those there are.
+        """
+        paths = checkpoints.list_checkpoints(self.checkpoints)
+        known = list(dict.fromkeys(map(checkpoints.step_of, paths)))
         if step not in known:
             there = f"choose one of: {', '.join(map(str, known))}" if known else "train it first"
             raise CheckpointError(f"{self.folder} holds no checkpoint of step {step}", there)
+        of_step = [path for path in paths if checkpoints.step_of(path) == step]
+        whole = list(filter(integrity.is_whole, of_step))
+        return checkpoints.read_checkpoint((whole or of_step)[-1])
 
     def require_newest(self) -> Checkpoint:
         """The newest whole checkpoint.  Raises ``CheckpointError`` where there is none."""
@@ -110,12 +119,12 @@ class Run:
             "train it again with the settings of before; training resumes from what is there",
         )
 
-    def newest(self) -> tuple[Checkpoint | None, tuple[str, ...]]:
+    def newest(self, *, anew: bool = False) -> tuple[Checkpoint | None, tuple[str, ...]]:
         """The newest whole checkpoint, and a note for each damaged one that was skipped.
 
-        None only for a run that never saved one.  Raises ``CheckpointError`` where all are damaged
-        or gone, and ``UnreadableError`` where a newer one cannot be read now: to begin anew, or to
-        resume from an older one, would throw progress away.
+        None for a run that never saved one.  Raises ``CheckpointError`` where all are damaged or
+        gone, unless training may begin ``anew``, and ``UnreadableError`` where a newer one cannot
+        be read now: to resume from an older one would throw progress away.
         """
         notes: list[str] = []
         for path in reversed(checkpoints.list_checkpoints(self.checkpoints)):
@@ -127,12 +136,12 @@ class Run:
                 notes.append(str(error))
         if not notes and (self.folder / BEST).exists():
             notes.append(f"{self.folder} has a {BEST}, but its checkpoints are gone")
-        if notes:
+        if notes and not anew:
             raise CheckpointError(
                 notes[0],
                 f"restore {self.checkpoints}, or move it and {BEST} away to train from the start",
             )
-        return None, ()
+        return None, tuple(notes)
 
     def save(
         self,
@@ -191,22 +200,6 @@ class Run:
             return state["best"] if integrity.is_best(state["best"]) else None
         return integrity.read_best(self.folder / BEST)
 
-    def append_log(self, record: Mapping[str, Any]) -> None:
-        """Add one line to the log; it becomes durable with the next checkpoint."""
-        with (self.folder / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-
-    def sync_log(self) -> int:
-        """Make the log durable; returns its length in bytes, for the checkpoint to remember."""
-        with (self.folder / LOG).open("ab") as file:
-            os.fsync(file.fileno())
-            return file.tell()
-
-    def cut_log(self, length: int) -> None:
-        """Drop log lines that are newer than the checkpoint that is resumed."""
-        with (self.folder / LOG).open("ab") as file:
-            file.truncate(min(length, file.tell()))
-
     def update(self, config: Config) -> "Run":
         """The same run with other settings, written down.  Raises ``CheckpointError``."""
         run = Run(self.folder, config, self.origin)
@@ -255,6 +248,12 @@ def open_run(folder: Path) -> Run:
     if not path.is_file():
         what = f"is not a run: it has no {SETTINGS}" if folder.exists() else "does not exist"
         raise CheckpointError(f"{folder} {what}", "name a folder that charlm train --out has made")
+    for name in (SETTINGS, TOKENIZER, LOG, BEST, CHECKPOINTS):
+        if (folder / name).is_symlink():
+            raise CheckpointError(
+                f"{folder / name} is a link, which might lead out of the run",
+                "put the file or folder itself in its place",
+            )
     try:
         if path.stat().st_size > LARGEST_SETTINGS:
             raise ValueError("it is too large")
