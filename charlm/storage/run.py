@@ -6,6 +6,7 @@ import shutil
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ LARGEST_SETTINGS = 1 << 20
 class Run:
     """An opened run folder.
 
-    ``origin`` records what the run was made from: the digest of the prepared text, the names of
-    its sources, its counts, and the size of the vocabulary.
+    ``origin`` records what the run was made from: the digest of the prepared text, its counts, the
+    size of the vocabulary, and under ``made`` when and on what kind of machine.
     """
 
     folder: Path
@@ -130,9 +131,12 @@ class Run:
         return best if fine else None
 
     def append_log(self, record: Mapping[str, Any]) -> None:
-        """Add one line to the log; it becomes durable with the next checkpoint."""
+        """Add one line to the log, with the time of day (UTC); it becomes durable with the next
+        checkpoint.
+        """
+        line = {**record, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
         with (self.folder / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(line) + "\n")
 
     def sync_log(self) -> int:
         """Make the log durable; returns its length in bytes, for the checkpoint to remember."""
@@ -171,7 +175,7 @@ def create_run(
     except OSError as error:
         raise CheckpointError(
             f"cannot make the run folder {folder}: {error.strerror}",
-            "choose another --out",
+            "choose another `out=FOLDER`",
         ) from error
     return run
 
@@ -202,13 +206,15 @@ def open_run(folder: Path) -> Run:
             raise checkpoints.newer_version(folder)
         if not isinstance(origin.get("digest"), str):
             raise ValueError("[origin] lacks its digest")
-        return Run(folder, Config.from_tables(tables), origin)
+        # Earlier versions wrote settings without effect and left undecided ones out.
+        config = Config.from_tables(tables, drop_idle=True).with_defaults()
+        return Run(folder, config, origin)
     except CheckpointError:
         raise
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, CharlmError) as error:
         raise CheckpointError(
             f"{path} cannot be read: {' '.join(str(error).split())}",
-            "restore the file, or train anew into another --out",
+            "restore the file, or train anew into another `out=FOLDER`",
         ) from error
 
 
@@ -233,6 +239,6 @@ def lock(folder: Path) -> filelock.BaseFileLock:
     except filelock.Timeout:
         raise CheckpointError(
             f"{folder} is in use: another process trains it",
-            "wait for it to end, or choose another --out",
+            "wait for it to end, or choose another `out=FOLDER`",
         ) from None
     return held

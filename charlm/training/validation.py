@@ -1,4 +1,4 @@
-"""Validation on the way: one stream, state carried, the first part of it if it is long."""
+"""Validation during training: one stream, state carried, the first part of a long text."""
 
 import math
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from charlm.model.likelihood import StreamReader
 __all__ = ["Validation"]
 
 READ_AT_ONCE = 1 << 14
-"""Tokens between two looks at the stop flag."""
+"""Tokens between two questions to ``stop``."""
 
 
 class Validation:
-    """The tokens to validate on, boundary 0 left out of the figures."""
+    """The tokens to validate on; boundaries are not counted in the figures."""
 
     def __init__(self, store: TokenStore | None, limit: int) -> None:
-        """At most ``limit`` tokens; 0: all."""
+        """Take the first ``limit`` tokens of ``store``, 0: all; None is an empty text."""
         tokens = store.tokens[1:] if store else np.empty(0, dtype=np.uint8)
         self.tokens = tokens[:limit] if limit else tokens
         counts = store.counts if store else None
@@ -27,11 +27,11 @@ class Validation:
         self.bits_per_char = 1 / max(chars_per_token, 1e-9) / math.log(2)
 
     def __len__(self) -> int:
-        """Tokens that are read."""
+        """How many tokens are read."""
         return len(self.tokens)
 
     def nll(self, model: LanguageModel, stop: Callable[[], str | None]) -> float | None:
-        """Mean nats per token of text, boundaries read but not counted; None if stopped."""
+        """Mean nats per token of text of ``model``; None if ``stop`` gave a reason meanwhile."""
         reader = StreamReader(model)
         total, count = 0.0, 0
         for begin in range(0, len(self.tokens), READ_AT_ONCE):
