@@ -14,7 +14,6 @@ from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared,
 from charlm.data.sources.tables import is_table
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
-from charlm.storage.checkpoints import remove_unfinished
 from charlm.storage.run import Run, lock, open_run
 from charlm.training import ngrams
 from charlm.training.budget.decisions import decide
@@ -106,7 +105,7 @@ def launch(
     with lock(folder) if world.first else nullcontext():
         run = open_run(folder)
         if world.first:
-            remove_unfinished(run.checkpoints)
+            run.recover()
             run = run.update(config)
         world.wait()
         run = run if world.first else open_run(folder)
