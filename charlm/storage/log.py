@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ class Log:
     path: Path
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add one line; it becomes durable with the next checkpoint.  Raises ``OSError``."""
+        """Add one line, with the time of day (UTC).  Raises ``OSError``.
+
+        It becomes durable with the next checkpoint.
+        """
+        line = {**record, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(line) + "\n")
 
     def sync(self) -> int:
         """Make the log durable; returns its length in bytes, for the checkpoint to remember."""

@@ -34,8 +34,8 @@ LARGEST_SETTINGS = 1 << 20
 class Run:
     """An opened run folder.
 
-    ``origin`` records what the run was made from: the digest of the prepared text, the names of
-    its sources, its counts, and the size of the vocabulary.
+    ``origin`` records what the run was made from: the digest of the prepared text, its counts, the
+    size of the vocabulary, and under ``made`` when and on what kind of machine.
     """
 
     folder: Path
@@ -227,7 +227,7 @@ def create_run(
     except OSError as error:
         raise CheckpointError(
             f"cannot make the run folder {folder}: {error.strerror}",
-            "choose another --out",
+            "choose another `out=FOLDER`",
         ) from error
     return run
 
@@ -264,13 +264,15 @@ def open_run(folder: str | Path) -> Run:
             raise integrity.newer_version(folder)
         if not isinstance(origin.get("digest"), str):
             raise ValueError("[origin] lacks its digest")
-        return Run(folder, Config.from_tables(tables), origin)
+        # Earlier versions wrote settings without effect and left undecided ones out.
+        config = Config.from_tables(tables, drop_idle=True).with_defaults()
+        return Run(folder, config, origin)
     except CheckpointError:
         raise
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, CharlmError) as error:
         raise CheckpointError(
             f"{path} cannot be read: {' '.join(str(error).split())}",
-            "restore the file, or train anew into another --out",
+            "restore the file, or train anew into another `out=FOLDER`",
         ) from error
 
 
@@ -295,6 +297,6 @@ def lock(folder: Path) -> filelock.BaseFileLock:
     except filelock.Timeout:
         raise CheckpointError(
             f"{folder} is in use: another process trains it",
-            "wait for it to end, or choose another --out",
+            "wait for it to end, or choose another `out=FOLDER`",
         ) from None
     return held
