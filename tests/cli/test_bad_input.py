@@ -176,8 +176,8 @@ def flip_weights() -> None:
 
 
 RUNS = {
-    "missing": (lambda: shutil.rmtree("run"), "run does not exist", "charlm train --out"),
-    "no settings": (lambda: damage("run.toml"), "run is not a run", "charlm train --out"),
+    "missing": (lambda: shutil.rmtree("run"), "run does not exist", "such as runs/NAME"),
+    "no settings": (lambda: damage("run.toml"), "run is not a run", "such as runs/NAME"),
     "newer": (make_newer, "written by a newer charlm", "upgrade charlm"),
     "bad settings": (lambda: damage("run.toml", b"[model"), "cannot be read", "restore"),
     "binary settings": (lambda: damage("run.toml", b"\xff\xfe"), "cannot be read", "restore"),

@@ -87,11 +87,19 @@ def step(network: LanguageModel, tokens: Tensor, state: State) -> tuple[Tensor, 
     return hidden[:, None], tuple(after)
 
 
+PRECISIONS = ("float32", "bfloat16", "int8")
+"""What the weights may be rounded to in generation; float32 leaves them as they are."""
+
+
 def in_precision(model: Predictor, precision: str) -> Predictor:
     """The model, its weights rounded to ``precision`` (float32, bfloat16, int8) in generation.
 
-    Raises ``ConfigError`` for another precision than float32 if the model is no network.
+    Raises ``ConfigError`` for an unknown precision, and for another precision than float32 if the
+    model is no network.
     """
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise ConfigError(f"`precision` must be one of {known}, got {precision!r}", f"use {known}")
     if precision == "float32":
         return model
     if isinstance(model, Recurrent):
