@@ -25,12 +25,13 @@ from rich.text import Text
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "pictures" / "session.svg"
 COLUMNS = 80
+SHOWN = 3
+"""From this report of a training on, all but the last are left out."""
+
 SESSION = (
     "charlm demo",
-    'charlm generate runs/demo --prompt "The " --length 280 --seed 4',
-    "charlm perplexity runs/demo letter.txt",
+    'charlm generate runs/demo --prompt "The " --length 200 --seed 4',
 )
-LETTER = "The function returns a new list of strings.\n"
 SEQUENCE = re.compile(r"(\x1b\[\??([0-9;]*)([A-Za-z]))|([\s\S])")
 """A control sequence with its number and its action, or a character."""
 
@@ -97,14 +98,24 @@ def run(command: str, folder: Path) -> str:
     return screen.text
 
 
+def shortened(output: str) -> str:
+    """What a command printed, without what training said between its first and its last report."""
+    lines = output.split("\n")
+    reports = [number for number, line in enumerate(lines) if line.startswith("step ")]
+    if len(reports) < SHOWN:
+        return output
+    return "\n".join([*lines[: reports[SHOWN - 1]], "...", *lines[reports[-1] :]])
+
+
 def draw(outputs: dict[str, str]) -> str:
     """Commands and what they printed as an SVG that needs no fonts from elsewhere."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), color_system="truecolor")
     for command, output in outputs.items():
         console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
-        console.print(Text(output.strip("\n")))
+        console.print(Text(shortened(output.strip("\n"))))
         console.print()
     template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    template = template.replace("<svg ", '<svg xml:space="preserve" ', 1)  # for leading spaces
     template = re.sub(r"font-family: [^;]+;", f"font-family: {FONTS};", template)
     return console.export_svg(title="charlm", theme=MONOKAI, code_format=template)
 
@@ -112,9 +123,7 @@ def draw(outputs: dict[str, str]) -> str:
 def main() -> None:
     """Run the session in an empty folder and write the picture."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "letter.txt").write_text(LETTER, encoding="utf-8")
-        picture = draw({command: run(command, folder) for command in SESSION})
+        picture = draw({command: run(command, Path(name)) for command in SESSION})
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(picture, encoding="utf-8")
 
