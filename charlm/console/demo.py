@@ -26,7 +26,7 @@ def show_demo(folder: Path) -> None:
     """Score the test part exactly, print the table, a sample, and what to try next."""
     loaded = load_run(folder)
     test = load_part(loaded, "test")
-    parts = score_store(loaded.model, test, loaded.tokenizer.unknown_id)
+    parts = score_store(loaded.model, loaded.tokenizer, test)
     score = sum((part.score for part in parts), start=Score())
     train, valid = load_part(loaded, "train"), load_part(loaded, "valid")
     baselines = measure_baselines(loaded.tokenizer, train, valid, test)
