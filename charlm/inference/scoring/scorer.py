@@ -11,7 +11,9 @@ from charlm.config import BOUNDARY_ID
 from charlm.data.preparation.streams import Reset, StreamPart, TextPosition
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
+from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.reader import Reader
 from charlm.inference.scoring.curve import Curve, blocks_of, curve_of
 from charlm.metrics import Score
 
@@ -86,7 +88,7 @@ class Scorer:
         self.options = options
         self.names = names
         self.independent = options.reset in ("document", "line")
-        self.reader = model.reader()
+        self.reader = Reader(model)
         self.position = 0
 
     def score(self, parts: Iterable[StreamPart]) -> Iterator[PartialScore]:
@@ -125,7 +127,7 @@ class Scorer:
         """Score whole streams, each a block."""
         lines = [with_end(part) for part in group]
         lengths = np.array([len(line) for line in lines])
-        nll, ids = np.concatenate(self.model.read_lines(lines)), np.concatenate(lines)
+        nll, ids = np.concatenate(nll_of_lines(self.model, lines)), np.concatenate(lines)
         labels = np.repeat(np.arange(len(lines)), lengths)
         begins = np.cumsum(lengths) - lengths
         if len(bad := self.impossible(nll, ids)):
@@ -137,11 +139,11 @@ class Scorer:
     def score_part(self, part: StreamPart) -> Iterator[PartialScore]:
         """Score what comes next in a stream, ``AT_ONCE`` tokens at a time."""
         if part.begins and self.position:
-            self.reader, self.position = self.model.reader(), 0
+            self.reader, self.position = Reader(self.model), 0
         ids = with_end(part) if part.ends else part.ids
         for begin in range(0, len(ids), AT_ONCE):
             some = ids[begin : begin + AT_ONCE]
-            nll = self.reader.read(some)
+            nll = self.reader.nll(some)
             if len(bad := self.impossible(nll, some)):
                 self.refuse(ids, begin + bad[0], part.position)
             labels = in_blocks(self.counted(some))

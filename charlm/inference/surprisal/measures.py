@@ -12,8 +12,7 @@ from torch import Tensor
 
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.inference.predictors.predictor import Reader
-from charlm.model.likelihood import pick
+from charlm.inference.predictors.reader import Reader, pick
 
 __all__ = ["Measures", "Prediction", "Predictions", "leading_space"]
 
@@ -99,11 +98,8 @@ class Predictions:
         """Measure ids (N,) that come next in a stream."""
         for begin in range(0, len(ids), reader.chunk):
             part = ids[begin : begin + reader.chunk]
-            log_probs = reader.predict(self.known(part))
-            rows = max(1, AT_ONCE // log_probs.shape[1])
-            for at in range(0, len(part), rows):
-                some = part[at : at + rows]
-                yield from self.spelled(self.measure(log_probs[at : at + rows], some), some)
+            known = self.known(part)
+            yield from self.spelled(self.measure(reader.log_probs(known), known), part)
 
     def spelled(self, found: Sequence[Prediction], ids: np.ndarray) -> Sequence[Prediction]:
         """The predictions, with the bytes of the text where ids (N,) are marked white space."""
@@ -116,7 +112,14 @@ class Predictions:
 
     def measure(self, log_probs: Tensor, ids: np.ndarray) -> list[Prediction]:
         """log_probs (T, V) and the ids (T,) that met them -> the prediction of each."""
-        ids = self.known(ids)
+        rows = max(1, AT_ONCE // log_probs.shape[1])
+        found: list[Prediction] = []
+        for at in range(0, len(ids), rows):
+            found += self.measure_some(log_probs[at : at + rows], ids[at : at + rows])
+        return found
+
+    def measure_some(self, log_probs: Tensor, ids: np.ndarray) -> list[Prediction]:
+        """What ``measure`` returns, for as many tokens as fit into a cache."""
         found = [
             Prediction(token, self.contents[token], whole)
             for token, whole in zip(ids.tolist(), measures(log_probs, ids, self.top), strict=True)

@@ -19,6 +19,7 @@ from charlm.data.formats.pairs import Pair, PairList
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.loading import Loaded
+from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.texts import refuse_run
 
@@ -166,7 +167,7 @@ def score_pairs(
     while some := list(islice(left, AT_ONCE)):
         lines = [encode(tokenizer, pair.context, text)
                  for pair in some for text in (pair.good, pair.bad)]  # fmt: skip
-        nll = model.read_lines([ids for ids, _ in lines])
+        nll = nll_of_lines(model, [ids for ids, _ in lines])
         scored = [
             (ids[first:], -float(each[first:].sum()))
             for each, (ids, first) in zip(nll, lines, strict=True)

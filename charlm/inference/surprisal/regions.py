@@ -13,6 +13,7 @@ from charlm.data.formats.regions import Item, Region, RegionTable, column_names
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.loading import Loaded
+from charlm.inference.predictors.lines import measure_lines
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.surprisal.measures import Predictions
 from charlm.inference.surprisal.text import Surprisal, describe
@@ -76,9 +77,8 @@ def region_surprisals(
     while some := [
         (item, encode_item(tokenizer, item, join)) for item in islice(waiting, TOGETHER)
     ]:
-        readers = model.readers([encoded.ids for _, encoded in some])
-        for (item, encoded), reader in zip(some, readers, strict=True):
-            tokens = predictions.read(reader, encoded.ids)
+        measured = measure_lines(model, [encoded.ids for _, encoded in some], predictions.measure)
+        for (item, encoded), tokens in zip(some, measured, strict=True):
             units = by_region(tokens, encoded.spans, encoded.ends)
             own = islice(units, int(bool(item.context)), None)
             described = describe(tokenizer, own, index, (number, 0))

@@ -16,7 +16,9 @@ from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.loading import Loaded
+from charlm.inference.predictors.lines import measure_lines
 from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.reader import Reader
 from charlm.inference.surprisal.frequencies import count_units
 from charlm.inference.surprisal.measures import Prediction, Predictions
 from charlm.inference.surprisal.units import (
@@ -203,7 +205,7 @@ def predict(
 ) -> Iterator[tuple[Place, Prediction]]:
     """Every token of the text with its place; short independent streams are read side by side."""
     waiting: list[tuple[Place, StreamPart]] = []
-    held, reader = 0, model.reader()
+    held, reader = 0, Reader(model)
     for place, part in parts:
         whole = reset in ("document", "line") and part.begins and part.ends
         if whole and len(part.ids) < TOGETHER:
@@ -214,7 +216,7 @@ def predict(
         yield from predict_together(model, predictions, waiting)
         waiting, held = [], 0
         if not whole or len(part.ids) >= TOGETHER:
-            reader = model.reader() if part.begins else reader
+            reader = Reader(model) if part.begins else reader
             for token in predictions.read(reader, part.ids):
                 if token.token != predictions.tokenizer.boundary_id:
                     yield place, token
@@ -226,8 +228,9 @@ def predict_together(
 ) -> Iterator[tuple[Place, Prediction]]:
     """The tokens of whole streams that are read side by side."""
     lines = [predictions.known(part.ids) for _, part in streams]
-    for reader, (place, part) in zip(model.readers(lines), streams, strict=True):
-        yield from ((place, token) for token in predictions.read(reader, part.ids))
+    found = measure_lines(model, lines, predictions.measure)
+    for tokens, (place, part) in zip(found, streams, strict=True):
+        yield from ((place, token) for token in predictions.spelled(tokens, part.ids))
 
 
 def describe(
