@@ -34,14 +34,14 @@ from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring.documents import score_documents, score_text
-from charlm.inference.scoring.scorer import Reading
+from charlm.inference.scoring.scorer import StreamOptions
 from charlm.metrics import Score
 from charlm.model import native
 from charlm.model.language_model import LanguageModel
 
 SIZES = {"1x128": (1, 128), "1x256": (1, 256), "2x256": (2, 256), "1x512": (1, 512)}
 """Name -> layers, hidden size."""
-BY_LINE = Reading(reset="line")
+BY_LINE = StreamOptions(reset="line")
 
 
 def lines_of(source: str, count: int) -> list[str]:

@@ -1,13 +1,13 @@
 """How well a text was predicted: sums that add up, and the figures that follow from them.
 
-Inside everything is in nats (natural logarithms); units appear only in the names of the figures.
+Sums are in nats (natural logarithms); figures in other units have the unit in their name.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-__all__ = ["Blocks", "Score"]
+__all__ = ["Blocks", "Score", "exponential"]
 
 MOST_BLOCKS = 4096
 """Blocks kept: enough for a standard error, and memory that does not grow with the text."""
@@ -15,10 +15,11 @@ MOST_BLOCKS = 4096
 
 @dataclass(frozen=True)
 class Blocks:
-    """Neighbouring text as units of the standard error: nats, tokens and units of each block.
+    """Stretches of neighbouring text, over which a standard error is estimated.
 
-    They add, in the order of the text.  Of too many blocks neighbours are joined, ``size`` units
-    at most in one.
+    ``nll`` (nats), ``tokens`` and ``units`` of each block, in the order of the text.  Blocks add:
+    the second ones follow the first.  Where there are more than ``MOST_BLOCKS``, neighbours are
+    joined, so that a block holds up to ``size`` units.
     """
 
     nll: tuple[float, ...] = ()
@@ -28,7 +29,7 @@ class Blocks:
 
     @classmethod
     def of(cls, nll: Sequence[float], tokens: Sequence[int]) -> "Blocks":
-        """Blocks of one unit each; none is without tokens."""
+        """Blocks of one unit each, from their nll in nats and their tokens (1 or more each)."""
         return cls() + cls(tuple(nll), tuple(tokens), (1,) * len(tokens))
 
     def __len__(self) -> int:
@@ -63,7 +64,7 @@ class Blocks:
         return Blocks(tuple(nll[kept]), tuple(tokens[kept]), tuple(units[kept]), size)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Score:
     """Summed negative log-likelihood of a text, and what it is counted in.  Scores add.
 
@@ -89,7 +90,13 @@ class Score:
 
     def __add__(self, other: "Score") -> "Score":
         return Score(
-            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Score)}
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.bpc:.4f} bpc, perplexity {self.perplexity:,.3f} per "
+            f"token, {self.tokens:,} tokens)"
         )
 
     @property

@@ -37,7 +37,7 @@ def train(text: str, folder: Path) -> Score:
     for _ in launch(config, folder / "run"):
         pass
     loaded = load_run(folder / "run")
-    scored = score_store(loaded.model, load_part(loaded, "test"), loaded.tokenizer.unknown_id)
+    scored = score_store(loaded.model, loaded.tokenizer, load_part(loaded, "test"))
     return sum((part.score for part in scored), start=Score())
 
 

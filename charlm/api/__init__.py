@@ -1,8 +1,9 @@
 """The front door: train a model, load one, compare two.
 
-A run or a file is named by a ``str`` or a ``Path``.  Where text is taken (``score``, ``compare``),
-a ``str`` is the text itself, a ``Path`` a file, folder or corpus, a list several of either, and
-``part="test"`` a part of the text that the run was made from.
+A run or a file is named by a ``str`` or a ``Path``.  Where text is taken (``compare``, and
+``score``, ``perplexity`` and ``surprisal`` of a model), a ``str`` is the text itself, a ``Path`` a
+file, folder or corpus, a list several of either, and ``part="test"`` a part of the text that the
+run was made from.
 """
 
 from collections.abc import Iterator, Sequence
@@ -81,22 +82,15 @@ def compare(
     """Say which of two models predicts a text better, by how much, and how certain that is.
 
     ``a`` and ``b`` are models or run folders; ``text`` or ``part`` is what they are compared on
-    (``help(charlm.api)`` says how texts are given).  ``.difference`` is A - B in nats per byte
-    with its 95 % interval, negative where A is better; ``.places`` are the ``most`` places at
-    which either model is better by most.
+    (``help(charlm.api)`` says how texts are given).  ``.bpb`` is A - B in bits per byte with its
+    95 % interval, negative where A is better; ``.verdict`` is "A", "B", or None where no
+    difference is shown; ``.examples`` are the ``most`` units where either model is better by most.
 
     Example::
 
-        print(charlm.compare(model, "runs/other", Path("book.txt")).difference)
+        print(charlm.compare(model, "runs/other", Path("book.txt")).bpb)
     """
-    from charlm.inference.comparison.difference import compare, pair_part, pair_sources
+    from charlm.inference.comparison.difference import compare_texts
 
-    first, second = (
-        each.loaded if isinstance(each, Model) else load(each).loaded for each in (a, b)
-    )
-    pairing = (
-        pair_part(first, second, part, most)
-        if part
-        else pair_sources(first, second, (str(text),), most, {})
-    )
-    return compare(pairing.parts, pairing.unit, most)
+    first, second = (each if isinstance(each, Model) else load(each) for each in (a, b))
+    return compare_texts(first.loaded, second.loaded, text, part=part, most=most)

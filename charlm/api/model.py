@@ -6,6 +6,7 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 from charlm.api.arguments import naming_unknown, require
+from charlm.api.measuring import Measuring
 from charlm.api.writing import Writing
 from charlm.config import Config
 from charlm.inference.loading import Loaded, require_recurrent
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 
-class Model(Writing):
+class Model(Writing, Measuring):
     """A trained model, ready to write and to score; made by ``charlm.load``.
 
     It does not change: several threads may use it at a time, and no two generations share state.

@@ -5,12 +5,14 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.shared import device_option, json_option, reading_options
+from charlm.cli.shared import data_options, device_option, json_option
 
 __all__ = ["command"]
 
 
-@click.command("compare", cls=Command, short_help="Say which of two models predicts a text better.")
+@click.command(
+    "compare", cls=Command, short_help="Measure which of two models predicts a text better."
+)
 @click.argument("run_a", metavar="RUN_A", type=click.Path(path_type=Path))
 @click.argument("run_b", metavar="RUN_B", type=click.Path(path_type=Path))
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
@@ -25,9 +27,9 @@ __all__ = ["command"]
     show_default=True,
     type=click.IntRange(0),
     metavar="N",
-    help="Show N places where A is better by most, and N where B is.",
+    help="Show the N tokens or lines where A is better by most, and N where B is.",
 )
-@reading_options
+@data_options
 @device_option("auto")
 @json_option("one JSON object")
 def command(
@@ -36,21 +38,23 @@ def command(
     sources: tuple[str, ...],
     part: str | None,
     most: int,
-    reading: dict[str, str],
+    data: dict[str, str],
     device: str,
     as_json: bool,
 ) -> None:
-    """Say which of two models predicts a text better, by how much, and how sure that is.
+    """Measure which of two models predicts a text better, by how much, and how certain that is.
 
-    The difference is paired: token by token where the tokenizers are the same, and line by line
-    where they are not, always in bits per byte and per character.  Negative: A is better.
+    The difference is paired: token by token where both runs have one tokenizer, else line by line,
+    always in bits per byte and per character.  Negative: A is better.
     """
     from charlm.console.comparison import show_comparison
-    from charlm.inference.comparison.difference import pair_part, pair_sources
+    from charlm.inference.comparison.difference import compare_runs
     from charlm.inference.loading import load_run
 
     if bool(sources) == bool(part):
-        raise click.UsageError("give either a SOURCE to compare on, or --part test for the runs'")
+        raise click.UsageError(
+            "give either a SOURCE to compare on, or --part test to use the runs' own test part"
+        )
     a, b = load_run(run_a, device=device), load_run(run_b, device=device)
-    text = pair_part(a, b, part, most) if part else pair_sources(a, b, sources, most, reading)
-    show_comparison(a, b, text, most, as_json=as_json)
+    records = compare_runs(a, b, sources, part=part, most=most, by_name=True, **data)
+    show_comparison(records, as_json=as_json)

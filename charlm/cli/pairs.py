@@ -9,6 +9,7 @@ from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
     encoding_option,
+    format_option,
     json_option,
     run_argument,
     step_option,
@@ -17,38 +18,38 @@ from charlm.cli.shared import (
 __all__ = ["command"]
 
 
-@click.command("pairs", cls=Command, short_help="Say which of two sentences a model prefers.")
+@click.command("pairs", cls=Command, short_help="Measure which of two sentences a model prefers.")
 @run_argument
 @click.argument("sources", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--each", is_flag=True, help="Print a row for each pair, instead of the accuracy.")
+@format_option()
 @encoding_option
 @mix_options
 @step_option
 @device_option("auto")
-@json_option("one JSON object per row")
+@json_option("one JSON object per row: --format jsonl")
 def command(
     run: Path,
     sources: tuple[str, ...],
     each: bool,
+    format: str | None,
     encoding: str | None,
     mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
 ) -> None:
-    """Say in how many minimal pairs a model finds the good sentence more probable.
+    """Measure in how many minimal pairs a model finds the good sentence more probable.
 
     A line of FILE is a pair, good<TAB>bad, or an object with sentence_good and sentence_bad, as in
-    BLiMP; then accuracies are per field and UID too.
+    BLiMP; then accuracies are per field and UID too.  A header that names the columns may stand
+    before; a name that ends in .csv says that commas separate them.
     """
     from charlm.console.surprisals import show_pairs
-    from charlm.data.formats.listing import Listing
-    from charlm.data.formats.pairs import PairList
     from charlm.inference.loading import load_run
-    from charlm.inference.surprisal.pairs import score_pairs
+    from charlm.inference.surprisal.pairs import measure_pairs, take_pairs
 
     loaded = mix(load_run(run, step=step, device=device))
-    encoding = encoding or loaded.run.config.data.encoding
-    pairs = PairList([Listing(source, encoding) for source in sources])
-    scores = score_pairs(loaded.model, loaded.tokenizer, pairs)
-    show_pairs(scores, each=each, as_json=as_json)
+    files = [Path(source) for source in sources]
+    pairs = take_pairs(files, encoding or loaded.run.config.data.encoding)
+    show_pairs(measure_pairs(loaded, pairs), each=each, format="jsonl" if as_json else format)

@@ -8,10 +8,10 @@ import click
 from charlm.cli.frame import Command
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
+    data_options,
     device_option,
     evaluation_options,
     json_option,
-    reading_options,
     run_argument,
     step_option,
 )
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("perplexity", cls=Command, short_help="Say how well a model predicts text.")
+@click.command("perplexity", cls=Command, short_help="Measure how well a model predicts text.")
 @run_argument
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(
@@ -50,9 +50,11 @@ __all__ = ["command"]
     metavar="N",
     help="Tokens in a window of nanogpt.  [default: 256]",
 )
-@click.option("--curve", is_flag=True, help="Show how the nll falls with the tokens read so far.")
-@click.option("--baselines", is_flag=True, help="Show what n-gram models and compressors reach.")
-@reading_options
+@click.option("--curve", is_flag=True, help="Show the nll by how many tokens were read before.")
+@click.option(
+    "--baselines", is_flag=True, help="Show n-gram models and compressors on the same text."
+)
+@data_options
 @evaluation_options
 @mix_options
 @step_option
@@ -67,18 +69,18 @@ def command(
     window: int | None,
     curve: bool,
     baselines: bool,
-    reading: dict[str, str],
+    data: dict[str, str],
     evaluation: "Evaluation",
     mix: Mix,
     step: int | None,
     device: str,
     as_json: bool,
 ) -> None:
-    """Say how well a model predicts text: perplexity, bits per character and per byte.
+    """Measure how well a model predicts text: perplexity, bits per character and per byte.
 
     Each SOURCE (a folder is one) is read once as one stream, the state carried; every token is
-    predicted from all before it, and what is printed does not depend on batches or segments.
-    Several SOURCEs make a table; each starts anew, so that its row does not depend on the others.
+    predicted from all before it, so the figures do not depend on batch size or bptt.  Several
+    SOURCEs make a table; each starts anew, so that its row does not depend on the others.
 
     \b
     --convention lm-eval   each document by itself; word_perplexity, bits_per_byte
@@ -88,12 +90,17 @@ def command(
     from charlm.console.adaptation import show_adapted
     from charlm.console.scores import show_scores
     from charlm.inference.loading import load_run
-    from charlm.inference.scoring.conventions import Request, open_texts
+    from charlm.inference.scoring.conventions import ScoringOptions
+    from charlm.inference.scoring.perplexity import measure_perplexity
+    from charlm.inference.texts import open_texts
 
-    request = Request(convention=convention, reset=reset, window=window, curve=curve)
+    options = ScoringOptions(convention=convention, reset=reset, window=window, curve=curve)
     loaded = load_run(run, step=step, device=device)
-    texts = open_texts(loaded, sources, part, reading)
+    texts = open_texts(loaded, sources, part, **data)
     contents = [text.content for text in texts]
     adapted = show_adapted(loaded, evaluation, contents)
-    readings = [mix(each, contents, tell=False) for each in adapted.readings]
-    show_scores(readings, texts, request, adapted.evaluation, baselines=baselines, as_json=as_json)
+    model, *static = [mix(each, contents, tell=False) for each in adapted.readings]
+    records = measure_perplexity(
+        model, texts, options, baselines=baselines, static=static[0] if static else None
+    )
+    show_scores(records, texts, adapted.evaluation, as_json=as_json)

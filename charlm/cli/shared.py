@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 import click
 
 __all__ = [
+    "data_options",
     "device_option",
     "encoding_option",
     "evaluation_options",
+    "format_option",
     "json_option",
-    "reading_options",
     "run_argument",
     "step_option",
 ]
@@ -30,9 +31,10 @@ encoding_option = click.option(
 )
 
 
-def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add how SOURCE is read; the given ones reach the command as data settings, ``reading``;
-    none together with ``--part``, whose text was read in training.
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the settings of reading a SOURCE; those given reach the command in a table, ``data``.
+
+    None goes together with ``--part``, whose text was read in training.
     """
 
     @encoding_option
@@ -40,15 +42,15 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--text-column", metavar="NAME", help="A table's column.  [default: as in training]"
     )
     @functools.wraps(command)
-    def with_reading(encoding: str | None, text_column: str | None, **arguments: Any) -> Any:
+    def with_data(encoding: str | None, text_column: str | None, **arguments: Any) -> Any:
         given = {"encoding": encoding, "text_column": text_column}
-        reading = {name: value for name, value in given.items() if value is not None}
-        if reading and arguments.get("part"):
-            option = next(iter(reading)).replace("_", "-")
+        data = {name: value for name, value in given.items() if value is not None}
+        if data and arguments.get("part"):
+            option = next(iter(data)).replace("_", "-")
             raise click.UsageError(f"--{option} does nothing with --part")
-        return command(reading=reading, **arguments)
+        return command(data=data, **arguments)
 
-    return with_reading
+    return with_data
 
 
 def device_option(default: str) -> Callable[[Command], Command]:
@@ -65,6 +67,15 @@ def device_option(default: str) -> Callable[[Command], Command]:
 def json_option(what: str) -> Callable[[Command], Command]:
     """``--json``, with what it prints."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what}.")
+
+
+def format_option(*others: str) -> Callable[[Command], Command]:
+    """``--format``, how rows are printed; ``others`` are formats that a command has beside."""
+    return click.option(
+        "--format",
+        type=click.Choice(["table", "tsv", "csv", "jsonl", *others]),
+        help="How rows are printed.  [default: table on a terminal, tsv elsewhere]",
+    )
 
 
 def evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:

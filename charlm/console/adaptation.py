@@ -1,8 +1,7 @@
 """Evaluation-time methods: their tuning as it goes on, and the static figures beside theirs."""
 
-import math
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 from charlm.console.streams import talk
 from charlm.data.preparation.store import TokenStore
@@ -12,14 +11,9 @@ from charlm.inference.adaptation.methods import Evaluation
 from charlm.inference.adaptation.overlap import read_ids, refuse_overlap
 from charlm.inference.adaptation.tuning import Trial, tune, tuning_ids
 from charlm.inference.loading import Loaded
-from charlm.inference.surprisal.neural_complexity import Complexity
-from charlm.inference.surprisal.regions import RegionSurprisal
-from charlm.inference.surprisal.text import Surprisal
 from charlm.metrics import Score
 
-__all__ = ["adaptation_lines", "adaptation_table", "in_short", "show_adapted", "with_static_sum"]
-
-Row = TypeVar("Row", Surprisal, RegionSurprisal, Complexity)
+__all__ = ["adaptation_lines", "adaptation_table", "in_short", "show_adapted"]
 
 
 def show_adapted(
@@ -72,22 +66,3 @@ def in_short(score: Score) -> str:
         f"{score.perplexity:,.3f} per token, {score.bpc:.4f} bpc, {score.bpb:.4f} bpb, "
         f"{score.mean_nll:.4f} nats per token"
     )
-
-
-def with_static_sum(tables: Iterable[Iterable[Row]]) -> Iterator[Row]:
-    """The rows of the first table; where there is a second, the static one, both sums are told."""
-    first, *static = tables
-    total = 0.0
-    for row in first:
-        total += nats(row)
-        yield row
-    for table in static:
-        bits = [each / math.log(2) for each in (total, sum(map(nats, table)))]
-        talk().print(f"in all {bits[0]:,.2f} bits; static {bits[1]:,.2f} bits")
-
-
-def nats(row: Surprisal | RegionSurprisal | Complexity) -> float:
-    """The surprisal of a row."""
-    if isinstance(row, Complexity):
-        return row.surp
-    return row.nll if isinstance(row, Surprisal) else row.surprisal.nll

@@ -1,24 +1,30 @@
-"""Names and what belongs to them, in two columns, for people."""
+"""Figures for people: names and texts in two columns, numbers with what they count."""
 
 import shutil
 import sys
 from collections.abc import Mapping
 from textwrap import wrap
 
-__all__ = ["NAMES", "in_columns", "print_pair", "print_pairs"]
+__all__ = ["NAMES", "counted", "in_columns", "print_pair", "print_pairs"]
 
 NAMES = 11
-"""How wide the column of names is."""
+"""Columns that the names take at least."""
 
 
-def in_columns(name: str, text: str, room: int | None = None, width: int = NAMES) -> str:
-    """A name, and a text that keeps to its column; ``room`` is the width of a terminal.
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts, like "1 token" or "1,204 tokens"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
+
+def in_columns(name: str, text: str, columns: int | None = None, width: int = NAMES) -> str:
+    """A name, and beside it a text wrapped to its own column.
+
+    ``columns`` is the width of the terminal, None for no wrapping; ``width`` is that of the names.
     Paths and options stay whole, so that they can be copied.
     """
     lines = text.split("\n")
-    if room is not None:
-        space = max(1, room - width - 1)
+    if columns is not None:
+        space = max(1, columns - width - 1)
         cut = (wrap(line, space, break_long_words=False, break_on_hyphens=False) for line in lines)
         lines = [part for parts in cut for part in parts or [""]]
     names = [name] + [""] * len(lines)
@@ -28,13 +34,13 @@ def in_columns(name: str, text: str, room: int | None = None, width: int = NAMES
 
 
 def print_pair(name: str, text: str, width: int = NAMES) -> None:
-    """One of them on stdout."""
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    sys.stdout.write(in_columns(name, text, room, width) + "\n")
+    """Print a name and its text on stdout, wrapped where that is a terminal."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    sys.stdout.write(in_columns(name, text, columns, width) + "\n")
 
 
 def print_pairs(pairs: Mapping[str, str]) -> None:
-    """Two columns on stdout."""
+    """Print names and their texts on stdout, in two columns."""
     width = max(NAMES, *map(len, pairs))
     for name, value in pairs.items():
         print_pair(name, value, width)

@@ -2,171 +2,135 @@
 
 import math
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.progress import Progress
 
 from charlm.console.adaptation import adaptation_lines, adaptation_table, in_short
-from charlm.console.figures import print_pairs
-from charlm.console.streams import print_json, talk
+from charlm.console.figures import counted, print_pairs
+from charlm.console.streams import print_json, print_named, talk
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.adaptation.methods import Evaluation
-from charlm.inference.adaptation.mixing import with_parts
 from charlm.inference.generation.text import name_unknown
-from charlm.inference.loading import Loaded
 from charlm.inference.scoring.baselines import Baseline
-from charlm.inference.scoring.conventions import Request, Text, figures, score
+from charlm.inference.scoring.conventions import ScoringOptions, figures
 from charlm.inference.scoring.curve import Bin
-from charlm.inference.scoring.references import measure_references
-from charlm.inference.scoring.table import Row, key_of, macro, micro, summed
+from charlm.inference.scoring.perplexity import ScoringProgress
+from charlm.inference.scoring.results import PerplexityTable, TextScore, key_of
+from charlm.inference.texts import TextSource
 
-__all__ = ["show_scores"]
+__all__ = ["show_scores", "tracked"]
 
 BAR = 24
 """Characters of a curve's longest bar."""
 
+HOW_TO_READ = """\
+A token at position n is predicted from the n - 1 tokens before it in its stream (± s.e.).
+Where the nats stop falling, more context no longer helps the model."""
+"""How to read a curve."""
+
+LITERATURE = "what papers on PTB and WikiText give: line ends (<eos>) count as words"
+"""Which of the perplexities of a model of words is the one to compare with."""
+
 
 def show_scores(
-    readings: Sequence[Loaded],
-    texts: Sequence[Text],
-    request: Request,
+    records: Iterable[ScoringProgress | PerplexityTable],
+    texts: Sequence[TextSource],
     evaluation: Evaluation,
     *,
-    baselines: bool,
     as_json: bool,
 ) -> None:
-    """Score texts, measure baselines if they are asked for, and print all of it in the end.
-
-    Where ``evaluation`` has methods, the second of ``readings`` is without them: the static one.
-    Beside a mixture stands what each of its runs reaches alone.
-    """
-    loaded = readings[0]
-    measured = list(measure_references(loaded, texts)) if baselines else []
-    began = time.monotonic()
-    rows = score_rows(loaded, texts, request)
-    seconds = max(time.monotonic() - began, 1e-9)
-    static = together(score_rows(readings[1], texts, request)) if evaluation.methods else None
-    whole = together(rows)
-    *parts, _ = with_parts(readings[-1])
-    alone = [(part.name, together(score_rows(part, texts, request))) for part in parts]
+    """Draw progress while texts are scored, then print all figures."""
+    table = tracked(records, "scoring")
     if as_json:
-        beside: dict[str, Any] = {}
-        if alone:
-            beside["alone"] = {name: row.record(request.convention) for name, row in alone}
-        if static:
-            beside["evaluation"] = adaptation_table(evaluation)
-            beside["static"] = static.record(request.convention)
-        print_scores(loaded, rows, whole, request, measured, seconds, beside)
+        record = table.record()
+        if table.static:
+            record["evaluation"] = adaptation_table(evaluation)
+        print_json(record)
         return
-    show_rows(loaded, rows, whole, texts, request)
-    if static:
-        print_pairs(adaptation_lines(evaluation, whole.score, static.score))
-    for name, row in alone:
-        print_pairs({"alone": f"{name}: {in_short(row.score)}"})
-    show_unknown(rows)
-    show_baselines(measured, whole)
-    show_curve(list(whole.curve.rows()), request)
+    show_rows(table, texts)
+    if table.static:
+        print_pairs(adaptation_lines(evaluation, table.whole, table.static))
+    for name, score in table.alone:
+        print_pairs({"alone": f"{name}: {in_short(score)}"})
+    for row in table.rows:
+        show_unknown(row, table)
+    show_baselines(table.baselines, table.whole)
+    show_curve(list(table.whole.curve.rows()), table.options)
 
 
-def score_rows(loaded: Loaded, texts: Sequence[Text], request: Request) -> list[Row]:
-    """Score each text."""
-    return [score_row(loaded, text, request, seed) for seed, text in enumerate(texts)]
-
-
-def together(rows: Sequence[Row]) -> Row:
-    """All texts as one."""
-    return rows[0] if len(rows) == 1 else micro(rows)
-
-
-def score_row(loaded: Loaded, text: Text, request: Request, seed: int) -> Row:
-    """Score one text, with a progress bar."""
-    console = talk()
+def tracked(records: Iterable[Any], task: str) -> Any:
+    """The last record; those before it are ``ScoringProgress``, drawn as a bar on a terminal."""
+    console, bars, record = talk(), dict[str, Any](), None
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("scoring", total=text.size)
-        scored = score(loaded, text, request)
-        return summed(text.name, scored, seed, lambda size: progress.advance(task, size))
+        for record in records:
+            if isinstance(record, ScoringProgress):
+                if record.text not in bars:
+                    bars[record.text] = progress.add_task(task, total=record.size)
+                progress.advance(bars[record.text], record.read)
+    return record
 
 
-def print_scores(
-    loaded: Loaded,
-    rows: Sequence[Row],
-    whole: Row,
-    request: Request,
-    measured: Sequence[Baseline],
-    seconds: float,
-    beside: Mapping[str, Any],
-) -> None:
-    """One JSON object; of several texts the figures at its top are those of all together."""
-    record = whole.record(request.convention) | {
-        "tokens_per_second": whole.score.tokens / seconds,
-        "mode": loaded.model.mode,
-        "convention": request.convention,
-        "reset": request.starts,
-        "tokenizer": loaded.tokenizer.kind,
-        "run": str(loaded.run.folder),
-        "step": loaded.step,
-        "unknown": dict(whole.unknown),
-        **beside,
-    }
-    if len(rows) > 1:
-        record["sources"] = [{"source": row.name} | row.record(request.convention) for row in rows]
-        record["micro"] = whole.record(request.convention)
-        record["macro"] = macro(rows, request.convention)
-    if measured:
-        record["baselines"] = [asdict(baseline) for baseline in measured]
-    if request.curve:
-        record["curve"] = [asdict(each) for each in whole.curve.rows()]
-    print_json(record)
-
-
-def show_rows(
-    loaded: Loaded, rows: Sequence[Row], whole: Row, texts: Sequence[Text], request: Request
-) -> None:
+def show_rows(table: PerplexityTable, texts: Sequence[TextSource]) -> None:
     """The figures for people."""
+    loaded, options = table.loaded, table.options
     about = {"model": loaded.name}
     if loaded.model.mode != "static":
         about["mode"] = loaded.model.mode
-    if request.note:
-        about["convention"] = request.note
-    if len(rows) > 1:
+    if options.note:
+        about["convention"] = options.note
+    if len(table.rows) > 1:
         print_pairs(about)
-        show_table(rows, whole, request)
+        show_table(table)
         return
-    added = whole.score
-    names = ", ".join(texts[0].names[:3]) + (" ..." if len(texts[0].names) > 3 else "")
-    text = f"{added.chars:,} characters, {added.words:,} words, {added.tokens:,} tokens"
-    own = {name: shown(value) for name, value in figures(request.convention, added).items()}
-    print_pairs({"text": f"{names}: {text}"} | about)
-    print_pairs(own or detailed(whole, loaded.tokenizer.kind))
+    whole, names = table.whole, texts[0].names
+    shown_names = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    counts = ((whole.chars, "character"), (whole.words, "word"), (whole.tokens, "token"))
+    text = ", ".join(counted(number, noun) for number, noun in counts)
+    own = {name: shown(value) for name, value in figures(options.convention, whole).items()}
+    print_pairs({"text": f"{shown_names}: {text}"} | about)
+    print_pairs(own or detailed(whole, loaded.tokenizer))
 
 
-def detailed(row: Row, kind: str) -> dict[str, str]:
+def detailed(score: TextScore, tokenizer: Tokenizer) -> dict[str, str]:
     """Our own figures in every unit."""
-    added = row.score
-    return {
-        "perplexity": f"{added.perplexity:,.3f}{plus_minus(row.spread.se)} per token ({kind})",
-        "": f"{added.char_perplexity:,.3f} per character, {added.byte_perplexity:,.3f} per byte, "
-        f"{added.word_perplexity:,.1f} per word",
-        "bits": f"{added.bpc:.4f} per character (bpc), {added.bpb:.4f} per byte (bpb)",
-        "nats": f"{added.mean_nll:.4f} per token, {added.nll:,.1f} in all",
+    error, of_literature = plus_minus(score.perplexity_se), has_line_ends(tokenizer)
+    kind = f"{tokenizer.kind}: {LITERATURE}" if of_literature else tokenizer.kind
+    per_word = f"{score.word_perplexity:,.1f} per word"
+    found = {
+        "perplexity": f"{score.perplexity:,.3f}{error} per token ({kind})",
+        "": f"{score.char_perplexity:,.3f} per character, {score.byte_perplexity:,.3f} per byte, "
+        + (f"{per_word} (line ends not counted)" if of_literature else per_word),
     }
+    low, high = score.perplexity_interval
+    if math.isfinite(low):
+        found["interval"] = f"{low:,.3f} to {high:,.3f} per token (95 %)"
+    return found | {
+        "bits": f"{score.bpc:.4f} per character (bpc), {score.bpb:.4f} per byte (bpb)",
+        "nats": f"{score.mean_nll:.4f} per token, {score.nll:,.1f} in all",
+    }
+
+
+def has_line_ends(tokenizer: Tokenizer) -> bool:
+    """Whether tokens are words and line ends, as in figures on PTB and WikiText."""
+    return tokenizer.kind == "word" and any(b"\n" in content for content in tokenizer.table)
 
 
 def plus_minus(error: float) -> str:
     """A standard error, where there is one."""
-    return f" ± {error:.3f}" if math.isfinite(error) else ""
+    return f" ± {error:.3f} s.e." if math.isfinite(error) else ""
 
 
-def show_table(rows: Sequence[Row], whole: Row, request: Request) -> None:
+def show_table(table: PerplexityTable) -> None:
     """A line for each text, then for all of them; names come last, so that they may be long."""
-    own = figures(request.convention, whole.score)
+    convention, rows = table.options.convention, (*table.rows, table.whole)
+    own = figures(convention, table.whole)
     keys = [key_of(name) for name in own] or ["chars", "tokens", "perplexity", "bpc", "bpb"]
     titles = [name.removeprefix("Perplexity ") for name in own] or keys
-    records = [row.record(request.convention) for row in (*rows, whole)]
-    records.append(macro(rows, request.convention))
-    names = [*(row.name for row in (*rows, whole)), "mean of the sources (macro)"]
+    records = [*(row.record(convention) for row in rows), table.macro]
+    names = [*(row.name for row in rows), "mean of the sources (macro)"]
+    titles = ["perplexity ± s.e." if title == "perplexity" else title for title in titles]
     cells = [titles, *([cell(record, key) for key in keys] for record in records)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line, name in zip(cells, ["source", *names], strict=True):
@@ -178,7 +142,7 @@ def cell(record: Mapping[str, Any], key: str) -> str:
     """A figure of a row; nothing for one that the row has not."""
     value = record.get(key)
     if key == "perplexity":
-        return f"{value:,.3f}{plus_minus(record['perplexity_se'])}"
+        return f"{value:,.3f}{plus_minus(record['perplexity_se']).removesuffix(' s.e.')}"
     return "" if value is None else shown(value)
 
 
@@ -187,38 +151,62 @@ def shown(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
 
 
-def show_unknown(rows: Sequence[Row]) -> None:
-    """The tokens that were never seen in training, and the figure without them."""
-    for row in rows:
-        if row.score.oov:
-            named = f": {name_unknown(row.unknown)}" if row.unknown else ""
-            of = f" of {row.name}" if len(rows) > 1 else ""
-            print_pairs(
-                {
-                    "unknown": f"{row.score.oov:,} of {row.score.tokens:,} tokens{of} were never "
-                    f"seen in training{named}",
-                    "": f"perplexity without them {row.score.perplexity_without_oov:,.3f}",
-                }
-            )
+def show_unknown(row: TextScore, table: PerplexityTable) -> None:
+    """The tokens of a text that were scored as the unknown symbol, and why they were.
+
+    A perplexity without them is given only where none of them is a word of the text itself:
+    figures on tokenized corpora count ``<unk>`` as a word like others.
+    """
+    if not row.oov:
+        return
+    of = f" of {row.name}" if len(table.rows) > 1 else ""
+    tokens = f"of {counted(row.tokens, 'token')}{of}"
+    written = row.oov - row.never_seen
+    if written and table.loaded.tokenizer.kind == "word":
+        are = "is" if written == 1 else "are"
+        what = f"{written:,} {tokens} {are} <unk>, a word of this text"
+        if row.never_seen:
+            verb = "was" if row.never_seen == 1 else "were"
+            named = name_unknown(row.unknown)
+            what += f"; {row.never_seen:,} {verb} never seen in training: {named}"
+        print_pairs({"unknown": what})
+        return
+    named = f": {name_unknown(row.unknown)}" if row.unknown else ""
+    verb = "was" if row.oov == 1 else "were"
+    print_pairs(
+        {
+            "unknown": f"{row.oov:,} {tokens} {verb} never seen in training{named}",
+            "": f"perplexity without {'it' if row.oov == 1 else 'them'} "
+            f"{row.perplexity_without_oov:,.3f}",
+        }
+    )
+    if row.unknown["\r"]:
+        print_named(talk(), "note", CARRIAGE_RETURNS)
 
 
-def show_baselines(measured: Sequence[Baseline], whole: Row) -> None:
-    """The model between the baselines, the worst first."""
+CARRIAGE_RETURNS = (
+    "the unknown '\\r' are from line ends of Windows (CR LF), which the training text does not "
+    "have; convert them to LF for a fair figure"
+)
+
+
+def show_baselines(measured: Sequence[Baseline], whole: TextScore) -> None:
+    """The baselines, then the model."""
     if not measured:
         return
     lines = [(baseline.name, baseline.bpc, baseline.bpb) for baseline in measured]
-    lines.append(("this model", whole.score.bpc, whole.score.bpb))
+    lines.append(("this model", whole.bpc, whole.bpb))
     width = max(len(name) for name, *_ in lines)
     sys.stdout.write(f"\n{'':<{width}}  {'bpc':>8}  {'bpb':>8}\n")
     for name, bpc, bpb in lines:
         sys.stdout.write(f"{name:<{width}}  {bpc:>8.4f}  {bpb:>8.4f}\n")
 
 
-def show_curve(bins: Sequence[Bin], request: Request) -> None:
+def show_curve(bins: Sequence[Bin], options: ScoringOptions) -> None:
     """The mean nll of tokens by how far they are from the start."""
     if not bins:
         return
-    if request.starts == "never":
+    if options.starts == "never":
         talk().print(
             "note        one stream passes each position once: --reset line or document, or\n"
             "            --convention nanogpt --window N, starts more often"
@@ -227,6 +215,7 @@ def show_curve(bins: Sequence[Bin], request: Request) -> None:
     sys.stdout.write(f"\n{'position':>15}  {'tokens':>11}  nats per token\n")
     for each in bins:
         where = f"{each.first:,}-{each.last:,}" if each.last > each.first else f"{each.first:,}"
-        error = plus_minus(each.nll_se)
+        error = f" ± {each.nll_se:.3f}" if math.isfinite(each.nll_se) else ""
         bar = "█" * round(BAR * each.nll / most) if most > 0 else ""
         sys.stdout.write(f"{where:>15}  {each.tokens:>11,}  {each.nll:6.3f}{error:<8}  {bar}\n")
+    sys.stdout.write(f"\n{HOW_TO_READ}\n")

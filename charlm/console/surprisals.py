@@ -1,89 +1,150 @@
-"""Surprisals and minimal pairs as tables and JSON."""
+"""Surprisals and minimal pairs: tables for eyes on a terminal, data in a pipe."""
 
-import csv
-import json
-import math
+import shutil
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
-from charlm.console.streams import print_json, talk
-from charlm.errors import ConfigError
-from charlm.inference.surprisal.neural_complexity import Complexity
-from charlm.inference.surprisal.pairs import Accuracy, PairScore, Tally
-from charlm.inference.surprisal.regions import RegionSurprisal
-from charlm.inference.surprisal.text import Surprisal
+from rich.cells import cell_len, set_cell_size
 
-__all__ = ["show_complexities", "show_pairs", "show_regions", "show_surprisals"]
+from charlm.console.figures import counted
+from charlm.console.streams import print_named, printable, talk, visible
+from charlm.console.tables import print_rows, shown
+from charlm.data.preparation.streams import Reset
+from charlm.data.sources.corpora import Corpus
+from charlm.inference.loading import Loaded
+from charlm.inference.surprisal.columns import (
+    MEASURES,
+    Columns,
+    accuracy_record,
+    pair_record,
+)
+from charlm.inference.surprisal.neural_complexity import complexities, measure_sentences
+from charlm.inference.surprisal.pairs import Accuracy, PairCounts, PairScore, accuracies
+from charlm.inference.surprisal.regions import measure_regions
+from charlm.inference.surprisal.text import (
+    Surprisal,
+    SurprisalSums,
+    measure_surprisal,
+    with_sums,
+)
+from charlm.inference.texts import line_end_note, natural_reset
 
-PER_NAT = {"nats": 1.0, "bits": 1 / math.log(2), "log10": 1 / math.log(10)}
+__all__ = ["show_pairs", "show_scored"]
+
+
+def show_scored(
+    models: Sequence[Loaded],
+    given: Corpus | str,
+    *,
+    by: str,
+    measure: str,
+    reset: Reset | None,
+    top: int,
+    more: bool,
+    columns: Sequence[str],
+    join: str,
+    format: str | None,
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Print the surprisals of a corpus, or of the regions of a table in a file.
+
+    ``models`` are the model and, where methods of evaluation time are in use, the static one, of
+    which only the sum is told.
+    """
+    vocabulary = models[0].tokenizer.vocab_size
+    kept = min(top, vocabulary)
+    if top > vocabulary:
+        note(f"the vocabulary has {vocabulary:,} tokens, so there are as many guesses")
+    if isinstance(given, str):
+        measured = partial(
+            measure_regions, table=given, columns=columns, encoding=encoding, join=join, top=kept
+        )
+        layout = Columns(measure=measure, top=kept, more=more, regions=True)
+    elif format == "neural-complexity":
+        measured = partial(measure_sentences, corpus=given)
+    else:
+        show_notes(models[0], given, reset)
+        measured = partial(measure_surprisal, corpus=given, by=by, reset=reset, top=kept, more=more)
+        layout = Columns(measure=measure, top=kept, more=more, sentences=reset == "line")
+    rows = with_sums(*(measured(model) for model in models))
+    if format == "neural-complexity":
+        show_complexities(without_sums(rows), measure, as_json=as_json)
+    else:
+        show_surprisals(rows, layout, "jsonl" if as_json else format)
+
+
+def show_notes(loaded: Loaded, corpus: Corpus, reset: Reset | None) -> None:
+    """What people should know of how a text is read."""
+    if reset is None and natural_reset(corpus) == "document":
+        note("each row of the table is read by itself; --reset never carries the state on")
+    if about_ends := line_end_note(loaded, corpus):
+        note(about_ends)
+
+
+def note(text: str) -> None:
+    """One line on stderr."""
+    print_named(talk(), "note", text)
 
 
 def show_surprisals(
-    rows: Iterable[Surprisal], measure: str, *, as_json: bool, top: int = 0
+    rows: Iterable[Surprisal | SurprisalSums], columns: Columns, format: str | None
 ) -> None:
-    """One row per unit: number, document, text (as a JSON string), and its measures."""
-    records = (
-        {"index": row.index, "document": row.document, "text": row.text}
-        | measured(row, measure, top)
-        for row in rows
-    )
-    print_objects(records) if as_json else print_table(records)
+    """A row for each unit; without a format, a table for eyes on a terminal and TSV elsewhere."""
+    own = without_sums(rows)
+    if (format or default_format()) == "table":
+        show_lines(own, columns)
+    else:
+        print_rows(map(columns.record, own), format or default_format())
 
 
-def show_regions(
-    rows: Iterable[RegionSurprisal], measure: str, *, as_json: bool, top: int = 0
-) -> None:
-    """One row per region: the cells of the table that it came from, and its measures.
+def without_sums(rows: Iterable[Surprisal | SurprisalSums]) -> Iterator[Surprisal]:
+    """The rows; sums beside those of a static model are told when they come."""
+    for row in rows:
+        if isinstance(row, Surprisal):
+            yield row
+        else:
+            bits = [nats * MEASURES["bits"] for nats in (row.nll, row.static)]
+            talk().print(f"in all {bits[0]:,.2f} bits; static {bits[1]:,.2f} bits")
 
-    Raises ``ConfigError`` if a column of the table has the name of a measure.
-    """
-    records = (beside(row.cells, measured(row.surprisal, measure, top)) for row in rows)
-    if as_json:
-        print_objects(records)
-        return
-    writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
-    for number, record in enumerate(records):
+
+def default_format() -> str:
+    """What suits standard output."""
+    return "table" if sys.stdout.isatty() else "tsv"
+
+
+def show_lines(rows: Iterable[Surprisal], columns: Columns) -> None:
+    """For eyes: surprisal, entropy, rank, text and guesses, cut at the edge of the terminal."""
+    width = shutil.get_terminal_size().columns
+    scale, write = MEASURES[columns.measure], sys.stdout.write
+    for number, row in enumerate(rows):
         if not number:
-            writer.writerow(record)
-        writer.writerow(map(shown, record.values()))
+            write(f"{'surprisal':>10}{'entropy':>9}{'rank':>8}  text ({columns.measure})\n")
+        cells = [cell for cell in row.cells.values() if cell != row.text]
+        label = "  ".join([*cells, f"«{row.text}»"])
+        if row.guesses:
+            label += "  expected " + ", ".join(f"«{text}» {p:.2f}" for text, p in row.guesses)
+        figures = f"{row.nll * scale:10.2f}{row.entropy * scale:9.2f}{row.rank:8,}  "
+        write(figures + fitted(label, max(1, width - len(figures))) + "\n")
 
 
-def measured(row: Surprisal, measure: str, top: int) -> dict[str, Any]:
-    """The measures of a unit, and so many columns for guesses as are asked for."""
-    scale = PER_NAT[measure]
-    record: dict[str, Any] = {
-        f"surprisal_{measure}": row.nll * scale,
-        "tokens": row.tokens,
-        "oov": row.oov,
-        f"entropy_{measure}": row.entropy * scale,
-        f"entropy_reduction_{measure}": row.reduction * scale,
-        "rank": row.rank,
-    }
-    for number in range(top):
-        guess = row.guesses[number] if number < len(row.guesses) else (None, None)
-        record |= dict(zip((f"guess_{number + 1}", f"p_{number + 1}"), guess, strict=True))
-    return record
+def fitted(text: str, width: int) -> str:
+    """A text on one line of so many columns, harmless on a terminal."""
+    line = "".join(visible(char) if char in "\n\t" else char for char in printable(text))
+    return line if cell_len(line) <= width else set_cell_size(line, width - 1).rstrip() + "…"
 
 
-def beside(cells: Mapping[str, str], record: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its measures behind it."""
-    for name in record:
-        if name in cells:
-            raise ConfigError(f"the table has a column {name!r} already", "rename or drop it")
-    return {**cells, **record}
-
-
-def show_complexities(rows: Iterable[Complexity], measure: str, *, as_json: bool) -> None:
-    """One row per word under the names that neural-complexity prints, spaces between."""
-    scale = PER_NAT[measure]
+def show_complexities(rows: Iterable[Surprisal], measure: str, *, as_json: bool) -> None:
+    """A row for each word under the names that neural-complexity prints, spaces between."""
+    scale = MEASURES[measure]
     records = (
         row._asdict()
         | {"surp": row.surp * scale, "entropy": row.entropy * scale, "entred": row.entred * scale}
-        for row in rows
+        for row in complexities(rows)
     )
     if as_json:
-        print_objects(records)
+        print_rows(records, "jsonl")
         return
     for number, record in enumerate(records):
         if not number:
@@ -91,88 +152,40 @@ def show_complexities(rows: Iterable[Complexity], measure: str, *, as_json: bool
         sys.stdout.write(" ".join(map(shown, record.values())) + "\n")
 
 
-def show_pairs(scores: Iterable[PairScore], *, each: bool, as_json: bool) -> None:
-    """The accuracy per group; or else one row per pair, and the accuracy of all as talk."""
-    tally = Tally()
-    if each:
-        records = map(pair_record, tally.count(scores))
-        print_objects(records) if as_json else print_table(records)
-        whole = tally.accuracies()[0]
-        talk().print(f"accuracy {whole.accuracy:.3f} ± {whole.se:.3f} ({whole.pairs:,} pairs)")
-        return
-    for _ in tally.count(scores):
-        pass
-    if as_json:
-        print_objects(map(accuracy_record, tally.accuracies()))
+def show_pairs(scores: Iterable[PairScore], *, each: bool, format: str | None) -> None:
+    """The accuracy per group; with ``each`` a row per pair, and the accuracy of all as talk."""
+    if not each and format in (None, "table"):
+        print_accuracies(accuracies(scores))
+    elif not each:
+        print_rows(map(accuracy_record, accuracies(scores)), str(format))
     else:
-        print_accuracies(tally.accuracies())
-
-
-def print_accuracies(accuracies: Iterable[Accuracy]) -> None:
-    """Columns for people."""
-    sys.stdout.write("accuracy   s.e.    pairs   ties  unknown  group\n")
-    for found in accuracies:
-        sys.stdout.write(
-            f"{found.accuracy:8.3f}  {found.se:5.3f}  {found.pairs:7,}  {found.ties:5,}  "
-            f"{found.unknown:7,}  {found.group} {found.name}".rstrip()
-            + "\n"
+        counts = PairCounts()
+        passing, own = counts.count(scores), format or default_format()
+        show_each(passing) if own == "table" else print_rows(map(pair_record, passing), own)
+        whole = counts.accuracies()[0]
+        talk().print(
+            f"accuracy {whole.accuracy:.3f} ± {whole.se:.3f} s.e. ({counted(whole.pairs, 'pair')})"
         )
 
 
-def pair_record(score: PairScore) -> dict[str, Any]:
-    """A pair; log-probabilities in nats."""
-    return {
-        "field": score.pair.field,
-        "UID": score.pair.uid,
-        "good": score.pair.good,
-        "bad": score.pair.bad,
-        "good_nats": score.good,
-        "bad_nats": score.bad,
-        "difference_nats": score.difference,
-        "correct": int(score.correct),
-        "oov": score.oov,
-    }
-
-
-def accuracy_record(found: Accuracy) -> dict[str, Any]:
-    """How a group of pairs was judged."""
-    return {
-        "group": found.group,
-        "name": found.name,
-        "pairs": found.pairs,
-        "accuracy": found.accuracy,
-        "se": found.se,
-        "ties": found.ties,
-        "unknown": found.unknown,
-    }
-
-
-def print_objects(records: Iterable[Mapping[str, Any]]) -> None:
-    """One JSON object a line."""
-    for record in records:
-        print_json(record, flush=False)
-
-
-def print_table(records: Iterable[Mapping[str, Any]]) -> None:
-    """Columns with tabs between them, texts as JSON strings.
-
-    The header comes with the first row: what cannot be scored has no table.
-    """
-    for number, record in enumerate(records):
+def show_each(scores: Iterable[PairScore]) -> None:
+    """For eyes: a line for each pair, the better sentence marked, cut at the edge."""
+    width = shutil.get_terminal_size().columns
+    for number, score in enumerate(scores):
         if not number:
-            sys.stdout.write("\t".join(record) + "\n")
-        cells = (quoted(value) if isinstance(value, str) else shown(value)
-                 for value in record.values())  # fmt: skip
-        sys.stdout.write("\t".join(cells) + "\n")
+            sys.stdout.write(f"{'good nats':>10}{'bad nats':>10}{'':>8}  good | bad\n")
+        mark = "right" if score.correct else "tie" if score.difference == 0 else "wrong"
+        figures = f"{score.good:10.2f}{score.bad:10.2f}{mark:>8}  "
+        text = f"{score.pair.good} | {score.pair.bad}"
+        sys.stdout.write(figures + fitted(text, max(1, width - len(figures))) + "\n")
 
 
-def quoted(text: str) -> str:
-    """A text that has no tab or line break in it, whatever it was."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def shown(value: Any) -> str:
-    """A value as a cell; a number has six places."""
-    if value is None:
-        return ""
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+def print_accuracies(found: Iterable[Accuracy]) -> None:
+    """Columns for people."""
+    sys.stdout.write("accuracy   s.e.    pairs   ties  unknown  group\n")
+    for row in found:
+        sys.stdout.write(
+            f"{row.accuracy:8.3f}  {row.se:5.3f}  {row.pairs:7,}  {row.ties:5,}  "
+            f"{row.unknown:7,}  {row.group} {row.name}".rstrip()
+            + "\n"
+        )

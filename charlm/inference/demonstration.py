@@ -48,7 +48,7 @@ def demonstrate(folder: str | Path) -> Demonstration:
     """Score the test part of the run in ``folder``, measure baselines on it, and write a sample."""
     loaded = load_run(Path(folder))
     train, valid, test = (load_part(loaded, part) for part in ("train", "valid", "test"))
-    parts = score_store(loaded.model, test, loaded.tokenizer.unknown_id)
+    parts = score_store(loaded.model, loaded.tokenizer, test)
     score = sum((part.score for part in parts), start=Score())
     baselines = tuple(measure_baselines(loaded.tokenizer, train, valid, test))
     config = GenerationConfig(temperature=TEMPERATURE, length=LENGTH)

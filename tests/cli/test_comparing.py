@@ -89,7 +89,7 @@ def test_unknown_characters_are_counted_and_left_out_beside(run: Path, trained: 
     Path("odd.txt").write_text("ba co ŁŁ\n" + "lo di fu\n" * 300)
     shown = call("compare", run, trained("byte"), "odd.txt").out
     assert "A 2 of 2,709, B 0 of 2,711" in shown
-    assert "A - B without 1 such lines" in shown
+    assert "A - B without 1 such line:" in shown
     assert compared(run, trained("byte"), "odd.txt")["units_with_unknown"] == 1
 
 
@@ -110,6 +110,7 @@ def failed(done: Outcome, code: int, cause: str, remedy: str) -> None:
 
 WRONG = [
     ("run run", 2, "either a SOURCE", "--help"),
+    ("run run run book.txt", 2, "run is a run, not a text", "compare measures two runs"),
     ("run run book.txt --part test", 2, "either a SOURCE", "--help"),
     ("run run --part valid --encoding latin-1", 2, "nothing with --part", "--help"),
     ("run run book.txt --most -1", 2, "not in the range", "--help"),

@@ -74,7 +74,9 @@ def test_the_table_of_several_texts() -> None:
     done = call("perplexity", "run", "a.txt", "b.txt", "one.txt")
     lines = done.out.splitlines()
     record = found("a.txt", "b.txt", "one.txt")
-    assert lines[1].split() == ["chars", "tokens", "perplexity", "bpc", "bpb", "source"]
+    assert lines[1].split() == [
+        *("chars", "tokens", "perplexity", "±", "s.e.", "bpc", "bpb", "source")
+    ]
     assert lines[2].split() == [
         *(f"{record['sources'][0][key]:,}" for key in ("chars", "tokens")),
         f"{record['sources'][0]['perplexity']:.3f}",

@@ -102,8 +102,8 @@ def test_the_format_of_neural_complexity_has_its_header_and_spaces(run: Path) ->
     assert [(row["sentid"], row["sentpos"]) for row in rows] == [
         ("0", "0"), ("0", "1"), ("1", "0"), ("1", "1"), ("1", "2"),
     ]  # fmt: skip
-    own = table(call("score", run, "text.txt", "--context", "line"))
-    own = [row for row in own if row["text"] != "\\n"]
+    own = table(call("score", run, "text.txt", "--reset", "line"))
+    own = [row for row in own if row["text"] != "\n"]
     assert [row["surp"] for row in rows] == [row["surprisal_bits"] for row in own]
 
 
@@ -204,6 +204,8 @@ PAIRS = [
     ("", "holds no pairs", "pairs"),
     ("\n\n", "holds no pairs", "pairs"),
     ("ba\tco\nba\tco\tlo\tdi\n", "line 2 has 4 columns, a pair has 2", "good<TAB>bad"),
+    ("good\tbad\n", "holds no pairs", "pairs"),
+    ("bad\tgood\tn\nba\tco\n", "line 2 has 2 columns, the header has 3", "good<TAB>bad"),
     ("ba\t \n", "line 1 has no bad sentence", "good<TAB>bad"),
     ('{"sentence_good": "ba"}\n', "line 1 has no sentence_bad", "sentence_good"),
     ('{"sentence_good": "ba", "sentence_bad": 3}\n', "has a sentence_bad that is no text: 3", "{"),
@@ -233,11 +235,11 @@ WRONG = [
     ("text.txt --column text=words", "go with --by region only"),
     ("text.txt --join +", "go with --by region only"),
     ("a.tsv b.tsv --by region", "--by region reads one table"),
-    ("a.tsv --by region --context line", "--context does nothing with --by region"),
+    ("a.tsv --by region --reset line", "--reset does nothing with --by region"),
     ("a.tsv --by region --column words=text", "unknown column words"),
     ("a.tsv --by region --column text", "takes NAME=HEADER, got 'text'"),
     ("text.txt --format neural-complexity --by line", "is by word"),
-    ("text.txt --format neural-complexity --context carried", "is by word"),
+    ("text.txt --format neural-complexity --reset never", "is by word"),
     ("text.txt --format neural-complexity --top 3", "is by word"),
     ("text.txt --top -1", "not in the range"),
 ]

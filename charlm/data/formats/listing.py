@@ -1,5 +1,6 @@
-"""Files that hold one thing a line, read so that whatever is wrong can be said with its line."""
+"""Files with an entry or a table row on each line; whatever is wrong is said with its line."""
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,10 @@ from charlm.errors import CorpusError
 __all__ = ["Listing"]
 
 LONGEST = 1 << 24
-"""Characters of a line; far above any sentence, far below the memory."""
+"""Most characters of a line: far above any sentence, far below the memory."""
+
+LARGEST_CELL = (1 << 31) - 1
+"""Most characters of a cell: a context may be as long as a book."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,27 @@ class Listing:
                 )
         if begun:
             yield begun
+
+    @property
+    def separator(self) -> str:
+        """What stands between cells: a comma if the name ends in .csv, else a tab."""
+        name = self.source.lower().removesuffix(".gz")
+        return "," if name.endswith(".csv") else "\t"
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The cells of each row that is not blank, with the line that the row ends in.
+
+        Cells may be quoted, and then hold line breaks.  Raises ``CorpusError``.
+        """
+        csv.field_size_limit(LARGEST_CELL)
+        reader = csv.reader(self.lines(), delimiter=self.separator, strict=True)
+        try:
+            for row in filter(None, reader):
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise self.wrong(
+                reader.line_num, f"is no row: {error}", "quote cells that hold quotes or separators"
+            ) from None
 
     def wrong(self, line: int, what: str, hint: str) -> CorpusError:
         """The error for a line."""

@@ -1,6 +1,5 @@
 """Tables of regions of interest: items whose text is cut into regions, one row for each."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -83,7 +82,7 @@ class RegionTable:
             if cells[label] in regions:
                 raise CorpusError(
                     f"{name} comes twice",
-                    "name all columns that tell items apart: --column item=item,condition",
+                    "name all columns that tell items apart: `column=item=item,condition`",
                 )
             regions[cells[label]] = Region(name, cells, cells[text])
             if cells.get(context):
@@ -98,30 +97,24 @@ class RegionTable:
 
     def rows(self) -> Iterator[Row]:
         """The rows below the header.  Raises ``CorpusError``."""
-        csv.field_size_limit((1 << 31) - 1)  # a context may be as long as a book
-        name = self.listing.source.lower().removesuffix(".gz")
-        separator = "," if name.endswith(".csv") else "\t"
-        reader = csv.reader(self.listing.lines(), delimiter=separator, strict=True)
-        try:
-            header = next(reader, [])
-            self.check(header)
-            for row in filter(None, reader):
-                if len(row) != len(header):
-                    raise self.listing.wrong(
-                        reader.line_num,
-                        f"has {len(row)} cells, and the header has {len(header)}",
-                        "fill the row up, or quote the cell that holds the separator",
-                    )
-                yield reader.line_num, dict(zip(header, row, strict=True))
-        except csv.Error as error:
-            raise self.listing.wrong(
-                reader.line_num, f"is no row: {error}", "quote cells that hold quotes or separators"
-            ) from None
+        header: list[str] = []
+        for line, cells in self.listing.rows():
+            if not header:
+                header = cells
+                self.check(header)
+            elif len(cells) != len(header):
+                raise self.listing.wrong(
+                    line,
+                    f"has {len(cells)} cells, and the header has {len(header)}",
+                    "fill the row up, or quote the cell that holds the separator",
+                )
+            else:
+                yield line, dict(zip(header, cells, strict=True))
+        if not header:
+            raise self.listing.empty("regions")
 
     def check(self, header: list[str]) -> None:
         """Raise ``CorpusError`` for a header with a column missing or there twice."""
-        if not header:
-            raise self.listing.empty("regions")
         twice = [name for name in header if header.count(name) > 1]
         if twice:
             raise CorpusError(
@@ -134,7 +127,7 @@ class RegionTable:
                 raise CorpusError(
                     f"{self.listing.name} has no column {missing[0]!r}; its columns are: "
                     f"{', '.join(header)}",
-                    f"name the one with the {what}: --column {what}=NAME",
+                    f"name the one with the {what}: `column={what}=NAME`",
                 )
 
     def wrong(self, row: Row, what: str, hint: str) -> CorpusError:
@@ -154,7 +147,7 @@ def column_names(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise unknown_name(f"column {what}", what, list(COLUMNS))
         if not separator or not name:
             raise ConfigError(
-                f"--column takes NAME=HEADER, got {each!r}", f"--column {what}=HEADER"
+                f"`column` takes NAME=HEADER, got {each!r}", f"`column={what}=HEADER`"
             )
         names[what] = tuple(name.split(",")) if what == "item" else (name,)
     return names

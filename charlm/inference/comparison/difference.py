@@ -1,49 +1,46 @@
-"""Which of two models predicts a text better, by how much, and how sure that is."""
+"""Which of two models predicts a text better, by how much, and how certain that is."""
 
-import codecs
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import pairwise
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from charlm.data.preparation.counting import Counts, TextCounter
-from charlm.data.preparation.encoding import EncodedPiece, encode_documents
-from charlm.data.preparation.store import TokenStore
-from charlm.data.sources.pieces import Piece, cut
-from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.errors import CorpusError, ModelError
-from charlm.inference.comparison.units import Paired, Place, count_more, pair_lines, pair_tokens
-from charlm.inference.loading import Loaded, load_part, open_for
-from charlm.inference.scoring.intervals import BlockSums, Estimate, estimate_ratio
-from charlm.metrics import Score
+from charlm.errors import ConfigError, CorpusError, ModelError
+from charlm.inference.comparison.pairing import Pairing, pair_part, pair_texts
+from charlm.inference.comparison.units import PairedUnit, PairedUnits
+from charlm.inference.loading import Loaded
+from charlm.inference.scoring.curve import blocks_of
+from charlm.inference.scoring.perplexity import ScoringProgress
+from charlm.inference.scoring.uncertainty import Estimate, estimate_ratio, join_blocks
+from charlm.metrics import Blocks, Score
 
-__all__ = ["Comparison", "Pairing", "compare", "pair_part", "pair_sources"]
+__all__ = ["Comparison", "compare_pairing", "compare_runs", "compare_texts"]
 
 BLOCK = {"token": 256, "line": 1024}
-"""Size of a block of the bootstrap: in tokens, or in bytes of whole lines."""
+"""Size of a block of the standard error: in tokens, or in bytes of whole lines."""
 
-AT_ONCE = 1 << 16  # tokens read between two records
+BITS = 1 / math.log(2)
+"""Bits of a nat."""
 
-
-@dataclass(frozen=True)
-class Pairing:
-    """A text on its way through two models: the unit, what is read, and of how many bytes."""
-
-    unit: str
-    parts: Iterator[Paired]
-    names: tuple[str, ...]
-    size: int | None
+NO_BLOCKS = Blocks()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The scores of both, and A - B in nats per byte: negative where A predicts better.
+    """The scores of two models A and B on one text, and A - B: negative where A predicts better.
 
-    ``better`` counts the units that A, and that B, gave more probability.  ``known`` is the
-    difference over the units that hold no unknown token for either; ``with_unknown`` do.
+    ``difference`` is in nats per byte, ``known`` the difference over the units (tokens or lines)
+    that hold no unknown token for either; ``with_unknown`` units do.  ``better`` counts the units
+    that A, and that B, gave more probability.  The standard error is over ``blocks`` blocks of
+    ``block`` tokens, or bytes of whole lines.  ``examples`` are units where they differ most.
     """
 
+    a: Loaded
+    b: Loaded
+    names: tuple[str, ...]
     unit: str
     scores: tuple[Score, Score]
     difference: Estimate
@@ -53,139 +50,205 @@ class Comparison:
     known: Estimate
     blocks: int
     block: int
-    places: tuple[Place, ...]
+    examples: tuple[PairedUnit, ...]
+
+    def __repr__(self) -> str:
+        found = self.bpb
+        return (
+            f"Comparison(A - B = {found.value:+.4f} bits per byte, 95 % interval {found.low:+.4f} "
+            f"to {found.high:+.4f}, better: {self.verdict or 'not shown'})"
+        )
+
+    @property
+    def bpb(self) -> Estimate:
+        """The difference in bits per byte."""
+        return self.difference.scaled(BITS)
+
+    @property
+    def bpc(self) -> Estimate:
+        """The difference in bits per character."""
+        score = self.scores[0]
+        return self.difference.scaled(BITS * score.bytes / max(score.chars, 1))
+
+    @property
+    def verdict(self) -> str | None:
+        """``A`` or ``B``, whichever is shown to predict better; None if the interval holds zero
+        or there is none.
+        """
+        if self.difference.high < 0:
+            return "A"
+        return "B" if self.difference.low > 0 else None
+
+    def record(self) -> dict[str, Any]:
+        """The figures for scripts: differences are A - B, in bits; an interval may be NaN."""
+        score = self.scores[0]
+        return {
+            "unit": self.unit,
+            "units": self.units,
+            "chars": score.chars,
+            "bytes": score.bytes,
+            "words": score.words,
+            "a": side_record(self.a, self.scores[0]),
+            "b": side_record(self.b, self.scores[1]),
+            **estimate_record("bpb", self.bpb),
+            **estimate_record("bpc", self.bpc),
+            "a_better": self.better[0],
+            "b_better": self.better[1],
+            "units_with_unknown": self.with_unknown,
+            **estimate_record("bpb_without_unknown", self.known.scaled(BITS)),
+            "blocks": self.blocks,
+            "block_size": self.block,
+            "most": [example_record(example) for example in self.examples],
+        }
 
 
-def pair_sources(
+def side_record(loaded: Loaded, score: Score) -> dict[str, Any]:
+    """The figures of one model by itself."""
+    return {
+        "run": str(loaded.run.folder),
+        "step": loaded.step,
+        "tokenizer": loaded.tokenizer.kind,
+        "mode": loaded.model.mode,
+        "nll": score.nll,
+        "tokens": score.tokens,
+        "oov": score.oov,
+        "oov_nll": score.oov_nll,
+        "bpb": score.bpb,
+        "bpc": score.bpc,
+    }
+
+
+def estimate_record(name: str, estimate: Estimate) -> dict[str, float]:
+    """A difference and its interval under keys that begin with ``name``."""
+    return {
+        f"{name}_difference": estimate.value,
+        f"{name}_low": estimate.low,
+        f"{name}_high": estimate.high,
+    }
+
+
+def example_record(example: PairedUnit) -> dict[str, Any]:
+    """One unit where the models differ, in bits."""
+    return {
+        "index": example.index,
+        "a_bits": example.nll_a * BITS,
+        "b_bits": example.nll_b * BITS,
+        "before": example.before,
+        "text": example.text,
+        "after": example.after,
+    }
+
+
+def compare_runs(
     a: Loaded,
     b: Loaded,
-    sources: tuple[str, ...],
-    most: int,
-    reading: Mapping[str, str] | None = None,
-) -> Pairing:
-    """Let both models read ``sources``; the records name ``most`` places each way.
+    text: str | Path | Sequence[str | Path] | None = None,
+    *,
+    part: str | None = None,
+    most: int = 10,
+    by_name: bool = False,
+    **data: Any,
+) -> Iterator[ScoringProgress | Comparison]:
+    """Compare two models on a text, or on a part of the text that both runs were made from.
 
-    Raises ``CorpusError``, ``TokenizerError``, and ``ConfigError`` for an encoding of bytes.
-    ``reading`` holds data settings other than those of training.
+    A str is a text and a Path names a file, folder or corpus; with ``by_name`` every str is such a
+    name too.  ``most`` units are kept where A is better by most, and as many where B is.  The last
+    record is the comparison.  Raises ``ConfigError`` for both or neither of text and part,
+    ``CorpusError``, ``TokenizerError``, and ``ModelError`` where the difference is infinite.
     """
-    if same_tokenizer(a, b):
-        corpus = open_for(a, sources, reading)
-        stretches = stretches_of(encode_documents(a.tokenizer, corpus))
-        return Pairing("token", pair_tokens(a, b, stretches, most), corpus.names, corpus.size)
-    # Bytes and something else meet as text.
-    corpus = open_for(b if a.tokenizer.kind == "byte" else a, sources, reading)
-    return Pairing("line", pair_lines(a, b, corpus.pieces(), most), corpus.names, corpus.size)
+    if part is not None and text:
+        raise ConfigError("a text and a `part` cannot both be compared on", "leave one of them out")
+    if part is not None:
+        pairing = pair_part(a, b, part, most)
+    else:
+        pairing = pair_texts(a, b, text, most, by_name=by_name, **data)
+    yield from compare_pairing(a, b, pairing, most)
 
 
-def pair_part(a: Loaded, b: Loaded, part: str, most: int) -> Pairing:
-    """Let both models read a part of the text that both runs were made from.
+def compare_pairing(
+    a: Loaded, b: Loaded, pairing: Pairing, most: int
+) -> Iterator[ScoringProgress | Comparison]:
+    """Compare while both models read; the last record is the comparison.
 
-    Raises ``CorpusError`` if it is not the same text, or none of the tokenizers can give it back.
+    Raises ``CorpusError`` if there was no text, ``ModelError`` where the difference is infinite.
     """
-    stores = (load_part(a, part), load_part(b, part))
-    counts = stores[0].counts
-    names = (f"the {part} part",)
-    if same_tokenizer(a, b) and np.array_equal(stores[0].tokens, stores[1].tokens):
-        parts = pair_tokens(a, b, stretches_of_store(stores[0]), most)
-        return Pairing("token", parts, names, counts.bytes)
-    texts = [replace(store.counts, tokens=0) for store in stores]
-    if same_tokenizer(a, b) or texts[0] != texts[1]:
-        raise CorpusError(
-            f"the {part} parts of {a.run.folder} and {b.run.folder} are different texts",
-            "name the text to compare them on",
-        )
-    for loaded, store in zip((a, b), stores, strict=True):
-        if keeps_text(loaded.tokenizer, store):
-            pieces = pieces_of_store(loaded.tokenizer, store)
-            return Pairing("line", pair_lines(a, b, pieces, most), names, counts.bytes)
-    raise CorpusError(
-        f"neither tokenizer gives the text of the {part} part back as it was",
-        "name the text to compare them on",
-    )
-
-
-def same_tokenizer(a: Loaded, b: Loaded) -> bool:
-    """Whether both models read the same tokens."""
-    return a.tokenizer.digest() == b.tokenizer.digest()
-
-
-def keeps_text(tokenizer: Tokenizer, store: TokenStore) -> bool:
-    """Whether the tokens of ``store`` decode to their text."""
-    if tokenizer.unknown_id is None:
-        return True
-    return tokenizer.kind == "char" and not np.any(store.tokens == tokenizer.unknown_id)
-
-
-def pieces_of_store(tokenizer: Tokenizer, store: TokenStore) -> Iterator[Piece]:
-    """The text of a store, in pieces that end with a line where they can."""
-    ends = np.flatnonzero(store.tokens == tokenizer.boundary_id)
-    for begin, end in pairwise(ends.tolist()):
-        blocks = (
-            tokenizer.decode_bytes(store.tokens[at : min(at + AT_ONCE, end)])
-            for at in range(begin + 1, end, AT_ONCE)
-        )
-        starts = True
-        for text in cut(codecs.iterdecode(blocks, "utf-8", "replace"), "\n"):
-            yield Piece(text, starts)
-            starts = False
-
-
-def stretches_of(pieces: Iterable[EncodedPiece]) -> Iterator[tuple[np.ndarray, Counts]]:
-    """The stream that documents make, in stretches, with the counts of their text."""
-    counter = TextCounter()
-    for piece in pieces:
-        counts = count_more(counter, Piece(piece.text, piece.starts))
-        if piece.starts and counter.counts.documents > 1:
-            yield np.zeros(1, dtype=piece.ids.dtype), Counts()
-        for begin in range(0, len(piece.ids), AT_ONCE):
-            yield piece.ids[begin : begin + AT_ONCE], Counts() if begin else counts
-
-
-def stretches_of_store(store: TokenStore) -> Iterator[tuple[np.ndarray, Counts]]:
-    """The same of a store; its counts come with the first stretch."""
-    for begin in range(1, len(store.tokens), AT_ONCE):
-        yield store.tokens[begin : begin + AT_ONCE], Counts() if begin > 1 else store.counts
-
-
-def compare(parts: Iterable[Paired], unit: str, most: int) -> Comparison:
-    """Add up what two models made of a text.
-
-    Raises ``CorpusError`` if there was none, ``ModelError`` where a difference would be infinite.
-    """
-    scores = (Score(), Score())
-    sums = BlockSums(BLOCK[unit], columns=4)
-    units, better, unknown = 0, np.zeros(2, dtype=np.int64), 0
-    places: tuple[Place, ...] = ()
-    for part in parts:
-        require_finite(part, unit, units)
-        difference, known = part.nll[0] - part.nll[1], ~part.unknown
-        columns = [difference, part.sizes, difference * known, part.sizes * known]
-        sums.add(part.lengths, np.stack(columns, axis=1))
-        scores = (scores[0] + part.scores[0], scores[1] + part.scores[1])
-        units += len(difference)
-        better += [np.count_nonzero(difference < 0), np.count_nonzero(difference > 0)]
-        unknown += int(part.unknown.sum())
-        places = keep(places + part.places, most)
-    if not units:
+    sums, name = PairedSums(), ", ".join(pairing.names)
+    for part in pairing.parts:
+        sums = sums.add(part, pairing.unit, most)
+        yield ScoringProgress(name, part.read, pairing.size)
+    if not sums.units:
         raise CorpusError("there is no text to compare the models on", "name a file that has some")
-    blocks, size = sums.blocks(ratio=0, weight=1)
-    of_known = blocks[blocks[:, 3] > 0]
-    scale = float(blocks[:, 1].sum()) / scores[0].bytes
-    return Comparison(
-        unit=unit,
-        scores=scores,
-        difference=estimate_ratio(blocks[:, 0], blocks[:, 1]).scaled(scale),
-        units=units,
-        better=(int(better[0]), int(better[1])),
-        with_unknown=unknown,
-        known=estimate_ratio(of_known[:, 2], of_known[:, 3]).scaled(scale),
-        blocks=len(blocks),
-        block=size,
-        places=places,
+    joined, times = join_blocks(sums.differences)
+    scale = float(joined[1].sum()) / sums.scores[0].bytes
+    known, _ = join_blocks(sums.known)
+    yield Comparison(
+        a=a,
+        b=b,
+        names=pairing.names,
+        unit=pairing.unit,
+        scores=sums.scores,
+        difference=estimate_ratio(*joined).scaled(scale),
+        units=sums.units,
+        better=sums.better,
+        with_unknown=sums.unknown,
+        known=estimate_ratio(*known).scaled(scale),
+        blocks=joined.shape[1],
+        block=BLOCK[pairing.unit] * sums.differences.size << times,
+        examples=sums.examples,
     )
 
 
-def require_finite(part: Paired, unit: str, before: int) -> None:
+@dataclass(frozen=True)
+class PairedSums:
+    """What has been added up of two models on one text.
+
+    ``differences`` are blocks of A - B in nats (as their nll) and of bytes (as their tokens), up to
+    a common factor; ``known`` leaves out units with unknown tokens.
+    """
+
+    scores: tuple[Score, Score] = (Score(), Score())
+    differences: Blocks = NO_BLOCKS
+    known: Blocks = NO_BLOCKS
+    units: int = 0
+    better: tuple[int, int] = (0, 0)
+    unknown: int = 0
+    examples: tuple[PairedUnit, ...] = ()
+
+    def add(self, part: PairedUnits, unit: str, most: int) -> "PairedSums":
+        """Add some more units.  Raises ``ModelError`` if one has probability zero."""
+        require_finite(part, unit, self.units)
+        difference, known = part.nll[0] - part.nll[1], ~part.unknown
+        labels = (np.cumsum(part.lengths) - part.lengths) // BLOCK[unit]
+        of_all = blocks_of(difference, labels, part.sizes)
+        of_known = blocks_of(difference[known], labels[known], part.sizes[known])
+        a_better, b_better = (difference < 0).sum(), (difference > 0).sum()
+        return PairedSums(
+            scores=(self.scores[0] + part.scores[0], self.scores[1] + part.scores[1]),
+            differences=self.differences + of_all,
+            known=self.known + of_known,
+            units=self.units + len(difference),
+            better=(self.better[0] + int(a_better), self.better[1] + int(b_better)),
+            unknown=self.unknown + int(part.unknown.sum()),
+            examples=keep(self.examples + part.examples, most),
+        )
+
+
+def compare_texts(
+    a: Loaded,
+    b: Loaded,
+    text: str | Path | Sequence[str | Path] | None = None,
+    *,
+    part: str | None = None,
+    most: int = 10,
+    **data: Any,
+) -> Comparison:
+    """What ``compare_runs`` yields last, without progress."""
+    *_, found = compare_runs(a, b, text, part=part, most=most, **data)
+    assert isinstance(found, Comparison)
+    return found
+
+
+def require_finite(part: PairedUnits, unit: str, before: int) -> None:
     """Raise ``ModelError`` if a model gives no probability to a unit, ``before`` having passed."""
     impossible = np.argwhere(~np.isfinite(part.nll))
     if len(impossible):
@@ -196,8 +259,8 @@ def require_finite(part: Paired, unit: str, before: int) -> None:
         )
 
 
-def keep(places: Iterable[Place], most: int) -> tuple[Place, ...]:
-    """The ``most`` places where A is better, best first, then those where B is."""
-    ordered = sorted(places, key=lambda place: (-abs(place.difference), place.index))
-    for_a = [place for place in ordered if place.difference < 0][:most]
-    return (*for_a, *[place for place in ordered if place.difference > 0][:most])
+def keep(examples: Iterable[PairedUnit], most: int) -> tuple[PairedUnit, ...]:
+    """The ``most`` units where A is better, best first, then those where B is."""
+    ordered = sorted(examples, key=lambda each: (-abs(each.difference), each.index))
+    for_a = [each for each in ordered if each.difference < 0][:most]
+    return (*for_a, *[each for each in ordered if each.difference > 0][:most])

@@ -1,8 +1,8 @@
-"""Two models reading the same text: the nll that each gives to every unit of it.
+"""Two models on one text: the nll that each gives to every unit of it.
 
-Where the tokenizers are the same the unit is the token.  Where they differ it is the line, which
-both must have read before the next begins; a long line is cut between words.  Every unit holds
-the same text for both models, and its nll under each is the sum over the tokens in it.
+The unit is the token where both have one tokenizer, and else the line; a long line is cut between
+words.  A unit holds equal text for both models, and its nll under each is the sum over the tokens
+in it.
 """
 
 import re
@@ -18,9 +18,11 @@ from charlm.inference.loading import Loaded
 from charlm.inference.predictors.reader import Reader
 from charlm.metrics import Score
 
-__all__ = ["Paired", "Place", "count_more", "cut_units", "pair_lines", "pair_tokens"]
+__all__ = ["PairedUnit", "PairedUnits", "count_more", "cut_units", "pair_lines", "pair_tokens"]
 
-CONTEXT = 40  # tokens before and after one that is shown
+CONTEXT = 40
+"""Tokens before and after one that is shown."""
+
 LONGEST = 4 * 255
 """Characters of a unit: a multiple of what sub-word tokenizers take as one word at most, so that
 cutting there changes no token."""
@@ -29,10 +31,10 @@ BETWEEN_WORDS = re.compile(r"(?<=[^ \n]) (?=[^ \n])")
 
 
 @dataclass(frozen=True)
-class Place:
-    """One unit, the ``index``-th from 0, with its nll in nats under both models.
+class PairedUnit:
+    """One unit, the ``index``-th of the text from 0, with its nll in nats under both models.
 
-    ``before`` and ``after`` are the text around a token; a line has none.
+    ``before`` and ``after`` are the text around a token; they are empty for a line.
     """
 
     index: int
@@ -44,17 +46,17 @@ class Place:
 
     @property
     def difference(self) -> float:
-        """Positive where B predicts better."""
+        """A's nll less B's, in nats: positive where B predicts better."""
         return self.nll_a - self.nll_b
 
 
 @dataclass(frozen=True)
-class Paired:
-    """What some more text adds: n units as both models met them.
+class PairedUnits:
+    """What some more text adds: n units, measured by both models.
 
-    ``nll`` (2, n) in nats; ``sizes`` (n,) in bytes, up to a common factor; ``lengths`` (n,) in what
-    blocks are measured in; ``unknown`` (n,): holds a token that A or B does not know.  ``places``
-    are those where the models differ most.
+    ``nll`` (2, n) is in nats; ``sizes`` (n,) in bytes, up to a common factor; ``lengths`` (n,) in
+    tokens or bytes, whatever blocks are measured in; ``unknown`` (n,) says which units hold a token
+    that A or B does not know.  ``examples`` are units where the models differ most.
     """
 
     nll: np.ndarray
@@ -62,7 +64,7 @@ class Paired:
     lengths: np.ndarray
     unknown: np.ndarray
     scores: tuple[Score, Score]
-    places: tuple[Place, ...]
+    examples: tuple[PairedUnit, ...]
 
     @property
     def read(self) -> float:
@@ -71,16 +73,17 @@ class Paired:
 
 
 def pair_tokens(
-    a: Loaded, b: Loaded, stretches: Iterable[tuple[np.ndarray, Counts]], most: int
-) -> Iterator[Paired]:
-    """Pair token by token what two models of one tokenizer make of the same stream.
+    a: Loaded, b: Loaded, chunks: Iterable[tuple[np.ndarray, Counts]], most: int
+) -> Iterator[PairedUnits]:
+    """Pair the nll of two models of one tokenizer token by token.
 
-    ``stretches`` are ids (N,), boundaries among them, and the counts of their text.
+    ``chunks`` are ids (N,) of one stream, boundaries among them, and the counts of their text;
+    ``most`` examples are kept for either model.
     """
     readers = (Reader(a.model), Reader(b.model))
     tokenizer, index = a.tokenizer, 0
     sizes = np.array([max(1, len(content)) for content in tokenizer.table])
-    for ids, counts in stretches:
+    for ids, counts in chunks:
         nll = np.stack([reader.nll(ids) for reader in readers])
         of_text = ids != tokenizer.boundary_id
         ids, nll = ids[of_text], nll[:, of_text]
@@ -88,13 +91,13 @@ def pair_tokens(
         ones = np.ones(len(ids), dtype=np.int64)
         scores = tuple(score_of(row, ones, row[unknown], counts) for row in nll)
         found = largest(nll[0] - nll[1], most)
-        places = tuple(place_of(tokenizer, ids, nll, at, index) for at in found)
-        yield Paired(nll, sizes[ids], ones, unknown, (scores[0], scores[1]), places)
+        examples = tuple(example_of(tokenizer, ids, nll, at, index) for at in found)
+        yield PairedUnits(nll, sizes[ids], ones, unknown, (scores[0], scores[1]), examples)
         index += len(ids)
 
 
-def pair_lines(a: Loaded, b: Loaded, pieces: Iterable[Piece], most: int) -> Iterator[Paired]:
-    """Pair line by line what two models make of the same text, each with its own tokenizer.
+def pair_lines(a: Loaded, b: Loaded, pieces: Iterable[Piece], most: int) -> Iterator[PairedUnits]:
+    """Pair the nll of two models line by line, each with its own tokenizer.
 
     The pieces are text, not bytes.  Raises ``TokenizerError`` for text that cannot be encoded.
     """
@@ -110,12 +113,12 @@ def pair_lines(a: Loaded, b: Loaded, pieces: Iterable[Piece], most: int) -> Iter
             sides.append(read_units(reader, loaded.tokenizer, units, counts))
         nll = np.stack([side[0] for side in sides])
         sizes = np.array([len(unit.encode()) for unit in units])
-        places = tuple(
-            Place(index + at, float(nll[0, at]), float(nll[1, at]), units[at])
+        examples = tuple(
+            PairedUnit(index + at, float(nll[0, at]), float(nll[1, at]), units[at])
             for at in largest(nll[0] - nll[1], most)
         )
         unknown = sides[0][1] | sides[1][1]
-        yield Paired(nll, sizes, sizes, unknown, (sides[0][2], sides[1][2]), places)
+        yield PairedUnits(nll, sizes, sizes, unknown, (sides[0][2], sides[1][2]), examples)
         index += len(units)
 
 
@@ -168,13 +171,15 @@ def largest(differences: np.ndarray, most: int) -> list[int]:
     return low + [int(at) for at in order[::-1][:most] if differences[at] > 0]
 
 
-def place_of(tokenizer: Tokenizer, ids: np.ndarray, nll: np.ndarray, at: int, offset: int) -> Place:
+def example_of(
+    tokenizer: Tokenizer, ids: np.ndarray, nll: np.ndarray, at: int, offset: int
+) -> PairedUnit:
     """The token ``at`` of ids (n,) with the text around it."""
     stream, begin = tokenizer.stream(), max(at - CONTEXT, 0)
     texts = [stream.push(token) for token in ids[begin : at + 1 + CONTEXT].tolist()]
     own = at - begin
     before, after = "".join(texts[:own]), "".join(texts[own + 1 :])
-    return Place(offset + at, float(nll[0, at]), float(nll[1, at]), texts[own], before, after)
+    return PairedUnit(offset + at, float(nll[0, at]), float(nll[1, at]), texts[own], before, after)
 
 
 def count_more(counter: TextCounter, piece: Piece) -> Counts:

@@ -1,6 +1,6 @@
-"""What is easily reached: guessing, counting, and the compressors that everybody has.
+"""Baselines: uniform guessing, n-gram models, PPM and the compressors that everybody has.
 
-All are measured on the same held-out text in the same units as a model's score.
+All are measured on the held-out text of a model's score, in bits per character and per byte.
 """
 
 import bz2
@@ -22,7 +22,7 @@ from charlm.model.ngram.kneser_ney import NgramModel, train_ngrams
 from charlm.model.ngram.orders import choose_order, highest_order
 from charlm.model.ngram.ppm import learn_orders
 
-__all__ = ["Baseline", "Measured", "compress_store", "measure_baselines"]
+__all__ = ["Baseline", "CountedTokens", "compress_store", "measure_baselines"]
 
 ORDERS = {1: "unigram", 3: "n-gram of order 3"}
 """Orders of n-gram models that are always measured."""
@@ -45,15 +45,15 @@ XZ_LEAST, XZ_MOST = 1 << 12, 1 << 26  # bytes of the dictionary: the least there
 
 @dataclass(frozen=True)
 class Baseline:
-    """How well something simple predicts: bits per character and per byte of held-out text."""
+    """What a simple predictor or a compressor needs per character and per byte of held-out text."""
 
     name: str
     bpc: float
     bpb: float
 
 
-class Measured(Protocol):
-    """A text to measure on: tokens (N,), boundary first, and what the text is counted in."""
+class CountedTokens(Protocol):
+    """A text to measure on: tokens (N,), boundary first, and the counts of its text."""
 
     @property
     def tokens(self) -> np.ndarray: ...
@@ -63,7 +63,7 @@ class Measured(Protocol):
 
 
 class Compressor(Protocol):
-    """What zlib, bz2 and lzma have in common."""
+    """The interface that the compressors of zlib, bz2 and lzma share."""
 
     def compress(self, data: bytes, /) -> bytes: ...
 
@@ -71,7 +71,7 @@ class Compressor(Protocol):
 
 
 def measure_baselines(
-    tokenizer: Tokenizer, train: TokenStore, valid: TokenStore, test: Measured
+    tokenizer: Tokenizer, train: TokenStore, valid: TokenStore, test: CountedTokens
 ) -> Iterator[Baseline]:
     """Measure guessing, n-gram models and compressors on ``test``, one after the other.
 
@@ -92,14 +92,14 @@ def measure_baselines(
         yield of_nats(name, bits * math.log(2), test)
 
 
-def of_nats(name: str, nats: float, test: Measured) -> Baseline:
-    """What needs so many nats for the text of ``test``."""
+def of_nats(name: str, nats: float, test: CountedTokens) -> Baseline:
+    """The baseline that needs so many nats in all for the text of ``test``."""
     bits, counts = nats / math.log(2), test.counts
     return Baseline(name, bits / max(counts.chars, 1), bits / max(counts.bytes, 1))
 
 
-def of_ngrams(name: str, model: NgramModel, test: Measured) -> Baseline:
-    """An n-gram model; boundaries are read and not counted, as in every score."""
+def of_ngrams(name: str, model: NgramModel, test: CountedTokens) -> Baseline:
+    """The baseline of an n-gram model; boundaries are read and not counted, as in every score."""
     nll = model.nll(test.tokens)
     return of_nats(name, float(nll[test.tokens[1:] != BOUNDARY_ID].sum()), test)
 
@@ -134,7 +134,7 @@ def learn(before: np.ndarray, block: np.ndarray, vocab_size: int) -> Iterator[fl
 
 
 def compress_store(
-    tokenizer: Tokenizer, train: Measured, test: Measured
+    tokenizer: Tokenizer, train: CountedTokens, test: CountedTokens
 ) -> Iterator[tuple[str, int]]:
     """Bits that gzip, bzip2 and xz, all at -9, need for the text of ``test``.
 

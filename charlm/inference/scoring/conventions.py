@@ -8,43 +8,39 @@ nanogpt    windows of so many tokens, nothing carried; the first token of all is
 """
 
 import codecs
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from charlm.data.preparation.counting import TextCounter
 from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.preparation.store import TokenStore
-from charlm.data.sources.corpora import Corpus
+from charlm.data.preparation.streams import RESETS, Reset
 from charlm.data.sources.pieces import Piece
 from charlm.errors import ConfigError, CorpusError
-from charlm.inference.loading import Loaded, load_part, open_for
-from charlm.inference.scoring.documents import score_documents, score_part
-from charlm.inference.scoring.scorer import Reading, Scored
-from charlm.inference.scoring.streams import Reset
+from charlm.inference.loading import Loaded
+from charlm.inference.scoring.documents import score_documents, score_store
+from charlm.inference.scoring.scorer import PartialScore, StreamOptions
 from charlm.inference.scoring.windows import score_windows
+from charlm.inference.texts import TextSource, one_of
 from charlm.metrics import Score
 
-__all__ = ["CONVENTIONS", "Convention", "Request", "Text", "figures", "open_texts", "score"]
+__all__ = ["CONVENTIONS", "Convention", "ScoringOptions", "figures", "score"]
 
 Convention = Literal["charlm", "lm-eval", "kenlm", "nanogpt"]
 CONVENTIONS: tuple[Convention, ...] = ("charlm", "lm-eval", "kenlm", "nanogpt")
+
 WINDOW = 256
-
-
-@dataclass(frozen=True)
-class Text:
-    """What makes one row of a table: a SOURCE of the user, or a part of the run's own text."""
-
-    name: str
-    names: tuple[str, ...]
-    size: int | None
-    content: Corpus | TokenStore
+"""Tokens in a window of nanoGPT's where nothing else is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """How texts are to be scored; raises ``ConfigError`` for what does not go together."""
+class ScoringOptions:
+    """How texts are to be scored; raises ``ConfigError`` for options that do not go together.
+
+    ``reset`` says where the state starts anew (None: never, or where the convention says),
+    ``window`` is in tokens, ``curve`` asks for the nll by position.
+    """
 
     convention: Convention = "charlm"
     reset: Reset | None = None
@@ -52,21 +48,24 @@ class Request:
     curve: bool = False
 
     def __post_init__(self) -> None:
+        one_of("convention", self.convention, CONVENTIONS)
+        if self.reset is not None:
+            one_of("reset", self.reset, RESETS)
         if self.reset and self.convention != "charlm":
             raise ConfigError(
-                f"--convention {self.convention} says itself where the state starts anew",
-                "leave --reset out",
+                f"`convention={self.convention!r}` says itself where the state starts anew",
+                "leave `reset` out",
             )
         if self.window and self.convention != "nanogpt":
             raise ConfigError(
-                f"--window does nothing with --convention {self.convention}",
-                "leave --window out, or: --convention nanogpt",
+                f"`window` does nothing with `convention={self.convention!r}`",
+                "leave `window` out, or give `convention='nanogpt'`",
             )
 
     @property
     def starts(self) -> str:
-        """What the state starts anew with."""
-        return self.reading.reset if self.convention != "nanogpt" else "window"
+        """What the state starts anew with: never, file, document, line or window."""
+        return self.streams.reset if self.convention != "nanogpt" else "window"
 
     @property
     def note(self) -> str:
@@ -79,70 +78,47 @@ class Request:
         }[self.convention]
 
     @property
-    def reading(self) -> Reading:
-        """How the streams of a text are read; windows have a way of their own."""
+    def streams(self) -> StreamOptions:
+        """How a text is cut into streams; nanoGPT's windows are cut elsewhere."""
         if self.convention == "lm-eval":
-            return Reading(reset="document", curve=self.curve)
+            return StreamOptions(reset="document", curve=self.curve)
         if self.convention == "kenlm":
-            return Reading(reset="line", breaks=False, closed=True, curve=self.curve)
-        return Reading(reset=self.reset or "never", curve=self.curve)
+            return StreamOptions(reset="line", line_breaks=False, score_ends=True, curve=self.curve)
+        return StreamOptions(reset=self.reset or "never", curve=self.curve)
 
 
-def open_texts(
-    loaded: Loaded, sources: tuple[str, ...], part: str | None, reading: Mapping[str, str]
-) -> list[Text]:
-    """Each source, or the part of the run's own text.
-
-    Raises ``ConfigError`` for what does not go together, and ``CorpusError``.
-    """
-    if bool(sources) == bool(part):
-        raise ConfigError(
-            "give either a SOURCE to score, or --part test for the run's own",
-            "charlm perplexity --help",
-        )
-    if part is None:
-        opened = [(name, open_for(loaded, (name,), reading)) for name in sources]
-        return [Text(name, corpus.names, corpus.size, corpus) for name, corpus in opened]
-    if reading:
-        raise ConfigError(
-            f"the {part} part of a run is read as in training", f"leave out: {', '.join(reading)}"
-        )
-    store = load_part(loaded, part)
-    name = f"the {part} part"
-    return [Text(name, (name,), store.counts.bytes, store)]
-
-
-def score(loaded: Loaded, text: Text, request: Request) -> Iterator[Scored]:
-    """Score a text as it was asked for, bit by bit; the sum is the score.
+def score(loaded: Loaded, text: TextSource, options: ScoringOptions) -> Iterator[PartialScore]:
+    """Score a text bit by bit; the sum of what is yielded is its score.
 
     Raises ``CorpusError`` for text that cannot be scored so.
     """
     model, tokenizer, content = loaded.model, loaded.tokenizer, text.content
-    if request.convention == "nanogpt":
-        size = request.window or WINDOW
-        return score_windows(model, tokenizer, content, size, curve=request.curve)
+    if options.convention == "nanogpt":
+        size = options.window or WINDOW
+        return score_windows(model, tokenizer, content, size, curve=options.curve)
     if isinstance(content, TokenStore):
-        if request.convention == "lm-eval":
+        if options.convention == "lm-eval":
             raise CorpusError(
-                "--convention lm-eval counts words on the text, which --part does not keep",
+                "`convention='lm-eval'` counts words on the text, which a part of a run does not "
+                "keep",
                 "name the text itself instead of a part of the run",
             )
-        return score_part(model, tokenizer, content, request.reading)
+        return score_store(model, tokenizer, content, options.streams)
     pieces = encode_documents(tokenizer, content)
-    if request.convention == "lm-eval":
-        return score_pages(loaded, pieces, text.names, request)
-    return score_documents(model, tokenizer, pieces, request.reading, text.names)
+    if options.convention == "lm-eval":
+        return score_pages(loaded, pieces, text.names, options.streams)
+    return score_documents(model, tokenizer, pieces, options.streams, text.names)
 
 
 def score_pages(
-    loaded: Loaded, pieces: Iterable[EncodedPiece], names: tuple[str, ...], request: Request
-) -> Iterator[Scored]:
+    loaded: Loaded, pieces: Iterable[EncodedPiece], names: tuple[str, ...], options: StreamOptions
+) -> Iterator[PartialScore]:
     """Score documents, with words counted as lm-evaluation-harness does."""
     words = PageWords()
-    watched = words.watch(pieces)
-    for part in score_documents(loaded.model, loaded.tokenizer, watched, request.reading, names):
+    counted = words.count_in(pieces)
+    for part in score_documents(loaded.model, loaded.tokenizer, counted, options, names):
         yield replace(part, score=replace(part.score, words=0))
-    yield Scored(Score(words=words.count))
+    yield PartialScore(Score(words=words.count))
 
 
 class PageWords:
@@ -161,7 +137,7 @@ class PageWords:
         """Words so far."""
         return self.counter.counts.words + self.edges + self.last.isspace()
 
-    def watch(self, pieces: Iterable[EncodedPiece]) -> Iterator[EncodedPiece]:
+    def count_in(self, pieces: Iterable[EncodedPiece]) -> Iterator[EncodedPiece]:
         """Pass the pieces on."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for piece in pieces:

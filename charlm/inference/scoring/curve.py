@@ -1,4 +1,4 @@
-"""How much context helps: the mean nll of tokens by how many came before them."""
+"""How much context helps: the mean nll of tokens by how many tokens came before them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from charlm.inference.scoring.bootstrap import resample, spread
+from charlm.inference.scoring.uncertainty import estimate_nll
 from charlm.metrics import Blocks
 
 __all__ = ["Bin", "Curve", "blocks_of", "curve_of"]
@@ -14,7 +14,10 @@ __all__ = ["Bin", "Curve", "blocks_of", "curve_of"]
 
 @dataclass(frozen=True)
 class Bin:
-    """Tokens that stood from ``first`` to ``last`` after the start: how many, nats of each."""
+    """Tokens at the positions ``first`` to ``last`` of their streams, counted from 1.
+
+    ``nll`` is their mean in nats per token, ``nll_se`` its standard error.
+    """
 
     first: int
     last: int
@@ -25,7 +28,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Curve:
-    """Blocks of the tokens at 1, at 2, from 3 to 4, from 5 to 8, ... after the start.  Adds."""
+    """Blocks of the tokens at position 1, at 2, at 3 to 4, at 5 to 8, ...  Curves add."""
 
     bins: tuple[Blocks, ...] = ()
 
@@ -38,9 +41,8 @@ class Curve:
         for exponent, blocks in enumerate(self.bins):
             if blocks:
                 first = (1 << exponent - 1) + 1 if exponent else 1
-                nll, tokens = sum(blocks.nll), sum(blocks.tokens)
-                se = spread(resample(blocks)).se
-                yield Bin(first, 1 << exponent, tokens, nll / tokens, se)
+                found = estimate_nll(blocks)
+                yield Bin(first, 1 << exponent, sum(blocks.tokens), found.value, found.se)
 
 
 def curve_of(nll: np.ndarray, positions: np.ndarray, labels: np.ndarray) -> Curve:
@@ -53,8 +55,9 @@ def curve_of(nll: np.ndarray, positions: np.ndarray, labels: np.ndarray) -> Curv
     return Curve(tuple(bins))
 
 
-def blocks_of(nll: np.ndarray, labels: np.ndarray) -> Blocks:
-    """The blocks that labels (N,) number, of nll (N,)."""
-    tokens = np.bincount(labels)
+def blocks_of(nll: np.ndarray, labels: np.ndarray, tokens: np.ndarray | None = None) -> Blocks:
+    """The blocks that labels (N,) number, of nll (N,) and of ``tokens`` (N,), one each if None."""
+    counts = np.bincount(labels, weights=tokens)
     nats = np.bincount(labels, weights=nll)
-    return Blocks.of(nats[tokens > 0].tolist(), tokens[tokens > 0].tolist())
+    held = counts > 0
+    return Blocks.of(nats[held].tolist(), counts[held].astype(np.int64).tolist())

@@ -12,39 +12,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from charlm.data.preparation.counting import TextCounter
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.preparation.store import TokenStore
+from charlm.data.preparation.streams import cut_store, cut_text
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.predictors.predictor import Predictor
-from charlm.inference.predictors.reader import Reader
-from charlm.inference.scoring.scorer import CARRIED, Reading, Scored, Scorer, score_ids
-from charlm.inference.scoring.streams import store_segments, text_segments
+from charlm.inference.scoring.scorer import CARRIED, PartialScore, Scorer, StreamOptions
 from charlm.metrics import Score
 
-__all__ = [
-    "Reading",
-    "Scored",
-    "Watcher",
-    "score_documents",
-    "score_ids",
-    "score_part",
-    "score_store",
-    "score_text",
-]
-
-AT_ONCE = 1 << 14
-"""Tokens of a store between two scores that are yielded."""
+__all__ = ["TextCounts", "counts_of", "score_documents", "score_store", "score_text"]
 
 
-class Watcher:
-    """Counts the text of pieces, and what of it the vocabulary lacks, while they pass."""
+class TextCounts:
+    """Counts the text of pieces, and the characters or words the vocabulary lacks, as they pass."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.counter = TextCounter()
         self.unknown = Counter[str]()
 
-    def watch(self, pieces: Iterable[EncodedPiece]) -> Iterator[EncodedPiece]:
+    def count(self, pieces: Iterable[EncodedPiece]) -> Iterator[EncodedPiece]:
         """Pass the pieces on."""
         for piece in pieces:
             self.counter.add(Piece(piece.text, piece.starts))
@@ -52,69 +39,62 @@ class Watcher:
                 self.unknown += self.tokenizer.unknown(piece.text)
             yield piece
 
-    def total(self) -> Scored:
-        """What was counted.  Raises ``CorpusError`` if no text passed."""
+    def total(self) -> PartialScore:
+        """What was counted, without nll or tokens.  Raises ``CorpusError`` if no text passed."""
         counts = self.counter.counts
         if not counts.documents:
             raise CorpusError("there is no text to score", "name a file that has some")
         score = Score(chars=counts.chars, bytes=counts.bytes, words=counts.words)
-        return Scored(score, self.unknown)
+        return PartialScore(score, self.unknown)
 
 
 def score_documents(
     model: Predictor,
     tokenizer: Tokenizer,
     pieces: Iterable[EncodedPiece],
-    reading: Reading = CARRIED,
+    options: StreamOptions = CARRIED,
     names: Sequence[str] = (),
-) -> Iterator[Scored]:
+) -> Iterator[PartialScore]:
     """Score documents bit by bit; the sum of what is yielded is the score of all.
 
     Leaves weights, mode and random generators as they are; memory does not grow with the text.
     ``names`` are those of the files, for messages.  Raises ``CorpusError`` if there is no text at
     all, or a token has probability zero.
     """
-    watcher = Watcher(tokenizer)
-    watched = watcher.watch(pieces)
-    segments = text_segments(tokenizer, watched, reading.reset, breaks=reading.breaks)
-    yield from Scorer(model, tokenizer, reading, names).score(segments)
-    yield watcher.total()
+    counts = TextCounts(tokenizer)
+    parts = cut_text(
+        tokenizer, counts.count(pieces), options.reset, line_breaks=options.line_breaks
+    )
+    yield from Scorer(model, tokenizer, options, names).score(parts)
+    yield counts.total()
 
 
-def score_part(
-    model: Predictor, tokenizer: Tokenizer, store: TokenStore, reading: Reading
-) -> Iterator[Scored]:
-    """The same of a part of a run, which knows its text's counts.
+def score_store(
+    model: Predictor,
+    tokenizer: Tokenizer,
+    store: TokenStore,
+    options: StreamOptions = CARRIED,
+) -> Iterator[PartialScore]:
+    """Score a part of a run's own text bit by bit; the store knows the counts of its text.
 
-    Raises ``CorpusError`` also where its tokens do not say where a stream ends.
+    Raises ``CorpusError`` where its tokens do not say where a stream ends, or a token has
+    probability zero.
     """
-    yield Scored(text_of(store))
-    segments = store_segments(tokenizer, store, reading.reset, breaks=reading.breaks)
-    yield from Scorer(model, tokenizer, reading).score(segments)
-
-
-def score_store(model: Predictor, store: TokenStore, unknown_id: int | None) -> Iterator[Scored]:
-    """Score the tokens of a store, bit by bit, as one stream."""
-    yield Scored(text_of(store))
-    reader, tokens = Reader(model), store.tokens[1:]
-    for begin in range(0, len(tokens), AT_ONCE):
-        ids = tokens[begin : begin + AT_ONCE]
-        yield Scored(score_ids(reader.nll(ids), ids, unknown_id), read=len(ids))
+    yield PartialScore(counts_of(store))
+    parts = cut_store(tokenizer, store, options.reset, line_breaks=options.line_breaks)
+    yield from Scorer(model, tokenizer, options).score(parts)
 
 
 def score_text(
-    model: Predictor,
-    tokenizer: Tokenizer,
-    text: str,
-    reading: Reading = CARRIED,
+    model: Predictor, tokenizer: Tokenizer, text: str, options: StreamOptions = CARRIED
 ) -> Score:
-    """The score of one text."""
+    """The score of one text.  Raises ``CorpusError`` if it is empty."""
     piece = EncodedPiece(ids=tokenizer.encode(text), text=text, starts=True)
-    scored = score_documents(model, tokenizer, [piece] if text else [], reading)
+    scored = score_documents(model, tokenizer, [piece] if text else [], options)
     return sum((part.score for part in scored), start=Score())
 
 
-def text_of(store: TokenStore) -> Score:
-    """What the text of a store is counted in."""
+def counts_of(store: TokenStore) -> Score:
+    """The counts of the text of a store, as a score without nll or tokens."""
     counts = store.counts
     return Score(chars=counts.chars, bytes=counts.bytes, words=counts.words)

@@ -1,4 +1,4 @@
-"""What is easily reached on the texts that a model was scored on: baselines in the same units."""
+"""Baselines measured on the texts that a model was scored on."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,28 +11,28 @@ from charlm.data.sources.pieces import Piece
 from charlm.errors import CorpusError
 from charlm.inference.loading import Loaded, load_part
 from charlm.inference.scoring.baselines import Baseline, measure_baselines
-from charlm.inference.scoring.conventions import Text
+from charlm.inference.texts import TextSource
 
 __all__ = ["measure_references", "stored"]
 
 
-def measure_references(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Baseline]:
+def measure_references(loaded: Loaded, texts: Sequence[TextSource]) -> Iterator[Baseline]:
     """Measure the baselines on all texts together.
 
-    They learn from what the run was trained on.  Raises ``CorpusError`` where that is gone.
+    They learn from the text that the run was trained on.  Raises ``CorpusError`` if it is gone.
     """
     try:
         train, valid = load_part(loaded, "train"), load_part(loaded, "valid")
     except CorpusError as error:
         raise CorpusError(
             f"baselines learn from the text the run was trained on: {error}",
-            "bring that text back, or leave --baselines out",
+            "bring that text back, or leave `baselines` out",
         ) from None
     return measure_baselines(loaded.tokenizer, train, valid, stored(loaded, texts))
 
 
-def stored(loaded: Loaded, texts: Sequence[Text]) -> TokenStore:
-    """The tokens and counts of texts, in memory."""
+def stored(loaded: Loaded, texts: Sequence[TextSource]) -> TokenStore:
+    """The tokens and counts of all texts, in memory."""
     tokenizer, counter = loaded.tokenizer, TextCounter()
     boundary = np.zeros(1, dtype=tokenizer.dtype)
     found: list[np.ndarray] = []

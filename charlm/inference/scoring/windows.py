@@ -15,13 +15,16 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.predictor import Predictor
-from charlm.inference.scoring.documents import Watcher, text_of
-from charlm.inference.scoring.scorer import Reading, Scored, Scorer
+from charlm.inference.scoring.documents import TextCounts, counts_of
+from charlm.inference.scoring.scorer import PartialScore, Scorer, StreamOptions
 
 __all__ = ["score_windows"]
 
 LANES = 64
+"""Windows that are read side by side."""
+
 STORED_AT_ONCE = 1 << 19
+"""Tokens of a store that are handed on at a time."""
 
 
 def score_windows(
@@ -31,7 +34,7 @@ def score_windows(
     size: int,
     *,
     curve: bool = False,
-) -> Iterator[Scored]:
+) -> Iterator[PartialScore]:
     """Score a text in windows of ``size`` tokens, each from state zero.
 
     With the ids data (N,) a window has the inputs data[i : i + size] and the targets data[i + 1 :
@@ -39,12 +42,12 @@ def score_windows(
     Boundaries lie between documents only, and are tokens like all others.  Raises ``CorpusError``
     for fewer than two tokens.
     """
-    scorer = Scorer(model, tokenizer, Reading(closed=True, curve=curve))
-    watcher = Watcher(tokenizer)
+    scorer = Scorer(model, tokenizer, StreamOptions(score_ends=True, curve=curve))
+    counts = TextCounts(tokenizer)
     if isinstance(content, TokenStore):
         chunks = stored_chunks(content)
     else:
-        chunks = document_chunks(watcher.watch(encode_documents(tokenizer, content)))
+        chunks = document_chunks(counts.count(encode_documents(tokenizer, content)))
     tokens = 0
     for batch in batches(windows(chunks, size)):
         lengths = [len(ids) - 1 for ids in batch]
@@ -60,9 +63,9 @@ def score_windows(
     if not tokens:
         raise CorpusError(
             "the text has one token, which nanoGPT's windows take as given",
-            "give a longer text, or another --convention",
+            "give a longer text, or another `convention`",
         )
-    yield Scored(text_of(content)) if isinstance(content, TokenStore) else watcher.total()
+    yield PartialScore(counts_of(content)) if isinstance(content, TokenStore) else counts.total()
 
 
 def document_chunks(pieces: Iterable[EncodedPiece]) -> Iterator[np.ndarray]:
@@ -76,7 +79,7 @@ def document_chunks(pieces: Iterable[EncodedPiece]) -> Iterator[np.ndarray]:
 
 
 def stored_chunks(store: TokenStore) -> Iterator[np.ndarray]:
-    """The same of a part of a run."""
+    """The ids of the documents of a store, with a boundary between them, some at a time."""
     tokens = store.tokens[1:-1]
     for begin in range(0, len(tokens), STORED_AT_ONCE):
         yield np.asarray(tokens[begin : begin + STORED_AT_ONCE])
@@ -97,7 +100,7 @@ def windows(chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
 
 
 def batches(items: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """Items by ``LANES``."""
+    """The items in lists of ``LANES``; the last may be shorter."""
     batch: list[np.ndarray] = []
     for item in items:
         batch.append(item)

@@ -1,23 +1,26 @@
-"""What a model expects where each token of a text comes: surprisal, entropy, rank and guesses.
+"""How a model's distribution met each token of a text: surprisal, entropy, rank and guesses.
 
 Shapes: T tokens, V vocabulary, S kinds of white space that tokens begin with.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.predictors.reader import Reader, pick
 
 __all__ = ["Measures", "Prediction", "Predictions", "leading_space"]
 
-
 AT_ONCE = 1 << 19
 """Log-probabilities that are measured at a time: what fits into the caches of a CPU."""
+
+SPACES = b" \t\n\r\v\f"
+"""White space of ASCII, which ends a word; that of other alphabets belongs to its word."""
 
 
 class Measures(NamedTuple):
@@ -49,34 +52,66 @@ class Prediction(NamedTuple):
 
 
 class Predictions:
-    """Reads tokens from a reader and says what was expected; the ``top`` guesses with it.
+    """Says what was expected at each token, with the ``top`` most probable tokens.
 
-    Without ``splitting`` no token is split, which saves the time.
+    Without ``splitting`` no token is split, which saves the time.  Ids from ``vocab_size`` on stand
+    for white space that the tokenizer does not know (see ``mark_spaces``).
     """
 
     def __init__(self, tokenizer: Tokenizer, top: int = 0, *, splitting: bool = False) -> None:
-        self.contents = tokenizer.table
+        self.tokenizer = tokenizer
+        self.vocab_size = tokenizer.vocab_size
+        self.contents = [*tokenizer.table, *(bytes([space]) for space in SPACES)]
         self.top = min(top, tokenizer.vocab_size)
-        spaces = [leading_space(content)[0] for content in self.contents]
+        spaces = [leading_space(content)[0] for content in tokenizer.table]
         # A space by itself, where no longer token begins with one, has nothing to be split from.
         kinds = sorted(
-            {space for space, content in zip(spaces, self.contents, strict=True)
+            {space for space, content in zip(spaces, tokenizer.table, strict=True)
              if space and space != content and splitting}
         )  # fmt: skip
         self.kind = np.array([kinds.index(space) if space in kinds else -1 for space in spaces])
         """Which white space each token (V,) begins with, if it is split; else -1."""
-        begins = [[content.startswith(kind) for content in self.contents] for kind in kinds]
+        begins = [[content.startswith(kind) for content in tokenizer.table] for kind in kinds]
         self.begins = torch.tensor(begins, dtype=torch.bool)
         """Whether tokens begin with each kind of white space (S, V)."""
 
+    def mark_spaces(self, piece: EncodedPiece) -> EncodedPiece:
+        """The piece with an id of its own, ``vocab_size`` or more, for unknown white space.
+
+        Only a tokenizer of characters has any: there each id is one character of the text.
+        """
+        if self.tokenizer.kind != "char" or self.tokenizer.unknown_id not in piece.ids:
+            return piece
+        ids = piece.ids.astype(np.int64)
+        for index in np.flatnonzero(ids == self.tokenizer.unknown_id):
+            if (kind := SPACES.find(str(piece.text)[index].encode())) >= 0:
+                ids[index] = self.vocab_size + kind
+        return EncodedPiece(ids, piece.text, piece.starts, piece.file)
+
+    def known(self, ids: np.ndarray) -> np.ndarray:
+        """Ids (N,) as the model reads them: marked white space is the unknown symbol."""
+        if ids.dtype != np.int64 or self.tokenizer.unknown_id is None:
+            return ids
+        return np.where(ids < self.vocab_size, ids, self.tokenizer.unknown_id)
+
     def read(self, reader: Reader, ids: np.ndarray) -> Iterator[Prediction]:
-        """The ids (N,) that come next in a stream."""
+        """Measure ids (N,) that come next in a stream."""
         for begin in range(0, len(ids), reader.chunk):
             part = ids[begin : begin + reader.chunk]
-            yield from self.measure(reader.log_probs(part), part)
+            known = self.known(part)
+            yield from self.spelled(self.measure(reader.log_probs(known), known), part)
+
+    def spelled(self, found: Sequence[Prediction], ids: np.ndarray) -> Sequence[Prediction]:
+        """The predictions, with the bytes of the text where ids (N,) are marked white space."""
+        if ids.dtype != np.int64 or not (ids >= self.vocab_size).any():
+            return found
+        return [
+            each._replace(content=self.contents[token])
+            for each, token in zip(found, ids.tolist(), strict=True)
+        ]
 
     def measure(self, log_probs: Tensor, ids: np.ndarray) -> list[Prediction]:
-        """log_probs (T, V) and the ids (T,) that met them, as many at a time as caches hold."""
+        """log_probs (T, V) and the ids (T,) that met them -> the prediction of each."""
         rows = max(1, AT_ONCE // log_probs.shape[1])
         found: list[Prediction] = []
         for at in range(0, len(ids), rows):
@@ -84,7 +119,7 @@ class Predictions:
         return found
 
     def measure_some(self, log_probs: Tensor, ids: np.ndarray) -> list[Prediction]:
-        """``measure`` for few tokens."""
+        """What ``measure`` returns, for as many tokens as fit into a cache."""
         found = [
             Prediction(token, self.contents[token], whole)
             for token, whole in zip(ids.tolist(), measures(log_probs, ids, self.top), strict=True)
@@ -122,9 +157,6 @@ def measures(log_probs: Tensor, ids: np.ndarray, top: int) -> list[Measures]:
 
 
 def leading_space(content: bytes) -> tuple[bytes, bytes]:
-    """The white space of ASCII that bytes begin with, and the rest.
-
-    That of other alphabets belongs to its word, for every tokenizer alike.
-    """
-    rest = content.lstrip()
+    """The white space of ``SPACES`` that bytes begin with, and the rest."""
+    rest = content.lstrip(SPACES)
     return content[: len(content) - len(rest)], rest

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from charlm.data.preparation.encoding import EncodedPiece
-from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.inference.predictors.predictor import Predictor
-from charlm.inference.surprisal.text import surprisals
+from charlm.data.sources.corpora import Corpus
+from charlm.inference.loading import Loaded
+from charlm.inference.surprisal.text import Surprisal, measure_surprisal
 
-__all__ = ["Complexity", "complexities"]
+__all__ = ["Complexity", "complexities", "measure_sentences"]
 
 
 class Complexity(NamedTuple):
@@ -23,25 +22,27 @@ class Complexity(NamedTuple):
     entred: float
 
 
-def complexities(
-    model: Predictor, tokenizer: Tokenizer, pieces: Iterable[EncodedPiece]
-) -> Iterator[Complexity]:
-    """Yield the words of a text with a sentence on each line, the state reset on each.
+def measure_sentences(loaded: Loaded, corpus: Corpus) -> Iterator[Surprisal]:
+    """Yield the words of a corpus, the state reset on each line, which is a sentence.
 
-    Lines of white space are no sentences.  ``entred`` is by how much the entropy before the word
-    is below that before the word before it.  The end of a line is not scored for a word
-    tokenizer, as there; for the others it is the end of the last word.  White space within a
-    word is printed as ``_``.
-
-    Raises ``ConfigError`` where no token ends a line.
+    The end of a line is a row by itself for a word tokenizer, and else the end of the last word.
     """
-    unit = "token" if tokenizer.kind == "word" else "word"
-    sentence, place, fresh = -1, 0, True
-    for row in surprisals(model, tokenizer, pieces, unit, context="line"):
-        word = "_".join(row.text.split())
-        fresh = fresh or row.position == 0
-        if word:
-            sentence, place = (sentence + 1, 0) if fresh else (sentence, place + 1)
-            fresh = False
+    by = "token" if loaded.tokenizer.kind == "word" else "word"
+    return measure_surprisal(loaded, corpus, by, reset="line")
+
+
+def complexities(rows: Iterable[Surprisal]) -> Iterator[Complexity]:
+    """The words of sentences under the names and in the units of neural-complexity.
+
+    Rows of white space alone are left out: the end of a line is not scored for a word tokenizer,
+    and a blank line is no sentence.  ``entred`` is by how much the entropy before the word is below
+    that before the word before it.  White space within a word is printed as ``_``.
+    """
+    sentence, number, last = -1, 0, None
+    for row in rows:
+        if word := "_".join(row.text.split()):
+            here = (row.document, row.sentence)
+            sentence, number = (sentence, number + 1) if here == last else (sentence + 1, 0)
+            last = here
             measures = (row.nll, row.entropy, row.reduction)
-            yield Complexity(word, sentence, place, len(word), *measures)
+            yield Complexity(word, sentence, number, len(word), *measures)

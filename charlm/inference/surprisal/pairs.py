@@ -6,28 +6,41 @@ al. 2020, arXiv:1912.00582), as lm-evaluation-harness has it.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
 from charlm.data.formats.alignment import join_texts, token_spans
-from charlm.data.formats.pairs import Pair
+from charlm.data.formats.listing import Listing
+from charlm.data.formats.pairs import Pair, PairList
 from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.errors import ConfigError
+from charlm.inference.loading import Loaded
 from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.texts import refuse_run
 
-__all__ = ["Accuracy", "PairScore", "Tally", "score_pairs"]
+__all__ = [
+    "Accuracy",
+    "PairCounts",
+    "PairScore",
+    "accuracies",
+    "measure_pairs",
+    "score_pairs",
+    "take_pairs",
+]
 
 AT_ONCE = 512
 """Pairs whose sentences are handed to the model together."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairScore:
-    """A pair with the log-probabilities (nats) of its sentences; ``oov`` of their tokens are the
-    unknown symbol.
+    """A pair, the log-probabilities (nats) of its sentences, and how many of their tokens are the
+    unknown symbol (``oov``).
     """
 
     pair: Pair
@@ -44,6 +57,12 @@ class PairScore:
     def correct(self) -> bool:
         """Whether the good sentence wins; a tie is no win."""
         return self.good > self.bad
+
+    def __repr__(self) -> str:
+        return (
+            f"PairScore({self.pair.good!r} {self.good:.2f} nats, {self.pair.bad!r} {self.bad:.2f} "
+            f"nats, correct={self.correct})"
+        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,7 @@ class Accuracy:
         return math.sqrt(self.accuracy * (1 - self.accuracy) / self.pairs)
 
 
-class Tally:
+class PairCounts:
     """Counts pairs: all of them, and those of each field and each UID."""
 
     def __init__(self) -> None:
@@ -90,6 +109,46 @@ class Tally:
         """All pairs, then the fields, then the UIDs, each in the order they came."""
         order = sorted(self.counts, key=lambda group: ("all", "field", "UID").index(group[0]))
         return [Accuracy(*group, *self.counts[group].tolist()) for group in order]
+
+
+def accuracies(scores: Iterable[PairScore]) -> list[Accuracy]:
+    """How often the good sentence wins: in all pairs, in each field and for each UID."""
+    counts = PairCounts()
+    for _ in counts.count(scores):
+        pass
+    return counts.accuracies()
+
+
+def take_pairs(
+    pairs: str | Path | Iterable[str | Path | Pair | tuple[str, str]], encoding: str = "utf-8"
+) -> Sequence[Pair] | PairList:
+    """Pairs as Python users give them: tuples (good, bad), or files by their paths.
+
+    Raises ``ConfigError`` for a run in place of a file, and for what is no pair.
+    """
+    given = [pairs] if isinstance(pairs, str | Path) else list(pairs)
+    if all(isinstance(each, str | Path) for each in given):
+        return PairList([Listing(refuse_run(str(path)), encoding) for path in given])
+    return [pair_of(each) for each in given]
+
+
+def pair_of(given: object) -> Pair:
+    """A pair from a pair or from (good, bad).  Raises ``ConfigError``."""
+    if isinstance(given, Pair):
+        return given
+    if isinstance(given, tuple | list) and len(given) == 2 and all(map(is_text, given)):
+        return Pair(good=given[0], bad=given[1])
+    raise ConfigError(f"a pair is (good, bad), two texts, got {given!r}", "give tuples, or a Path")
+
+
+def is_text(value: object) -> bool:
+    """Whether this is a text with something in it."""
+    return isinstance(value, str) and bool(value.strip())
+
+
+def measure_pairs(loaded: Loaded, pairs: Iterable[Pair]) -> Iterator[PairScore]:
+    """Yield the pairs in order with their scores under a run; see ``score_pairs``."""
+    return score_pairs(loaded.model, loaded.tokenizer, pairs)
 
 
 def score_pairs(

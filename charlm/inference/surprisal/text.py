@@ -3,20 +3,23 @@
 The surprisals of all units of a text sum to the nll of the text, whatever the unit.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain, groupby
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from operator import itemgetter
 from typing import TypeAlias
 
-import numpy as np
-
-from charlm.data.preparation.encoding import EncodedPiece
+from charlm.data.preparation.encoding import EncodedPiece, encode_documents
+from charlm.data.preparation.streams import RESETS, Reset, StreamPart, cut_text, newline_ids
+from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
+from charlm.inference.loading import Loaded
 from charlm.inference.predictors.lines import measure_lines
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.predictors.reader import Reader
+from charlm.inference.surprisal.frequencies import count_units
 from charlm.inference.surprisal.measures import Prediction, Predictions
 from charlm.inference.surprisal.units import (
     Unit,
@@ -26,37 +29,40 @@ from charlm.inference.surprisal.units import (
     by_word,
     each_token,
 )
+from charlm.inference.texts import natural_reset, one_of, row_cells
 
-__all__ = ["CONTEXTS", "UNITS", "Surprisal", "surprisals"]
+__all__ = ["UNITS", "Surprisal", "SurprisalSums", "measure_surprisal", "surprisals", "with_sums"]
 
 UNITS = ("token", "char", "word", "line")
-CONTEXTS = ("carried", "document", "line")
 GROUPINGS = {"token": each_token, "char": by_char, "word": by_word, "line": by_line}
 BOUNDARY = "<|boundary|>"
 
 TOGETHER = 1 << 13
-"""Tokens of short documents or lines that are read at a time."""
+"""Tokens of short documents or lines that are read side by side."""
 
 Place: TypeAlias = tuple[int, int]
-"""A document and a line of it, from 0."""
-
-Part: TypeAlias = tuple[Place, np.ndarray]
-"""Where tokens are, and their ids (N,)."""
+"""A document, and the line of it that is a stream of its own or 0; both from 0."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Surprisal:
-    """One unit: its number from 0, the document it is in, its text, nats, and its tokens.
+    """One unit of a text: its text, its surprisal, and what was expected where it begins.
 
-    ``position`` is its number since the document began, or the line if each line is read by
-    itself.  ``entropy`` (nats), ``rank`` and ``guesses`` (texts and probabilities) are those of
-    the unit's first token; ``reduction`` (nats) is by how much the entropy is below that of the
-    unit before, 0 if it is not or if there is none.  ``oov`` of the tokens are the unknown
-    symbol, which is also what ``text`` shows for them.
+    ``index`` counts units from 0, ``document`` documents (or items of a table); ``sentence`` is the
+    line of the document where each line is read by itself, else 0; ``position`` counts the units
+    of the document, or of that line.  ``nll`` is the surprisal in nats, of ``tokens`` tokens of
+    which ``oov`` are the unknown symbol, as ``text`` shows.  ``entropy`` (nats), ``rank`` and
+    ``guesses`` (texts and probabilities) are those of the unit's first token; ``reduction`` (nats)
+    is by how much the entropy is below that of the unit before, 0 if it is not.
+
+    ``cells`` are those of the table that the unit is from.  ``previous`` is the surprisal in nats
+    of the unit before in the document or line, and ``unigram`` that of the unit by its frequency in
+    the training text alone; None where there is none or it was not asked for.
     """
 
     index: int
     document: int
+    sentence: int
     position: int
     text: str
     nll: float
@@ -66,67 +72,191 @@ class Surprisal:
     reduction: float
     rank: int
     guesses: tuple[tuple[str, float], ...] = ()
+    cells: Mapping[str, str] = field(default_factory=dict)
+    previous: float | None = None
+    unigram: float | None = None
+
+    @property
+    def bits(self) -> float:
+        """The surprisal in bits."""
+        return self.nll / math.log(2)
+
+    @property
+    def length(self) -> int:
+        """Characters of the text without the white space around it."""
+        return len(self.text.strip())
+
+    def __repr__(self) -> str:
+        return f"Surprisal({self.text!r}, {self.bits:.2f} bits)"
+
+
+@dataclass(frozen=True)
+class SurprisalSums:
+    """The surprisal of all units in nats, and that of a model without methods, ``static``."""
+
+    nll: float
+    static: float
+
+
+def measure_surprisal(
+    loaded: Loaded,
+    corpus: Corpus,
+    by: str = "word",
+    *,
+    reset: Reset | None = None,
+    top: int = 0,
+    more: bool = False,
+) -> Iterator[Surprisal]:
+    """Yield the units of a corpus in order; a row of a table brings its other cells.
+
+    ``reset`` says where the state starts anew; None: at each document where documents are items by
+    themselves (rows of tables, several texts in memory), else never.  ``top`` guesses are given,
+    at most as many as the vocabulary has.  ``more`` fills in ``unigram``, from the text that the
+    run was trained on.  Raises what ``surprisals`` does, and ``CorpusError`` for ``more`` where
+    the training text is gone.
+    """
+    frequencies = count_units(loaded, by) if more else None
+    pieces = encode_documents(loaded.tokenizer, corpus)
+    reset = reset or natural_reset(corpus)
+    cells, document = row_cells(corpus), -1
+    found: Mapping[str, str] = {}
+    for row in surprisals(loaded.model, loaded.tokenizer, pieces, by, reset=reset, top=top):
+        while document < row.document:
+            found, document = next(cells, {}), document + 1
+        unigram = frequencies.surprisal(row.text) if frequencies else None
+        yield replace(row, cells=found, unigram=unigram) if found or frequencies else row
+
+
+def with_sums(
+    rows: Iterable[Surprisal], static: Iterable[Surprisal] | None = None
+) -> Iterator[Surprisal | SurprisalSums]:
+    """The rows, and last their sum beside that of the rows of a static model, if there are any."""
+    total = 0.0
+    for row in rows:
+        total += row.nll
+        yield row
+    if static is not None:
+        yield SurprisalSums(total, sum(row.nll for row in static))
 
 
 def surprisals(
     model: Predictor,
     tokenizer: Tokenizer,
     pieces: Iterable[EncodedPiece],
-    unit: str,
+    by: str,
     *,
-    context: str = "carried",
+    reset: Reset = "never",
     top: int = 0,
 ) -> Iterator[Surprisal]:
     """Yield the units of all documents in order, with the ``top`` guesses.
-
-    ``context`` says what a unit is predicted from: all text before it (``carried``), or only that
-    of its ``document`` or ``line``.
 
     A word is a run of non-space; white space belongs to the word that it ends, and so does the
     share of the next token's surprisal that is due to this white space coming at all (Pimentel
     and Meister 2024, arXiv:2406.14561; Oh and Schuler 2024, arXiv:2406.10851).  White space
     before the first word belongs to that.
 
-    Raises ``ConfigError`` for characters of a tokenizer whose tokens hold several of them, and
-    for lines where no token ends one.
+    Raises ``ConfigError`` for an unknown unit or ``reset``, for characters of a tokenizer whose
+    tokens hold several of them, and for lines where no token ends one.
     """
-    check_unit(tokenizer, unit, context)
-    listed = (unit, tokenizer.kind) == ("word", "word")
-    group = by_listed_word if listed else GROUPINGS[unit]
-    ends = line_ends(tokenizer) if context == "line" else None
-    predictions = Predictions(tokenizer, top, splitting=unit == "word")
-    read = read_on if context == "carried" else read_apart
-    tokens = read(model, predictions, parts(pieces, ends))
+    check_unit(tokenizer, by)
+    one_of("reset", reset, RESETS)
+    group = by_listed_word if (by, tokenizer.kind) == ("word", "word") else GROUPINGS[by]
+    predictions = Predictions(tokenizer, top, splitting=by == "word")
+    parts = cut_text(tokenizer, map(predictions.mark_spaces, pieces), reset)
+    tokens = predict(model, predictions, placed(parts, reset), reset)
     index = 0
-    for (document, _), numbered in groupby(tokens, key=itemgetter(0)):
-        units = group(token for _, token in numbered)
-        for found in describe(tokenizer, units, index, document):
-            yield found
+    for place, placed_tokens in groupby(tokens, key=itemgetter(0)):
+        units = group(token for _, token in placed_tokens)
+        for row in describe(tokenizer, units, index, place):
+            yield row
             index += 1
 
 
+def check_unit(tokenizer: Tokenizer, by: str) -> None:
+    """Raise ``ConfigError`` for units that the tokens cannot tell apart."""
+    one_of("by", by, UNITS)
+    if by == "char" and tokenizer.kind not in ("char", "byte"):
+        raise ConfigError(
+            f"`by='char'` needs a char or byte tokenizer, and this run's is {tokenizer.kind}",
+            "give `by='token'`, word or line",
+        )
+    if by == "line" and not newline_ids(tokenizer):
+        raise ConfigError(
+            "`by='line'` needs tokens that end lines, and this run's tokenizer has none",
+            "give each line as a document of its own, or `by='word'`",
+        )
+
+
+def placed(parts: Iterable[StreamPart], reset: Reset) -> Iterator[tuple[Place, StreamPart]]:
+    """The parts with their document, counted over all files, and line."""
+    document, last = -1, None
+    for part in parts:
+        assert part.position is not None
+        here = (part.position.file, part.position.document)
+        document, last = document + (here != last), here
+        yield (document, part.position.line - 1 if reset == "line" else 0), part
+
+
+def predict(
+    model: Predictor,
+    predictions: Predictions,
+    parts: Iterable[tuple[Place, StreamPart]],
+    reset: Reset,
+) -> Iterator[tuple[Place, Prediction]]:
+    """Every token of the text with its place; short independent streams are read side by side."""
+    waiting: list[tuple[Place, StreamPart]] = []
+    held, reader = 0, Reader(model)
+    for place, part in parts:
+        whole = reset in ("document", "line") and part.begins and part.ends
+        if whole and len(part.ids) < TOGETHER:
+            waiting.append((place, part))
+            held += len(part.ids)
+            if held < TOGETHER:
+                continue
+        yield from predict_together(model, predictions, waiting)
+        waiting, held = [], 0
+        if not whole or len(part.ids) >= TOGETHER:
+            reader = Reader(model) if part.begins else reader
+            for token in predictions.read(reader, part.ids):
+                if token.token != predictions.tokenizer.boundary_id:
+                    yield place, token
+    yield from predict_together(model, predictions, waiting)
+
+
+def predict_together(
+    model: Predictor, predictions: Predictions, streams: list[tuple[Place, StreamPart]]
+) -> Iterator[tuple[Place, Prediction]]:
+    """The tokens of whole streams that are read side by side."""
+    lines = [predictions.known(part.ids) for _, part in streams]
+    found = measure_lines(model, lines, predictions.measure)
+    for tokens, (place, part) in zip(found, streams, strict=True):
+        yield from ((place, token) for token in predictions.spelled(tokens, part.ids))
+
+
 def describe(
-    tokenizer: Tokenizer, units: Iterable[Unit], index: int, document: int
+    tokenizer: Tokenizer, units: Iterable[Unit], index: int, place: Place
 ) -> Iterator[Surprisal]:
-    """The record of each of the units that are read one after the other, numbered on."""
-    before = 0.0
+    """The record of each unit of a document or line, numbered from ``index`` on."""
+    entropy_before, previous = 0.0, None
     for position, unit in enumerate(units):
         assert unit.first is not None
         entropy, guesses = unit.first.entropy, unit.first.guesses
         yield Surprisal(
             index=index + position,
-            document=document,
+            document=place[0],
+            sentence=place[1],
             position=position,
             text=unit.content.decode("utf-8", errors="replace"),
             nll=unit.nll,
             tokens=len(unit.tokens),
             oov=sum(token == tokenizer.unknown_id for token in unit.tokens),
             entropy=entropy,
-            reduction=max(0.0, before - entropy),
+            reduction=max(0.0, entropy_before - entropy),
             rank=unit.first.rank,
             guesses=tuple((spelled(tokenizer, token), prob) for token, prob in guesses),
+            previous=previous,
         )
-        before = entropy
+        entropy_before, previous = entropy, unit.nll
 
 
 def spelled(tokenizer: Tokenizer, token: int) -> str:
@@ -134,85 +264,3 @@ def spelled(tokenizer: Tokenizer, token: int) -> str:
     if token == tokenizer.boundary_id:
         return BOUNDARY
     return tokenizer.token_bytes(token).decode("utf-8", errors="replace")
-
-
-def check_unit(tokenizer: Tokenizer, unit: str, context: str) -> None:
-    """Raise ``ConfigError`` for units and contexts that the tokens cannot tell apart."""
-    if unit == "char" and tokenizer.kind not in ("char", "byte"):
-        raise ConfigError(
-            f"--by char needs a char or byte tokenizer, and this run's is {tokenizer.kind}",
-            "use --by token, word or line",
-        )
-    if "line" in (unit, context) and not len(line_ends(tokenizer)):
-        option = "--by" if unit == "line" else "--context"
-        raise ConfigError(
-            f"{option} line needs tokens that end lines, and this run's tokenizer has none",
-            f"leave {option} line out, or give each line as a document of its own",
-        )
-
-
-def line_ends(tokenizer: Tokenizer) -> np.ndarray:
-    """The ids of tokens that end a line."""
-    return np.flatnonzero([b"\n" in content for content in tokenizer.table])
-
-
-def read_on(
-    model: Predictor, predictions: Predictions, parts: Iterable[Part]
-) -> Iterator[tuple[Place, Prediction]]:
-    """Every token with its place; all are one stream, with a boundary between places."""
-    reader, place = Reader(model), (0, 0)
-    for here, ids in parts:
-        if here != place:
-            place = here
-            reader.nll(np.zeros(1, dtype=ids.dtype))
-        for token in predictions.read(reader, ids):
-            yield place, token
-
-
-def read_apart(
-    model: Predictor, predictions: Predictions, parts: Iterable[Part]
-) -> Iterator[tuple[Place, Prediction]]:
-    """The same where each place is a stream of its own; short ones are read side by side."""
-    waiting: list[Part] = []
-    for place, group in groupby(parts, key=itemgetter(0)):
-        rest = (ids for _, ids in group)
-        ids = join(rest, TOGETHER)
-        if len(ids) < TOGETHER:
-            waiting.append((place, ids))
-        if sum(len(ids) for _, ids in waiting) >= TOGETHER or len(ids) >= TOGETHER:
-            yield from read_waiting(model, predictions, waiting)
-            waiting = []
-        if len(ids) >= TOGETHER:
-            reader = Reader(model)
-            for some in chain([ids], rest):
-                yield from ((place, token) for token in predictions.read(reader, some))
-    yield from read_waiting(model, predictions, waiting)
-
-
-def read_waiting(
-    model: Predictor, predictions: Predictions, waiting: list[Part]
-) -> Iterator[tuple[Place, Prediction]]:
-    """Places with all their ids, side by side."""
-    found = measure_lines(model, [ids for _, ids in waiting], predictions.measure)
-    for tokens, (place, _) in zip(found, waiting, strict=True):
-        yield from ((place, token) for token in tokens)
-
-
-def join(arrays: Iterator[np.ndarray], enough: int) -> np.ndarray:
-    """The first of the arrays as one, until they hold ``enough`` numbers."""
-    taken = [next(arrays)]
-    while sum(map(len, taken)) < enough and (more := next(arrays, None)) is not None:
-        taken.append(more)
-    return np.concatenate(taken)
-
-
-def parts(pieces: Iterable[EncodedPiece], ends: np.ndarray | None) -> Iterator[Part]:
-    """The ids of each piece with its document, cut behind the ``ends`` and their lines numbered."""
-    document, line = -1, 0
-    for piece in pieces:
-        if piece.starts:
-            document, line = document + 1, 0
-        cuts = np.flatnonzero(np.isin(piece.ids, ends)) + 1 if ends is not None else ()
-        for number, ids in enumerate(np.split(piece.ids, cuts)):
-            line += bool(number)
-            yield (document, line), ids

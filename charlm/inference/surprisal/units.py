@@ -1,7 +1,7 @@
 """Tokens put together to characters, words, lines and regions of interest.
 
-Whatever the unit, every token goes into one of them, or its two parts into two neighbours, so the
-surprisals of the units sum to that of the tokens.
+Every token goes into one unit, or its two parts into two neighbours, so the surprisals of the units
+sum to that of the tokens.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,8 +18,8 @@ __all__ = ["Unit", "by_char", "by_line", "by_listed_word", "by_region", "by_word
 class Unit:
     """A unit that is being put together: its bytes, surprisal in nats, and the ids of its tokens.
 
-    ``first`` measures what was expected where it begins.  ``held`` is what a token of white space
-    says beyond the white space: if a word follows, how that is spelled, and so the next unit's.
+    ``first`` measures what was expected where it begins.  ``held`` measures a token of white space
+    among those that begin with it: if a word follows, that surprisal belongs to the next unit.
     """
 
     content: bytearray = field(default_factory=bytearray)
@@ -29,7 +29,7 @@ class Unit:
     held: Measures | None = None
 
     def add(self, token: Prediction) -> None:
-        """Add a token."""
+        """Add a whole token."""
         self.close()
         self.content += token.content
         self.tokens.append(token.token)
@@ -57,14 +57,14 @@ class Unit:
         return following
 
     def close(self) -> None:
-        """Keep what is held: no word follows."""
+        """Count what is held as this unit's own: no word follows."""
         if self.held:
             self.nll += self.held.nll
             self.held = None
 
 
 def each_token(tokens: Iterable[Prediction]) -> Iterator[Unit]:
-    """Every token by itself."""
+    """Every token as a unit of its own."""
     for token in tokens:
         unit = Unit()
         unit.add(token)
@@ -72,7 +72,7 @@ def each_token(tokens: Iterable[Prediction]) -> Iterator[Unit]:
 
 
 def by_char(tokens: Iterable[Prediction]) -> Iterator[Unit]:
-    """Bytes put together to characters; a character's token is one already."""
+    """Characters, of the tokens of a char or byte tokenizer."""
     unit = Unit()
     for token in tokens:
         continues = len(token.content) == 1 and token.content[0] & 0xC0 == 0x80

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,10 @@ from charlm.errors import CorpusError, ModelError
 from charlm.inference.comparison.difference import (
     BLOCK,
     Comparison,
-    compare,
-    pair_part,
-    pair_sources,
+    compare_pairing,
+    compare_texts,
 )
+from charlm.inference.comparison.pairing import Pairing, pair_part
 from charlm.inference.comparison.units import LONGEST, cut_units, pair_lines
 from charlm.inference.loading import Loaded, load_run
 from charlm.inference.predictors.reader import Reader
@@ -49,8 +50,7 @@ def random_run(kind: str, seed: int = 3) -> Loaded:
 def compared(a: Loaded, b: Loaded, text: str, folder: Path, most: int = 3) -> Comparison:
     path = folder / "text.txt"
     path.write_bytes(text.encode())
-    pairing = pair_sources(a, b, (str(path),), most)
-    return compare(pairing.parts, pairing.unit, most)
+    return compare_texts(a, b, path, most=most)
 
 
 def test_the_difference_of_two_known_models_is_exact(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_difference_of_two_known_models_is_exact(tmp_path: Path) -> None:
     assert found.units == 2000
     assert (found.blocks, found.block) == (8, 256)
     assert found.difference.low < found.difference.value < found.difference.high
-    assert {place.text for place in found.places} == {"a", "b"}
+    assert {each.text for each in found.examples} == {"a", "b"}
 
 
 def test_lines_of_two_known_models_with_other_tokens_differ_exactly(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_lines_of_two_known_models_with_other_tokens_differ_exactly(tmp_path: Pa
     assert found.units == 600
     value = sum(line_a) - sum(line_b)
     assert found.difference.value == pytest.approx(300 * value / (300 * 6), rel=1e-5)
-    first = found.places[0]
+    first = found.examples[0]
     assert (first.text, first.index) == ("aé\n", 0)
     assert (first.nll_a, first.nll_b) == pytest.approx((line_a[0], line_b[0]), rel=1e-5)
 
@@ -89,7 +89,7 @@ def test_a_model_beside_itself_differs_by_exactly_nothing(kind: str, tmp_path: P
     found = compared(random_run(kind), random_run(kind), TEXT, tmp_path)
     estimate = found.difference
     assert (estimate.value, estimate.low, estimate.high) == (0, 0, 0)
-    assert (found.unit, found.better, found.places) == ("token", (0, 0), ())
+    assert (found.unit, found.better, found.examples) == ("token", (0, 0), ())
 
 
 @pytest.mark.parametrize("kind_a", KINDS)
@@ -144,9 +144,9 @@ def test_unknown_tokens_are_counted_for_each_and_left_out_beside(tmp_path: Path)
     """<unk> is cheap for A, which makes it look better than B; without those lines it is not."""
     ignorant, knowing = tokenizer_of("char", "ab\n"), tokenizer_of("char", "abz\n")
     a, b = fixed_run(ignorant, {"\0": 20}), fixed_run(knowing, {"a": 3})
-    found = compared(a, b, "zzz\nab\n" * 200, tmp_path)
-    assert (found.scores[0].oov, found.scores[1].oov) == (600, 0)
-    assert found.with_unknown == 200
+    found = compared(a, b, "zzz\nab\n" * 1200, tmp_path)
+    assert (found.scores[0].oov, found.scores[1].oov) == (3600, 0)
+    assert found.with_unknown == 1200
     assert found.difference.high < 0 < found.known.low
     per_line = math.log(24**3) - (math.log(8 / 3) + 2 * math.log(8))
     assert found.known.value == pytest.approx(per_line / 3, rel=1e-5)
@@ -155,7 +155,9 @@ def test_unknown_tokens_are_counted_for_each_and_left_out_beside(tmp_path: Path)
 def test_documents_stay_apart() -> None:
     a, b = random_run("char"), random_run("byte")
     pieces = [Piece(text, True) for text in ("the cat\n", "sat on\n")]
-    found = compare(pair_lines(a, b, pieces, 0), "line", 0)
+    pairing = Pairing("line", pair_lines(a, b, pieces, 0), ("text",), None)
+    *_, found = compare_pairing(a, b, pairing, 0)
+    assert isinstance(found, Comparison)
     ids = [a.tokenizer.encode(str(piece.text)) for piece in pieces]
     nll = Reader(a.model).nll(np.concatenate([ids[0], [0], ids[1]]))
     expected = nll.sum() - nll[len(ids[0])]
@@ -168,18 +170,19 @@ def test_most_places_are_those_with_the_largest_differences(tmp_path: Path) -> N
     ids = a.tokenizer.encode(text)
     difference = Reader(a.model).nll(ids) - Reader(b.model).nll(ids)
     found = compared(a, b, text, tmp_path, most=4)
-    for_b = [place for place in found.places if place.difference > 0]
-    assert [place.index for place in for_b] == np.argsort(-difference, kind="stable")[:4].tolist()
+    for_b = [each for each in found.examples if each.difference > 0]
+    assert [each.index for each in for_b] == np.argsort(-difference, kind="stable")[:4].tolist()
     first = for_b[0]
     begin = max(first.index - 40, 0)
     around = (text[begin : first.index], text[first.index], text[first.index + 1 :][:40])
     assert (first.before, first.text, first.after) == around
-    assert len(found.places) == 8
+    assert len(found.examples) == 8
 
 
 def test_no_text_is_an_error_with_a_remedy() -> None:
+    a = random_run("char")
     with pytest.raises(CorpusError, match="no text to compare"):
-        compare(iter(()), "token", 3)
+        list(compare_pairing(a, a, Pairing("token", iter(()), ("text",), 0), 3))
     assert BLOCK == {"token": 256, "line": 1024}
 
 
@@ -220,11 +223,10 @@ def test_training_longer_is_shown_to_be_better(
     runs: dict[str, Path], better: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHARLM_CACHE", str(runs["long"].parent / "cache"))
-    pairing = pair_part(load_run(runs[better]), load_run(runs["short"]), "valid", 2)
-    found = compare(pairing.parts, pairing.unit, 2)
-    assert pairing.unit == ("token" if better == "long" else "line")
+    found = compare_texts(load_run(runs[better]), load_run(runs["short"]), part="valid", most=2)
+    assert found.unit == ("token" if better == "long" else "line")
     assert found.difference.high < 0
-    assert found.scores[0].bytes == found.scores[1].bytes == pairing.size
+    assert found.scores[0].bytes == found.scores[1].bytes > 0
     assert found.better[0] > found.better[1]
 
 
@@ -233,11 +235,10 @@ def test_a_part_and_its_text_give_the_same(
 ) -> None:
     monkeypatch.setenv("CHARLM_CACHE", str(runs["long"].parent / "cache"))
     a, b = load_run(runs["bytes"]), load_run(runs["short"])
-    pairing = pair_part(a, b, "valid", 1)
-    by_part = compare(pairing.parts, pairing.unit, 1)
+    by_part = compare_texts(a, b, part="valid", most=1)
     text = (runs["long"].parent / "text.txt").read_text()
     by_text = compared(a, b, text[int(len(text) * 0.8) :], tmp_path, most=1)
-    assert by_part == by_text
+    assert by_part == replace(by_text, names=("the valid part",))
 
 
 def test_a_part_that_no_tokenizer_keeps_is_refused(

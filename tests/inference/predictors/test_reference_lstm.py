@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from charlm.config import ModelConfig
-from charlm.inference.scoring.bootstrap import resample
-from charlm.inference.scoring.documents import score_ids
+from charlm.inference.scoring.scorer import score_ids
+from charlm.inference.scoring.uncertainty import estimate_nll
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import StreamReader
 
@@ -74,8 +74,8 @@ def test_the_standard_error_covers_what_halves_differ_by(
     nll = StreamReader(import_model(shared_data / "reference-lstm"), int(ids[0])).read(ids[1:])
     score = score_ids(nll, ids[1:] + 1, unknown_id=None)
     naive = nll.std() / len(nll) ** 0.5
-    assert naive < resample(score.blocks).std() < 5 * naive
+    assert naive < estimate_nll(score.blocks).se < 5 * naive
     halves = [score_ids(part, np.ones_like(part), None) for part in np.split(nll, 2)]
     gap = abs(halves[0].mean_nll - halves[1].mean_nll)
-    errors = [resample(half.blocks).std() for half in halves]
+    errors = [estimate_nll(half.blocks).se for half in halves]
     assert gap < 4 * (errors[0] ** 2 + errors[1] ** 2) ** 0.5

@@ -24,11 +24,11 @@ from charlm.inference.scoring import conventions, windows
 from charlm.inference.scoring.conventions import (
     Convention,
     PageWords,
-    Request,
-    Text,
+    ScoringOptions,
     figures,
     score,
 )
+from charlm.inference.texts import TextSource
 from charlm.metrics import Score
 from charlm.model.language_model import LanguageModel
 from tests.inference.bigram import Bigram
@@ -42,14 +42,14 @@ def loaded(model: Predictor, tokenizer: Tokenizer) -> Loaded:
     return Loaded(run=None, tokenizer=tokenizer, model=model, step=0)  # type: ignore[arg-type]
 
 
-def scored(model: Predictor, tokenizer: Tokenizer, request: Request, *texts: str) -> Score:
+def scored(model: Predictor, tokenizer: Tokenizer, request: ScoringOptions, *texts: str) -> Score:
     """The score of texts, each a file of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conventions, "encode_documents", lambda *_: iter(pieces))
         patch.setattr(windows, "encode_documents", lambda *_: iter(pieces))
         raw = [text.encode() if tokenizer.kind == "byte" else text for text in texts]
         pieces = [EncodedPiece(tokenizer.encode(t), t, True, n) for n, t in enumerate(raw)]
-        text = Text("texts", tuple(map(str, range(len(texts)))), None, None)  # type: ignore[arg-type]
+        text = TextSource("texts", tuple(map(str, range(len(texts)))), None, None)  # type: ignore[arg-type]
         parts = score(loaded(model, tokenizer), text, request)
         return sum((part.score for part in parts), start=Score())
 
@@ -87,7 +87,8 @@ def test_lm_eval_scores_each_document_from_the_boundary(tokenizer: Tokenizer) ->
     words = sum(len(re.split(r"\s+", text)) for text in SAMPLES)
     size = sum(len(text.encode()) for text in SAMPLES)
     found = figures(
-        "lm-eval", scored(Recurrent(model), tokenizer, Request(convention="lm-eval"), *SAMPLES)
+        "lm-eval",
+        scored(Recurrent(model), tokenizer, ScoringOptions(convention="lm-eval"), *SAMPLES),
     )
     assert found == {
         "word_perplexity": pytest.approx(math.exp(nll / words), rel=1e-6),
@@ -107,7 +108,7 @@ def test_kenlm_scores_each_line_with_its_end(tokenizer: Tokenizer) -> None:
         total, unknown = total + sum(log10), unknown + sum(missing)
         tokens, oovs = tokens + len(ids) + 1, oovs + len(missing)
     found = figures(
-        "kenlm", scored(Recurrent(model), tokenizer, Request(convention="kenlm"), *SAMPLES)
+        "kenlm", scored(Recurrent(model), tokenizer, ScoringOptions(convention="kenlm"), *SAMPLES)
     )
     assert found == {
         "Perplexity including OOVs": pytest.approx(10 ** (-total / tokens), rel=1e-6),
@@ -127,7 +128,7 @@ def test_nanogpt_scores_windows_without_what_was_before(tokenizer: Tokenizer, si
     for i in range(0, len(data) - 1, size):
         x, y = data[i : i + size], data[i + 1 : i + 1 + size]
         losses += naive_nll(model, int(x[0]), y.tolist())
-    request = Request(convention="nanogpt", window=size)
+    request = ScoringOptions(convention="nanogpt", window=size)
     found = scored(Recurrent(model), tokenizer, request, *SAMPLES)
     assert found.tokens == len(losses) == len(data) - 1
     assert figures("nanogpt", found)["loss"] == pytest.approx(np.mean(losses), rel=1e-6)
@@ -138,7 +139,7 @@ def test_windows_longer_than_a_batch_cover_a_text_once() -> None:
     tokenizer = train(TokenizerConfig(kind="char"), [Piece("ab", True)])[0]
     table = np.random.default_rng(1).dirichlet(np.ones(4), 4)
     text = "".join(np.random.default_rng(2).choice(["a", "b"], 1000))
-    found = scored(Bigram(table), tokenizer, Request(convention="nanogpt", window=3), text)
+    found = scored(Bigram(table), tokenizer, ScoringOptions(convention="nanogpt", window=3), text)
     ids = tokenizer.encode(text)
     assert found.nll == pytest.approx(-np.log(table[ids[:-1], ids[1:]]).sum(), rel=1e-6)
 
@@ -146,7 +147,7 @@ def test_windows_longer_than_a_batch_cover_a_text_once() -> None:
 def test_nanogpt_has_nothing_to_score_in_one_token() -> None:
     tokenizer = train(TokenizerConfig(kind="char"), [Piece("ab", True)])[0]
     with pytest.raises(CorpusError, match="the text has one token"):
-        scored(Bigram(np.full((4, 4), 0.25)), tokenizer, Request(convention="nanogpt"), "a")
+        scored(Bigram(np.full((4, 4), 0.25)), tokenizer, ScoringOptions(convention="nanogpt"), "a")
 
 
 PAGES = ["a b", " a b", "a b ", "\n", "  a\n\n b\x1cc\t", "a", "é\u00a0日\u3000x ", "\u2028a"]
@@ -161,7 +162,7 @@ def test_words_of_pages_are_those_of_the_regular_expression(raw: bool, cut: int)
         text: str | bytes = page.encode() if raw else page
         parts = [text[at : at + cut] for at in range(0, len(text), cut)]
         pieces += [EncodedPiece(np.empty(0), part, not at) for at, part in enumerate(parts)]
-    assert len(list(words.watch(pieces))) == len(pieces)
+    assert len(list(words.count_in(pieces))) == len(pieces)
     assert words.count == sum(len(re.split(r"\s+", page)) for page in PAGES)
 
 
@@ -171,7 +172,7 @@ def test_a_worked_example_by_hand() -> None:
     table = np.full((4, 4), 1e-9)
     table[[0, 2, 3, 0, 1], [2, 3, 0, 1, 0]] = [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 2]
     found = figures(
-        "kenlm", scored(Bigram(table), tokenizer, Request(convention="kenlm"), "a b\n?\n")
+        "kenlm", scored(Bigram(table), tokenizer, ScoringOptions(convention="kenlm"), "a b\n?\n")
     )
     assert found["Perplexity including OOVs"] == pytest.approx(2 ** ((1 + 2 + 3 + 4 + 1) / 5))
     assert found["Perplexity excluding OOVs"] == pytest.approx(2 ** ((1 + 2 + 3 + 1) / 4))
@@ -181,7 +182,7 @@ def test_a_worked_example_by_hand() -> None:
 @pytest.mark.parametrize("convention", ["lm-eval", "kenlm", "nanogpt"])
 def test_a_convention_says_itself_where_the_state_starts_anew(convention: Convention) -> None:
     with pytest.raises(ConfigError, match="says itself where"):
-        Request(convention=convention, reset="line")
+        ScoringOptions(convention=convention, reset="line")
 
 
 ARPA = """\\data\\
@@ -230,7 +231,7 @@ def test_kenlm_itself_gives_the_same(tmp_path: Path) -> None:
     total, unknown = (sum(w[0] for w in words if w[2] or not only) for only in (False, True))
     oovs = sum(word[2] for word in words)
     tokenizer = WordTokenizer(["a", "b"], end_of_line=False)
-    request = Request(convention="kenlm")
+    request = ScoringOptions(convention="kenlm")
     found = figures("kenlm", scored(bigram_of(ARPA), tokenizer, request, SENTENCES))
     assert found == {
         "Perplexity including OOVs": pytest.approx(10 ** (-total / len(words)), rel=1e-6),
@@ -259,7 +260,8 @@ def test_lm_eval_itself_gives_the_same() -> None:
     words = list(zip(likelihoods, map(task.count_words, SAMPLES), strict=True))
     sizes = list(zip(likelihoods, map(task.count_bytes, SAMPLES), strict=True))
     found = figures(
-        "lm-eval", scored(Recurrent(model), tokenizer, Request(convention="lm-eval"), *SAMPLES)
+        "lm-eval",
+        scored(Recurrent(model), tokenizer, ScoringOptions(convention="lm-eval"), *SAMPLES),
     )
     assert found == {
         "word_perplexity": pytest.approx(metrics.weighted_perplexity(words), rel=1e-6),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from charlm.config import ModelConfig, TokenizerConfig
 from charlm.data.preparation.encoding import EncodedPiece
+from charlm.data.preparation.streams import RESETS, Reset
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.errors import ConfigError, CorpusError
@@ -17,9 +18,8 @@ from charlm.inference.predictors.reader import Reader
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring import scorer
 from charlm.inference.scoring.curve import Curve
-from charlm.inference.scoring.documents import score_documents, score_ids, score_text
-from charlm.inference.scoring.scorer import Reading
-from charlm.inference.scoring.streams import RESETS, Reset
+from charlm.inference.scoring.documents import score_documents, score_text
+from charlm.inference.scoring.scorer import StreamOptions, score_ids
 from charlm.inference.surprisal.text import UNITS, Surprisal, surprisals
 from charlm.metrics import Score
 from charlm.model.language_model import LanguageModel
@@ -93,7 +93,7 @@ def test_surprisals_of_every_unit_sum_to_the_nll_of_the_text(
     tokenizer: Tokenizer, unit: str
 ) -> None:
     if unit == "char" and tokenizer.kind not in ("char", "byte"):
-        with pytest.raises(ConfigError, match="--by char needs"):
+        with pytest.raises(ConfigError, match="`by='char'` needs"):
             list(surprisals(model_for(tokenizer), tokenizer, [], unit))
         return
     model = model_for(tokenizer)
@@ -178,7 +178,9 @@ def test_blocks_cover_every_token_once() -> None:
 
 
 def reset_at(model: Predictor, tokenizer: Tokenizer, reset: Reset, *texts: str) -> Score:
-    scored = score_documents(model, tokenizer, pieces_of(tokenizer, *texts), Reading(reset=reset))
+    scored = score_documents(
+        model, tokenizer, pieces_of(tokenizer, *texts), StreamOptions(reset=reset)
+    )
     return sum((part.score for part in scored), start=Score())
 
 
@@ -210,7 +212,7 @@ def test_small_windows_and_long_lines_change_nothing(
 ) -> None:
     model = model_for(tokenizer)
     whole = reset_at(model, tokenizer, reset, *DOCUMENTS)
-    monkeypatch.setattr(scorer, "WINDOW", 40)
+    monkeypatch.setattr(scorer, "GATHERED", 40)
     monkeypatch.setattr(scorer, "AT_ONCE", 16)
     parts = reset_at(model, tokenizer, reset, *DOCUMENTS)
     assert parts.nll == pytest.approx(whole.nll, rel=1e-6)
@@ -234,7 +236,7 @@ def test_a_line_without_end_is_read_in_chunks(monkeypatch: pytest.MonkeyPatch) -
     model = Counting(np.full((tokenizer.vocab_size, tokenizer.vocab_size), 0.2))
     lines = ("ab" * 500, "ab" * 500, "ab\nab\n", "ab" * 500)
     pieces = pieces_of(tokenizer, *lines, starts=False)
-    scored = score_documents(model, tokenizer, pieces, Reading(reset="line"))
+    scored = score_documents(model, tokenizer, pieces, StreamOptions(reset="line"))
     score = sum((part.score for part in scored), start=Score())
     assert (score.tokens, score.boundaries) == (sum(map(len, lines)), 3)
     assert score.nll == pytest.approx(score.tokens * math.log(5))
@@ -248,7 +250,9 @@ def test_a_token_without_probability_is_named_with_its_line(reset: Reset) -> Non
     table[:, tokenizer.unknown_id] = 0
     pieces = pieces_of(tokenizer, "ab\nab\n", "a\nb\nba?\n")
     with pytest.raises(CorpusError) as caught:
-        list(score_documents(Bigram(table), tokenizer, pieces, Reading(reset=reset), ["a.txt"]))
+        list(
+            score_documents(Bigram(table), tokenizer, pieces, StreamOptions(reset=reset), ["a.txt"])
+        )
     assert str(caught.value) == (
         "a.txt, document 2, line 3: the model gives '<unk>' no probability"
     )
@@ -269,7 +273,9 @@ def test_the_curve_holds_every_token_at_its_distance_from_the_start() -> None:
     table = np.full((size, size), 1 / 4)
     table[0] = 1 / 8  # after the boundary
     pieces = pieces_of(tokenizer, "abababab\nab\nababa\n")
-    scored = score_documents(Bigram(table), tokenizer, pieces, Reading(reset="line", curve=True))
+    scored = score_documents(
+        Bigram(table), tokenizer, pieces, StreamOptions(reset="line", curve=True)
+    )
     curve = sum((part.curve for part in scored), start=Curve())
     rows = [(row.first, row.last, row.tokens) for row in curve.rows()]
     assert rows == [(1, 1, 3), (2, 2, 3), (3, 4, 5), (5, 8, 6), (9, 16, 1)]
@@ -282,7 +288,7 @@ def test_the_curve_adds_up_to_the_score(tokenizer: Tokenizer, reset: Reset) -> N
     scored = list(
         score_documents(
             model_for(tokenizer), tokenizer, pieces_of(tokenizer, *DOCUMENTS),
-            Reading(reset=reset, curve=True),
+            StreamOptions(reset=reset, curve=True),
         )
     )  # fmt: skip
     score = sum((part.score for part in scored), start=Score())

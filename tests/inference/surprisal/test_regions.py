@@ -38,7 +38,7 @@ def test_a_regions_surprisal_is_summed_over_all_that_may_follow_it(kind: str) ->
     before = text_probability(tokenizer, "b ", 3)
     for row, read in zip(rows, ("b ab a ", "b ab a bb ", "b ab a bb a"), strict=True):
         together = text_probability(tokenizer, read, length=len(read))
-        assert row.surprisal.nll == pytest.approx(-math.log(together / before), abs=1e-6)
+        assert row.nll == pytest.approx(-math.log(together / before), abs=1e-6)
         before = together
 
 
@@ -54,11 +54,11 @@ def test_regions_that_are_words_have_the_surprisals_of_words(kind: str) -> None:
         surprisals(model, tokenizer, pieces_of(tokenizer, "the cat sat on the mat"), "word")
     )
     items = [item_of("the", "cat", "sat", "on", "the", "mat")] * 2
-    found = [row.surprisal for row in region_surprisals(model, tokenizer, items)]
+    found = list(region_surprisals(model, tokenizer, items))
     assert figures(found[:6]) == pytest.approx(figures(words), rel=1e-5)
     assert figures(found[6:]) == figures(found[:6])  # each item by itself
     spaced = [item_of("the ", "cat", " sat ", " on the mat")]
-    found = [row.surprisal for row in region_surprisals(model, tokenizer, spaced)]
+    found = list(region_surprisals(model, tokenizer, spaced))
     total = Reader(model).nll(tokenizer.encode("the cat sat  on the mat")).sum()
     assert sum(row.nll for row in found) == pytest.approx(total, rel=1e-6)
 
@@ -73,8 +73,8 @@ def test_a_context_is_read_and_not_scored(kind: str) -> None:
         surprisals(model, tokenizer, pieces_of(tokenizer, "the cat sat on the mat"), "word")
     )
     assert [row.cells["text"] for row in rows] == ["sat", "on the mat"]
-    assert rows[0].surprisal.nll == pytest.approx(words[2].nll, rel=1e-5)
-    assert sum(row.surprisal.nll for row in rows) == pytest.approx(
+    assert rows[0].nll == pytest.approx(words[2].nll, rel=1e-5)
+    assert sum(row.nll for row in rows) == pytest.approx(
         sum(word.nll for word in words[2:]), rel=1e-5
     )
 
@@ -85,7 +85,7 @@ def test_a_region_inside_a_token_is_refused_before_any_row() -> None:
     with pytest.raises(CorpusError, match=r"region 'at' begins inside a token .*: 'cat'"):
         next(region_surprisals(model_for(tokenizer), tokenizer, items, join=""))
     rows = region_surprisals(model_for(trained("char")), trained("char"), items, join="")
-    assert [row.surprisal.tokens for row in rows] == [4, 3, 4, 1, 2]
+    assert [row.tokens for row in rows] == [4, 3, 4, 1, 2]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -94,7 +94,8 @@ def test_the_table_of_neural_complexity(kind: str) -> None:
     tokenizer = trained(kind)
     model = model_for(tokenizer)
     pieces = pieces_of(tokenizer, "the cat sat\n \nthe dog\n")
-    rows = list(complexities(model, tokenizer, pieces))
+    by = "token" if kind == "word" else "word"
+    rows = list(complexities(surprisals(model, tokenizer, pieces, by, reset="line")))
     assert [row.word for row in rows] == ["the", "cat", "sat", "the", "dog"]
     assert [(row.sentid, row.sentpos, row.wlen) for row in rows] == [
         (0, 0, 3),

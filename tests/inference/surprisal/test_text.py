@@ -119,11 +119,11 @@ def test_rows_of_documents_and_lines_sum_to_those_read_by_themselves(
     model = model_for(tokenizer)
     texts = ["the cat\nsat on\n\nthe", "and the hat\n"]
     pieces = pieces_of(tokenizer, *texts)
-    for context, parts in (
+    for reset, parts in (
         ("document", texts),
         ("line", [line for text in texts for line in text.splitlines(keepends=True)]),
     ):
-        rows = list(surprisals(model, tokenizer, pieces, "word", context=context))
+        rows = list(surprisals(model, tokenizer, pieces, "word", reset=reset))
         apart = sum(Reader(model).nll(tokenizer.encode(part)).sum() for part in parts)
         assert sum(row.nll for row in rows) == pytest.approx(apart, rel=1e-6)
         assert [row.index for row in rows] == list(range(len(rows)))
@@ -143,7 +143,7 @@ def test_lines_are_found_across_the_borders_of_pieces(
         for at, text in enumerate(["the cat\nsat", " on\n", "the mat\n"])
     ]
     one, other = (
-        list(surprisals(model, tokenizer, pieces, "word", context="line"))
+        list(surprisals(model, tokenizer, pieces, "word", reset="line"))
         for pieces in (whole, parts)
     )
     assert [row.text for row in one] == [row.text for row in other]
@@ -219,6 +219,18 @@ def test_a_probability_of_zero_neither_spoils_the_entropy_nor_is_hidden(kind: st
 def test_lines_that_the_tokens_do_not_tell_are_refused() -> None:
     config = TokenizerConfig(kind="word", end_of_line=False)
     tokenizer = train(config, [Piece(TEXT, True)])[0]
-    for unit, context, option in (("line", "carried", "--by"), ("word", "line", "--context")):
-        with pytest.raises(ConfigError, match=f"{option} line needs tokens that end lines"):
-            next(surprisals(model_for(tokenizer), tokenizer, [], unit, context=context))
+    with pytest.raises(ConfigError, match="`by='line'` needs tokens that end lines"):
+        next(surprisals(model_for(tokenizer), tokenizer, [], "line"))
+
+
+def test_lines_that_the_tokens_do_not_tell_are_streams_by_the_text() -> None:
+    config = TokenizerConfig(kind="word", end_of_line=False)
+    tokenizer = train(config, [Piece(TEXT, True)])[0]
+    model = model_for(tokenizer)
+    rows = list(surprisals(model, tokenizer, pieces_of(tokenizer, "the cat\nsat\n"), "word",
+                           reset="line"))  # fmt: skip
+    assert [(row.sentence, row.position, row.text) for row in rows] == [
+        (0, 0, "the"), (0, 1, "cat"), (1, 0, "sat"),
+    ]  # fmt: skip
+    alone = Reader(model).nll(tokenizer.encode("sat"))
+    assert rows[2].nll == pytest.approx(alone[0], rel=1e-5)

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from charlm.config import TokenizerConfig
+from charlm.data.preparation import streams as module
 from charlm.data.preparation.counting import Counts
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.preparation.store import TokenStore
+from charlm.data.preparation.streams import Reset, StreamPart, cut_store, cut_text
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import CorpusError
-from charlm.inference.scoring import streams as segments
-from charlm.inference.scoring.streams import Reset, Segment, store_segments, text_segments
 
 TEXT = "ab\n\ncab\nbc"
 TOKENIZER, _ = train(TokenizerConfig(kind="char"), [Piece(TEXT, True)])
@@ -29,14 +29,14 @@ def pieces(tokenizer: Tokenizer, texts: Texts) -> list[EncodedPiece]:
     return [EncodedPiece(tokenizer.encode(text), text, *rest) for text, *rest in raw]
 
 
-def streams(tokenizer: Tokenizer, found: list[Segment]) -> list[str]:
+def streams(tokenizer: Tokenizer, found: list[StreamPart]) -> list[str]:
     """The text of each stream, boundaries as a bar."""
     whole = [""]
-    for number, segment in enumerate(found):
-        assert segment.begins == (number == 0 or found[number - 1].ends)
-        parts = np.split(segment.ids, np.flatnonzero(segment.ids == 0))
-        whole[-1] += "|".join(tokenizer.decode(part) for part in parts)
-        if segment.ends:
+    for number, part in enumerate(found):
+        assert part.begins == (number == 0 or found[number - 1].ends)
+        between = np.split(part.ids, np.flatnonzero(part.ids == 0))
+        whole[-1] += "|".join(tokenizer.decode(ids) for ids in between)
+        if part.ends:
             whole.append("")
     assert whole.pop() == ""
     return whole
@@ -56,7 +56,7 @@ def streams(tokenizer: Tokenizer, found: list[Segment]) -> list[str]:
 def test_streams_are_what_they_are_called(
     tokenizer: Tokenizer, reset: Reset, breaks: bool, expected: list[str]
 ) -> None:
-    found = list(text_segments(tokenizer, pieces(tokenizer, TWO), reset, breaks=breaks))
+    found = list(cut_text(tokenizer, pieces(tokenizer, TWO), reset, line_breaks=breaks))
     assert streams(tokenizer, found) == expected
 
 
@@ -64,7 +64,7 @@ def test_streams_are_what_they_are_called(
 @pytest.mark.parametrize("breaks", [True, False])
 def test_lines_do_not_depend_on_where_pieces_are_cut(cut: int, breaks: bool) -> None:
     texts: Texts = [(TEXT[:cut], True, 0), (TEXT[cut:], False, 0)]
-    found = list(text_segments(TOKENIZER, pieces(TOKENIZER, texts), "line", breaks=breaks))
+    found = list(cut_text(TOKENIZER, pieces(TOKENIZER, texts), "line", line_breaks=breaks))
     lines = [line if breaks else line.rstrip("\n") for line in TEXT.splitlines(keepends=True)]
     assert streams(TOKENIZER, found) == lines
 
@@ -74,8 +74,8 @@ def test_lines_do_not_depend_on_where_pieces_are_cut(cut: int, breaks: bool) -> 
 def test_lines_of_words_are_those_of_the_text(text: str, end_of_line: bool) -> None:
     tokenizer = WordTokenizer(["a", "b", "c", "<eos>"], end_of_line=end_of_line)
     for breaks in (True, False):
-        found = text_segments(
-            tokenizer, pieces(tokenizer, [(text, True, 0)]), "line", breaks=breaks
+        found = cut_text(
+            tokenizer, pieces(tokenizer, [(text, True, 0)]), "line", line_breaks=breaks
         )
         lines = text.splitlines(keepends=breaks)
         assert [each.ids.tolist() for each in found] == [
@@ -83,10 +83,12 @@ def test_lines_of_words_are_those_of_the_text(text: str, end_of_line: bool) -> N
         ]
 
 
-def test_every_segment_knows_its_document_and_line() -> None:
-    found = list(text_segments(TOKENIZER, pieces(TOKENIZER, TWO), "line"))
+def test_every_part_knows_its_document_and_line() -> None:
+    found = list(cut_text(TOKENIZER, pieces(TOKENIZER, TWO), "line"))
     places = [
-        (each.place.file, each.place.document, each.place.line) for each in found if each.place
+        (each.position.file, each.position.document, each.position.line)
+        for each in found
+        if each.position
     ]
     assert places == [(0, 1, 1), (0, 1, 2), (0, 1, 2), (0, 2, 1), (1, 1, 1)]
 
@@ -103,17 +105,17 @@ def store(*documents: str) -> TokenStore:
 def test_the_tokens_of_a_part_give_the_streams_of_its_text(
     reset: Reset, breaks: bool, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segments, "STORED_AT_ONCE", at_once)
+    monkeypatch.setattr(module, "STORED_AT_ONCE", at_once)
     documents = ("ab\nca\n", "b", "\n\ncc\nb")
     texts: Texts = [(text, True, 0) for text in documents]
-    of_text = text_segments(TOKENIZER, pieces(TOKENIZER, texts), reset, breaks=breaks)
-    of_store = list(store_segments(TOKENIZER, store(*documents), reset, breaks=breaks))
+    of_text = cut_text(TOKENIZER, pieces(TOKENIZER, texts), reset, line_breaks=breaks)
+    of_store = list(cut_store(TOKENIZER, store(*documents), reset, line_breaks=breaks))
     assert streams(TOKENIZER, of_store) == streams(TOKENIZER, list(of_text))
 
 
 def test_a_part_that_does_not_keep_files_or_lines_says_so() -> None:
     with pytest.raises(CorpusError, match="do not keep where a file ends"):
-        list(store_segments(TOKENIZER, store("ab"), "file"))
+        list(cut_store(TOKENIZER, store("ab"), "file"))
     one_line, _ = train(TokenizerConfig(kind="char"), [Piece("abc", True)])
     with pytest.raises(CorpusError, match=r"\(char\) do not keep where a line ends"):
-        list(store_segments(one_line, store("ab"), "line"))
+        list(cut_store(one_line, store("ab"), "line"))

@@ -1,7 +1,7 @@
-"""Where the state starts anew: a text as streams, each read from the boundary on.
+"""Where the state starts anew: a text cut into streams, each read from the boundary on.
 
-A stream is a whole text, a file, a document or a line.  What is long comes in several segments,
-so that memory does not grow with it.  A line ends with its line break ("\\n"), which belongs to it.
+A stream is a whole text, a file, a document or a line.  A long stream comes in several parts, so
+that memory does not grow with it.  A line ends with its line break ("\\n"), which belongs to it.
 """
 
 import itertools
@@ -16,19 +16,28 @@ from charlm.data.preparation.store import TokenStore
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 
-__all__ = ["RESETS", "Place", "Reset", "Segment", "store_segments", "text_segments"]
+__all__ = [
+    "RESETS",
+    "Reset",
+    "StreamPart",
+    "TextPosition",
+    "cut_store",
+    "cut_text",
+    "newline_ids",
+]
 
 Reset = Literal["never", "file", "document", "line"]
 RESETS: tuple[Reset, ...] = ("never", "file", "document", "line")
 
-STORED_AT_ONCE = 1 << 19  # tokens of a store looked at together
+STORED_AT_ONCE = 1 << 19
+"""Tokens of a store that are searched for ends of streams at a time."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where something begins: numbers of the file (from 0), the document and the line (from 1)."""
+class TextPosition:
+    """The number of a file (from 0), of a document in it and of a line in that (both from 1)."""
 
     file: int
     document: int
@@ -36,43 +45,47 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Ids (N,) that come next in a stream, perhaps its first or its last.
+class StreamPart:
+    """Ids (N,) that come next in a stream.
 
-    They stand for about ``size`` bytes of text; ``place`` is None where nobody knows.
+    ``begins`` and ``ends`` say whether the part is the first and the last of its stream; the
+    boundary after the last part is not among the ids.  The ids stand for about ``size`` bytes of
+    text, which begins at ``position``; None where the text is not kept.
     """
 
     ids: np.ndarray
     begins: bool
     ends: bool
     size: float
-    place: Place | None = None
+    position: TextPosition | None = None
 
 
-def text_segments(
-    tokenizer: Tokenizer, pieces: Iterable[EncodedPiece], reset: Reset, *, breaks: bool = True
-) -> Iterator[Segment]:
-    """Cut a text into streams; without ``breaks`` the line breaks between lines are left out.
+def cut_text(
+    tokenizer: Tokenizer, pieces: Iterable[EncodedPiece], reset: Reset, *, line_breaks: bool = True
+) -> Iterator[StreamPart]:
+    """Cut a text into streams.
 
-    Documents within a stream have a boundary between them.
+    Two documents within a stream have a boundary between them.  Without ``line_breaks`` the line
+    breaks are left out where each line is a stream.
     """
-    begins, place = True, Place(0, 0, 1)
+    begins, position = True, TextPosition(0, 0, 1)
     newlines = newline_ids(tokenizer) if reset == "line" else []
     for piece, following in with_next(pieces):
         if piece.starts:
-            before = place.document if piece.file == place.file else 0
-            place = Place(piece.file, before + 1, 1)
+            before = position.document if piece.file == position.file else 0
+            position = TextPosition(piece.file, before + 1, 1)
         ends = following is None or starts_anew(piece, following, reset)
         if reset == "line":
-            lines = lines_of(tokenizer, piece, newlines, breaks=breaks)
-            yield from line_segments(piece, lines, (begins, ends), place)
+            lines = lines_of(tokenizer, piece, newlines, line_breaks=line_breaks)
+            yield from line_parts(piece, lines, (begins, ends), position)
         else:
             within = piece.starts and not begins
             boundary = np.zeros(int(within), dtype=tokenizer.dtype)
             ids = np.concatenate([boundary, piece.ids])
-            yield Segment(ids, begins, ends, size_of(piece.text), place)
+            yield StreamPart(ids, begins, ends, size_of(piece.text), position)
         begins = ends or (reset == "line" and ends_line(piece.text))
-        place = Place(place.file, place.document, place.line + count_breaks(piece.text))
+        line = position.line + count_breaks(piece.text)
+        position = TextPosition(position.file, position.document, line)
 
 
 def starts_anew(piece: EncodedPiece, following: EncodedPiece, reset: Reset) -> bool:
@@ -82,44 +95,46 @@ def starts_anew(piece: EncodedPiece, following: EncodedPiece, reset: Reset) -> b
     return reset in ("document", "line") and following.starts
 
 
-def line_segments(
-    piece: EncodedPiece, lines: Sequence[np.ndarray], edges: tuple[bool, bool], place: Place
-) -> Iterator[Segment]:
+def line_parts(
+    piece: EncodedPiece, lines: Sequence[np.ndarray], edges: tuple[bool, bool], first: TextPosition
+) -> Iterator[StreamPart]:
     """The lines of a piece; ``edges`` say whether it begins and ends a line in any case."""
     ends = ends_line(piece.text) or edges[1]
     size = size_of(piece.text) / len(lines)
     for number, ids in enumerate(lines):
-        here = Place(place.file, place.document, place.line + number)
+        position = TextPosition(first.file, first.document, first.line + number)
         last = number == len(lines) - 1
-        yield Segment(ids, number > 0 or edges[0], ends or not last, size, here)
+        yield StreamPart(ids, number > 0 or edges[0], ends or not last, size, position)
 
 
 def lines_of(
-    tokenizer: Tokenizer, piece: EncodedPiece, newlines: Sequence[int], *, breaks: bool
+    tokenizer: Tokenizer, piece: EncodedPiece, newlines: Sequence[int], *, line_breaks: bool
 ) -> list[np.ndarray]:
     """The ids (n,) of each line of a piece, with or without its line break."""
     ends = np.flatnonzero(np.isin(piece.ids, newlines)) + 1
     if len(ends) != count_breaks(piece.text):  # the tokens do not keep them all
         if isinstance(piece.text, bytes):
-            return [tokenizer.encode(line) for line in cut_lines(piece.text, b"\n", breaks=breaks)]
-        return [tokenizer.encode(line) for line in cut_lines(piece.text, "\n", breaks=breaks)]
-    dropped = 0 if breaks else 1
+            lines = cut_lines(piece.text, b"\n", line_breaks=line_breaks)
+            return [tokenizer.encode(line) for line in lines]
+        texts = cut_lines(piece.text, "\n", line_breaks=line_breaks)
+        return [tokenizer.encode(line) for line in texts]
+    dropped = 0 if line_breaks else 1
     begins = [0, *ends.tolist()]
-    lines = [piece.ids[begin : end - dropped] for begin, end in itertools.pairwise(begins)]
-    return lines if ends_line(piece.text) else [*lines, piece.ids[begins[-1] :]]
+    found = [piece.ids[begin : end - dropped] for begin, end in itertools.pairwise(begins)]
+    return found if ends_line(piece.text) else [*found, piece.ids[begins[-1] :]]
 
 
-def cut_lines(text: AnyStr, newline: AnyStr, *, breaks: bool) -> list[AnyStr]:
+def cut_lines(text: AnyStr, newline: AnyStr, *, line_breaks: bool) -> list[AnyStr]:
     """The lines of a text that is not empty, with or without their line breaks."""
     parts = text.split(newline)
-    ended = [part + newline if breaks else part for part in parts[:-1]]
+    ended = [part + newline if line_breaks else part for part in parts[:-1]]
     return ended + parts[-1:] if parts[-1] else ended
 
 
-def store_segments(
-    tokenizer: Tokenizer, store: TokenStore, reset: Reset, *, breaks: bool = True
-) -> Iterator[Segment]:
-    """The same of a part of a run, whose tokens are kept but not its text.
+def cut_store(
+    tokenizer: Tokenizer, store: TokenStore, reset: Reset, *, line_breaks: bool = True
+) -> Iterator[StreamPart]:
+    """Cut a part of a run, whose tokens are kept but not its text, into streams.
 
     Raises ``CorpusError`` where the tokens do not say where a stream ends.
     """
@@ -134,19 +149,22 @@ def store_segments(
             ends = bool(len(ids)) and bool(np.isin(ids[-1], stops))
             if not len(ids) or (reset == "line" and begins and ids[0] == 0):
                 continue  # a document that ended with its last line
-            drop = ends and (ids[-1] == 0 or not breaks)
-            yield Segment(ids[:-1] if drop else ids, begins, ends or final, size * len(ids))
+            drop = ends and (ids[-1] == 0 or not line_breaks)
+            yield StreamPart(ids[:-1] if drop else ids, begins, ends or final, size * len(ids))
             begins = ends
 
 
 def stop_ids(tokenizer: Tokenizer, reset: Reset) -> list[int]:
-    """The ids after which a stream ends: of boundaries and of line breaks, as far as asked for."""
+    """The ids after which a stream of a store ends: boundaries, line breaks, or none.
+
+    Raises ``CorpusError`` where the tokens do not say where a file or a line ends.
+    """
     if reset == "never":
         return []
     if reset == "file":
         raise CorpusError(
             "the parts of a run do not keep where a file ends",
-            "use --reset document, or name the files themselves",
+            "give `reset='document'`, or name the files themselves",
         )
     if reset == "document":
         return [0]
@@ -160,8 +178,8 @@ def stop_ids(tokenizer: Tokenizer, reset: Reset) -> list[int]:
 
 
 def newline_ids(tokenizer: Tokenizer) -> list[int]:
-    """The tokens that are line breaks; none for a tokenizer that does not keep them."""
-    return [id for id in range(tokenizer.vocab_size) if b"\n" in tokenizer.token_bytes(id)]
+    """The tokens that hold a line break; none for a tokenizer that does not keep them."""
+    return [id for id, content in enumerate(tokenizer.table) if b"\n" in content]
 
 
 def with_next(items: Iterable[Item]) -> Iterator[tuple[Item, Item | None]]:

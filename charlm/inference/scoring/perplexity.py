@@ -1,0 +1,99 @@
+"""Measure how well a model predicts texts: the work of ``charlm perplexity`` in one call."""
+
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from charlm.data.preparation.streams import Reset
+from charlm.inference.adaptation.mixing import with_parts
+from charlm.inference.loading import Loaded
+from charlm.inference.scoring.conventions import ScoringOptions, score
+from charlm.inference.scoring.references import measure_references
+from charlm.inference.scoring.results import PerplexityTable, TextScore, micro_average, named_score
+from charlm.inference.scoring.scorer import PartialScore
+from charlm.inference.texts import TextSource
+from charlm.metrics import Score
+
+__all__ = ["ScoringProgress", "measure_perplexity", "perplexity_table", "score_texts"]
+
+
+@dataclass(frozen=True)
+class ScoringProgress:
+    """So many more bytes of a text were read; ``size`` is how many it has, None if unknown."""
+
+    text: str
+    read: float
+    size: int | None
+
+
+def measure_perplexity(
+    loaded: Loaded,
+    texts: Sequence[TextSource],
+    options: ScoringOptions | None = None,
+    *,
+    baselines: bool = False,
+    static: Loaded | None = None,
+) -> Iterator[ScoringProgress | PerplexityTable]:
+    """Score each text by itself and all together; the last record is the table.
+
+    ``baselines`` asks for n-gram models and compressors on the same texts.  ``static`` is the run
+    without methods of evaluation time, scored beside; so are the runs of a mixture, each alone.
+    Raises ``CorpusError`` for text that cannot be scored so, and where baselines need the training
+    text and it is gone.
+    """
+    options = options or ScoringOptions()
+    measured = tuple(measure_references(loaded, texts)) if baselines else ()
+    began = time.monotonic()
+    rows = yield from score_each(loaded, texts, options)
+    seconds = time.monotonic() - began
+    beside = {} if static is None else {"static": static}
+    *parts, _ = with_parts(static or loaded)
+    beside |= {part.name: part for part in parts}
+    found = {}
+    for name, other in beside.items():
+        found[name] = micro_average((yield from score_each(other, texts, options)))
+    yield PerplexityTable(
+        loaded=loaded,
+        options=options,
+        rows=tuple(rows),
+        whole=micro_average(rows),
+        static=found.pop("static", None),
+        alone=tuple(found.items()),
+        baselines=measured,
+        seconds=seconds,
+    )
+
+
+def score_each(
+    loaded: Loaded, texts: Iterable[TextSource], options: ScoringOptions
+) -> Generator[ScoringProgress, None, list[TextScore]]:
+    """Score texts one after the other; returns their scores."""
+    rows = []
+    for text in texts:
+        whole = PartialScore(Score())
+        for part in score(loaded, text, options):
+            whole += part
+            yield ScoringProgress(text.name, part.read, text.size)
+        rows.append(named_score(text.name, whole))
+    return rows
+
+
+def perplexity_table(
+    loaded: Loaded,
+    texts: Sequence[TextSource],
+    options: ScoringOptions | None = None,
+    *,
+    baselines: bool = False,
+    static: Loaded | None = None,
+) -> PerplexityTable:
+    """What ``measure_perplexity`` yields last, without progress."""
+    *_, table = measure_perplexity(loaded, texts, options, baselines=baselines, static=static)
+    assert isinstance(table, PerplexityTable)
+    return table
+
+
+def score_texts(
+    loaded: Loaded, texts: Sequence[TextSource], reset: Reset | None = None
+) -> TextScore:
+    """The score of all texts together, each read by itself."""
+    return perplexity_table(loaded, texts, ScoringOptions(reset=reset)).whole

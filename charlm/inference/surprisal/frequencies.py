@@ -1,0 +1,72 @@
+"""How frequent units are in the text that a run was trained on: their unigram surprisal."""
+
+import codecs
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from charlm.errors import CorpusError
+from charlm.inference.loading import Loaded, load_part
+from charlm.inference.surprisal.measures import SPACES
+
+__all__ = ["Frequencies", "count_units"]
+
+AT_ONCE = 1 << 16
+"""Tokens that are turned into text at a time."""
+
+NOT_IN_WORDS = re.compile(f"[{SPACES.decode()}]+")
+
+
+@dataclass(frozen=True)
+class Frequencies:
+    """Counts of words (without white space), characters or tokens."""
+
+    counts: Counter[str]
+    words: bool
+
+    def surprisal(self, text: str) -> float:
+        """-ln of the unit's share of the training text, in nats, one added to every count.
+
+        All units that never occurred count as one, so the shares sum to 1.
+        """
+        key = text.strip(SPACES.decode()) if self.words else text
+        total = self.counts.total() + len(self.counts) + 1
+        return -math.log((self.counts[key] + 1) / total)
+
+
+def count_units(loaded: Loaded, by: str) -> Frequencies | None:
+    """Count the units of the run's training text; None for lines, which hardly ever come twice.
+
+    Raises ``CorpusError`` where the training text is gone.
+    """
+    if by == "line":
+        return None
+    try:
+        tokens = load_part(loaded, "train").tokens
+    except CorpusError as error:
+        raise CorpusError(
+            f"unigram surprisals need the text the run was trained on: {error}",
+            "bring that text back, or leave `more` out",
+        ) from None
+    counts: Counter[str] = Counter()
+    chunks = (tokens[at : at + AT_ONCE] for at in range(0, len(tokens), AT_ONCE))
+    if by == "token":
+        for ids in chunks:
+            counts.update(map(spelled, map(loaded.tokenizer.token_bytes, ids.tolist())))
+        del counts[""]  # the boundary
+        return Frequencies(counts, words=False)
+    rest = ""
+    for text in codecs.iterdecode(map(loaded.tokenizer.decode_bytes, chunks), "utf-8", "replace"):
+        if by == "char":
+            counts.update(text)
+        else:
+            *words, rest = NOT_IN_WORDS.split(rest + text)
+            counts.update(filter(None, words))
+    counts.update(filter(None, [rest]))
+    return Frequencies(counts, words=by == "word")
+
+
+def spelled(content: bytes) -> str:
+    """The text of a token, as a row of surprisals shows it."""
+    return content.decode("utf-8", errors="replace")

@@ -1,0 +1,219 @@
+"""Texts that are to be measured: given as they are, as files, or as a part of a run's own text."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+from charlm.data.preparation.store import TokenStore
+from charlm.data.preparation.streams import Reset
+from charlm.data.sources.corpora import Corpus
+from charlm.data.sources.pieces import Piece, text_pieces
+from charlm.data.sources.tables import Table
+from charlm.errors import ConfigError
+from charlm.inference.loading import Loaded, load_part, open_for
+
+__all__ = [
+    "GivenText",
+    "TextSource",
+    "line_end_note",
+    "natural_reset",
+    "one_of",
+    "open_corpus_for",
+    "open_texts",
+    "refuse_run",
+    "row_cells",
+    "take_corpus",
+    "take_texts",
+]
+
+
+@dataclass(frozen=True)
+class GivenText:
+    """The origin of a corpus that is a str in memory: a single document."""
+
+    text: str
+    name: str = "the text"
+
+    @property
+    def size(self) -> int:
+        """Bytes of the text in UTF-8."""
+        return len(self.text.encode("utf-8", "surrogatepass"))
+
+    def pieces(self, encoding: str | None) -> Iterator[Piece]:
+        """The text as pieces; as UTF-8 bytes where ``encoding`` is None."""
+        return text_pieces([self.text], encoding)
+
+    def contents(self) -> Iterator[Iterator[bytes]]:
+        """The bytes of the only document."""
+        yield iter((self.text.encode(),))
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """One row of a table of scores: a text that was given, or a part of the run's own text.
+
+    ``names`` are those of the files it holds, ``size`` its bytes where they are known.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    size: int | None
+    content: Corpus | TokenStore
+
+
+def take_texts(
+    loaded: Loaded,
+    text: str | Path | Sequence[str | Path] | None = None,
+    part: str | None = None,
+    **data: Any,
+) -> list[TextSource]:
+    """Texts as Python users give them: a str is a text, a Path names a file, folder or corpus.
+
+    Each item of a sequence is a text of its own.  ``part`` (train, valid or test) is the run's own
+    text, instead of ``text``; ``data`` are settings of reading: encoding and text_column.  Raises
+    ``ConfigError`` for both or neither of ``text`` and ``part``, and ``CorpusError``.
+    """
+    if (text is None) == (part is None):
+        raise ConfigError("give either a text or a `part` of the run's own text", "`part='test'`")
+    if text is None:
+        return open_texts(loaded, (), part, **data)
+    corpora = [take_corpus(loaded, each, **data) for each in items(text)]
+    return [source_of(", ".join(corpus.names), corpus) for corpus in corpora]
+
+
+def open_texts(
+    loaded: Loaded, sources: Sequence[str], part: str | None = None, **data: Any
+) -> list[TextSource]:
+    """Texts by name: files, folders, globs, corpora, ``-`` for standard input; or a ``part``.
+
+    Raises ``ConfigError`` for both or neither, for a run in place of a text and for ``data``
+    settings with a part, and ``CorpusError``.
+    """
+    if bool(sources) == bool(part):
+        raise ConfigError(
+            "give either a text to measure or a `part` of the run's own text", "`part='test'`"
+        )
+    if part is None:
+        return [source_of(name, open_corpus_for(loaded, (name,), **data)) for name in sources]
+    if data:
+        raise ConfigError(
+            f"the {part} part of a run is read as in training",
+            f"leave out: {', '.join(f'`{name}`' for name in data)}",
+        )
+    store = load_part(loaded, part)
+    name = f"the {part} part"
+    return [TextSource(name, (name,), store.counts.bytes, store)]
+
+
+def source_of(name: str, corpus: Corpus) -> TextSource:
+    """A corpus as one row of a table."""
+    return TextSource(name, corpus.names, corpus.size, corpus)
+
+
+def take_corpus(loaded: Loaded, text: str | Path | Sequence[str | Path], **data: Any) -> Corpus:
+    """One corpus of texts as Python users give them: a str is a text, a Path names a file.
+
+    Raises what ``open_corpus_for`` does, and ``ConfigError`` for anything but str and Path.
+    """
+    given = items(text)
+    opened = [
+        open_corpus_for(loaded, (str(each),), **data)
+        if isinstance(each, Path)
+        else Corpus((GivenText(each),), None if loaded.tokenizer.kind == "byte" else "utf-8")
+        for each in given
+    ]
+    origins = tuple(chain.from_iterable(corpus.origins for corpus in opened))
+    return Corpus(origins, opened[0].encoding)
+
+
+def open_corpus_for(loaded: Loaded, sources: Sequence[str], **data: Any) -> Corpus:
+    """One corpus of all that the names stand for, read as the run's text was read in training.
+
+    ``data`` are other settings of reading: encoding and text_column.  Raises ``ConfigError`` for
+    a run in place of a text, and what ``open_for`` does.
+    """
+    return open_for(loaded, tuple(map(refuse_run, sources)), data)
+
+
+def refuse_run(source: str) -> str:
+    """The name of a text.  Raises ``ConfigError`` if it is the folder of a run."""
+    if (Path(source) / "run.toml").is_file():
+        raise ConfigError(
+            f"{source} is a run, not a text, and one run is measured at a time",
+            "name a text; `compare` measures two runs on one text",
+        )
+    return source
+
+
+def items(text: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    """One text or several as a list.  Raises ``ConfigError`` for anything but str and Path."""
+    given = [text] if isinstance(text, str | Path) else list(text)
+    for each in given:
+        if not isinstance(each, str | Path):
+            raise ConfigError(
+                f"a text must be a str, or the Path of a file, got {type(each).__name__}",
+                "give a str, a Path, or a list of them",
+            )
+    if not given:
+        raise ConfigError("no text was given", "give a str, a Path, or a list of them")
+    return given
+
+
+def natural_reset(corpus: Corpus) -> Reset:
+    """Where the state starts anew if nothing else is asked for.
+
+    ``document`` where the documents are items that have nothing to do with one another: rows of
+    tables, or several texts in memory; else ``never``.
+    """
+    given = sum(isinstance(origin, GivenText) for origin in corpus.origins)
+    tables = any(isinstance(origin, Table) for origin in corpus.origins)
+    return "document" if tables or given > 1 else "never"
+
+
+def row_cells(corpus: Corpus) -> Iterator[Mapping[str, str]]:
+    """For each document, the other cells of its row; none where it is no row of a table."""
+    for origin in corpus.origins:
+        if isinstance(origin, Table):
+            yield from table_cells(origin)
+        else:
+            yield {}
+
+
+def table_cells(table: Table) -> Iterator[Mapping[str, str]]:
+    """For each row with a text, the cells beside it, as text; an empty cell for null."""
+    for row in table.rows():
+        if isinstance(row, str):
+            yield from repeat({}, int(bool(row)))
+        elif row.get(table.column):
+            yield {
+                str(name): "" if cell is None else str(cell)
+                for name, cell in row.items()
+                if name not in (table.column, None)
+            }
+
+
+def line_end_note(loaded: Loaded, corpus: Corpus) -> str | None:
+    """What to tell where lines end with CR LF and the model has never seen a carriage return."""
+    unknown = loaded.tokenizer.unknown_id
+    if unknown is None or unknown not in loaded.tokenizer.encode("\r"):
+        return None
+    head = next(corpus.pieces()).text
+    if not isinstance(head, str) or "\r\n" not in head:
+        return None
+    return (
+        "lines end with CR LF (as on Windows), in training they ended with LF: every carriage "
+        "return is an unknown character"
+    )
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise ``ConfigError`` if an argument has none of the values it may have."""
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, n=1)
+        raise ConfigError(
+            f"`{name}` must be one of {', '.join(allowed)}, got {value!r}",
+            f"`{name}={near[0] if near else allowed[0]!r}`",
+        )
