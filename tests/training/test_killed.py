@@ -53,7 +53,7 @@ def kill_after(settings: Config, folder: Path, event: str, saves: int, seconds: 
 
 
 def test_killed_at_random_moments_it_ends_in_the_same_bits(config, tmp_path: Path) -> None:
-    settings = config(steps=150, evaluations=50, bptt=7)
+    settings = config(steps=72, evaluations=24, bptt=7)
     generator = random.Random(5)
     for number in range(KILLS):
         event, longest = (("saving", 0.004), ("saved", 0.02))[number % 2]
