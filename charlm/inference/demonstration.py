@@ -1,12 +1,13 @@
 """What a trained run can do, at a glance: its score beside simple models', and a sample."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from charlm.config import GenerationConfig
 from charlm.data.preparation.store import TokenStore
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
-from charlm.inference.generation.text import Sampling, generate
+from charlm.inference.generation.text import stream
 from charlm.inference.loading import Loaded, load_part, load_run
 from charlm.inference.scoring.baselines import Baseline, measure_baselines
 from charlm.inference.scoring.documents import score_store
@@ -14,8 +15,8 @@ from charlm.metrics import Score
 
 __all__ = ["Demonstration", "Sampled", "demonstrate", "sample_run"]
 
-LENGTH, TEMPERATURE = 400, 0.7
-"""Characters of the sample of a demonstration, and its temperature."""
+SAMPLE = GenerationConfig(length=400, temperature=0.7)
+"""How the sample of a demonstration is written."""
 
 SHORT = 180
 """Characters of a sample during training."""
@@ -50,8 +51,7 @@ def demonstrate(folder: str | Path) -> Demonstration:
     parts = score_store(loaded.model, test, loaded.tokenizer.unknown_id)
     score = sum((part.score for part in parts), start=Score())
     baselines = tuple(measure_baselines(loaded.tokenizer, train, valid, test))
-    sampling = Sampling(temperature=TEMPERATURE)
-    sample = write_sample(loaded, opening(test, loaded.tokenizer), LENGTH, sampling, seed=1)
+    sample = write_sample(loaded, opening(test, loaded.tokenizer), SAMPLE, seed=1)
     return Demonstration(str(folder), score, baselines, sample)
 
 
@@ -61,8 +61,8 @@ def sample_run(folder: str | Path, step: int) -> Sampled:
     It continues the beginning of the validation text, at the start of a line if that has lines.
     """
     loaded = load_run(Path(folder), step=step)
-    sampling = Sampling(**loaded.run.config.generation.to_table())
-    return write_sample(loaded, prompt_of(loaded), SHORT, sampling, seed=step)
+    config = replace(loaded.run.config.generation, length=SHORT)
+    return write_sample(loaded, prompt_of(loaded), config, seed=step)
 
 
 def prompt_of(loaded: Loaded) -> str:
@@ -75,14 +75,10 @@ def prompt_of(loaded: Loaded) -> str:
     return ""
 
 
-def write_sample(
-    loaded: Loaded, prompt: str, length: int, sampling: Sampling, seed: int
-) -> Sampled:
+def write_sample(loaded: Loaded, prompt: str, config: GenerationConfig, seed: int) -> Sampled:
     """What the model writes after ``prompt``."""
-    pieces = generate(
-        loaded.model, loaded.tokenizer, prompt, length=length, sampling=sampling, seed=seed
-    )
-    return Sampled("".join(pieces), prompt, sampling.temperature)
+    pieces = stream(loaded.model, loaded.tokenizer, prompt, config, seed=seed)
+    return Sampled("".join(pieces), prompt, config.temperature)
 
 
 def opening(store: TokenStore, tokenizer: Tokenizer) -> str:
