@@ -15,8 +15,8 @@ from charlm.metrics import Score
 
 __all__ = ["Demonstration", "Sampled", "demonstrate", "sample_run"]
 
-LENGTH, TEMPERATURE = 400, 0.7
-"""Characters of the sample of a demonstration, and its temperature."""
+SAMPLE = GenerationConfig(length=400, temperature=0.7)
+"""How the sample of a demonstration is written."""
 
 SHORT = 180
 """Characters of a sample during training."""
@@ -51,8 +51,7 @@ def demonstrate(folder: str | Path) -> Demonstration:
     parts = score_store(loaded.model, loaded.tokenizer, test)
     score = sum((part.score for part in parts), start=Score())
     baselines = tuple(measure_baselines(loaded.tokenizer, train, valid, test))
-    config = GenerationConfig(temperature=TEMPERATURE, length=LENGTH)
-    sample = write_sample(loaded, opening(test, loaded.tokenizer), config, seed=1)
+    sample = write_sample(loaded, opening(test, loaded.tokenizer), SAMPLE, seed=1)
     return Demonstration(str(folder), score, baselines, sample)
 
 

@@ -1,5 +1,6 @@
 """A run folder comes back as it was made, and anything else is refused in words."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def save(run: Run, step: int, best: int | None = None) -> None:
 
 def test_settings_and_tokenizer_come_back(made: Run) -> None:
     again = open_run(made.folder)
-    assert again.config == CONFIG
+    assert again.config == CONFIG.with_defaults()
     assert again.origin == {"digest": "d"}
     assert again.tokenizer().digest() == TOKENIZER.digest()
 
@@ -128,7 +129,8 @@ def test_the_log_is_cut_to_what_the_checkpoint_knew(made: Run) -> None:
     made.log.append({"step": 2})
     made.log.cut(length)
     made.log.append({"step": 3})
-    assert (made.folder / runs.LOG).read_text() == '{"step": 1}\n{"step": 3}\n'
+    lines = (made.folder / runs.LOG).read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 3]
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "checkpoints", "tokenizer", "best.json", "run.toml"])
