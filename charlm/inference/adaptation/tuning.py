@@ -10,13 +10,10 @@ import numpy as np
 from charlm.errors import ConfigError, CorpusError, ModelError
 from charlm.inference.adaptation.adapter import Adapter
 from charlm.inference.adaptation.methods import Evaluation
-from charlm.inference.adaptation.overlap import read_ids
+from charlm.inference.adaptation.overlap import VALID, read_ids
 from charlm.inference.loading import Loaded, load_part, open_for
 
 __all__ = ["Trial", "tune", "tuning_ids"]
-
-VALID = "valid"
-"""The name that stands for a run's own validation part."""
 
 MOST_TOKENS = 20_000
 """Tuning reads at most so many."""
