@@ -1,6 +1,5 @@
 """The two streams, and how text that a model wrote gets onto a terminal unharmed."""
 
-import json
 import math
 import os
 import sys
@@ -10,6 +9,7 @@ from typing import Any, TextIO
 from rich.console import Console
 
 from charlm.console.figures import NAMES, in_columns
+from charlm.data.formats.json_lines import json_line
 from charlm.errors import CorpusError
 
 __all__ = [
@@ -98,7 +98,7 @@ def write_text(text: str, stream: TextIO | None = None) -> None:
 
 def print_json(record: Mapping[str, Any], *, flush: bool = True) -> None:
     """One object, one line; numbers that JSON lacks become null."""
-    sys.stdout.write(json.dumps(finite(record), ensure_ascii=False) + "\n")
+    sys.stdout.write(json_line(finite(record)))
     if flush:
         sys.stdout.flush()
 
