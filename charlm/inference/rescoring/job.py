@@ -72,10 +72,25 @@ def open_rescoring(
     Raises ``CorpusError`` naming file and line, ``ConfigError`` for arguments that are unknown or
     contradict each other, and ``CharlmError`` if references need rapidfuzz and it is missing.
     """
-    weights = RescoringWeights(lm_weight, word_bonus)
+    weights = weights_of(lm_weight, word_bonus, tunes=tune is not None, counts=refs is not None)
     if given not in SIGNS:
         raise ConfigError(f"`given` must be one of {', '.join(SIGNS)}, got {given!r}", "choose one")
-    if tune and (refs or weights != RescoringWeights()):
+    path = tune or refs
+    if path:
+        levenshtein()
+    end, end_ids = choose_end(loaded, end)
+    file = open_nbest(source, input_format)
+    references = read_references(path, file.format) if path else None
+    count = check_lists(file, references)
+    return RescoringJob(file, count, references, end, end_ids, SIGNS[given], weights)
+
+
+def weights_of(
+    lm_weight: float, word_bonus: float, *, tunes: bool, counts: bool
+) -> RescoringWeights | None:
+    """The weights that were given, None where they are to be tuned.  Raises ``ConfigError``."""
+    weights = RescoringWeights(lm_weight, word_bonus)
+    if tunes and (counts or weights != RescoringWeights()):
         raise ConfigError(
             "`tune` finds the weights itself, on references of its own",
             "leave `refs`, `lm_weight` and `word_bonus` out",
@@ -85,16 +100,7 @@ def open_rescoring(
             f"the weights must be finite numbers, got {lm_weight} and {word_bonus}",
             "for example `lm_weight=0.5`",
         )
-    path = tune or refs
-    if path:
-        levenshtein()
-    end, end_ids = choose_end(loaded, end)
-    file = open_nbest(source, input_format)
-    references = read_references(path, file.format) if path else None
-    count = check_lists(file, references)
-    return RescoringJob(
-        file, count, references, end, end_ids, SIGNS[given], None if tune else weights
-    )
+    return None if tunes else weights
 
 
 def rescore(
