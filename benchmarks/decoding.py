@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 from charlm.inference import speed
-from charlm.inference.generation.filters import Sampling, draw
+from charlm.inference.generation.filters import GenerationConfig, draw
 from charlm.inference.loading import load_run, open_for
 from charlm.inference.predictors.decoder import Decoder, open_decoder
 from charlm.inference.speed import PEER, TEMPERATURE, Size, Usual, Way, in_turns
@@ -97,7 +97,7 @@ def by_torch(size: Size) -> Way:
     decoder = Decoder(size.network(), size.lanes)
     generator = torch.Generator().manual_seed(1)
     tokens = torch.zeros(size.lanes, dtype=torch.int64)
-    rule = Sampling(temperature=TEMPERATURE)
+    rule = GenerationConfig(temperature=TEMPERATURE)
 
     def call() -> None:
         nonlocal tokens

@@ -22,9 +22,9 @@ from torch import nn
 
 from charlm.config import TrainConfig
 from charlm.data.batches import Segments
-from charlm.inference.generation.filters import Sampling
+from charlm.inference.generation.filters import GenerationConfig
 from charlm.inference.generation.lanes import write
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.speed import Size, Usual, Way, in_turns
 from charlm.model.devices import autocast, corpus_device
 from charlm.training.distributed import World
@@ -102,7 +102,7 @@ def writing(size: Size, device: torch.device) -> Way:
     """What ``charlm generate`` does for one text."""
     model = Recurrent(size.network().to(device))
     prompt, banned = torch.zeros(1, dtype=torch.long), torch.zeros(size.vocab, device=device)
-    (blocks,) = write(model, prompt, banned, Sampling(), [1]).values()
+    (blocks,) = write(model, prompt, banned, GenerationConfig(), [1]).values()
 
     def call() -> None:
         count = 0

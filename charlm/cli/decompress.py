@@ -32,9 +32,9 @@ __all__ = ["command"]
 def command(file: Path, run: Path | None, out: Path | None, force: bool, as_json: bool) -> None:
     """Bring back a file that charlm has compressed, bit for bit, or write nothing."""
     from charlm.console.compression import draw_progress, show_decompressed
+    from charlm.inference.compression import files
     from charlm.inference.compression.archive import read_archive
     from charlm.inference.compression.codec import decompress
-    from charlm.inference.compression import files
     from charlm.inference.loading import load_run
 
     target = files.choose_output(file, out, packs=False, force=force)

@@ -13,7 +13,8 @@ from charlm.config import ModelConfig
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json
 from charlm.data.cache import cache_folder
-from charlm.inference.predictors.decoder import Decoder, NativeDecoder, open_decoder
+from charlm.inference.predictors.decoder import CompiledDecoder, Decoder, open_decoder
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model import native
 from charlm.model.devices import choose_device, precisions
 from charlm.model.language_model import LanguageModel
@@ -68,24 +69,25 @@ def measure_training(device: torch.device) -> float:
 
 def measure_sampling(device: torch.device) -> float:
     """Tokens per second of one stream."""
-    decoder, token = sampled(device), torch.zeros(1, dtype=torch.int64, device=device)
+    decoder, token = sampled(device), torch.zeros(1, 1, dtype=torch.int64, device=device)
 
     def steps() -> None:
         for _ in range(100):
-            decoder.step(token)
+            decoder.advance(token)
 
     return 100 / median_seconds(steps, device)
 
 
-def sampled(device: torch.device) -> Decoder | NativeDecoder:
+def sampled(device: torch.device) -> Decoder:
     """A decoder of the model that is measured."""
-    return open_decoder(LanguageModel.create(ModelConfig(), 100, seed=1).to(device).eval())
+    network = LanguageModel.create(ModelConfig(), 100, seed=1).to(device).eval()
+    return open_decoder(Recurrent(network))
 
 
 def decoding_in_use(device: torch.device) -> str:
     """How a plain LSTM is read token by token."""
-    native_one = isinstance(sampled(device), NativeDecoder)
-    return native.status() if native_one else "torch, input table"
+    native_one = isinstance(sampled(device), CompiledDecoder)
+    return native.status() if native_one else "torch"
 
 
 def median_seconds(work: Callable[[], object], device: torch.device) -> float:

@@ -67,7 +67,7 @@ class Archive:
         """The file."""
         *fields, run, machine = vars(self.header).values()
         names = run + b"\0" + machine + b"\0"
-        inner = LAYOUT.pack(MAGIC, FORMAT, *fields) + names + self.coded + self.extras
+        inner: bytes = LAYOUT.pack(MAGIC, FORMAT, *fields) + names + self.coded + self.extras
         return inner + CHECKSUM.pack(zlib.crc32(inner))
 
 
@@ -91,11 +91,11 @@ def read_archive(content: bytes, name: str) -> Archive:
             "decompress it with the version of charlm that wrote it",
         )
     try:
-        fields = LAYOUT.unpack_from(inner)[2:]
+        _, _, *fields = LAYOUT.unpack_from(inner)
         run, machine, rest = inner[LAYOUT.size :].split(b"\0", 2)
     except (struct.error, ValueError):
         raise damaged(name) from None
-    header = Header(*fields, run, machine)
+    header = Header(*[*fields, run, machine])
     if not 1 <= header.lanes <= MOST_LANES or header.coded > len(rest):
         raise damaged(name)
     return Archive(header, rest[: header.coded], rest[header.coded :])

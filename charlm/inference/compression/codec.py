@@ -34,8 +34,11 @@ TRIAL = 4096
 """Tokens of each lane on which a rate of learning is chosen."""
 
 RATES = (500, 1000, 2000, 4000)
-"""Rates of learning, in millionths, for text like the model's own to text quite unlike it: the best
-on an excerpt of Dickens, on Wikipedia's XML and on Python's documentation, by a model of English."""
+"""Rates of learning, in millionths, for text like the model's own to text quite unlike it.
+
+They were the best on an excerpt of Dickens, on Wikipedia's XML and on Python's documentation, by a
+model of English.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,9 @@ def compress(
     """Compress any bytes; the last record is the result, proved by decompressing it.
 
     ``adapt`` lets the model learn as it codes.  ``lanes`` parts of the file are coded side by side;
-    None chooses by size.  Raises ``CharlmError`` without constriction, ``ConfigError`` for more than
-    4 GiB, ``ModelError`` for a model that cannot learn and if the bytes do not come back.
+    None chooses by size.  Raises ``CharlmError`` without constriction, ``ConfigError`` for a file
+    of more than 4 GiB, ``ModelError`` for a model that cannot learn and if the bytes do not come
+    back.
     """
     began = time.monotonic()
     constriction()
@@ -156,7 +160,8 @@ def decompress(
         ids = yield from decode(model, archive.coded, header.tokens, plan.lanes)
     try:
         # Extras are not much larger than the file; crafted ones shall not fill the memory.
-        symbols = unescapes.pack_extras(archive.extras, ids, 1024 + 16 * (header.length + header.tokens))
+        most = 1024 + 16 * (header.length + header.tokens)
+        symbols = escapes.unpack_extras(archive.extras, ids, most)
         content = escapes.join(loaded.tokenizer, symbols)
     except (ValueError, lzma.LZMAError):
         content = b""

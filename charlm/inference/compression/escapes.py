@@ -2,12 +2,13 @@
 
 Text goes through tokens.  What has no token of its own is an escape: the token is then the unknown
 symbol where there is one, as in a score, and otherwise the boundary, which stands for no text; the
-bytes are kept beside the tokens.  A word tokenizer also drops the white space between words: a
-single space goes without saying, and any other gap is kept beside the tokens.
+bytes are kept beside the tokens.  A word tokenizer also drops the white space between words; for
+each kind of gap the most frequent one goes without saying, and others are kept beside the tokens.
 """
 
 import lzma
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -28,6 +29,11 @@ WORD = re.compile(r"\S+")
 PLAIN, XZ = b"\0", b"\1"
 """The first byte of extras: how the rest is packed."""
 
+KINDS = 9
+"""Kinds of gap: a word, a line break or the edge of the text before it, and one of them after."""
+
+NONE = b"\1"
+
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 22}]
 
 
@@ -36,9 +42,10 @@ class Symbols:
     """A file as ids (N,) and what they cannot say.
 
     ``raw`` has the bytes of each unknown symbol and each boundary among the ids, in order; none
-    where the id stands for what the tokenizer's table says.  ``gaps`` are the N + 1 stretches of
-    white space before, between and after the words of a word tokenizer, each empty where it is as
-    usual; no gaps at all where all are.
+    where the id stands for what the tokenizer's table says.  ``gaps`` is for word tokenizers: the
+    most frequent white space of each of the ``KINDS`` of gap, then the N + 1 gaps before, between
+    and after the tokens, each empty where it is the most frequent one, and ``NONE`` where there is
+    no white space although there usually is.
     """
 
     ids: np.ndarray
@@ -73,11 +80,14 @@ def join(tokenizer: Tokenizer, symbols: Symbols) -> bytes:
     if sum(id in escapes for id in ids) != len(symbols.raw):
         raise ValueError("there are not as many escapes as raw bytes for them")
     pieces = [(next(raw) or table[id]) if id in escapes else table[id] for id in ids]
-    if not isinstance(tokenizer, WordTokenizer):
+    if not symbols.gaps:
         return b"".join(pieces)
-    usual = usual_gaps(tokenizer, ids)
-    gaps = [gap or other for gap, other in zip(symbols.gaps or usual, usual, strict=True)]
-    return b"".join(part for pair in zip(gaps, [*pieces, b""], strict=True) for part in pair)
+    usual, marked = symbols.gaps[:KINDS], symbols.gaps[KINDS:]
+    kinds = gap_kinds(tokenizer, ids)
+    gaps = [mark or usual[kind] for mark, kind in zip(marked, kinds, strict=True)]
+    # A token may hold NONE, a gap holds white space alone.
+    shown = (b"" if gap == NONE else gap for gap in gaps)
+    return b"".join(part for pair in zip(shown, [*pieces, b""], strict=True) for part in pair)
 
 
 def split_text(tokenizer: Tokenizer, text: str) -> Symbols:
@@ -127,16 +137,26 @@ def split_words(tokenizer: WordTokenizer, text: str) -> Symbols:
         ids.append(id)
     ends = [0, *(match.end() for match in matches)]
     begins = [*(match.start() for match in matches), len(text)]
-    found = [to_bytes(text[end:begin]) for end, begin in zip(ends, begins, strict=True)]
-    usual = usual_gaps(tokenizer, ids)
-    gaps = tuple(b"" if gap == other else gap for gap, other in zip(found, usual, strict=True))
-    return Symbols(np.array(ids, dtype=np.int64), tuple(raw), gaps if any(gaps) else ())
+    gaps = [to_bytes(text[end:begin]) for end, begin in zip(ends, begins, strict=True)]
+    marked = mark_gaps(gap_kinds(tokenizer, ids), gaps)
+    return Symbols(np.array(ids, dtype=np.int64), tuple(raw), marked)
 
 
-def usual_gaps(tokenizer: WordTokenizer, ids: Sequence[int]) -> list[bytes]:
-    """A space between two words; nothing beside a line break, at the beginning, and at the end."""
-    words = [False, *(id != tokenizer.line_id for id in ids), False]
-    return [b" " if left and right else b"" for left, right in pairwise(words)]
+def gap_kinds(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+    """The kinds, 0 to ``KINDS`` - 1, of the N + 1 gaps around N tokens."""
+    line = tokenizer.line_id if isinstance(tokenizer, WordTokenizer) else None
+    sides = [0, *(2 if id == line else 1 for id in ids), 0]
+    return [3 * left + right for left, right in pairwise(sides)]
+
+
+def mark_gaps(kinds: Sequence[int], gaps: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Gaps and their kinds as the ``gaps`` of ``Symbols``."""
+    seen = [Counter[bytes]() for _ in range(KINDS)]
+    for kind, gap in zip(kinds, gaps, strict=True):
+        seen[kind][gap] += 1
+    usual = [max(counts, key=lambda gap: (counts[gap], gap), default=b"") for counts in seen]
+    pairs = zip(kinds, gaps, strict=True)
+    return (*usual, *(b"" if gap == usual[kind] else gap or NONE for kind, gap in pairs))
 
 
 def to_bytes(text: str) -> bytes:
@@ -168,6 +188,8 @@ def unpack_extras(packed: bytes, ids: np.ndarray, most: int) -> Symbols:
         plain = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=FILTERS).decompress(plain, most)
     sizes, _, rest = plain.partition(b"\0")
     ends = [0, *accumulate(map(int, sizes.split()))]
+    if ends[-1] > len(rest):
+        raise ValueError("there are fewer bytes than there should be")
     raw = tuple(rest[begin:end] for begin, end in pairwise(ends))
     gaps = rest[ends[-1] :]
     return Symbols(ids, raw, tuple(gaps.split(b"\0")) if gaps else ())

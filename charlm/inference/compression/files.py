@@ -29,9 +29,9 @@ def choose_output(source: Path, out: Path | None, *, packs: bool, force: bool) -
     The name gets the ending .charlm when ``packs``, and else loses it.  Raises ``CorpusError`` for
     what exists or cannot be written, ``ConfigError`` for a terminal or another ending.
     """
-    if out is None and STREAM != source:
+    if out is None and source != STREAM:
         if not packs and (source.suffix != SUFFIX or source.name == SUFFIX):
-            raise ConfigError(f"{source} does not end in {SUFFIX}", "say where to write: `out=FILE`")
+            raise ConfigError(f"{source} does not end in {SUFFIX}", "name a file: `out=FILE`")
         out = source.with_name(source.name + SUFFIX) if packs else source.with_suffix("")
     if out is not None and out != STREAM:
         durable.check_output(out, force=force)
