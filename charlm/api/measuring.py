@@ -10,6 +10,8 @@ from charlm.inference.loading import Loaded
 if TYPE_CHECKING:
     from charlm.data.formats.pairs import Pair
     from charlm.data.preparation.streams import Reset
+    from charlm.inference.rescoring.hypotheses import RankedList
+    from charlm.inference.rescoring.summary import RescoringSummary
     from charlm.inference.scoring.conventions import Convention
     from charlm.inference.scoring.results import PerplexityTable, TextScore
     from charlm.inference.surprisal.pairs import PairScore
@@ -143,6 +145,44 @@ class Measuring:
 
         encoding = encoding or self.loaded.run.config.data.encoding
         return list(measure_pairs(self.loaded, take_pairs(pairs, encoding)))
+
+    @naming_unknown
+    def rescore(
+        self,
+        nbest: str | Path,
+        *,
+        refs: str | Path | None = None,
+        tune: str | Path | None = None,
+        lm_weight: float = 1.0,
+        word_bonus: float = 0.0,
+        given: str = "loglik",
+        end: str | None = None,
+        input_format: str | None = None,
+    ) -> "tuple[list[RankedList], RescoringSummary]":
+        """Rank the hypotheses in a file of n-best lists by score + ``lm_weight`` * ln p(text) +
+        ``word_bonus`` * words; returns the lists and a summary.
+
+        ``tune`` names reference texts on which the weights are found, ``refs`` those against which
+        word errors are counted.  ``given`` says what the scores in the file are: "loglik", higher
+        is better, or "cost"; ``end`` what is predicted after each text ("line", "boundary",
+        "none"), and ``input_format`` is "kaldi", "moses", "plain" or "jsonl".
+
+        Example::
+
+            lists, summary = model.rescore("nbest.txt", lm_weight=0.5)
+            print([ranked.rows[ranked.best].hypothesis.text for ranked in lists])
+        """
+        from charlm.inference.rescoring.hypotheses import RankedList
+        from charlm.inference.rescoring.job import open_rescoring, rescore
+        from charlm.inference.rescoring.summary import RescoringSummary
+
+        job = open_rescoring(
+            self.loaded, nbest, input_format=input_format, given=given, lm_weight=lm_weight,
+            word_bonus=word_bonus, end=end, tune=tune, refs=refs,
+        )  # fmt: skip
+        *records, summary = rescore(self.loaded, job)
+        assert isinstance(summary, RescoringSummary)
+        return [record for record in records if isinstance(record, RankedList)], summary
 
 
 def given(**arguments: str | None) -> dict[str, str]:

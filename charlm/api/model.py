@@ -144,18 +144,17 @@ class Model(Writing, Measuring):
 
             assert model.decompress(model.compress(b"It was").content) == b"It was"
         """
-        from charlm.inference.compression.archive import read_archive
         from charlm.inference.compression.codec import Decompressed, decompress
 
         name = str(content) if isinstance(content, Path) else "the content"
-        *_, done = decompress(self.loaded, read_archive(bytes_of(content), name), name)
+        *_, done = decompress(self.loaded, bytes_of(content), name)
         assert isinstance(done, Decompressed)
         return done.content
 
 
 def bytes_of(content: bytes | Path) -> bytes:
     """The bytes, or those of a file.  Raises ``ConfigError`` or ``CorpusError``."""
-    from charlm.inference.compression.files import read_source
+    from charlm.inference.compression.files import read_input
 
     require("content", content, (bytes, Path), "bytes, or the Path of a file")
-    return content if isinstance(content, bytes) else read_source(content)
+    return content if isinstance(content, bytes) else read_input(content)

@@ -10,14 +10,11 @@ import numpy as np
 from charlm.errors import ConfigError, CorpusError, ModelError
 from charlm.inference.adaptation.adapter import Adapted, Adapter
 from charlm.inference.adaptation.methods import Evaluation
-from charlm.inference.adaptation.overlap import read_ids
+from charlm.inference.adaptation.overlap import VALID, read_ids
 from charlm.inference.loading import Loaded, load_part, open_for
 from charlm.inference.predictors.reader import Reader
 
 __all__ = ["Trial", "adapted", "tune", "tuning_ids"]
-
-VALID = "valid"
-"""The name that stands for a run's own validation part."""
 
 MOST_TOKENS = 20_000
 """Tuning reads at most so many."""

@@ -11,7 +11,7 @@ from charlm.inference.predictors.predictor import Predictor, State
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import evaluating, nll_of_stream
 
-__all__ = ["NetworkPredictor", "Recurrent", "in_precision"]
+__all__ = ["NetworkPredictor", "Recurrent", "at_least_float32", "in_precision"]
 
 
 class NetworkPredictor(Predictor):
@@ -38,8 +38,12 @@ class NetworkPredictor(Predictor):
         """See ``Predictor``; log-probabilities are float32, or float64 if the weights are."""
         _, logits, state = self.forward(tokens, state)
         with torch.inference_mode():
-            wide = logits if logits.dtype == torch.float64 else logits.float()
-            return wide.log_softmax(dim=-1), state
+            return at_least_float32(logits).log_softmax(dim=-1), state
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Logits in float64 as they are, others in float32, so that their exponentials are accurate."""
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 class Recurrent(NetworkPredictor):
