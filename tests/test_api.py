@@ -1,6 +1,8 @@
 """The front door: what Python offers is what the command line does."""
 
 import inspect
+import io
+import json
 import os
 import re
 import subprocess
@@ -107,7 +109,7 @@ def test_the_example_of_a_docstring_runs(
     (tmp_path / "runs").mkdir()
     for each in ("other", "book") if name != "train" else ("other",):
         (tmp_path / "runs" / each).symlink_to(Path("runs/book").absolute())
-    (tmp_path / "book.txt").write_text("ba co. Loba\ndi fu.\n" * 300)
+    (tmp_path / "book.txt").write_text("ba co. Loba\ndi fu.\n" * (300 if name == "train" else 20))
     (tmp_path / "pairs.tsv").write_text("ba co\tco ba\ndi fu\tfu di\n")
     (tmp_path / "nbest.txt").write_text("a-1 -2.5 ba co\na-2 -2.4 co ba\n")
     monkeypatch.chdir(tmp_path)
@@ -248,3 +250,154 @@ def test_training_yields_reports_and_ends_with_done(folder: Path) -> None:
     assert charlm.load("runs/again").generate(seed=2) == charlm.load("runs/book").generate(seed=2)
     resumed = list(charlm.train(out="runs/again"))
     assert resumed[-1].step == reports[-1].step == 20  # type: ignore[union-attr]
+
+
+SENTENCE = "ba co. Loba\ndi fu.\n"
+
+
+def test_a_score_is_that_of_the_command(model: Model) -> None:
+    Path("sentence.txt").write_text(SENTENCE * 30)
+    found = json.loads(call("perplexity", "runs/book", "sentence.txt", "--json").out)
+    for text in (SENTENCE * 30, Path("sentence.txt"), [Path("sentence.txt")]):
+        score = model.score(text)
+        assert (score.nll, score.tokens, score.bpc) == (found["nll"], found["tokens"], found["bpc"])
+        assert list(score.perplexity_interval) == found["perplexity_interval"]
+    part = json.loads(call("perplexity", "runs/book", "--part", "test", "--json").out)
+    assert model.score(part="test").perplexity == part["perplexity"]
+    apart = json.loads(
+        call("perplexity", "runs/book", "sentence.txt", "--reset", "line", "--json").out
+    )
+    assert model.score(SENTENCE * 30, reset="line").nll == apart["nll"] != found["nll"]
+
+
+def test_a_table_of_perplexities_is_that_of_the_command(model: Model) -> None:
+    Path("sentence.txt").write_text(SENTENCE * 30)
+    options = ("sentence.txt", "book.txt", "--baselines", "--json")
+    shown = json.loads(call("perplexity", "runs/book", *options).out)
+    table = model.perplexity([Path("sentence.txt"), Path("book.txt")], baselines=True)
+    found = json.loads(json.dumps(table.record()))
+    for record in (shown, found):
+        assert record.pop("tokens_per_second") > 0
+    assert found == shown
+
+
+def test_a_list_is_several_texts(model: Model) -> None:
+    first, second = model.score("ba co."), model.score("di fu.")
+    both = model.score(["ba co.", "di fu."])
+    assert both.nll == pytest.approx(first.nll + second.nll)
+    assert both.tokens == first.tokens + second.tokens
+    assert model.score(text for text in ("ba co.", "di fu.")) == both
+    words = model.surprisal(["ba co.", "di fu."], by="word")
+    assert [(word.document, word.text) for word in words] == [
+        (0, "ba "), (0, "co."), (1, "di "), (1, "fu."),
+    ]  # fmt: skip
+    assert sum(word.nll for word in words) == pytest.approx(both.nll, rel=1e-5)
+
+
+def test_surprisals_are_those_of_the_command(model: Model) -> None:
+    Path("sentence.txt").write_text(SENTENCE)
+    printed = call("score", "runs/book", "sentence.txt", "--top", 2, "--json").out.splitlines()
+    rows, words = [json.loads(line) for line in printed], model.surprisal(SENTENCE, top=2)
+    assert [(row["text"], row["surprisal_bits"], row["guess_1"], row["p_2"]) for row in rows] == [
+        (word.text, word.bits, word.guesses[0][0], word.guesses[1][1]) for word in words
+    ]
+
+
+def test_a_comparison_is_that_of_the_command(model: Model) -> None:
+    Path("sentence.txt").write_text(SENTENCE * 30)
+    other = model.adapt(temperature=1.5)
+    same = charlm.compare(model, "runs/book", Path("sentence.txt"))
+    assert (same.bpb.value, same.verdict) == (0, None)
+    shown = json.loads(call("compare", "runs/book", "runs/book", "sentence.txt", "--json").out)
+    assert json.loads(json.dumps(same.record()))["bpb_difference"] == shown["bpb_difference"]
+    found = charlm.compare(model, other, part="test")
+    assert found.scores[0].nll == model.score(part="test").nll
+    assert found.scores[1].nll == pytest.approx(other.score(part="test").nll)
+
+
+def test_methods_and_mixtures_make_other_models_and_leave_this_one(model: Model) -> None:
+    before = model.score(SENTENCE).nll
+    adapted = model.adapt(dynamic={"lr": 0.002}, cache=True)
+    assert "dynamic+cache" in repr(adapted)
+    assert adapted.score(SENTENCE).nll != before
+    options = ("--dynamic", "lr=0.002", "--cache", "--json")
+    Path("sentence.txt").write_text(SENTENCE)
+    shown = json.loads(call("perplexity", "runs/book", "sentence.txt", *options).out)
+    assert adapted.perplexity(SENTENCE).whole.nll == shown["nll"]
+    mixed = model.mix("runs/book", 0.5)
+    assert mixed.score(SENTENCE).nll == pytest.approx(before)
+    assert model.score(SENTENCE).nll == before
+
+
+def test_tuning_chooses_what_is_left_open(model: Model) -> None:
+    tuned = model.adapt(temperature=True, tune_on="valid")
+    evaluation = tuned.loaded.evaluation  # type: ignore[attr-defined]
+    assert evaluation.temperature.value != 1
+    plain, better = model.score(part="valid"), tuned.score(part="test")
+    assert plain.tokens > 0
+    assert better.nll <= model.score(part="test").nll * 1.01
+
+
+def test_pairs_are_tuples_or_a_file(model: Model) -> None:
+    Path("pairs.tsv").write_text("ba co\tco ba\ndi fu\tfu di\n")
+    given = model.pairs([("ba co", "co ba"), ("di fu", "fu di")])
+    for named in ("pairs.tsv", Path("pairs.tsv")):
+        assert model.pairs(named) == given
+    lone = model.score("ba co")
+    assert given[0].good == pytest.approx(-lone.nll)
+
+
+def test_rescoring_and_compression_are_calls_too(model: Model) -> None:
+    pytest.importorskip("constriction")
+    Path("nbest.txt").write_text("a-1 -2.5 ba co\na-2 -2.4 co ba\n")
+    lists, summary = model.rescore("nbest.txt", lm_weight=2)
+    totals = [row.given + 2 * row.log_p for row in lists[0].rows]
+    assert lists[0].best == totals.index(max(totals))
+    assert summary.lists == 1
+    content = SENTENCE.encode() * 20
+    assert model.decompress(model.compress(content).content) == content
+
+
+MEASURED_WRONG: list[tuple[Any, str, str]] = [
+    (lambda m: m.score(), "give either a text or a `part`", "`part='test'`"),
+    (lambda m: m.score("ba", part="test"), "give either a text or a `part`", "`part='test'`"),
+    (lambda m: m.score(part="tset"), "unknown `part`: 'tset'", "did you mean test?"),
+    (lambda m: m.score(b"ba"), "a text must be a str, or the Path of a file", "Path"),
+    (lambda m: m.score(3), "a text must be a str, or the Path of a file", "Path"),
+    (lambda m: m.score([]), "no text was given", "a list"),
+    (lambda m: m.score(Path("nothing.txt")), "no file, folder or corpus called nothing", "path"),
+    (lambda m: m.score("ba", reset="lines"), "reset", "line"),
+    (lambda m: m.score(io.StringIO("ba")), "a text must be a str", "read it first"),
+    (lambda m: m.score(iter([])), "no text was given", "a list"),
+    (lambda m: m.surprisal("ba", by="sentence"), "`by` must be one of", "by"),
+    (lambda m: m.surprisal("ba", top=-1), "`top`", "top"),
+    (lambda m: m.surprisal("ba", top="3"), "`top`", "top"),
+    (lambda m: m.perplexity("ba", convention="kenml"), "kenml", "kenlm"),
+    (lambda m: m.perplexity("ba", window=3), "`window", "convention"),
+    (lambda m: m.pairs([("ba",)]), "a pair is (good, bad)", "tuples"),
+    (lambda m: m.pairs("nothing.tsv"), "nothing.tsv", "path"),
+    (lambda m: m.pairs(3), "`pairs` must be tuples (good, bad), or the name", "pairs"),
+    (lambda m: m.mix("runs/book", 1.5), "weight", "weight"),
+    (lambda m: m.mix(3), "`other` must be a Model or the folder of a run", "other"),
+    (lambda m: m.adapt(dynamic={"rl": 1}), "dynamic.rl", "dynamic.lr"),
+    (lambda m: m.adapt(dynamic="lr=1"), "`dynamic` must be True or a table", "dynamic"),
+    (lambda m: m.adapt(temperature=True), "`temperature` lacks its value", "tune_on"),
+    (lambda m: m.adapt(tune_on="valid"), "`tune_on` has nothing to choose", "`dynamic=True`"),
+    (lambda m: m.compress("ba"), "`content` must be bytes, or the Path of a file", "content"),
+    (lambda m: m.decompress(b"ba"), "the content", ""),
+    (lambda m: m.rescore("nothing.txt"), "nothing.txt", "path"),
+    (lambda m: charlm.compare(m, "nothing", "ba"), "nothing does not exist", ""),
+    (lambda m: charlm.compare(m, m), "give either a text", "part"),
+    (lambda m: charlm.compare(m, m, part="all"), "unknown `part`: 'all'", "did you mean"),
+    (lambda m: charlm.compare(m, 3, "ba"), "must be the folder of a run", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(MEASURED_WRONG)))
+def test_a_mistake_in_measuring_is_answered_in_words_of_python(number: int, model: Model) -> None:
+    attempt, cause, hint = MEASURED_WRONG[number]
+    with pytest.raises(CharlmError) as caught:
+        attempt(model)
+    assert cause in str(caught.value)
+    assert hint in caught.value.hint
+    assert not re.search(r"(^|\s)--\w", str(caught.value) + caught.value.hint)

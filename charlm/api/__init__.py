@@ -6,12 +6,12 @@ file, folder or corpus, a list several of either, and ``part="test"`` a part of 
 run was made from.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from charlm.api.arguments import Texts, naming_unknown, require
+from charlm.api.arguments import Texts, check_part, listed, naming_unknown, require
 from charlm.api.model import Model
 from charlm.errors import CorpusError
 from charlm.inference.loading import load_run
@@ -43,7 +43,7 @@ def load(run: str | Path, step: int | None = None, device: str = "cpu") -> "Mode
 
 
 def train(
-    sources: str | Path | Sequence[str | Path] = (), out: str | Path | None = None, **settings: Any
+    sources: str | Path | Iterable[str | Path] = (), out: str | Path | None = None, **settings: Any
 ) -> "Iterator[Preparing | Prepared | Report]":
     """Train a model on text: returns a generator of reports, which trains while it is iterated.
 
@@ -61,7 +61,7 @@ def train(
     """
     from charlm.training import launch
 
-    require("sources", sources, (str, Path, Sequence), "names of texts: a str, a Path or a list")
+    require("sources", sources, (str, Path, Iterable), "names of texts: a str, a Path or a list")
     if isinstance(sources, str) and "\n" in sources:
         raise CorpusError(
             f"`sources` names files, but a text was given: {sources[:40]!r}...",
@@ -93,4 +93,5 @@ def compare(
     from charlm.inference.comparison.difference import compare_texts
 
     first, second = (each if isinstance(each, Model) else load(each) for each in (a, b))
-    return compare_texts(first.loaded, second.loaded, text, part=part, most=most)
+    check_part(part)
+    return compare_texts(first.loaded, second.loaded, listed(text), part=part, most=most)

@@ -1,6 +1,6 @@
 """What the calls of the front door check of their arguments, so that mistakes are named."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -9,10 +9,13 @@ from typing import ParamSpec, TypeVar
 from charlm.config.section import unknown_name
 from charlm.errors import ConfigError
 
-__all__ = ["Texts", "naming_unknown", "require"]
+__all__ = ["Texts", "check_part", "listed", "naming_unknown", "require"]
 
-Texts = str | Path | Sequence[str | Path]
+Texts = str | Path | Iterable[str | Path]
 """A ``str`` is the text itself, a ``Path`` a file, folder or corpus, a list several of either."""
+
+PARTS = ("train", "valid", "test")
+"""The parts into which the text of a run is divided."""
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -32,7 +35,34 @@ def naming_unknown(call: Callable[Given, Result]) -> Callable[Given, Result]:
     return checked
 
 
-def require(name: str, value: object, kinds: tuple[type, ...], wanted: str) -> None:
-    """Raise ``ConfigError`` unless the argument ``name`` has one of the types ``kinds``."""
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+def require(
+    name: str,
+    value: object,
+    kinds: tuple[type, ...],
+    wanted: str,
+    fine: Callable[[], bool] = lambda: True,
+) -> None:
+    """Raise ``ConfigError`` unless the argument ``name`` has one of the types ``kinds`` and is
+    ``fine``, which is only asked for the right type.
+    """
+    right = isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
+    if not right or not fine():
         raise ConfigError(f"`{name}` must be {wanted}, got {value!r:.60}", f"change `{name}`")
+
+
+def listed(text: Texts | None) -> str | Path | Sequence[str | Path] | None:
+    """``text``, an iterable of texts as a list.  Raises ``ConfigError`` for what is no text."""
+    if text is None or isinstance(text, str | Path):
+        return text
+    if isinstance(text, bytes) or hasattr(text, "read") or not isinstance(text, Iterable):
+        raise ConfigError(
+            f"a text must be a str, or the Path of a file, or a list of them, got {text!r:.60}",
+            "decode or read it first, or give the Path of the file",
+        )
+    return list(text)
+
+
+def check_part(part: str | None) -> None:
+    """Raise ``ConfigError`` unless ``part`` is None or names a part of a run's text."""
+    if part is not None and part not in PARTS:
+        raise unknown_name(f"`part`: {part!r}", str(part), list(PARTS))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.api.arguments import Texts, naming_unknown
+from charlm.api.arguments import Texts, check_part, listed, naming_unknown, require
 from charlm.inference.loading import Loaded
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ class Measuring:
         from charlm.inference.scoring.perplexity import score_texts
         from charlm.inference.texts import take_texts
 
+        check_part(part)
         data = given(encoding=encoding, text_column=text_column)
-        return score_texts(self.loaded, take_texts(self.loaded, text, part, **data), reset)
+        return score_texts(self.loaded, take_texts(self.loaded, listed(text), part, **data), reset)
 
     @naming_unknown
     def perplexity(
@@ -88,9 +89,10 @@ class Measuring:
         from charlm.inference.scoring.perplexity import perplexity_table
         from charlm.inference.texts import take_texts
 
+        check_part(part)
         options = ScoringOptions(convention=convention, reset=reset, window=window, curve=curve)
         data = given(encoding=encoding, text_column=text_column)
-        texts = take_texts(self.loaded, text, part, **data)
+        texts = take_texts(self.loaded, listed(text), part, **data)
         static = getattr(self.loaded, "static", None)
         return perplexity_table(self.loaded, texts, options, baselines=baselines, static=static)
 
@@ -120,8 +122,9 @@ class Measuring:
         from charlm.inference.surprisal.text import measure_surprisal
         from charlm.inference.texts import take_corpus
 
+        require("top", top, (int,), "a whole number, 0 or more", fine=lambda: top >= 0)
         data = given(encoding=encoding, text_column=text_column)
-        corpus = take_corpus(self.loaded, text, **data)
+        corpus = take_corpus(self.loaded, listed(text) or (), **data)
         return list(measure_surprisal(self.loaded, corpus, by, reset=reset, top=top, more=more))
 
     @naming_unknown
@@ -143,6 +146,7 @@ class Measuring:
         """
         from charlm.inference.surprisal.pairs import measure_pairs, take_pairs
 
+        require("pairs", pairs, (str, Path, Iterable), "tuples (good, bad), or the name of a file")
         encoding = encoding or self.loaded.run.config.data.encoding
         return list(measure_pairs(self.loaded, take_pairs(pairs, encoding)))
 

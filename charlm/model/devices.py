@@ -30,7 +30,8 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise ConfigError(f"there is no device {name!r} here", "use --device auto") from None
+        hint = "use `device='auto'`, the first GPU or else the CPU"
+        raise ConfigError(f"there is no device {name!r} here", hint) from None
     return device
 
 
