@@ -64,7 +64,7 @@ def detached(state: object) -> object:
 
 def stepper(model: nn.Module, lanes: int, vocab: int) -> Callable[[], None]:
     """A function that takes one training step."""
-    optimizer = make_optimizer(TrainConfig(), model, torch.device("cpu"))
+    optimizer = make_optimizer(TrainConfig().with_defaults(), model, torch.device("cpu"))
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(vocab, (lanes, STEPS + 1), generator=generator)
     state = None

@@ -1,8 +1,49 @@
 """Train a stacked LSTM language model on any text, let it write, and measure how well it predicts.
 
-The package is a house of floors, and an import only points down:
-``cli``; ``console``; ``training``, ``inference``; ``storage``; ``data``, ``model``; ``config``;
-``metrics``, ``durable``, ``errors``.  Importing this module loads none of them.
+    import charlm
+
+    for report in charlm.train("book.txt", out="runs/book", minutes=2):
+        print(report)
+    model = charlm.load("runs/book")
+    print(model.generate("It was", length=200))
+    print(model.score("It was the age of wisdom.").bpc)
+    print(charlm.compare(model, "runs/other", part="test"))
+
+``train``, ``load``, ``compare`` and ``Model`` are all that is needed; ``help(charlm.Model)`` says
+what a model can do.  Every error that a caller can cause is a ``CharlmError`` with its cause and,
+in ``hint``, the way out.  Nothing is loaded before it is used.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from charlm.api import Model, compare, load, train
+    from charlm.errors import CharlmError
+
+__all__ = ["CharlmError", "Model", "__version__", "compare", "load", "train"]
+
 __version__ = "0.1.0"
+
+HOMES = {
+    "CharlmError": "charlm.errors",
+    "Model": "charlm.api",
+    "compare": "charlm.api",
+    "load": "charlm.api",
+    "train": "charlm.api",
+}
+"""The module that holds each name, imported when the name is first used."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what ``name`` stands for.  Raises ``AttributeError`` for anything else."""
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The names of the front door, for completion, beside Python's own."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

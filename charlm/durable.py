@@ -4,16 +4,30 @@ A file is written under a temporary name in the same folder, fsynced, renamed, a
 fsynced; a folder is filled under a temporary name and renamed.  After a crash at any moment the
 final name holds either the old content or the new one.  Only the standard library is used, because
 every floor above writes through here.
+
+``check_output`` and ``write_output`` are for the files that a user names: a device or a pipe is
+written into and stays what it is.
 """
 
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["TEMPORARY_MARK", "sync_folder", "write_bytes", "write_folder", "write_text"]
+from charlm.errors import CorpusError
+
+__all__ = [
+    "TEMPORARY_MARK",
+    "check_output",
+    "sync_folder",
+    "write_bytes",
+    "write_folder",
+    "write_output",
+    "write_text",
+]
 
 TEMPORARY_MARK = ".charlm-tmp-"
 """Part of the name of everything unfinished, so that nothing else is ever cleaned away."""
@@ -41,10 +55,18 @@ def sync_file(path: Path) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace ``path`` by ``content``, all or nothing.  Raises ``OSError``; the old one stays."""
+    write_blocks(path, [content])
+
+
+def write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
+    """Replace ``path`` by all blocks in order, all or nothing.
+
+    Raises ``OSError``; the old file stays.
+    """
     temporary = temporary_name(path)
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            file.writelines(blocks)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -79,3 +101,57 @@ def write_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(path.parent)
+
+
+def check_output(path: Path, *, force: bool | None = None) -> None:
+    """Refuse a file that cannot or must not be written, before the long work that fills it.
+
+    ``force`` replaces a file that exists; None where the caller cannot be asked to.  Raises
+    ``CorpusError`` for a file that exists, a folder, a block device or a socket, and where the
+    folder to write in is missing.
+    """
+    mode = mode_of(path)
+    if mode is None:
+        if not path.resolve().parent.is_dir():
+            raise CorpusError(
+                f"there is no folder {path.parent}", "make it, or choose another `out`"
+            )
+    elif stat.S_ISDIR(mode):
+        raise CorpusError(f"{path} is a folder", "name a file: `out=FILE`")
+    elif stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+        raise CorpusError(f"{path} is no file, but a disk or a socket", "choose another `out`")
+    elif stat.S_ISREG(mode) and not force:
+        otherwise = "remove it first" if force is None else "replace it: `force=True`"
+        raise CorpusError(f"{path} exists already", f"choose another `out`, or {otherwise}")
+
+
+def write_output(
+    path: Path, content: bytes | Iterable[bytes], *, force: bool | None = None
+) -> None:
+    """Write the file that a user named, all or nothing; a device or a pipe is written into.
+
+    A link is followed.  Raises what ``check_output`` does, and ``CorpusError`` if writing fails.
+    """
+    check_output(path, force=force)
+    blocks = [content] if isinstance(content, bytes) else content
+    mode = mode_of(path)
+    try:
+        if mode is None or stat.S_ISREG(mode):
+            write_blocks(path.resolve(), blocks)
+        else:
+            # Renaming a temporary file over /dev/null would leave the machine without it.
+            with path.open("wb") as file:
+                file.writelines(blocks)
+    except OSError as error:
+        raise CorpusError(
+            f"{path} cannot be written: {error.strerror or error}",
+            "choose another `out`, where there is space",
+        ) from None
+
+
+def mode_of(path: Path) -> int | None:
+    """What kind of file ``path`` leads to, as in ``os.stat``; None if there is none."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None

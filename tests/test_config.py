@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from charlm.config import Config, merge, parse_assignment, read_toml
+from charlm.config import (
+    Config,
+    ModelConfig,
+    TrainConfig,
+    lay_over,
+    merge,
+    parse_assignment,
+    read_toml,
+    tables_of,
+)
 from charlm.errors import ConfigError
 
 
@@ -23,26 +32,32 @@ def test_tables_come_back_as_the_same_config() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message", "hint"),
     [
-        ("model.hiden_size=3", "unknown setting model.hiden_size", "model.hidden_size"),
+        ("model.hiden_size=3", "unknown setting `model.hiden_size`", "model.hidden_size"),
         ("modle.hidden_size=3", "unknown section modle", "model"),
-        ("model.cell=lstn", "unknown model.cell = lstn", "lstm"),
+        ("model.cell=lstn", "unknown value `model.cell='lstn'`", "lstm"),
+        ("model.lr=1", "unknown setting `model.lr`", "training.learning_rate"),
+        ("training.dropuot=1", "unknown setting `training.dropuot`", "model.dropout"),
         ("model.hidden_size=0", "at least 1", "model.hidden_size"),
         ("model.hidden_size=1.5", "a whole number, got 1.5", ""),
         ("model.hidden_size=true", "a whole number, got True", ""),
         ("model.dropout=1", "at least 0 and less than 1, got 1.0", ""),
-        ("model.dropout=nan", "model.dropout must be", ""),
-        ("training.learning_rate=inf", "training.learning_rate must be", ""),
-        ("training.learning_rate=1" + "0" * 400, "training.learning_rate must be", ""),
+        ("model.dropout=nan", "`model.dropout` must be finite, got nan", ""),
+        ("training.learning_rate=inf", "`training.learning_rate` must be finite, got inf", ""),
+        (
+            "training.learning_rate=1" + "0" * 400,
+            "`training.learning_rate` must be finite, got inf",
+            "",
+        ),
         ("training.minutes=0", "more than 0", ""),
-        ("training.accumulate=64", r"training.accumulate \(64\).*training.batch_size \(32\)", ""),
-        ("training.warmup=0.7", r"training.warmup \(0.7\).*training.cooldown \(0.4\)", "less"),
+        ("training.minutes=inf", "`training.minutes` must be finite, got inf", ""),
+        ("training.warmup=0.7", "`training.warmup=0.7`.*`training.cooldown=0.4`", "less"),
         (
             "model.mogrifier_rank=8",
-            r"mogrifier_rank is 8.*mogrifier_rounds is 0",
+            "`model.mogrifier_rank=8`.*`model.mogrifier_rounds` is 0",
             "mogrifier_rounds",
         ),
-        ("data.split=[90, 0]", "data.split must be", "--split"),
-        ("data.split=[100]", "data.split must be", "--split"),
+        ("data.split=[90, 0]", "`data.split` must be", "`data.split=[90, 10]`"),
+        ("data.split=[100]", "`data.split` must be", "`data.split=[90, 10]`"),
         ("tokenizer.vocab_size=1", "at least 4", ""),
         ("training.seed=-1", "at least 0", ""),
     ],
@@ -55,7 +70,7 @@ def test_bad_settings_are_refused_in_words(assignment: str, message: str, hint: 
 
 
 def test_two_budgets_are_refused_naming_both() -> None:
-    with pytest.raises(ConfigError, match=r"training.minutes and training.steps"):
+    with pytest.raises(ConfigError, match=r"`training.minutes` and `training.steps`"):
         Config.from_tables({"training": {"minutes": 1, "steps": 5}})
 
 
@@ -88,3 +103,105 @@ def test_a_settings_file_is_read_and_a_bad_one_refused(tmp_path: Path) -> None:
             read_toml(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_toml(tmp_path / "missing.toml")
+
+
+def test_what_may_be_decided_is_none_until_it_is_and_then_has_its_default() -> None:
+    open_config = Config()
+    assert open_config.model.hidden_size is open_config.training.learning_rate is None
+    assert "dropout" not in open_config.to_tables()["model"]
+    filled = Config.from_tables({"model": {"dropout": 0.5}}).with_defaults()
+    assert (filled.model.hidden_size, filled.model.dropout) == (256, 0.5)
+    assert (filled.training.batch_size, filled.training.learning_rate) == (32, 6e-3)
+    assert filled.with_defaults() == filled
+
+
+def test_more_parts_than_lanes_are_refused_once_the_lanes_are_known() -> None:
+    parts = with_setting("training.accumulate=64")  # minutes may give them enough lanes
+    with pytest.raises(ConfigError, match=r"`training.accumulate=64`.*`training.batch_size=32`"):
+        parts.with_defaults()
+
+
+@pytest.mark.parametrize(
+    ("tables", "cause", "way_out"),
+    [
+        (
+            {"training": {"momentum": 0.9}},
+            "`training.momentum=0.9` does nothing with `training.optimizer='adamw'`",
+            "leave it out, or choose another `training.optimizer`: sgd",
+        ),
+        (
+            {"training": {"nonmono": 3, "average": "ema"}},
+            "`training.nonmono=3` does nothing with `training.average='ema'`",
+            "asgd",
+        ),
+        (
+            {"tokenizer": {"kind": "word"}, "model": {"kind": "ngram", "tie_weights": False}},
+            "`model.tie_weights=false` does nothing with `model.kind='ngram'`",
+            "recurrent",
+        ),
+    ],
+)
+def test_a_setting_without_its_companion_is_refused(
+    tables: dict[str, dict[str, object]], cause: str, way_out: str
+) -> None:
+    with pytest.raises(ConfigError, match=cause) as caught:
+        Config.from_tables(tables)
+    assert way_out in caught.value.hint
+    Config.from_tables(tables, drop_idle=True)
+
+
+def test_companions_are_asked_of_sections_made_in_python_too() -> None:
+    with pytest.raises(ConfigError, match=r"does nothing with `training.optimizer='adamw'`"):
+        Config(training=TrainConfig(momentum=0.9))
+    # Defaults that were filled in or written down do no harm.
+    Config(model=ModelConfig(kind="ngram", hidden_size=256), training=TrainConfig(momentum=0.0))
+
+
+def test_a_rival_gives_way_to_what_is_laid_over_it() -> None:
+    below = {"training": {"minutes": 3, "bptt": 9}, "data": {"split": [90, 10]}}
+    laid = lay_over(below, {"training": {"steps": 5}, "data": {"valid": ["v"]}})
+    assert laid == {"training": {"steps": 5, "bptt": 9}, "data": {"valid": ["v"]}}
+
+
+def test_keyword_arguments_are_settings_by_their_shortest_name() -> None:
+    given = {"hidden_size": 9, "tokenizer": "bpe", "training": {"bptt": 5}, "model.cell": "gru"}
+    assert tables_of(given | {"minutes": None, "temperature": 0.5}) == {
+        "model": {"hidden_size": 9, "cell": "gru"},
+        "tokenizer": {"kind": "bpe"},
+        "training": {"bptt": 5},
+        "generation": {"temperature": 0.5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "cause", "way_out"),
+    [
+        ("lr", "unknown setting `lr`", "did you mean training.learning_rate?"),
+        ("hiden_size", "unknown setting `hiden_size`", "did you mean model.hidden_size?"),
+        ("kind", "`kind` could be `tokenizer.kind` or `model.kind`", "section"),
+        ("model.minutes", "unknown setting `model.minutes`", "did you mean training.minutes?"),
+        ("zzzz", "unknown setting `zzzz`", "known: data, tokenizer, model, training, generation"),
+    ],
+)
+def test_an_unknown_or_ambiguous_name_is_refused_with_the_right_one(
+    name: str, cause: str, way_out: str
+) -> None:
+    with pytest.raises(ConfigError, match=cause) as caught:
+        tables_of({name: 1})
+    assert way_out in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("lr=1e-3", "training.learning_rate=1e-3"),
+        ("hidden_size=3", "model.hidden_size=3"),
+        ("dropuot=.1", "model.dropout=.1"),
+    ],
+)
+def test_an_assignment_without_its_section_is_refused_with_the_whole_name(
+    text: str, meant: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"section\.key=value") as caught:
+        parse_assignment(text)
+    assert caught.value.hint == f"did you mean {meant}?"

@@ -1,12 +1,15 @@
 """What appears under its final name is whole; a failed write leaves the old and no rubbish."""
 
 import os
+import socket
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from charlm import durable
+from charlm.errors import CorpusError
 
 
 def names(folder: Path) -> list[str]:
@@ -85,3 +88,62 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     fill(fail=False)
     assert (target / "inner" / "file").read_text() == "x"
     assert names(tmp_path) == ["folder"]
+
+
+def test_what_a_user_names_is_replaced_only_by_force(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    durable.write_output(path, b"one")
+    for force, way_out in ((None, "remove it first"), (False, "`force=True`")):
+        with pytest.raises(CorpusError, match="a exists already") as raised:
+            durable.write_output(path, b"two", force=force)
+        assert way_out in raised.value.hint
+    assert path.read_bytes() == b"one"
+    durable.write_output(path, iter([b"t", b"wo"]), force=True)
+    assert (path.read_bytes(), names(tmp_path)) == (b"two", ["a"])
+
+
+@pytest.mark.parametrize("force", [None, True])
+def test_a_pipe_is_written_into_and_stays_a_pipe(tmp_path: Path, force: bool | None) -> None:
+    path, found = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: found.append(path.read_bytes()))
+    reader.start()
+    durable.write_output(path, b"through" * 30_000, force=force)
+    reader.join()
+    assert found == [b"through" * 30_000]
+    assert (names(tmp_path), path.is_fifo()) == (["pipe"], True)
+
+
+def test_a_device_behind_a_link_stays_a_device(tmp_path: Path) -> None:
+    (tmp_path / "null").symlink_to("/dev/null")
+    durable.write_output(tmp_path / "null", b"gone", force=True)
+    assert (tmp_path / "null").is_symlink()
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("real")
+    durable.write_output(tmp_path / "link", b"one")
+    durable.write_output(tmp_path / "link", b"two", force=True)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"two"
+
+
+def test_what_cannot_be_written_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the name of a socket is short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+    (tmp_path / "file").touch()
+    for name, cause in {
+        ".": "is a folder",
+        "none/a": "there is no folder none",
+        "file/a": "there is no folder file",
+        "socket": "is no file",
+        "/dev/full": "No space left",
+    }.items():
+        with pytest.raises(CorpusError, match=cause) as raised:
+            durable.write_output(Path(name), b"x" * 100_000, force=True)
+        assert "`out" in raised.value.hint
+    assert stat.S_ISSOCK(os.stat("socket").st_mode)  # noqa: PTH116

@@ -45,16 +45,16 @@ def command(
 
     What is written has been decompressed and compared.  To decompress it, the run is needed.
     """
-    from charlm.console.compression import show_compressed, watch
+    from charlm.console.compression import draw_progress, show_compressed
     from charlm.inference.compression.codec import compress
-    from charlm.inference.compression.files import STREAM, name_compressed, read_source, save
+    from charlm.inference.compression.files import STREAM, choose_output, read_input, save
     from charlm.inference.loading import load_run
 
-    target = name_compressed(file, out, force=force)
+    target = choose_output(file, out, packs=True, force=force)
     if as_json and target == STREAM:
         raise click.UsageError("--json and the compressed bytes would both go to standard output")
-    content = read_source(file)
+    content = read_input(file)
     loaded = load_run(run, step=step)
-    done = watch(compress(loaded, content, adapt=adapt, lanes=lanes))
+    done = draw_progress(compress(loaded, content, adapt=adapt, lanes=lanes))
     save(target, done.content, force=force)
     show_compressed(loaded, done, file, target, as_json=as_json)

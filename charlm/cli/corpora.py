@@ -99,7 +99,7 @@ def make_corpus(
 
     markov: a random Markov source.  nested: brackets that close far from where they opened.
     """
-    from charlm.cli.options import named_values
+    from charlm.config import named_values
     from charlm.console.corpora import show_made
     from charlm.data.synthetic.kinds import made_source, write_made
 

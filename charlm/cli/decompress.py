@@ -31,23 +31,18 @@ __all__ = ["command"]
 @json_option("one JSON object")
 def command(file: Path, run: Path | None, out: Path | None, force: bool, as_json: bool) -> None:
     """Bring back a file that charlm has compressed, bit for bit, or write nothing."""
-    from charlm.console.compression import show_decompressed, watch
+    from charlm.console.compression import draw_progress, show_decompressed
+    from charlm.inference.compression import files
     from charlm.inference.compression.archive import read_archive
     from charlm.inference.compression.codec import decompress
-    from charlm.inference.compression.files import (
-        STREAM,
-        find_run,
-        name_original,
-        read_source,
-        save,
-    )
     from charlm.inference.loading import load_run
 
-    target = name_original(file, out, force=force)
-    if as_json and target == STREAM:
+    target = files.choose_output(file, out, packs=False, force=force)
+    if as_json and target == files.STREAM:
         raise click.UsageError("--json and the file would both go to standard output")
-    archive = read_archive(read_source(file), str(file))
-    loaded = load_run(find_run(file, archive.header, run), step=archive.header.step)
-    done = watch(decompress(loaded, archive, str(file)))
-    save(target, done.content, force=force)
+    packed = files.read_input(file)
+    header = read_archive(packed, str(file)).header
+    loaded = load_run(files.find_run(file, header, run), step=header.step)
+    done = draw_progress(decompress(loaded, packed, str(file)))
+    files.save(target, done.content, force=force)
     show_decompressed(done, file, target, as_json=as_json)

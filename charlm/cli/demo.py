@@ -32,17 +32,16 @@ def command(out: Path, minutes: float) -> None:
 
     Takes about a minute and needs no network.
     """
-    from charlm.cli.options import resolve
     from charlm.cli.signals import stopping
     from charlm.console.demo import show_demo
     from charlm.console.training import show_training
-    from charlm.training.launch import launch
+    from charlm.inference.demonstration import demonstrate
+    from charlm.training.launch import train
     from charlm.training.reports import Started
 
-    config, chosen = resolve(["python-docs"], {"training": {"minutes": minutes}})
     with stopping() as stop:
-        reports = stop.from_first(Started, launch(config, out, chosen=chosen, stop=stop))
-        done = show_training(reports, out, ending=False)
+        reports = train(["python-docs"], out, minutes=minutes, stop=stop)
+        done = show_training(stop.from_first(Started, reports), ending=False)
         if done.finished:
-            show_demo(out)
+            show_demo(demonstrate(out))
     click.get_current_context().exit(stop.code)

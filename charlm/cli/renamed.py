@@ -7,6 +7,7 @@ __all__ = ["meant_command", "successor"]
 
 OPTIONS = {
     ("score", "--context"): "--reset never|document|line",  # carried is now never
+    ("rescore", "--format"): "--input-format",  # --format is for what is written
 }
 """(command, old option) -> the option that took its place, with its values where they changed."""
 

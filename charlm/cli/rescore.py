@@ -16,9 +16,9 @@ __all__ = ["command"]
 @run_argument
 @click.argument("nbest", metavar="NBEST", type=click.Path())
 @click.option(
-    "--format",
-    type=click.Choice(["kaldi", "plain", "jsonl"]),
-    help="How NBEST is written.  [default: by its name and first line]",
+    "--input-format",
+    type=click.Choice(["kaldi", "plain", "jsonl", "moses"]),
+    help="How NBEST is written.  [default: by its name and lines]",
 )
 @click.option(
     "--given",
@@ -78,14 +78,14 @@ def command(
     \b
     total = score + lm weight * ln p(text) + word bonus * words
 
-    NBEST has lines of "id score text" (kaldi), texts with an empty line between lists (plain), or
-    objects with "id", "score" and "text" (jsonl); -: standard input.  The best of each list is
-    printed, in the format of NBEST.
+    NBEST has lines of "id score text" (kaldi) or "id ||| text ||| features ||| score" (moses),
+    texts with an empty line between lists (plain), or objects with "id", "score" and "text"
+    (jsonl); -: standard input.  The best of each list is printed, in the format of NBEST.
     """
-    from charlm.console.rescoring import Layout, show_rescored
+    from charlm.console.rescoring import show_rescored
     from charlm.inference.loading import load_run
-    from charlm.inference.rescoring.files import open_reranking, rerank
+    from charlm.inference.rescoring.job import open_rescoring, rescore
 
     loaded = mix(load_run(run, step=step, device=device))
-    job = open_reranking(loaded, nbest, **how)
-    show_rescored(rerank(loaded, job), Layout(job, everything, as_json), out)
+    job = open_rescoring(loaded, nbest, **how)
+    show_rescored(rescore(loaded, job), job, out, everything=everything, as_json=as_json)

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.options import resolve, setting_options
+from charlm.cli.options import setting_options
 from charlm.cli.shared import json_option
 
 __all__ = ["command"]
 
 
-@click.command("train", cls=Command, short_help="Train a model on text, or go on with a run.")
+@click.command("train", cls=Command, short_help="Train a model on text, or resume a run.")
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(
     "--out",
@@ -32,18 +32,14 @@ __all__ = ["command"]
     metavar="FILE",
     help="Read settings from a TOML file.",
 )
-@click.option(
-    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any other setting."
-)
 @click.option("--dry-run", is_flag=True, help="Print what would be trained, and stop.")
 @json_option("one JSON object per report")
 def command(
     sources: tuple[str, ...],
     out: Path | None,
     recipe: str | None,
-    flags: dict[str, dict[str, Any]],
+    settings: dict[str, dict[str, Any]],
     config_file: Path | None,
-    assignments: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -52,29 +48,25 @@ def command(
     SOURCE is a file, folder, glob, .gz, table (.jsonl .csv .tsv .parquet), dataset folder,
     hf:owner/name, the name of a corpus (charlm corpora), or - for standard input.
 
-    The same command again goes on where training stopped; so does --out RUN alone.  What is given
-    here wins over --set, that over --config, and that over --recipe.
+    The same command again resumes the training where it stopped; so does --out RUN alone.  What
+    is given here wins over --set, that over --config, and that over --recipe.  What is "decided"
+    depends on the minutes, the text and the machine.
     """
     from charlm.cli.signals import stopping
     from charlm.console.plan import show_plan
     from charlm.console.training import show_training
-    from charlm.model.devices import choose_device
-    from charlm.storage.run import open_run
     from charlm.training.distributed import join_world
-    from charlm.training.launch import Started, default_folder, launch, plan
+    from charlm.training.launch import plan, train
+    from charlm.training.reports import Started
 
-    base = open_run(out).config if out and not (sources or config_file or recipe) else None
-    config, chosen = resolve(sources, flags, assignments, config_file, base, recipe)
-    folder = out or default_folder(config)
+    given: Any = {"recipe": recipe, "config_file": config_file, **settings}
+    if dry_run:
+        show_plan(plan(sources, out, **given), as_json=as_json)
+        return
     world = join_world()
-    choose_device(config.training.device)  # refused before the text is prepared
     with stopping() as stop:
-        if dry_run:
-            show_plan(folder, plan(config, folder, chosen), as_json=as_json)
-        else:
-            reports = launch(config, folder, chosen=chosen, stop=stop, world=world)
-            shown = stop.from_first(Started, reports)
-            show_training(shown, folder, as_json=as_json, silent=not world.first)
+        reports = stop.from_first(Started, train(sources, out, stop=stop, world=world, **given))
+        show_training(reports, as_json=as_json, silent=not world.first)
     world.leave()
     leave(stop.code, at_once=world.size > 1)
 

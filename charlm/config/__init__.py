@@ -1,15 +1,25 @@
 """Every setting, once: type, default, help and check.
 
-Four frozen sections, ``data``, ``tokenizer``, ``model`` and ``training``, make a ``Config``.
-Command-line options, TOML keys and the documentation are all read from the fields here.
-A section checks itself when it is made, so a section that exists is valid.
+Five frozen sections, ``data``, ``tokenizer``, ``model``, ``training`` and ``generation``, make a
+``Config``.  Command-line options, TOML keys, Python keywords and the documentation are all read
+from the fields here.  A section checks itself when it is made, and a ``Config`` checks that its
+settings go together, so whatever exists is valid.  A setting that a training may decide is None
+until it is decided.
 """
 
 from charlm.config.generation import GenerationConfig
 from charlm.config.model import ModelConfig
+from charlm.config.names import (
+    named_values,
+    parse_assignment,
+    parse_value,
+    read_toml,
+    tables_of,
+)
+from charlm.config.rules import Tables, lay_over, merge
 from charlm.config.text import BOUNDARY_ID, DataConfig, TokenizerConfig
 from charlm.config.training import DEFAULT_MINUTES, TrainConfig
-from charlm.config.whole import Config, merge, parse_assignment, parse_value, read_toml
+from charlm.config.whole import Config
 
 __all__ = [
     "BOUNDARY_ID",
@@ -18,10 +28,14 @@ __all__ = [
     "DataConfig",
     "GenerationConfig",
     "ModelConfig",
+    "Tables",
     "TokenizerConfig",
     "TrainConfig",
+    "lay_over",
     "merge",
+    "named_values",
     "parse_assignment",
     "parse_value",
     "read_toml",
+    "tables_of",
 ]

@@ -11,14 +11,14 @@ __all__ = ["ModelConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Section):
-    """The network: embedding, stacked recurrent layers, head."""
+    """The model: a network of embedding, stacked recurrent layers and head, or counted n-grams."""
 
     name: ClassVar[str] = "model"
 
     cell: str = setting(
         "lstm",
-        "The recurrent cell; capped_lstm: input gate at most 1 - forget gate, cifg: equal to it, "
-        "layer_norm_lstm: normalised.",
+        "The recurrent cell.  The input gate of a capped_lstm is at most 1 - forget gate, that of "
+        "a cifg is equal to it; a layer_norm_lstm normalises its gates and its cell.",
         choices=("lstm", "capped_lstm", "cifg", "layer_norm_lstm", "gru", "rnn"),
     )
     mogrifier_rounds: int = setting(
@@ -28,32 +28,64 @@ class ModelConfig(Section):
         None, "Rank of the rounds' matrices.  [default: full]", minimum=1
     )
     embedding_size: int | None = setting(
-        None, "Size of the embedding.  [default: hidden_size]", minimum=1, maximum=65536
+        None,
+        "Size of the embedding.  [default: hidden_size; at most 256 if minutes are given for a "
+        "large vocabulary]",
+        decided=True,
+        minimum=1,
+        maximum=65536,
     )
-    hidden_size: int = setting(256, "Size of each layer's hidden state.", minimum=1, maximum=65536)
+    hidden_size: int = setting(
+        None,
+        "Size of each layer's hidden state.",
+        decided=True,
+        fallback=256,
+        minimum=1,
+        maximum=65536,
+    )
     num_layers: int = setting(1, "Recurrent layers, one on the other.", minimum=1, maximum=64)
     connections: str = setting(
         "plain",
-        "residual: each layer adds to what it read; skip: the head reads the sum of all layers.",
+        "residual: each layer adds to its input; skip: the head reads the sum of all layers.",
         choices=("plain", "residual", "skip"),
     )
     dropout: float = setting(
-        0.25, "Share of each layer's output dropped in training.", minimum=0, below=1
+        None,
+        "Share of each layer's output that is dropped in training.",
+        decided=True,
+        fallback=0.25,
+        minimum=0,
+        below=1,
     )
     input_dropout: float = setting(
-        0.0, "The same for the embedding's; 0 trains faster.", minimum=0, below=1
+        None,
+        "Share of the embedding's output that is dropped in training; 0 trains faster.",
+        decided=True,
+        fallback=0.0,
+        minimum=0,
+        below=1,
     )
     output_dropout: float | None = setting(
         None,
-        "The same for the last layer's, before the head.  [default: dropout]",
+        "Share of the last layer's output that is dropped before the head.  [default: dropout]",
         minimum=0,
         below=1,
     )
     embedding_dropout: float = setting(
-        0.0, "Share of the tokens that are dropped from a whole segment.", minimum=0, below=1
+        None,
+        "Share of the vocabulary whose tokens are dropped from a whole segment.",
+        decided=True,
+        fallback=0.0,
+        minimum=0,
+        below=1,
     )
     weight_drop: float = setting(
-        0.0, "Share of the recurrent weights dropped for a segment.", minimum=0, below=1
+        None,
+        "Share of the recurrent weights that are dropped for a segment.",
+        decided=True,
+        fallback=0.0,
+        minimum=0,
+        below=1,
     )
     dropout_kind: str = setting(
         "variational",
@@ -67,7 +99,10 @@ class ModelConfig(Section):
         1, "More than one: the head is a mixture of so many softmaxes.", minimum=1, maximum=64
     )
     adaptive_softmax: bool = setting(
-        False, "Predict rare tokens in a second step; trains large vocabularies faster."
+        None,
+        "Predict rare tokens in a second step; trains large vocabularies faster.",
+        decided=True,
+        fallback=False,
     )
 
     kind: str = setting(
@@ -81,30 +116,31 @@ class ModelConfig(Section):
     )
 
     def check(self) -> None:
-        """Refuse what cannot work or would do nothing."""
+        """Refuse settings of a network that contradict each other or need another one."""
         if self.mogrifier_rank is not None and not self.mogrifier_rounds:
             raise ConfigError(
-                f"model.mogrifier_rank is {self.mogrifier_rank}, but model.mogrifier_rounds is 0",
-                "give the rounds, for example --set model.mogrifier_rounds=5",
+                f"`model.mogrifier_rank={self.mogrifier_rank}` needs rounds, and "
+                "`model.mogrifier_rounds` is 0",
+                "give the rounds, for example `model.mogrifier_rounds=5`",
             )
         if self.connections != "plain" and self.num_layers == 1:
             raise ConfigError(
-                f"model.connections = {self.connections} needs more than one layer, "
-                "and model.num_layers is 1",
-                "--set model.num_layers=2, or leave model.connections out",
+                f"`model.connections={self.connections!r}` needs more than one layer, "
+                "and `model.num_layers` is 1",
+                "give `model.num_layers=2`, or leave `model.connections` out",
             )
         if self.adaptive_softmax and self.softmaxes > 1:
             raise ConfigError(
-                f"model.adaptive_softmax does not go with model.softmaxes = {self.softmaxes}",
+                f"`model.adaptive_softmax` does not go with `model.softmaxes={self.softmaxes}`",
                 "choose one of the two",
             )
 
     @property
     def embedding(self) -> int:
-        """The embedding size in force."""
+        """The size of the embedding: ``embedding_size``, or by default ``hidden_size``."""
         return self.embedding_size or self.hidden_size
 
     @property
     def last_dropout(self) -> float:
-        """The dropout before the head in force."""
+        """The dropout before the head: ``output_dropout``, or by default ``dropout``."""
         return self.dropout if self.output_dropout is None else self.output_dropout

@@ -10,22 +10,31 @@ from typing import Any, ClassVar, Self, Union, get_args, get_origin, get_type_hi
 
 from charlm.errors import ConfigError
 
-__all__ = ["Section", "setting", "unknown_name"]
+__all__ = ["Section", "assignment", "default_text", "setting", "unknown_name"]
 
 
 def setting(
     default: Any,
     help: str,
     *,
+    decided: bool = False,
+    fallback: Any = None,
     choices: Sequence[str] = (),
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
     below: float | None = None,
 ) -> Any:
-    """A dataclass field that carries its help and its range."""
+    """A dataclass field that carries its help and its range.
+
+    ``decided``: a training that is given minutes chooses the value if it is None.  ``fallback``
+    is the value in all other trainings.  Such a field is annotated with the type that it has once
+    it is decided, because only resolution ever sees the None.
+    """
     metadata = {
         "help": help,
+        "decided": decided,
+        "fallback": fallback,
         "choices": tuple(choices),
         "minimum": minimum,
         "maximum": maximum,
@@ -44,15 +53,28 @@ class Section:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for entry in dataclasses.fields(self):
-            value = checked(
-                f"{self.name}.{entry.name}", getattr(self, entry.name), hints[entry.name]
-            )
-            check_range(f"{self.name}.{entry.name}", value, entry)
+            name, value = f"{self.name}.{entry.name}", getattr(self, entry.name)
+            if value is None and entry.metadata.get("decided"):
+                continue
+            value = checked(name, value, hints[entry.name])
+            check_range(name, value, entry)
             object.__setattr__(self, entry.name, value)
         self.check()
 
     def check(self) -> None:
         """Refuse combinations that cannot work.  Raises ``ConfigError`` naming both settings."""
+
+    def with_defaults(self) -> Self:
+        """This section with the fallback of every setting that is still undecided.
+
+        Raises ``ConfigError`` where a fallback does not go with what was chosen.
+        """
+        missing = {
+            entry.name: entry.metadata["fallback"]
+            for entry in dataclasses.fields(self)
+            if getattr(self, entry.name) is None and entry.metadata["fallback"] is not None
+        }
+        return dataclasses.replace(self, **missing) if missing else self
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Self:
@@ -60,7 +82,7 @@ class Section:
         known = [entry.name for entry in dataclasses.fields(cls)]
         for key in table:
             if key not in known:
-                raise unknown_name(f"setting {cls.name}.{key}", key, known, prefix=f"{cls.name}.")
+                raise unknown_name(f"setting `{cls.name}.{key}`", key, known, f"{cls.name}.")
         return cls(**table)
 
     def to_table(self) -> dict[str, Any]:
@@ -89,7 +111,7 @@ def checked(name: str, value: Any, kind: Any) -> Any:
         return float(value) if abs(value) < 1e300 else math.inf  # refused as not finite
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-        raise ConfigError(f"{name} must be {words[kind]}, got {value!r}", f"change {name}")
+        raise ConfigError(f"`{name}` must be {words[kind]}, got {value!r}", f"change `{name}`")
     return value
 
 
@@ -99,9 +121,12 @@ def check_range(name: str, value: Any, entry: Field[Any]) -> None:
     if value is None or not limits:
         return
     if limits["choices"] and value not in limits["choices"]:
-        raise unknown_name(f"{name} = {value}", value, list(limits["choices"]))
+        known = list(limits["choices"])
+        raise unknown_name(f"value `{assignment(name, value)}`", value, known)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
+    if not math.isfinite(value):
+        raise ConfigError(f"`{name}` must be finite, got {value}", f"change `{name}`")
     signs = {
         "minimum": "at least",
         "maximum": "at most",
@@ -115,9 +140,34 @@ def check_range(name: str, value: Any, entry: Field[Any]) -> None:
         "below": lambda limit: value < limit,
     }
     rules = {key: limits[key] for key in signs if limits[key] is not None}
-    if not math.isfinite(value) or not all(fine[key](limit) for key, limit in rules.items()):
+    if not all(fine[key](limit) for key, limit in rules.items()):
         allowed = " and ".join(f"{signs[key]} {limit}" for key, limit in rules.items())
-        raise ConfigError(f"{name} must be {allowed or 'finite'}, got {value}", f"change {name}")
+        raise ConfigError(f"`{name}` must be {allowed}, got {value}", f"change `{name}`")
+
+
+def assignment(name: str, value: Any) -> str:
+    """``name=value`` with the value spelled so that Python and a settings file both take it."""
+    if isinstance(value, bool):
+        return f"{name}={str(value).lower()}"
+    if isinstance(value, list | tuple):
+        items = ", ".join(f"{item:g}" if isinstance(item, float) else repr(item) for item in value)
+        return f"{name}=[{items}]"
+    return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}"
+
+
+def default_text(entry: Field[Any]) -> str:
+    """What a setting is where nobody names it, for help and documentation; empty where the help
+    says it in words.
+    """
+    fallback = entry.metadata["fallback"]
+    if entry.metadata["decided"]:
+        return "decided" if fallback is None else f"decided, or {shown(fallback)} without minutes"
+    return "" if entry.default in (None, ()) else shown(entry.default)
+
+
+def shown(value: Any) -> str:
+    """A default in a sentence."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def unknown_name(what: str, given: str, known: list[str], prefix: str = "") -> ConfigError:

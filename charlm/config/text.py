@@ -36,13 +36,13 @@ class DataConfig(Section):
             return
         if self.valid or self.test:
             raise ConfigError(
-                "data.split does not go with data.valid and data.test",
+                "`data.split` does not go with `data.valid` and `data.test`",
                 "give either a split of the sources or separate texts",
             )
         if len(self.split) not in (2, 3) or any(not 0 < share < math.inf for share in self.split):
             raise ConfigError(
-                f"data.split must be two or three positive shares, got {list(self.split)}",
-                "for example --split 90,10 or --split 90,5,5",
+                f"`data.split` must be two or three positive shares, got {list(self.split)}",
+                "for example `data.split=[90, 10]` or `data.split=[90, 5, 5]`",
             )
 
     @property
@@ -65,8 +65,8 @@ class TokenizerConfig(Section):
     )
     vocab_size: int | None = setting(
         None,
-        "Largest vocabulary: char and word keep the most frequent; bpe and unigram make so many "
-        "pieces, or 4096 if nothing is said.",
+        "Largest vocabulary: char and word keep the most frequent symbols; bpe and unigram make so "
+        "many pieces.  [default: all for char and word, 4096 pieces]",
         minimum=4,
     )
     min_count: int = setting(1, "Rarer characters or words become <unk>.", minimum=1)

@@ -1,4 +1,4 @@
-"""The settings of training."""
+"""The settings of training: budget, optimizer, schedule, validation, machine."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,6 +9,7 @@ from charlm.errors import ConfigError
 __all__ = ["DEFAULT_MINUTES", "TrainConfig"]
 
 DEFAULT_MINUTES = 10.0
+"""Minutes of a training of a network that is given no budget."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,17 +20,30 @@ class TrainConfig(Section):
 
     minutes: float | None = setting(
         None,
-        "Train for so long, validation included.  "
+        "Train for X minutes, validation included.  "
         f"[default: {DEFAULT_MINUTES:g}, if no other budget is given]",
         above=0,
     )
-    epochs: float | None = setting(None, "Train for so many passes over the text.", above=0)
+    epochs: float | None = setting(None, "Train for X passes over the text.", above=0)
     most_epochs: float | None = setting(
-        None, "minutes: end after so many passes over the text if that is sooner.", above=0
+        None,
+        "minutes: end after X passes over the text if that is sooner.  [default: 30 if the dropout "
+        "is decided]",
+        decided=True,
+        above=0,
     )
-    steps: int | None = setting(None, "Train for so many optimizer steps.", minimum=1)
-    batch_size: int = setting(32, "Lanes read in parallel.", minimum=1, maximum=1 << 20)
-    bptt: int = setting(64, "Steps of time per segment.", minimum=1, maximum=1 << 20)
+    steps: int | None = setting(None, "Train for N optimizer steps.", minimum=1)
+    batch_size: int = setting(
+        None,
+        "Lanes of the text that are processed in parallel.",
+        decided=True,
+        fallback=32,
+        minimum=1,
+        maximum=1 << 20,
+    )
+    bptt: int = setting(
+        64, "Steps of time in a segment, through which gradients go.", minimum=1, maximum=1 << 20
+    )
     random_bptt: bool = setting(
         False, "Let the segments' lengths vary around bptt, and the learning rate with them."
     )
@@ -37,20 +51,28 @@ class TrainConfig(Section):
         0.01, "Probability that a lane starts a segment at state zero.", minimum=0, below=1
     )
     accumulate: int = setting(
-        1, "Work through the lanes of a step in so many parts, to save memory.", minimum=1
+        1, "Process the lanes of a step in N parts, one after the other, to save memory.", minimum=1
     )
     optimizer: str = setting("adamw", "The optimizer.", choices=("adamw", "sgd"))
-    learning_rate: float = setting(6e-3, "Peak learning rate.", above=0)
+    learning_rate: float = setting(
+        None, "Peak learning rate.", decided=True, fallback=6e-3, above=0
+    )
     beta1: float = setting(0.9, "adamw: decay of the first moment.", minimum=0, below=1)
     beta2: float = setting(0.99, "adamw: decay of the second moment.", minimum=0, below=1)
     weight_decay: float | None = setting(
-        None, "Decoupled for adamw, L2 for sgd.  [default: adamw 0.01, sgd 0]", minimum=0
+        None,
+        "Decoupled for adamw, L2 for sgd.  [default: decided for adamw, or 0.01 without minutes; "
+        "sgd 0]",
+        decided=True,
+        minimum=0,
     )
     activation_penalty: float = setting(
         0.0, "Penalty on the mean square of the last layer's outputs (AR).", minimum=0
     )
     temporal_penalty: float = setting(
-        0.0, "Penalty on the mean square of their change from step to step (TAR).", minimum=0
+        0.0,
+        "Penalty on the mean square of the change of these outputs from step to step (TAR).",
+        minimum=0,
     )
     momentum: float = setting(0.0, "sgd: momentum.", minimum=0, below=1)
     schedule: str = setting(
@@ -79,17 +101,20 @@ class TrainConfig(Section):
     )
     nonmono: int = setting(
         5,
-        "asgd: validation stalls when it is no better than so many validations before.",
+        "asgd: validation has stalled when it is no better than N validations before.",
         minimum=1,
     )
-    evaluations: int = setting(10, "Validations, evenly spread over the training.", minimum=1)
+    evaluations: int = setting(
+        10,
+        "Validations, evenly spread over the training; fewer where more than 5 % of the minutes "
+        "would go into them.",
+        minimum=1,
+    )
     valid_tokens: int = setting(
-        131072, "Validate on so many tokens during training; 0: all.", minimum=0
+        131072, "Validate on the first N tokens during training; 0: all.", minimum=0
     )
-    patience: int = setting(
-        0, "Stop after so many validations without improvement; 0: never.", minimum=0
-    )
-    save_minutes: float = setting(5.0, "Save at least this often.", above=0)
+    patience: int = setting(0, "Stop after N validations without improvement; 0: never.", minimum=0)
+    save_minutes: float = setting(5.0, "Save at least every X minutes.", above=0)
     precision: str = setting(
         "auto",
         "auto: on a GPU the faster of bfloat16 and float16, else float32.",
@@ -100,40 +125,40 @@ class TrainConfig(Section):
 
     @property
     def decay(self) -> float:
-        """The weight decay in force."""
+        """The weight decay: ``weight_decay``, or the default of the optimizer."""
         if self.weight_decay is not None:
             return self.weight_decay
         # As a part of the gradient and at the rates of sgd, a hundredth would outweigh all else.
         return 0.01 if self.optimizer == "adamw" else 0.0
 
     def check(self) -> None:
-        """One budget at most, no more parts than lanes, and what is awaited can come."""
+        """Refuse two budgets, more parts than lanes, and schedules that cannot be followed."""
         given = [key for key in ("minutes", "epochs", "steps") if getattr(self, key) is not None]
         if len(given) > 1:
             raise ConfigError(
-                f"training.{given[0]} and training.{given[1]} are both given",
+                f"`training.{given[0]}` and `training.{given[1]}` are both given",
                 "say how long to train in one way only: minutes, epochs or steps",
             )
-        if self.accumulate > self.batch_size:
+        if self.batch_size is not None and self.accumulate > self.batch_size:
             raise ConfigError(
-                f"training.accumulate ({self.accumulate}) is more than training.batch_size "
-                f"({self.batch_size})",
+                f"`training.accumulate={self.accumulate}` is more than "
+                f"`training.batch_size={self.batch_size}`",
                 "a part needs at least one lane",
             )
         if self.schedule == "trapezoid" and self.warmup + self.cooldown > 1:
             raise ConfigError(
-                f"training.warmup ({self.warmup:g}) and training.cooldown ({self.cooldown:g}) "
+                f"`training.warmup={self.warmup:g}` and `training.cooldown={self.cooldown:g}` "
                 "are more than the whole training",
                 "make one of them less",
             )
         if self.random_bptt and self.bptt < 10:
             raise ConfigError(
-                f"training.random_bptt needs training.bptt of at least 10, got {self.bptt}",
-                "make training.bptt longer, or leave training.random_bptt out",
+                f"`training.random_bptt` needs `training.bptt` of at least 10, got {self.bptt}",
+                "make `training.bptt` longer, or leave `training.random_bptt` out",
             )
         if self.average == "asgd" and self.evaluations < self.nonmono + 3:
             raise ConfigError(
-                f"training.nonmono ({self.nonmono}) leaves nothing to average with "
-                f"training.evaluations ({self.evaluations})",
-                f"validate at least {self.nonmono + 3} times, or lower training.nonmono",
+                f"`training.nonmono={self.nonmono}` leaves nothing to average with "
+                f"`training.evaluations={self.evaluations}`",
+                f"validate at least {self.nonmono + 3} times, or lower `training.nonmono`",
             )

@@ -1,103 +1,127 @@
-"""All settings of a run, and where they come from: tables, TOML files, assignments."""
+"""All settings of a run, and the names of the settings."""
 
 import dataclasses
-import tomllib
+import difflib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self, get_type_hints
 
+from charlm.config.generation import GenerationConfig
 from charlm.config.model import ModelConfig
-from charlm.config.section import unknown_name
+from charlm.config.rules import Tables, refuse_idle, without_idle
+from charlm.config.section import Section, unknown_name
 from charlm.config.text import DataConfig, TokenizerConfig
 from charlm.config.training import TrainConfig
 from charlm.errors import ConfigError
 
-__all__ = ["Config", "merge", "parse_assignment", "parse_value", "read_toml"]
+__all__ = ["Config", "keys", "nearest_setting", "refuse_unknown", "unknown_setting"]
+
+MEANT = {
+    "lr": "training.learning_rate",
+    "wd": "training.weight_decay",
+    "batch": "training.batch_size",
+    "bsz": "training.batch_size",
+    "seq_len": "training.bptt",
+    "block_size": "training.bptt",
+    "layers": "model.num_layers",
+    "nlayers": "model.num_layers",
+    "n_layer": "model.num_layers",
+    "nhid": "model.hidden_size",
+    "hidden": "model.hidden_size",
+    "emsize": "model.embedding_size",
+}
+"""What other tools call a setting; known only to suggest the right name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """All settings of a run."""
+    """All settings of a run.  Settings that nobody has chosen or decided yet are None."""
 
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+
+    def __post_init__(self) -> None:
+        refuse_idle(self.sections())
 
     @classmethod
-    def from_tables(cls, tables: Mapping[str, Any]) -> Self:
-        """Read the four sections.  Raises ``ConfigError`` naming the nearest section or key."""
+    def from_tables(cls, tables: Mapping[str, Any], *, drop_idle: bool = False) -> Self:
+        """Read the sections.  Raises ``ConfigError`` naming the nearest section or key.
+
+        A setting that does nothing beside the others is refused, or left out by ``drop_idle``.
+        """
         hints = get_type_hints(cls)
-        sections = {}
         for name, table in tables.items():
             if name not in hints:
                 raise unknown_name(f"section {name}", name, list(hints))
             if not isinstance(table, Mapping):
                 raise ConfigError(f"{name} must be a section, got {table!r}", f"write [{name}]")
-            sections[name] = hints[name].from_table(table)
+            for key in table:
+                refuse_unknown(name, key)
+        sections = {name: hint.from_table(tables.get(name, {})) for name, hint in hints.items()}
+        if drop_idle:
+            tables = without_idle(tables, sections)
+            sections = {name: hint.from_table(tables.get(name, {})) for name, hint in hints.items()}
         return cls(**sections)
 
-    def to_tables(self) -> dict[str, dict[str, Any]]:
-        """All sections as TOML tables."""
-        return {
-            entry.name: getattr(self, entry.name).to_table() for entry in dataclasses.fields(self)
-        }
+    def to_tables(self) -> Tables:
+        """All sections as TOML tables; settings that are None are left out."""
+        return {name: section.to_table() for name, section in self.sections().items()}
+
+    def sections(self) -> dict[str, Section]:
+        """The sections by name."""
+        return {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+
+    def with_defaults(self) -> Self:
+        """These settings with the fixed default of everything that is still undecided.
+
+        Raises ``ConfigError`` where a default does not go with what was chosen.
+        """
+        sections = {name: section.with_defaults() for name, section in self.sections().items()}
+        return dataclasses.replace(self, **sections)  # type: ignore[arg-type]
 
 
-def merge(*tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Lay section tables over each other, later ones winning key by key."""
-    merged: dict[str, dict[str, Any]] = {}
-    for table in tables:
-        for name, section in table.items():
-            merged.setdefault(name, {}).update(section)
-    return merged
+def keys() -> dict[str, list[str]]:
+    """The names of all settings, by section."""
+    return {
+        name: [entry.name for entry in dataclasses.fields(section)]
+        for name, section in get_type_hints(Config).items()
+    }
 
 
-def parse_assignment(text: str) -> dict[str, dict[str, Any]]:
-    """Turn ``section.key=value`` into a table; the value is TOML, or else a plain string.
+def refuse_unknown(section: str, key: str) -> None:
+    """Raise ``ConfigError`` with the nearest name unless ``section.key`` is a setting."""
+    if section not in keys():
+        raise unknown_name(f"section {section}", section, list(keys()))
+    if key not in keys()[section]:
+        raise unknown_setting(f"{section}.{key}")
 
-    Raises ``ConfigError`` where the form is wrong or the name unknown.
+
+def unknown_setting(name: str) -> ConfigError:
+    """The error for a setting that does not exist; the nearest one is its way out."""
+    near, section = nearest_setting(name), name.partition(".")[0]
+    known = ", ".join(keys().get(section, keys()))
+    return ConfigError(
+        f"unknown setting `{name}`", f"did you mean {near}?" if near else f"known: {known}"
+    )
+
+
+def nearest_setting(name: str) -> str | None:
+    """The ``section.key`` most like ``name``, a key with or without its section; None if none is.
+
+    A key of that very section wins over one of another section that is as near.
     """
-    target, equals, value = text.partition("=")
-    name, dot, key = target.strip().partition(".")
-    if not equals or not dot or not key:
-        raise ConfigError(
-            f"--set takes section.key=value, got {text!r}", "try --set model.dropout=0.3"
-        )
-    hints = get_type_hints(Config)
-    if name not in hints:
-        raise unknown_name(f"section {name}", name, list(hints))
-    known = [entry.name for entry in dataclasses.fields(hints[name])]
-    if key not in known:
-        raise unknown_name(f"setting {name}.{key}", key, known, prefix=f"{name}.")
-    return {name: {key: parse_value(value)}}
-
-
-def parse_value(text: str) -> Any:
-    """``text`` as a TOML value or a number, or as it is: 3, true, 0.5, .5, [1, 2], lstm."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        with suppress(ValueError):
-            return float(text)
-        return text.strip()
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read sections from a TOML file; of a ``run.toml``, those that hold settings.
-
-    Raises ``ConfigError`` if the file is missing, no TOML, or has settings outside of sections.
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", "check the path") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML: {error}", "check the file") from None
-    for name, table in tables.items():
-        if not isinstance(table, Mapping):
-            sections = ", ".join(f"[{section}]" for section in get_type_hints(Config))
-            raise ConfigError(f"{path}: {name} is not in a section", f"put it under {sections}")
-    return {name: table for name, table in tables.items() if name not in ("charlm", "origin")}
+    section, dot, key = name.rpartition(".")
+    if key in MEANT:
+        return MEANT[key]
+    own = keys().get(section, []) if dot else []
+    others = [each for names in keys().values() for each in names]
+    for known, cutoff in ((others, 0.99), (own, 0.6), (others, 0.6)):
+        for near in difflib.get_close_matches(key, known, n=1, cutoff=cutoff):
+            home = (
+                section if near in own else next(s for s, names in keys().items() if near in names)
+            )
+            return f"{home}.{near}"
+    return None

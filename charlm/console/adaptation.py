@@ -8,7 +8,7 @@ from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.corpora import Corpus
 from charlm.inference.adaptation.adapter import Adapted, Adapter
 from charlm.inference.adaptation.methods import Evaluation
-from charlm.inference.adaptation.overlap import read_ids, refuse_overlap
+from charlm.inference.adaptation.overlap import refuse_overlap
 from charlm.inference.adaptation.tuning import Trial, tune, tuning_ids
 from charlm.inference.loading import Loaded
 from charlm.metrics import Score
@@ -28,7 +28,7 @@ def show_adapted(
     if evaluation.free:
         ids = tuning_ids(loaded, evaluation)
         for content in scored:
-            refuse_overlap(loaded.tokenizer, ids, read_ids(loaded.tokenizer, content))
+            refuse_overlap(loaded, evaluation.tune_on, content)
         talk().print(f"tuning on {len(ids):,} tokens of {', '.join(evaluation.tune_on)}")
         evaluation = best_of(tune(adapter, evaluation, ids))
         talk().print(f"found {evaluation}", markup=False)

@@ -4,14 +4,9 @@ import sys
 from collections.abc import Sequence
 
 from charlm.console.streams import print_json, talk, write_text
-from charlm.data.preparation.store import TokenStore
-from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.generation.text import Sample
 
-__all__ = ["opening", "show_samples", "tell_seed"]
-
-OPENING = 256
-"""Tokens of text that a model is given to go on from."""
+__all__ = ["show_samples", "tell_seed"]
 
 RULE = 60
 """Columns of the line between two samples on a terminal."""
@@ -56,13 +51,3 @@ def tell_end(sample: Sample) -> None:
     """Say on stderr that a text is short because the model ended the document."""
     if sample.finish == "end":
         talk().print("the model ended the document here; --past-end goes on", style="dim")
-
-
-def opening(store: TokenStore, tokenizer: Tokenizer) -> str:
-    """The first lines of a text, from which a model can go on in the middle of things.
-
-    Empty where they hold what the model does not know.
-    """
-    text = tokenizer.decode(store.tokens[:OPENING])
-    lines = text[: text.rfind("\n") + 1] or text
-    return "" if tokenizer.unknown(lines) else lines

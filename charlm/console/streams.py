@@ -1,9 +1,7 @@
 """The two streams, and how text that a model wrote gets onto a terminal unharmed."""
 
-import json
 import math
 import os
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -11,6 +9,7 @@ from typing import Any, TextIO
 from rich.console import Console
 
 from charlm.console.figures import NAMES, in_columns
+from charlm.data.formats.json_lines import json_line
 from charlm.errors import CorpusError
 
 __all__ = [
@@ -30,10 +29,6 @@ ORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Embeddings, overrides and isolates of Unicode's bidirectional algorithm: text between them can
 be shown as other text than it is.  The marks of single characters (U+200E, U+200F) are not here,
 because Arabic and Hebrew need them."""
-
-
-BREAKS = re.compile("[\x7f-\x9f\u2028\u2029]")
-"""What JSON allows in a text and some readers take for the end of a line, or terminals obey."""
 
 
 def talk() -> Console:
@@ -103,8 +98,7 @@ def write_text(text: str, stream: TextIO | None = None) -> None:
 
 def print_json(record: Mapping[str, Any], *, flush: bool = True) -> None:
     """One object, one line; numbers that JSON lacks become null."""
-    text = json.dumps(finite(record), ensure_ascii=False)
-    sys.stdout.write(BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    sys.stdout.write(json_line(finite(record)))
     if flush:
         sys.stdout.flush()
 

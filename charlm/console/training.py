@@ -1,24 +1,20 @@
-"""Training on the screen: a bar on a terminal, a line now and then elsewhere."""
+"""Training on the screen: a bar on a terminal, elsewhere a line every few seconds."""
 
 import math
 import shlex
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
-from pathlib import Path
 
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from charlm.config import GenerationConfig
 from charlm.console.reports import print_reports
-from charlm.console.samples import opening
 from charlm.console.streams import compact, duration, print_named, printable, talk
 from charlm.data.preparation.prepared import Prepared, Preparing
-from charlm.inference.generation.text import stream
-from charlm.inference.loading import load_run
+from charlm.inference.demonstration import Sampled, sample_run
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started, Stepped
 
 __all__ = ["Display", "show_training"]
@@ -26,11 +22,14 @@ __all__ = ["Display", "show_training"]
 LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
 
-SAMPLE_LENGTH = 180
 SAMPLE_LINES = 4
+"""Lines of a sample at most."""
+
+PROMPT_WIDTH = 32
+"""Characters of a prompt that are shown before its sample, at most."""
 
 SAMPLE_SHARE = 0.02
-"""At most this share of the time goes into samples."""
+"""Share of the time that goes into samples, at most."""
 
 FIGURES_WIDTH = 64
 """Columns of the live line beside its bar, at most."""
@@ -39,9 +38,8 @@ FIGURES_WIDTH = 64
 class Display:
     """Shows one training; a context manager that leaves the terminal as it was."""
 
-    def __init__(self, folder: Path, *, ending: bool = True) -> None:
-        """``ending`` is about saying, at the end, what to do next."""
-        self.folder = folder
+    def __init__(self, *, ending: bool = True) -> None:
+        """``ending``: say at the end what to do next."""
         self.ending = ending
         self.console = talk()
         self.live = self.console.is_terminal and not self.console.is_dumb_terminal
@@ -63,7 +61,8 @@ class Display:
         self.smooth = math.nan
         self.bits_per_char = math.nan
         self.began: tuple[float, float] | None = None
-        self.prompt = ""
+        self.sampled_step = -1
+        self.run = ""
         self.unit = "step"
 
     def __enter__(self) -> "Display":
@@ -104,7 +103,6 @@ class Display:
         """The text is ready."""
         counts = record.train.counts
         self.bits_per_char = counts.tokens / max(counts.chars, 1) / math.log(2)
-        self.prompt = opening(record.valid or record.train, record.tokenizer)
         held_out = {"validate": record.valid, "test": record.test}
         parts = [f"{counts.tokens:,} tokens to train"]
         parts += [f"{part.counts.tokens:,} to {verb}" for verb, part in held_out.items() if part]
@@ -122,7 +120,8 @@ class Display:
         self.say(
             "model", f"{record.parameters:,} parameters on {record.device} in {record.precision}"
         )
-        self.say("run", str(self.folder) + (f", from {self.unit} {record.step:,}" * record.resumed))
+        self.run = record.run
+        self.say("run", record.run + f", from {self.unit} {record.step:,}" * record.resumed)
 
     def show_stepped(self, record: Stepped) -> None:
         """A step was taken."""
@@ -157,38 +156,35 @@ class Display:
     def show_saved(self, record: Saved) -> None:
         """A checkpoint is there: let it write a little, if somebody is watching."""
         waited = time.monotonic() - self.last_sample
-        if not self.live or waited < self.sample_took / SAMPLE_SHARE:
+        again = record.step == self.sampled_step
+        if not self.live or again or waited < self.sample_took / SAMPLE_SHARE:
             return
-        self.last_sample = time.monotonic()
-        loaded = load_run(self.folder, step=record.step)
-        config = GenerationConfig(length=SAMPLE_LENGTH)
-        pieces = stream(loaded.model, loaded.tokenizer, self.prompt, config, seed=record.step)
-        self.show_sample("".join(pieces))
+        self.last_sample, self.sampled_step = time.monotonic(), record.step
+        self.show_sample(sample_run(self.run, record.step))
         self.sample_took = time.monotonic() - self.last_sample
 
-    def show_sample(self, text: str) -> None:
-        """A few lines of what the model writes, set apart."""
-        lines = printable(text).strip().expandtabs(4).splitlines()
+    def show_sample(self, sample: Sampled) -> None:
+        """What the model wrote after which words, at which temperature; a few lines, set apart."""
+        *_, last = printable(sample.prompt).strip().splitlines() or [""]
+        last = "..." + last[-PROMPT_WIDTH:] if len(last) > PROMPT_WIDTH else last
+        after = f'after "{last}"' if last else "from nothing"
+        self.say("sample", f"{after}, temperature {sample.temperature:g}")
+        lines = printable(sample.text).strip().expandtabs(4).splitlines()
         shown = Text("\n".join(lines[:SAMPLE_LINES]), style="dim")
         self.console.print(Padding(shown, (0, 0, 0, 12)), soft_wrap=False)
 
     def show_done(self, record: Done) -> None:
-        """The end of this sitting."""
-        run, took = shlex.quote(record.run), duration(record.seconds)
+        """The end of this session."""
         self.progress.stop()
         self.console.print()
+        run = shlex.quote(record.run)
         if not record.finished:
+            took = duration(record.seconds)
             self.say("stopped", f"at step {record.step:,} after {took} ({record.reason})")
             self.say("saved in", record.run)
-            self.say("go on", f"charlm train --out {run}")
+            self.say("resume", f"charlm train --out {run}")
             return
-        early = "early, because validation got no better: " * (record.reason == "patience")
-        counts, rate = self.unit == "order", record.tokens_per_second
-        more = "raise training.most_epochs" if record.reason == "epochs" else "give a larger budget"
-        before = " already" if counts else f" already; to go on {more}"
-        worked = rate if counts else self.began
-        speed = f", {compact(rate)} tokens/s" if worked else before
-        self.say("done", f"{early}{record.step:,} {self.unit}s in {took}{speed}")
+        self.say("done", self.how_it_went(record))
         self.show_best(record)
         if record.skipped_steps:
             self.say("note", f"{record.skipped_steps} steps without finite numbers were left out")
@@ -196,6 +192,21 @@ class Display:
         if self.ending:
             self.say("next", f"charlm generate {run}")
             self.say("", f"charlm perplexity {run} FILE")
+
+    def how_it_went(self, record: Done) -> str:
+        """How much was trained in which time, or that nothing was left to train."""
+        rate, counts = record.tokens_per_second, self.unit == "order"
+        trained = f"{record.step:,} {self.unit}s in {duration(record.seconds)}"
+        early = record.reason == "patience"
+        if early:
+            trained = f"early, because validation got no better: {trained}"
+        if rate if counts else self.began:
+            return f"{trained}, {compact(rate)} tokens/s"
+        if counts:
+            return f"already counted: {trained}"
+        raised = {"patience": "training.patience", "epochs": "training.most_epochs"}
+        full = "" if early else "already trained for its full budget: "
+        return f"{full}{trained}; raise {raised.get(record.reason, 'the budget')} to continue"
 
     def show_best(self, record: Done) -> None:
         """The best validation, if there was any."""
@@ -211,20 +222,20 @@ class Display:
 
 def show_training(
     records: Iterable[Preparing | Prepared | Report],
-    folder: Path,
     *,
     as_json: bool = False,
     silent: bool = False,
     ending: bool = True,
 ) -> Done:
-    """Follow a training to its end; returns the last report.
+    """Show a training to its end; returns the last report.
 
-    ``ending`` says what to do next; ``silent`` shows nothing.
+    ``as_json``: print reports as JSON to stdout; ``silent``: show nothing; ``ending``: say at the
+    end what to do next.
     """
     if as_json and not silent:
         return print_reports(records)
     last = None
-    with nullcontext() if silent else Display(folder, ending=ending) as display:
+    with nullcontext() if silent else Display(ending=ending) as display:
         for record in records:
             last = record
             if display:

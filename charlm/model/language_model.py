@@ -33,7 +33,7 @@ class LanguageModel(nn.Module):
         ``create`` draws numbers for them, ``from_tensors`` takes them over.
         """
         super().__init__()
-        self.config = config
+        self.config = config = config.with_defaults()
         self.vocab_size = vocab_size
         sizes = [config.embedding] + [config.hidden_size] * config.num_layers
         with torch.device("meta"):

@@ -35,14 +35,14 @@ FOREIGN = {
 def no_run(path: Path) -> CheckpointError:
     """The error for ``path``, which is no run; a run with nearly its name is the way out."""
     near = find_near(path)
-    hint = f"did you mean {near}?" if near else "name a folder that charlm train --out has made"
+    hint = f"did you mean {near}?" if near else "name the folder of a run, such as runs/NAME"
     if not path.exists():
         return CheckpointError(f"{path} does not exist", hint)
     foreign = FOREIGN.get(path.suffix.lower())
     if foreign and path.is_file() and not near:
         return CheckpointError(
             f"{path} is not a run but {foreign}, without settings and tokenizer",
-            "train a run on the text it was made from: charlm train TEXT --out runs/NAME",
+            "train a run on the text it was made from, and name its folder",
         )
     return CheckpointError(f"{path} is not a run: it has no {SETTINGS}", hint)
 

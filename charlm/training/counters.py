@@ -1,4 +1,4 @@
-"""What training counts over all sittings; saved with every checkpoint."""
+"""What training counts over all sessions; saved with every checkpoint."""
 
 import math
 from dataclasses import asdict, dataclass, fields
@@ -9,10 +9,11 @@ __all__ = ["Counters"]
 
 @dataclass
 class Counters:
-    """``seconds`` over all sittings; ``finished`` names a budget that is spent.
+    """Counts of a run over all of its sessions; ``finished`` names a budget that is spent.
 
-    ``next_evaluation`` is a fraction of the budget; ``stale`` validations brought nothing better;
-    ``divisor`` is the plateau's; ``window_loss`` sums what the next log line averages.
+    ``next_evaluation`` is a fraction of the budget; ``stale`` counts the validations since the
+    best; the plateau schedule divides the learning rate by ``divisor``; ``window_loss`` is the sum
+    of the losses that the next line of the log averages.
     """
 
     step: int = 0
@@ -31,13 +32,13 @@ class Counters:
     finished: str = ""
 
     def to_table(self) -> dict[str, Any]:
-        """As JSON takes it; infinity, which JSON lacks, becomes None."""
+        """The counts as a table for JSON, which has no infinity: None stands for it."""
         table = asdict(self)
         return table | {"best_nll": None if math.isinf(self.best_nll) else self.best_nll}
 
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> Self:
-        """Read what ``to_table`` gave.  Raises ``ValueError``, ``KeyError`` or ``TypeError``."""
+        """Read ``to_table``'s table.  Raises ``ValueError``, ``KeyError`` or ``TypeError``."""
         values = {entry.name: table[entry.name] for entry in fields(cls)}
         if values["best_nll"] is None:
             values["best_nll"] = math.inf

@@ -1,145 +1,189 @@
 """From settings and a folder to a trained run: prepare the text, make or open the run, train."""
 
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from charlm.config import DEFAULT_MINUTES, Config
+import numpy as np
+
+from charlm.config import DEFAULT_MINUTES, Config, DataConfig
 from charlm.data.cache import cache_folder
-from charlm.data.preparation.prepared import Prepared, Preparing, prepare
-from charlm.errors import CheckpointError, ConfigError, CorpusError
-from charlm.storage.checkpoints import remove_unfinished
-from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
+from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare
+from charlm.data.sources.tables import is_table
+from charlm.model.devices import choose_device
+from charlm.model.language_model import LanguageModel
+from charlm.storage.run import Run, lock, open_run
 from charlm.training import ngrams
-from charlm.training.budget.decisions import FREE, decide
+from charlm.training.budget.decisions import decide
 from charlm.training.distributed import World
-from charlm.training.loop import never, train
-from charlm.training.reports import Note, Report, Started
+from charlm.training.loop import never, train_network
+from charlm.training.reports import Note, Report
+from charlm.training.resolution import Request, Sources, resolve
+from charlm.training.resuming import begin, budget_note, decides, look_for_begun, refuse_other_text
 
-__all__ = ["Started", "default_folder", "launch", "plan"]
+__all__ = ["Plan", "launch", "plan", "train"]
 
-CHANGEABLE = ("minutes", "epochs", "most_epochs", "steps", "patience", "save_minutes", "device")
-"""Training settings that may differ when a run is taken up again."""
+MANY_UNKNOWN = 0.2
+"""Share of unknown tokens in the validation text from which a note is given."""
 
-BUDGETS = frozenset({"training.minutes", "training.epochs", "training.steps"})
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be trained: run folder, settings, text and number of parameters.
+
+    ``prepared`` is None where the text is not there yet; ``parameters`` is None there, and for
+    n-grams, which have to be counted first.
+    """
+
+    run: str
+    config: Config
+    prepared: Prepared | None
+    parameters: int | None
+
+
+def train(
+    sources: Sources = (),
+    out: str | Path | None = None,
+    *,
+    recipe: str | None = None,
+    config_file: str | Path | None = None,
+    stop: Callable[[], str | None] = never,
+    world: World | None = None,
+    **settings: Any,
+) -> Iterator[Preparing | Prepared | Report]:
+    """Train a model on text, or resume a run; yields reports, the last of which is ``Done``.
+
+    ``sources``: one or several files, folders, globs, corpus names or ``-``.  ``out``: the run
+    folder, by default ``runs/NAME``; without ``sources`` the run in it is resumed.  ``settings``:
+    keyword arguments like ``minutes=2``, ``hidden_size=256``, ``tokenizer="bpe"``,
+    ``training={"bptt": 32}`` or ``**{"model.cell": "gru"}``; they win over ``config_file`` (TOML),
+    and that over ``recipe``.  What is left out is decided by the minutes, the text and the
+    machine.  Exhausting or closing the iterator leaves a saved run.
+
+    Raises ``ConfigError`` for settings at once, ``CharlmError`` of every kind later.
+    """
+    request = resolve(sources, out, settings, recipe=recipe, config_file=config_file)
+    choose_device(request.config.training.device)  # refused before the text is prepared
+    return launch(request.config, request.folder, stop=stop, world=world, text_of=request.run)
 
 
 def launch(
     config: Config,
     folder: Path,
     *,
-    chosen: Collection[str] = FREE,
     stop: Callable[[], str | None] = never,
     world: World | None = None,
+    text_of: Run | None = None,
 ) -> Iterator[Preparing | Prepared | Report]:
-    """Train into ``folder``, or go on with what is there; ends with ``Done`` unless stopped early.
+    """Train into ``folder``, or resume the run there; ends with ``Done`` unless stopped early.
 
-    ``chosen`` names the settings (``section.key``) that are to stay as they are; a run that is
-    given minutes decides the other ones of ``FREE`` by the text and the machine.
+    A run that is given minutes decides what is None in ``config`` by the text and the machine;
+    other runs have fixed defaults.  ``text_of``: a run whose prepared text may be used instead of
+    reading standard input again.
 
     Raises ``CharlmError`` of every kind; what existed is then as it was.
     """
     world = world or World()
-    begun, config = look_for_begun(folder, config, chosen)
-    prepared = yield from prepare_for(config, stop)
+    begun, config = look_for_begun(folder, config)
+    prepared = yield from prepare_for(config, stop, text_of)
     if prepared is None:
         return
     counting = config.model.kind == "ngram"
     if counting:
         ngrams.check_countable(config.model, prepared.valid, world)
-    yield from (Note(text=note) for note in prepared.notes)
+    yield from notes_on(config.data, prepared)
     if begun:
         refuse_other_text(begun, prepared)
+        changed = budget_note(begun.config, config)
+        yield from [Note(text=changed)] if changed else []
     elif world.first:
-        config = yield from settle(config, chosen, prepared)
+        config = yield from settle(config, prepared)
         begin(folder, config, prepared)
     world.wait()
     with lock(folder) if world.first else nullcontext():
         run = open_run(folder)
         if world.first:
-            remove_unfinished(run.checkpoints)
+            run.recover()
             run = run.update(config)
         world.wait()
         run = run if world.first else open_run(folder)
         vocab_size = prepared.tokenizer.vocab_size
-        learn = ngrams.train if counting else train
+        learn = ngrams.train_ngrams if counting else train_network
         yield from learn(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
 
 
 def plan(
-    config: Config, folder: Path, chosen: Collection[str] = FREE
-) -> Iterator[Preparing | Prepared | Note | Config]:
-    """What ``launch`` would train: its records, then the settings that would be in force.
+    sources: Sources = (),
+    out: str | Path | None = None,
+    *,
+    recipe: str | None = None,
+    config_file: str | Path | None = None,
+    **settings: Any,
+) -> Iterator[Preparing | Prepared | Note | Plan]:
+    """What ``train`` with these arguments would train: its reports, the last of which is ``Plan``.
 
-    Raises what ``launch`` does; nothing is written but the prepared text.
+    Raises what ``train`` does, but not for a corpus that has not been fetched, of which it plans
+    what it can.  Nothing is written but the prepared text.
     """
-    begun, config = look_for_begun(folder, config, chosen)
-    prepared = yield from prepare_for(config)
+    request = resolve(
+        sources, out, settings, recipe=recipe, config_file=config_file, need_text=False
+    )
+    choose_device(request.config.training.device)
+    return planned(request)
+
+
+def planned(request: Request) -> Iterator[Preparing | Prepared | Note | Plan]:
+    """The reports of ``plan``."""
+    begun, config = look_for_begun(request.folder, request.config)
+    run = str(request.folder)
+    if request.missing:
+        yield Note(text=f"nothing is known about the text: {request.missing}")
+        yield Plan(run, config, None, None)
+        return
+    prepared = yield from prepare_for(config, never, request.run)
     assert prepared is not None
+    yield from notes_on(config.data, prepared)
     if not begun:
-        config = yield from settle(config, chosen, prepared)
-    yield config
+        config = yield from settle(config, prepared)
+    parameters = None
+    if config.model.kind == "recurrent":
+        model = LanguageModel(config.model, prepared.tokenizer.vocab_size)
+        parameters = model.count_parameters()
+    yield Plan(run, config, prepared, parameters)
 
 
-def look_for_begun(
-    folder: Path, config: Config, chosen: Collection[str]
-) -> tuple[Run | None, Config]:
-    """The run in ``folder`` if it has learned something, and the settings to go on with."""
-    run = look_for_run(folder)
-    if run is None or run.blank:
-        return None, config
-    config = taken_over(run.config, config, chosen)
-    refuse_other_settings(run, config)
-    return run, config
-
-
-def begin(folder: Path, config: Config, prepared: Prepared) -> None:
-    """Make the run folder; one in which nothing was learned may be there, and be replaced."""
-    found = look_for_run(folder)
-    if found is not None and not found.blank:  # another process was faster
-        with lock(folder):
-            raise CheckpointError(f"{folder} has been trained meanwhile", "start again to go on")
-    if found is None or differs(found, config, prepared):
-        remove_blank(folder)
-        create_run(folder, config, prepared.tokenizer, origin_of(prepared))
-
-
-def settle(
-    config: Config, chosen: Collection[str], prepared: Prepared
-) -> Generator[Note, None, Config]:
+def settle(config: Config, prepared: Prepared) -> Generator[Note, None, Config]:
     """Decide what nobody has chosen; yields the reasons, returns all settings."""
-    training = config.training
-    if training.steps or training.epochs or config.model.kind == "ngram":
+    if not decides(config):
         return config
+    training = config.training
     if training.minutes is None:
         config = replace(config, training=replace(training, minutes=DEFAULT_MINUTES))
-    free = FREE - frozenset(chosen)
-    if not free:
-        return config
-    decision = decide(config, free, prepared.train.tokens, prepared.tokenizer.vocab_size)
+    decision = decide(config, prepared.train.tokens, prepared.tokenizer.vocab_size)
     yield from (Note(text=reason) for reason in decision.reasons)
     return decision.config
 
 
-def taken_over(before: Config, config: Config, chosen: Collection[str]) -> Config:
-    """``config`` with the values of the run for what nobody has chosen now."""
-    tables, old = config.to_tables(), before.to_tables()
-    training = config.training
-    given = (training.steps, training.epochs, training.minutes) != (None,) * 3
-    for name in FREE - frozenset(chosen) | (frozenset() if given else BUDGETS):
-        section, key = name.split(".")
-        tables[section].pop(key, None)
-        tables[section] |= {key: old[section][key]} if key in old[section] else {}
-    return Config.from_tables(tables)
-
-
 def prepare_for(
-    config: Config, stop: Callable[[], str | None] = never
-) -> Generator[Preparing | Prepared, None, Prepared | None]:
-    """Prepare a configuration's text; yields progress, returns ``Prepared`` or None if stopped."""
-    for record in prepare(config.data, config.tokenizer, cache_folder()):
+    config: Config, stop: Callable[[], str | None], text_of: Run | None
+) -> Generator[Preparing | Prepared | Note, None, Prepared | None]:
+    """Prepare a configuration's text; yields progress, returns ``Prepared`` or None if stopped.
+
+    The text of the run ``text_of`` is known by its digest alone if it was standard input.
+    """
+    data = config.data
+    if text_of is not None and "-" in (*data.sources, *data.valid, *data.test):
+        kept = find_prepared(cache_folder(), text_of.origin["digest"])
+        if kept is not None:
+            yield kept
+            return kept
+        yield Note(
+            text="the text of this run was standard input and is no longer in the cache: "
+            "reading it from standard input again"
+        )
+    for record in prepare(data, config.tokenizer, cache_folder()):
         yield record
         if isinstance(record, Prepared):
             return record
@@ -148,66 +192,24 @@ def prepare_for(
     return None
 
 
-def default_folder(config: Config) -> Path:
-    """``runs/NAME``, NAME made from the first source."""
-    source = config.data.sources[0]
-    stem = Path(source).name.partition(".")[0] if source != "-" else "stdin"
-    kept = "".join(char if char.isalnum() or char in "-_" else "-" for char in stem).strip("-")
-    return Path("runs") / (kept or "text")
+def notes_on(data: DataConfig, prepared: Prepared) -> Iterator[Note]:
+    """What a user should know about a prepared text before training on it."""
+    yield from (Note(text=note) for note in prepared.notes)
+    default, every = DataConfig(), (*data.sources, *data.valid, *data.test)
+    if all(source == "-" or is_plain(Path(source)) for source in every):
+        for name in ("text_column", "dataset_split"):
+            if getattr(data, name) != getattr(default, name):
+                yield Note(text=f"data.{name} does nothing: plain text is no table or dataset")
+    unknown = prepared.tokenizer.unknown_id
+    if unknown is not None and prepared.valid is not None and len(prepared.valid.tokens):
+        share = float(np.mean(prepared.valid.tokens == unknown))
+        if share >= MANY_UNKNOWN:
+            yield Note(
+                text=f"{share:.0%} of the tokens to validate on are unknown: the figures say "
+                "little about the text; a larger vocabulary or smaller tokens would"
+            )
 
 
-def look_for_run(folder: Path) -> Run | None:
-    """The run in ``folder``, or None where one can be made.
-
-    Raises ``CheckpointError`` for anything else that is there.
-    """
-    if (folder / "run.toml").exists():
-        return open_run(folder)
-    if folder.is_symlink() or folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise CheckpointError(
-            f"{folder} exists and is not a run", "choose another --out, nothing was changed"
-        )
-    return None
-
-
-def refuse_other_settings(run: Run, config: Config) -> None:
-    """Raise ``ConfigError`` naming the first setting that differs from the run's."""
-    before, now = run.config.to_tables(), config.to_tables()
-    for section, table in now.items():
-        for key in sorted({*table, *before[section]}):
-            old, new = before[section].get(key), table.get(key)
-            if old != new and not (section == "training" and key in CHANGEABLE):
-                raise ConfigError(
-                    f"{run.folder} was begun with {section}.{key} = {old}, not {new}",
-                    "give the same settings to go on, or choose another --out to train anew",
-                )
-
-
-def refuse_other_text(run: Run, prepared: Prepared) -> None:
-    """Raise ``CorpusError`` or ``CheckpointError`` unless the run was made from this very text."""
-    if run.origin["digest"] != prepared.digest:
-        raise CorpusError(
-            f"the text has changed since the run {run.folder} began",
-            "restore the text, or choose another --out to train anew",
-        )
-    if run.tokenizer().digest() != prepared.tokenizer.digest():
-        raise CheckpointError(
-            f"the tokenizer of {run.folder} is not the one that it was made with",
-            f"restore {run.folder}/tokenizer, or choose another --out to train anew",
-        )
-
-
-def differs(run: Run, config: Config, prepared: Prepared) -> bool:
-    """Whether a run that has learned nothing yet was made for something else."""
-    return run.config != config or run.origin != origin_of(prepared)
-
-
-def origin_of(prepared: Prepared) -> dict[str, Any]:
-    """What a run remembers of its text."""
-    parts = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
-    return {
-        "digest": prepared.digest,
-        "tokenizer": prepared.tokenizer.digest(),
-        "vocab_size": prepared.tokenizer.vocab_size,
-        "counts": {name: asdict(part.counts) for name, part in parts.items() if part is not None},
-    }
+def is_plain(path: Path) -> bool:
+    """Whether ``path`` is a file of plain text."""
+    return path.is_file() and not is_table(path)

@@ -45,7 +45,9 @@ TIMED = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step gave: mean loss in nats per token, gradient norm, targets, whether it counted."""
+    """The result of a step: mean loss in nats per token, norm of the gradients, number of targets,
+    and whether the weights were changed.
+    """
 
     loss: float
     gradient_norm: float
@@ -62,6 +64,7 @@ class Learner:
     def __init__(
         self, model: LanguageModel, segments: Segments, config: TrainConfig, world: World
     ) -> None:
+        config = config.with_defaults()
         self.model = model
         self.segments = segments
         self.config = config
@@ -105,7 +108,7 @@ class Learner:
         return time.perf_counter() - began
 
     def make_objective(self, precision: torch.dtype) -> nn.Module:
-        """What a step minimises, for one process or as one of many."""
+        """The module that computes what a step minimises, alone or with other processes."""
         self.model.train()  # what is captured now keeps to that
         objective = Objective(self.model, self.config, precision)
         if self.world.size > 1 or self.config.accumulate > 1:
@@ -113,7 +116,7 @@ class Learner:
         return replayed(objective, self.segments.bptt, self.state)
 
     def fresh_state(self) -> State:
-        """Zeros for this process's lanes."""
+        """A state of zeros for the lanes of this process."""
         return self.model.zero_state(self.lanes.stop - self.lanes.start)
 
     def learn(self, step: int, rate: float) -> Outcome:
@@ -128,10 +131,10 @@ class Learner:
         seed = np.random.default_rng([self.config.seed, step, self.world.rank]).integers(2**63)
         state = reset_lanes(self.state, segment.fresh[self.lanes])
         scale = self.scale
-        loss, norm = self.look(segment, state, int(seed))
+        loss, norm = self.forward_backward(segment, state, int(seed))
         while math.isfinite(loss) and not math.isfinite(norm) and self.scale > 1:
             self.scale /= 2  # what did not fit into float16 does next time
-            loss, norm = self.look(segment, state, int(seed))
+            loss, norm = self.forward_backward(segment, state, int(seed))
         taken = math.isfinite(loss) and math.isfinite(norm)
         if taken:
             for group in self.optimizer.param_groups:
@@ -142,8 +145,10 @@ class Learner:
             self.state, self.scale = self.fresh_state(), scale
         return Outcome(loss, norm, segment.count, taken)
 
-    def look(self, segment: Segment, state: State, seed: int) -> tuple[float, float]:
-        """Loss and gradient of a segment from ``state`` on; returns the loss and the norm."""
+    def forward_backward(self, segment: Segment, state: State, seed: int) -> tuple[float, float]:
+        """Compute the gradients of a segment from ``state`` on; returns the mean loss in nats per
+        token, and the norm of the gradients before clipping.
+        """
         seed_generators(seed, self.device)
         self.state = state
         self.optimizer.zero_grad(set_to_none=True)
@@ -174,7 +179,7 @@ class Learner:
         return total
 
     def terms(self, segment: Segment, state: State) -> Terms:
-        """What the objective says of some lanes of a segment."""
+        """The terms of the objective for some lanes of a segment."""
         inputs = segment.inputs.to(self.device, non_blocking=True)
         targets = segment.targets.to(self.device, non_blocking=True)
         terms: Terms = self.objective(inputs, targets, state)
@@ -199,7 +204,7 @@ class Learner:
         return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf)
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights to be used, averaged if they are averaged at all."""
+        """The weights to validate, save and use: averaged ones where there is an average."""
         return self.model.tensors() | self.average.weights
 
     def tensors(self) -> dict[str, Tensor]:
@@ -214,7 +219,7 @@ class Learner:
         return optimizer | self.average.tensors() | carried | scale
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what ``tensors`` gave.  Raises ``CheckpointError`` where it does not fit."""
+        """Take over a checkpoint's ``tensors``.  Raises ``CheckpointError`` if one does not fit."""
         self.average.restore(tensors)
         restore_optimizer(self.optimizer, self.model, tensors)
         self.state = tuple(
@@ -237,21 +242,22 @@ class Learner:
                     self.objective = self.make_objective(precision)
 
     def lane_tensor(self, tensors: Mapping[str, Tensor], name: str) -> Tensor:
-        """This process's rows of a carried state."""
+        """The rows of a carried state that belong to this process.  Raises ``CheckpointError``."""
         tensor = tensors.get(name)
-        wanted = (self.segments.batch_size, self.model.config.hidden_size)
-        if tensor is None or tuple(tensor.shape) != wanted:
+        shape = (self.segments.batch_size, self.model.config.hidden_size)
+        if tensor is None or tuple(tensor.shape) != shape:
             raise CheckpointError(
                 f"the carried {name} does not fit the model",
-                "restore the checkpoint, or remove it to go on from the one before",
+                "restore the checkpoint, or remove it to resume from the one before",
             )
         return tensor[self.lanes].to(self.device)
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
-    """What ``torch.manual_seed`` does for the CPU and ``device``.
+    """Seed the generators of the CPU and of ``device``.
 
-    For devices that are not there it notes a stack trace each, half a millisecond a step.
+    ``torch.manual_seed`` would also note a stack trace for every absent device, which takes half
+    a millisecond.
     """
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":

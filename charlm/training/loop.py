@@ -8,14 +8,14 @@ from charlm.training.distributed import World
 from charlm.training.reports import Note, Report
 from charlm.training.session import Session
 
-__all__ = ["train"]
+__all__ = ["never", "train_network"]
 
 
 def never() -> None:
-    """The stop flag of who never stops."""
+    """Default for ``stop``: never request a stop."""
 
 
-def train(
+def train_network(
     run: Run,
     train_store: TokenStore,
     valid_store: TokenStore | None,
@@ -24,28 +24,36 @@ def train(
     stop: Callable[[], str | None] = never,
     world: World | None = None,
 ) -> Iterator[Report]:
-    """Train a run from where it is to the end of its budget, one report after the other.
+    """Train a run from its last checkpoint to the end of its budget; yields a report per event.
 
-    ``stop`` is asked at every step; a reason makes the loop save and end.  Training by steps or
-    epochs that is stopped anywhere and taken up again ends in the same weights as without the
-    stop, on the same machine.  Seeds torch's global generators.
+    ``stop`` is asked at every step; a reason makes the loop save and end, and so does closing the
+    iterator.  Training by steps or epochs that is stopped anywhere and resumed ends in the same
+    weights as without the stop, on the same machine.  Seeds torch's global generators.
 
     Raises ``ModelError`` if numbers stop being finite, ``CheckpointError`` if saving fails.
     """
     session = Session(run, train_store, valid_store, vocab_size, world or World())
     yield from (Note(text=f"skipped: {note}") for note in session.notes)
     yield session.started(resumed=session.counters.step > 0)
-    reason = yield from walk(session, stop)
+    try:
+        reason = yield from learn(session, stop)
+    except GeneratorExit:
+        if session.counters.step > 0:  # a run that has learned nothing stays replaceable
+            session.save()
+        raise
     saved = session.save()
     if saved:
         yield saved
     yield session.done(finished=reason in ("budget", "epochs", "patience"), reason=reason)
 
 
-def walk(session: Session, stop: Callable[[], str | None]) -> Generator[Report, None, str]:
-    """Steps and validations until the budget is spent, patience ends or ``stop`` gives a reason."""
+def learn(session: Session, stop: Callable[[], str | None]) -> Generator[Report, None, str]:
+    """Take steps and validate until the budget is spent, patience ends or ``stop`` gives a reason.
+
+    Returns the reason.
+    """
     while True:
-        fraction, reason = session.look(stop)
+        fraction, reason = session.progress(stop)
         if reason:
             return reason
         if session.evaluation_due(fraction):

@@ -1,6 +1,6 @@
 """Training of an n-gram model: counting.  Its steps are orders, and it keeps the best one.
 
-It says what all training says, so that whoever listens need not know the difference.
+It yields the reports of all training, so that a reader of reports need not know the difference.
 """
 
 import math
@@ -22,15 +22,15 @@ from charlm.training.distributed import World
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started
 from charlm.training.validation import Validation
 
-__all__ = ["check_countable", "train"]
+__all__ = ["check_countable", "train_ngrams"]
 
 FINISHED = "budget"
-"""Why it ended, in the words of all training: there is no more to be had from the text."""
+"""The reason of ``Done``: all of the text has been counted."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A model, the mean nll in nats per token of each order tried for it, and the time it took."""
+    """A counted model, the mean nll (nats per token) of each order tried, and the seconds taken."""
 
     model: NgramModel
     tried: dict[int, float]
@@ -46,11 +46,11 @@ def check_countable(config: ModelConfig, valid: TokenStore | None, world: World)
     if config.order is None and not (valid and valid.counts.tokens):
         raise CorpusError(
             "there is no validation text to choose the order of the n-grams on",
-            "say --order 5, or give validation text with --valid or --split",
+            "give `model.order=5`, or validation text with `data.valid=FILE`",
         )
 
 
-def train(
+def train_ngrams(
     run: Run,
     train_store: TokenStore,
     valid_store: TokenStore | None,
@@ -63,17 +63,17 @@ def train(
 
     ``stop`` is asked after each order.  Raises ``CheckpointError`` if saving fails.
     """
-    sitting = Sitting(run, train_store, Validation(valid_store, 0), vocab_size)
-    found, notes = run.newest()
+    counting = Counting(run, train_store, Validation(valid_store, 0), vocab_size)
+    found, notes = run.newest(anew=True)  # the same text gives the same counts
     yield from (Note(text=f"skipped: {note}") for note in notes)
     if found is not None:
         counters = Counters.from_table(found.state["counters"])
-        yield sitting.started(found.state["parameters"], counters.step, resumed=True)
-        yield sitting.done(found.state["parameters"], counters, rate=0.0)
+        yield counting.started(found.state["parameters"], counters.step, resumed=True)
+        yield counting.done(found.state["parameters"], counters, rate=0.0)
         return
     counted = yield from count(run.config, train_store, valid_store, vocab_size, stop)
     if counted is not None:
-        yield from sitting.keep(counted)
+        yield from counting.keep(counted)
 
 
 def count(
@@ -103,8 +103,8 @@ def count(
 
 
 @dataclass(frozen=True)
-class Sitting:
-    """What the reports of one training are about."""
+class Counting:
+    """The run, texts and vocabulary that the reports of one counting are about."""
 
     run: Run
     train_store: TokenStore
@@ -112,8 +112,9 @@ class Sitting:
     vocab_size: int
 
     def started(self, parameters: int, step: int, *, resumed: bool) -> Started:
-        """The n-grams are known; there are as many as ``parameters``."""
+        """The report that opens the session; a model has as many n-grams as ``parameters``."""
         return Started(
+            run=str(self.run.folder),
             step=step,
             parameters=parameters,
             vocab_size=self.vocab_size,
@@ -132,13 +133,13 @@ class Sitting:
         order, tokens = counted.model.order, self.train_store.counts.tokens
         counters = Counters(step=order, tokens=tokens, seconds=counted.seconds, finished=FINISHED)
         yield self.started(counted.model.size, 0, resumed=False)
-        self.run.cut_log(0)
+        self.run.log.cut(0)
         for report in self.evaluated(counted):
-            self.run.append_log({"type": "evaluated", **asdict(report)})
+            self.run.log.append({"type": "evaluated", **asdict(report)})
             yield report
             if report.best:
                 counters.best_step, counters.best_nll = report.step, report.valid_nll
-        counters.log_bytes = self.run.sync_log()
+        counters.log_bytes = self.run.log.sync()
         state = {"counters": counters.to_table(), "parameters": counted.model.size}
         best = self.best(counters)
         yield Saved(
@@ -147,7 +148,7 @@ class Sitting:
         yield self.done(counted.model.size, counters, tokens / max(counted.seconds, 1e-9))
 
     def evaluated(self, counted: Counted) -> Iterator[Evaluated]:
-        """A validation of each order."""
+        """One report of validation for each order that was tried."""
         best = math.inf
         for order, nll in counted.tried.items():
             yield Evaluated(
@@ -162,7 +163,7 @@ class Sitting:
             best = min(best, nll)
 
     def best(self, counters: Counters) -> dict[str, Any] | None:
-        """What ``best.json`` says."""
+        """The content of ``best.json``: the best validation, or None."""
         if counters.best_step < 0:
             return None
         return {
@@ -173,7 +174,7 @@ class Sitting:
         }
 
     def done(self, parameters: int, counters: Counters, rate: float) -> Done:
-        """The last report."""
+        """The report that ends the session."""
         best = self.best(counters) or {}
         return Done(
             run=str(self.run.folder),

@@ -1,4 +1,4 @@
-"""What training says while it goes on: small frozen records, drawn by whoever iterates."""
+"""Reports of training: small frozen records, for a program to draw, log or test."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,13 @@ __all__ = ["Done", "Evaluated", "Note", "Report", "Saved", "Started", "Stepped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """Training begins or goes on at ``step``; ``lanes`` and ``steps_per_epoch`` are in force.
+    """Training of the folder ``run`` begins at ``step``, which is above 0 if it was ``resumed``.
 
-    ``unit`` is what is counted as steps: those of an optimizer, or orders of an n-gram model.
+    ``lanes`` is the batch size, which a short text may make smaller than its setting.  ``unit``
+    is what ``step`` counts: steps of an optimizer, or orders of an n-gram model.
     """
 
+    run: str
     step: int
     parameters: int
     vocab_size: int
@@ -27,7 +29,9 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Stepped:
-    """One optimizer step: mean ``loss`` (nats per token) and the pace it was made at."""
+    """One optimizer step: mean ``loss`` (nats per token) of its segment; ``tokens`` and ``seconds``
+    count all sessions of the run, ``fraction`` is the share of the budget spent before it.
+    """
 
     step: int
     epoch: int
@@ -66,14 +70,14 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """Something the user should know."""
+    """A remark for the user, a sentence."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """The end of a session: ``finished`` the whole training, or stopped before.
+    """The end of a session, which ``finished`` the training or was stopped for ``reason``.
 
     ``valid_nll`` (nats per token) and ``valid_bpc`` are the best validation's, at ``best_step``;
     None without validation text.  ``seconds`` counts all sessions of the run.

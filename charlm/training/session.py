@@ -1,4 +1,4 @@
-"""What one sitting of training holds: learner, budget, counters, and the run that keeps them."""
+"""One session of training: learner, budget, counters, and the run that keeps them."""
 
 import math
 from collections.abc import Callable
@@ -32,11 +32,15 @@ SKIPS_ALLOWED = 10
 """Steps in a row without finite numbers before training gives up."""
 
 COUNTED = 1 << 24
-"""Tokens from which frequencies are estimated at most, evenly spread."""
+"""Tokens at most, evenly spread, from which frequencies are estimated."""
 
 
 class Session:
-    """Made from a run and its token stores; goes on from the newest good checkpoint."""
+    """One session of training a run: begins at its newest good checkpoint, or at step 0.
+
+    ``train`` and ``valid`` are the tokens of its text.  Raises ``ModelError`` if there are fewer
+    lanes than processes, ``CheckpointError`` if the checkpoint does not fit.
+    """
 
     def __init__(
         self, run: Run, train: TokenStore, valid: TokenStore | None, vocab_size: int, world: World
@@ -72,7 +76,7 @@ class Session:
         self.saved_step = self.counters.step if found is not None else -1
         self.saved_at = self.counters.seconds
         if world.first:
-            run.cut_log(self.counters.log_bytes)
+            run.log.cut(self.counters.log_bytes)
         self.pace = Pace(config, len(segments), self.counters.seconds)
         self.expect_evaluation()
         self.rate = 0.0
@@ -97,9 +101,10 @@ class Session:
             )
 
     def started(self, resumed: bool) -> Started:
-        """The first report."""
+        """The report that opens the session."""
         segments = self.learner.segments
         return Started(
+            run=str(self.run.folder),
             step=self.counters.step,
             parameters=self.learner.model.count_parameters(),
             vocab_size=self.learner.model.vocab_size,
@@ -112,8 +117,10 @@ class Session:
             resumed=resumed,
         )
 
-    def look(self, stop: Callable[[], str | None]) -> tuple[float, str | None]:
-        """How far training has come and why to stop now, the same in every process."""
+    def progress(self, stop: Callable[[], str | None]) -> tuple[float, str | None]:
+        """The share of the budget that is spent, and why to stop now or None; all processes get
+        what process 0 finds.
+        """
         reason = stop() if self.world.first else None
         values = [self.pace.seconds(), float(reason is not None)]
         seconds, stopped = self.world.from_first(values, self.learner.device)
@@ -131,7 +138,7 @@ class Session:
         return len(self.validation) > 0 and due and counters.evaluated_step != counters.step
 
     def end(self, fraction: float) -> str | None:
-        """Why training is over, if it is."""
+        """Why training is over, or None while it is not."""
         if 0 < self.config.patience <= self.counters.stale:
             return "patience"
         if fraction < 1:
@@ -139,7 +146,7 @@ class Session:
         return "epochs" if self.counters.step >= self.pace.most_steps else "budget"
 
     def save_due(self) -> bool:
-        """Whether the last checkpoint is too long ago, the same in every process."""
+        """Whether the last checkpoint is too long ago; all processes get what process 0 finds."""
         late = self.pace.seconds() - self.saved_at > 60 * self.config.save_minutes
         return bool(self.world.from_first([float(late)], self.learner.device)[0])
 
@@ -177,16 +184,16 @@ class Session:
         self.counters.skipped += not taken
         self.counters.skipped_in_row = 0 if taken else self.counters.skipped_in_row + 1
         if self.counters.skipped_in_row >= SKIPS_ALLOWED:
-            clip = "training.clip" if self.config.clip else "set training.clip (now 0: never)"
+            clip = "`training.clip`" if self.config.clip else "set `training.clip` (now 0: never)"
             raise ModelError(
                 f"the loss or its gradient was not finite in {SKIPS_ALLOWED} steps in a row "
                 f"(step {self.counters.step})",
-                f"lower training.learning_rate (now {self.config.learning_rate:g}) or "
-                f"{clip}, and train into a new --out",
+                f"lower `training.learning_rate` (now {self.config.learning_rate:g}) or "
+                f"{clip}, and train into another `out=FOLDER`",
             )
 
     def log_step(self, report: Stepped) -> None:
-        """Write the mean loss of every few steps."""
+        """Log the mean loss of the last steps whenever ``LOG_EVERY`` are done."""
         counters = self.counters
         counters.window_loss += report.loss if math.isfinite(report.loss) else 0.0
         if counters.step % LOG_EVERY == 0:
@@ -196,10 +203,10 @@ class Session:
     def log(self, report: Stepped | Evaluated) -> None:
         """Add a report to the run's log."""
         if self.world.first:
-            self.run.append_log({"type": type(report).__name__.lower(), **asdict(report)})
+            self.run.log.append({"type": type(report).__name__.lower(), **asdict(report)})
 
     def evaluate(self, fraction: float, stop: Callable[[], str | None]) -> Evaluated | None:
-        """Validate in process 0 and let all processes know; None if stopped on the way."""
+        """Validate in process 0 and tell all processes; None if ``stop`` ended it early."""
         before = self.pace.seconds()
         with self.learner.average.in_place():
             nll = self.validation.nll(self.learner.model, stop) if self.world.first else None
@@ -222,7 +229,7 @@ class Session:
         return report
 
     def note_evaluation(self, nll: float, fraction: float, took: float) -> None:
-        """Keep the best, lower the plateau's rate, and say when to validate next."""
+        """Keep the best ``nll``, lower the plateau's rate, and set when to validate next."""
         counters, config = self.counters, self.config
         self.learner.average.note_validation(nll)
         if nll < counters.best_nll:
@@ -247,7 +254,7 @@ class Session:
         self.saved_step = counters.step
         if not self.world.first:
             return None
-        counters.log_bytes = self.run.sync_log()
+        counters.log_bytes = self.run.log.sync()
         path = self.run.save(
             counters.step,
             self.learner.weights(),
@@ -258,7 +265,7 @@ class Session:
         return Saved(step=counters.step, path=str(path))
 
     def best(self) -> dict[str, Any] | None:
-        """What ``best.json`` says."""
+        """The content of ``best.json``: the best validation so far, or None."""
         if self.counters.best_step < 0:
             return None
         nll = self.counters.best_nll
@@ -270,7 +277,7 @@ class Session:
         }
 
     def done(self, finished: bool, reason: str) -> Done:
-        """The last report."""
+        """The report that ends the session."""
         best = self.best()
         return Done(
             run=str(self.run.folder),
@@ -280,7 +287,7 @@ class Session:
             best_step=best["step"] if best else None,
             valid_nll=best["valid_nll"] if best else None,
             valid_bpc=best["valid_bpc"] if best else None,
-            seconds=self.pace.seconds(),
+            seconds=self.pace.seconds() if self.learned_tokens else self.counters.seconds,
             tokens_per_second=self.learned_tokens / max(self.learning_seconds, 1e-9),
             parameters=self.learner.model.count_parameters(),
             skipped_steps=self.counters.skipped,
@@ -288,6 +295,6 @@ class Session:
 
 
 def count_tokens(tokens: np.ndarray, vocab_size: int) -> torch.Tensor:
-    """How often each token occurs (V), in a sample of a long stream."""
+    """How often each token (V) occurs; in a sample of the tokens if there are very many."""
     sample = tokens[:: max(1, len(tokens) // COUNTED)]
     return torch.from_numpy(np.bincount(sample, minlength=vocab_size))

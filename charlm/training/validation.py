@@ -32,7 +32,7 @@ class Validation:
         return len(self.tokens)
 
     def nll(self, model: LanguageModel, stop: Callable[[], str | None]) -> float | None:
-        """Mean nats per token of text, boundaries read but not counted; None if stopped."""
+        """Mean nats per token of text of ``model``; None if ``stop`` gave a reason meanwhile."""
         state, last = None, 0
         device, total, count = model.head.bias.device, 0.0, 0
         for begin in range(0, len(self.tokens), READ_AT_ONCE):

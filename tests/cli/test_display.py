@@ -3,17 +3,16 @@
 import dataclasses
 import io
 import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from charlm.console import demo
+from charlm.console.demo import show_sample
 from charlm.console.figures import in_columns
 from charlm.console.streams import compact, duration, print_named
 from charlm.console.training import Display
 from charlm.data.preparation.prepared import Preparing
+from charlm.inference.demonstration import Sampled
 from charlm.training.reports import Done, Stepped
 
 DONE = Done(
@@ -33,7 +32,7 @@ def test_long_work_prints_a_line_now_and_then(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    with Display(Path("run")) as display:
+    with Display() as display:
         display.bits_per_char = 1.4427
         for seconds in range(0, 25, 2):
             now[0] = float(seconds)
@@ -58,28 +57,27 @@ def test_text_keeps_to_its_column() -> None:
     narrow = Console(file=io.StringIO(), width=32)
     none = Console(file=io.StringIO(), width=32, soft_wrap=True)
     for console in (narrow, none):
-        print_named(console, "go on", "charlm train --out a/folder-with-a-long-name [x]")
+        print_named(console, "resume", "charlm train --out a/folder-with-a-long-name [x]")
     first, *rest = narrow.file.getvalue().splitlines()
-    assert first == "go on       charlm train --out"
+    assert first == "resume      charlm train --out"
     assert rest == [" " * 12 + "a/folder-with-a-long-name", " " * 12 + "[x]"]
     (whole,) = none.file.getvalue().splitlines()
-    assert whole == "go on       charlm train --out a/folder-with-a-long-name [x]"
+    assert whole == "resume      charlm train --out a/folder-with-a-long-name [x]"
 
 
 def test_what_has_not_begun_is_not_worth_a_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Display(Path("run")) as display:
+    with Display() as display:
         display.show(Preparing("reading", 0, None))
     assert shown(capsys) == []
 
 
 def test_the_sample_of_the_demo_is_whole_without_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     written = "a long line " * 20 + "to its end\nand another"
-    monkeypatch.setattr(demo, "generate", lambda *_, **__: iter([written]))
-    demo.show_writing(SimpleNamespace(model=None, tokenizer=None), "")
+    show_sample(Sampled(written, "", 0.7))
     lines = capsys.readouterr().err.splitlines()
     assert lines[-2:] == [" " * 4 + line for line in written.splitlines()]
 
@@ -101,12 +99,18 @@ def test_columns_keep_every_line_and_word_whole_on_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({}, "done        1,200 steps in 1:01 already; to go on give a larger budget"),
-        ({"reason": "epochs"}, "done        1,200 steps in 1:01 already; to go on raise "),
+        (
+            {},
+            "done        already trained for its full budget: 1,200 steps in 1:01; raise the",
+        ),
+        (
+            {"reason": "epochs"},
+            "done        already trained for its full budget: 1,200 steps in 1:01; raise training",
+        ),
         ({"reason": "patience"}, "done        early, because validation got no better: 1,200"),
         ({"skipped_steps": 3}, "note        3 steps without finite numbers were left out"),
         ({"finished": False, "reason": "SIGINT"}, "stopped     at step 1,200 after 1:01 (SIGINT)"),
-        ({"finished": False, "reason": "SIGINT"}, "go on       charlm train --out 'my run'"),
+        ({"finished": False, "reason": "SIGINT"}, "resume      charlm train --out 'my run'"),
         ({}, "validation  1.2500 nats/token, perplexity 3.490, 1.803 bpc (step 1,100)"),
         ({}, "next        charlm generate 'my run'"),
     ],
@@ -114,13 +118,13 @@ def test_columns_keep_every_line_and_word_whole_on_a_terminal() -> None:
 def test_the_end_says_how_it_went_and_what_to_do_next(
     change: dict[str, object], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Display(Path("my run")) as display:
+    with Display() as display:
         display.show(dataclasses.replace(DONE, **change))
     assert any(each.startswith(line) for each in shown(capsys))
 
 
 def test_without_validation_text_none_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    with Display(Path("run")) as display:
+    with Display() as display:
         display.show(dataclasses.replace(DONE, valid_nll=None, valid_bpc=None, best_step=None))
     assert not any(line.startswith("validation") for line in shown(capsys))
 

@@ -103,8 +103,8 @@ BAD = [
     (("--cache", "shear=0.1"), 2, "unknown setting cache.shear", "cache.share"),
     (("--temperature",), 2, "--temperature lacks its value", "--tune-on valid"),
     (("--tune-on", "valid"), 2, "--tune-on has nothing to choose", "--dynamic"),
-    (("--cache", "--tune-on", "book.txt"), 1, "have a passage in common", "--tune-on valid"),
-    (("--cache", "--tune-on", "valid"), 1, "have a passage in common", "another file"),
+    (("--cache", "--tune-on", "book.txt"), 1, "to score are the same", "--tune-on valid"),
+    (("--cache", "--tune-on", "valid"), 1, "to score are the same", "another file"),
     (("--cache", "--tune-on", "none.txt"), 1, "no file, folder or corpus", "check the path"),
     (("--cache", "--tune-on", "empty.txt"), 1, "empty.txt is empty", "words"),
 ]
@@ -129,7 +129,7 @@ def test_wrong_use_is_refused(
 
 def test_the_scored_part_is_no_text_to_tune_on(parts: Path) -> None:
     done = call("perplexity", parts, "--part", "valid", "--cache", "--tune-on", "valid")
-    failed(done, 1, "have a passage in common", "another file")
+    failed(done, 1, "to score are the same", "another file")
 
 
 def test_the_weight_of_a_mixture_is_not_tuned_on_a_file_that_is_scored(
@@ -140,7 +140,7 @@ def test_the_weight_of_a_mixture_is_not_tuned_on_a_file_that_is_scored(
         call("train", book, "--valid", "dev.txt", "--out", f"r{seed}", "--seed", seed, *SMALL)
     mix = ("r1", "dev.txt", "--mix", "r2")
     for command in ("perplexity", "score"):
-        failed(call(command, *mix), 1, "have a passage in common", "give the weight")
+        failed(call(command, *mix), 1, "to score are the same", "give the weight")
     assert call("perplexity", *mix, "--mix-weight", 0.5).code == 0
 
 

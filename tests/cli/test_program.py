@@ -268,7 +268,7 @@ def test_what_is_no_run_is_said_with_the_run_that_was_meant(run: Path) -> None:
         done = call("generate", given)
         assert (done.code, done.err[1]) == (1, f"  try: {meant}")
     assert "is not a run but weights of a PyTorch program" in call("info", "model.pt").err[0]
-    assert "charlm train" in call("info", "model.pt").err[1]
+    assert "train a run" in call("info", "model.pt").err[1]
     assert call("info", "other").err[0] == "error: other does not exist"
 
 

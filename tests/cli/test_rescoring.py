@@ -2,10 +2,14 @@
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from charlm.errors import ModelError
+from charlm.inference.rescoring import job
 from tests.cli.conftest import book_text, call, tree
 
 REFERENCES = [line.split()[:8] for line in book_text(900).splitlines() if len(line.split()) > 4][
@@ -34,7 +38,7 @@ def lists(run: Path) -> None:
     Path("r.txt").write_text("\n".join(references) + "\n")
 
 
-def summary(*arguments: object) -> dict[str, object]:
+def summary(*arguments: object) -> dict[str, Any]:
     done = call("rescore", "run", *arguments, "--json")
     assert done.code == 0, done.err
     return json.loads(done.out.splitlines()[-1])  # type: ignore[no-any-return]
@@ -110,7 +114,8 @@ def test_every_format_gives_the_same_choice() -> None:
     assert alone == [line.split(None, 2)[2] for line in by_model]
     merged = call("rescore", "run", "-", stdin=plain.replace("\n\n", "\n"))
     assert len(merged.out.splitlines()) == 1
-    assert any("there is no empty line" in line for line in merged.err)
+    assert any("all hypotheses are in one list" in line for line in merged.err)
+    assert any("180 hypotheses in 1 list of 180 (plain" in line for line in merged.err)
     every = call("rescore", "run", "-", "--all", stdin=plain).out.split("\n\n")
     assert [len(each.strip().splitlines()) for each in every if each] == [6] * 30
 
@@ -145,16 +150,93 @@ def test_scores_that_run_the_wrong_way_are_noticed() -> None:
 
 
 def test_what_the_model_has_never_seen_is_counted() -> None:
-    done = call("rescore", "run", "-", stdin="u 1 ba ŁŁ\nu 2 ba co\n")
-    assert any("1 hypotheses hold what was never seen" in line for line in done.err)
+    done = call("rescore", "run", "-", stdin="u1 1 ba ŁŁ\nu1 2 ba co\n")
+    assert any("1 hypothesis holds what was never seen" in line for line in done.err)
+
+
+def test_years_in_sentences_are_text() -> None:
+    done = call("rescore", "run", "-", stdin="In 1984 the ba came\nIn 1948 the ba came\n")
+    assert done.out in ("In 1984 the ba came\n", "In 1948 the ba came\n")
+    assert any("2 hypotheses in 1 list of 2 (plain" in line for line in done.err)
+
+
+def test_lists_of_moses_come_out_as_they_came_in_with_the_total() -> None:
+    text = (
+        "0 ||| ba co ||| f= 1 2 ||| -3.2 ||| 0-0\n0 ||| lo ||| f= 3 ||| -90\n1 ||| ba ||| f ||| 1\n"
+    )
+    Path("moses.txt").write_text(text)
+    Path("said.txt").write_text("ba co\nba\n")
+    done = call("rescore", "run", "moses.txt", "--lm-weight", 0.5, "--refs", "said.txt")
+    columns = [line.split(" ||| ") for line in done.out.splitlines()]
+    assert [row[:3] for row in columns] == [["0", "ba co", "f= 1 2"], ["1", "ba", "f"]]
+    assert [len(row) for row in columns] == [5, 4]
+    records = summaries("moses.txt", "--lm-weight", 0.5, "--all")
+    assert float(columns[0][3]) == pytest.approx(-3.2 + 0.5 * records[0]["log_p"], abs=1e-4)
+    assert summary("moses.txt", "--refs", "said.txt")["rescored"]["wer"] == 0
+    assert (records[-1]["smallest_list"], records[-1]["largest_list"]) == (1, 2)
+
+
+def summaries(*arguments: object) -> list[dict[str, Any]]:
+    """All records of ``--json``."""
+    done = call("rescore", "run", *arguments, "--json")
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("u1 -1 ba\nu2 -1 co\nu3 -1 lo\n", "every list has one hypothesis"),
+        ("1 -1 ba\n", "every list has one hypothesis"),
+        ("spk-1 -1 ba\nspk-2 -1 co\nspk-3 -1 lo\n", "all hypotheses are in one list"),
+        ("u1 -1 ba\nu1 -1 co\nu2 -1 co\n", None),
+    ],
+)
+def test_lists_that_are_hardly_meant_so_are_doubted_aloud(text: str, note: str | None) -> None:
+    done = call("rescore", "run", "-", stdin=text)
+    assert done.code == 0
+    assert [line for line in done.err if line.startswith("note")] == [
+        line for line in done.err if note and note in line
+    ]
+    assert any(note in line for line in done.err) if note else True
+
+
+def test_what_is_no_character_in_another_field_comes_back_as_it_was() -> None:
+    line = '{"id": 1, "text": "ba\\u2028", "spk": "\\ud83d", "score": -1}'
+    Path("odd.jsonl").write_text(line + "\n")
+    assert call("rescore", "run", "odd.jsonl", "--out", "best.jsonl").code == 0
+    (found,) = Path("best.jsonl").read_text().splitlines()
+    assert found.startswith(line.partition(', "score"')[0])
+    assert call("rescore", "run", "odd.jsonl").out == Path("best.jsonl").read_text()
+
+
+def test_a_device_that_is_named_for_the_result_stays_a_device() -> None:
+    Path("null").symlink_to("/dev/null")
+    assert call("rescore", "run", "n.txt", "--out", "null").code == 0
+    assert Path("null").is_char_device()
+
+
+def test_nothing_is_printed_before_the_last_list_is_ranked(
+    book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = job.possible
+
+    def failing(*arguments: object) -> Iterator[object]:
+        lists = list(whole(*arguments))
+        yield from lists[:-1]
+        raise ModelError("the last has probability zero", "take it out")
+
+    monkeypatch.setattr(job, "possible", failing)
+    done = call("rescore", "run", "n.txt")
+    assert (done.code, done.out) == (1, "")
 
 
 BAD = {
-    "cut at line 1000": "u 1 ba\n" * 999 + "v\n",
-    "score at line 1000": "u 1 ba\n" * 999 + "u one ba\n",
+    "cut at line 1000": "u1 1 ba\n" * 999 + "v1\n",
+    "score at line 1000": "u1 1 ba\n" * 999 + "u1 one ba\n",
+    "surrogate at line 1000": '{"id": 1, "text": "ba"}\n' * 999 + '{"id": 1, "text": "\\ud83d"}\n',
     "no lists": "",
-    "id again": "u 1 a\nu 1 b\nv 1 a\nu 1 a\n",
-    "not utf-8": b"u 1 ba\nu 1 caf\xe9\n",
+    "id again": "u1 1 a\nu1 1 b\nv1 1 a\nu1 1 a\n",
+    "not utf-8": b"u1 1 ba\nu1 1 caf\xe9\n",
 }  # fmt: skip
 
 
@@ -181,7 +263,10 @@ WRONG = [
     ("n.txt --refs fewer.txt", 1, "fewer.txt has no reference for utt29 (line 175)", "each list"),
     ("n.txt --tune more.txt", 1, "n.txt has no list for utt30 (line 31)", "each reference"),
     ("missing.txt", 1, "missing.txt cannot be read", "path"),
-    ("n.txt --format jsonl", 1, "n.txt line 1 is no JSON object", "text"),
+    ("n.txt --input-format jsonl", 1, "n.txt line 1 is no JSON object", "text"),
+    ("n.txt --format jsonl", 2, "--format", "--input-format"),
+    ("n.txt --out .", 1, ". is a folder", "--out"),
+    ("n.txt --out no/best.txt", 1, "there is no folder no", "--out"),
 ]  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def test_training_that_is_interrupted_saves_and_the_same_command_finishes_it(boo
     assert process.returncode == 130, err
     lines = err.splitlines()
     assert lines[-3].startswith("stopped     at step ")
-    assert lines[-2:] == ["saved in    run", "go on       charlm train --out run"]
+    assert lines[-2:] == ["saved in    run", "resume      charlm train --out run"]
     stopped_at = json.loads(call("info", "run", "--json").out)["step"]
     assert stopped_at > 0
     records = [json.loads(line) for line in call(*command, "--json").out.splitlines()]

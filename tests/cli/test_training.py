@@ -1,11 +1,21 @@
 """``charlm train``: where settings come from, what is printed, what goes on and what does not."""
 
 import json
+import os
+import shutil
 import tomllib
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tomli_w
+import torch
 
+from charlm.config import Config, merge
+from charlm.training.budget.probe import Probe
+from charlm.training.launch import Plan, launch, plan
+from charlm.training.reports import Started
 from tests.cli.conftest import SMALL, Outcome, book_text, call, tree
 
 pytestmark = pytest.mark.timeout(120)
@@ -40,7 +50,7 @@ def test_every_option_reaches_its_setting(book: Path) -> None:
         "--batch-size", 3, "--bptt", 11, "--learning-rate", 0.01, "--seed", 9, "--device", "cpu",
         "--encoding", "latin-1", "--text-column", "t", "--dataset-split", "dev",
     )  # fmt: skip
-    data, tokenizer, model, training = found.values()
+    data, tokenizer, model, training, _ = found.values()
     assert (data["split"], data["encoding"]) == ([80.0, 20.0], "latin-1")
     assert (data["text_column"], data["dataset_split"]) == ("t", "dev")
     assert (tokenizer["kind"], tokenizer["vocab_size"]) == ("bpe", 290)
@@ -163,3 +173,147 @@ def test_a_setting_without_effect_is_refused(given: tuple[str, ...], book: Path)
     assert done.code == 2
     assert "does nothing with" in done.err[0]
     assert "leave it out" in done.err[1]
+
+
+class FixedProbe:
+    """A machine that trains a hundred million weights times tokens in a second."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            Probe, "measure", lambda _, config: 1e11 / (8 * config.model.hidden_size**2)
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "keywords", "toml"),
+    [
+        (("--minutes", 2), {"minutes": 2}, {"training": {"minutes": 2}}),
+        (
+            ("--minutes", 2, "--dropout", 0.1, "--set", "training.bptt=20"),
+            {"minutes": 2, "dropout": 0.1, "training.bptt": 20},
+            {"training": {"minutes": 2, "bptt": 20}, "model": {"dropout": 0.1}},
+        ),
+        (
+            ("--epochs", 3, "--tokenizer", "word"),
+            {"epochs": 3, "tokenizer": "word"},
+            {"training": {"epochs": 3}, "tokenizer": {"kind": "word"}},
+        ),
+        (
+            ("--recipe", "tinyshakespeare-1min", "--cell", "gru"),
+            {"recipe": "tinyshakespeare-1min", "cell": "gru"},
+            None,
+        ),
+        (("--model", "ngram"), {"model": "ngram"}, {"model": {"kind": "ngram"}}),
+    ],
+)
+def test_python_toml_and_the_command_line_decide_the_same(
+    options: tuple[object, ...],
+    keywords: dict[str, Any],
+    toml: dict[str, dict[str, object]] | None,
+    book: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    FixedProbe(monkeypatch)
+    typed = settings(book, *options)
+    *_, planned = plan(book, **keywords)
+    assert isinstance(planned, Plan)
+    assert planned.config.to_tables() == Config.from_tables(typed).to_tables()
+    if toml is not None:
+        Path("given.toml").write_text(tomli_w.dumps(toml))
+        assert settings(book, "--config", "given.toml") == typed
+        config = Config.from_tables(merge(toml, {"data": {"sources": [str(book)]}}))
+        for record in launch(config, Path("launched")):
+            if isinstance(record, Started):
+                break
+        written = tomllib.loads(Path("launched/run.toml").read_text())
+        assert {name: written[name] for name in typed} == typed
+
+
+def test_a_recipe_is_planned_without_its_corpus_as_far_as_it_goes() -> None:
+    done = call("train", "--recipe", "ptb-word", "--dry-run")
+    assert done.code == 0
+    assert any("ptb-word has not been fetched" in line for line in done.err)
+    plan = tomllib.loads(done.out)
+    assert plan["run"] == "runs/ptb-word-train"
+    assert plan["model"]["num_layers"] == 3
+    assert "text" not in plan
+    assert not Path("runs").exists()
+    refused = call("train", "--recipe", "ptb-word")
+    assert refused.code == 1
+    assert "has not been fetched" in refused.err[0]
+
+
+def test_a_run_of_standard_input_is_resumed_from_the_prepared_text(own_folder: Path) -> None:
+    text = book_text()
+    call("train", "-", "--out", "run", *SMALL, stdin=text)
+    more = call("train", "--out", "run", "--steps", 25, "--json", stdin="")
+    assert more.code == 0, more.err
+    assert reports(more)[-1]["step"] == 25
+    shutil.rmtree(os.environ["CHARLM_CACHE"])
+    again = call("train", "--out", "run", "--steps", 30, stdin=text)
+    assert again.code == 0
+    assert any("reading it from standard input again" in line for line in again.err)
+    shutil.rmtree(os.environ["CHARLM_CACHE"])
+    other = call("train", "--out", "run", "--steps", 35, stdin=text[:-99])
+    assert "the text has changed" in other.err[-2]
+
+
+def test_another_budget_for_a_run_is_said(run: Path) -> None:
+    lines = call("train", "--out", run, "--steps", 30).err
+    assert (
+        "note        30 steps in all now, not 20; the learning rate rises again, so validation may "
+        "get worse at first"
+    ) in lines
+
+
+def test_settings_of_tables_are_noted_where_the_text_is_plain(book: Path) -> None:
+    lines = call("train", book, "--text-column", "foo", "--dry-run", "--steps", 1).err
+    assert "note        data.text_column does nothing: plain text is no table or dataset" in lines
+    Path("t.csv").write_text("foo\n" + "ba co lo\n" * 300)
+    lines = call("train", "t.csv", "--text-column", "foo", "--dry-run", "--steps", 1).err
+    assert not any("does nothing" in line for line in lines)
+
+
+def test_a_validation_text_that_is_mostly_unknown_is_noted_with_the_share(book: Path) -> None:
+    Path("odd.txt").write_text("ba co. zz yy xx ww ba\n" * 30)
+    options = ("--valid", "odd.txt", "--tokenizer", "word", "--dry-run", "--steps", 1)
+    assert any(
+        line.startswith("note        50% of the tokens to validate on are unknown")
+        for line in call("train", book, *options).err
+    )
+
+
+def test_how_text_is_generated_may_change_and_is_kept(run: Path, book: Path) -> None:
+    def temperature() -> float:
+        return float(tomllib.loads((run / "run.toml").read_text())["generation"]["temperature"])
+
+    assert temperature() == 0.8
+    changed = call("train", "--out", run, "--set", "generation.temperature=0.5")
+    assert (changed.code, temperature()) == (0, 0.5)
+    for given, kept in (((), 0.5), (("--set", "generation.temperature=0.8"), 0.8)):
+        call("train", "--out", run, *given)
+        assert temperature() == kept
+
+
+def test_a_run_says_when_and_on_what_it_was_made_and_its_log_has_the_time(run: Path) -> None:
+    made = tomllib.loads((run / "run.toml").read_text())["origin"]["made"]
+    assert datetime.fromisoformat(made["date"]).tzinfo is not None
+    assert made["torch"] == torch.__version__
+    assert {"machine", "processor", "threads", "python"} <= made.keys()
+    assert str(Path.home()) not in (run / "run.toml").read_text()
+    times = [json.loads(line)["time"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert times == sorted(times)
+    assert all(datetime.fromisoformat(time).tzinfo is not None for time in times)
+
+
+def test_a_run_folder_of_an_earlier_version_is_resumed_and_used(run: Path) -> None:
+    """It has no generation section, and may hold settings that do nothing."""
+    path = run / "run.toml"
+    tables = tomllib.loads(path.read_text())
+    del tables["generation"], tables["origin"]["made"]
+    tables["training"]["plateau_factor"] = 2.0
+    path.write_text(tomli_w.dumps(tables))
+    done = call("train", "--out", run, "--steps", 22, "--json")
+    assert done.code == 0, done.err
+    assert reports(done)[-1]["step"] == 22
+    assert call("generate", run, "--length", 5, "--seed", 1).code == 0

@@ -191,9 +191,12 @@ def test_the_cell_state_stays_within_one(cell: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"mogrifier_rank": 4}, r"mogrifier_rank is 4, but model.mogrifier_rounds is 0"),
-        ({"connections": "skip"}, r"connections = skip.*model.num_layers is 1"),
-        ({"softmaxes": 3, "adaptive_softmax": True}, r"adaptive_softmax.*model.softmaxes = 3"),
+        ({"mogrifier_rank": 4}, r"`model.mogrifier_rank=4` needs rounds"),
+        ({"connections": "skip"}, r"`model.connections='skip'`.*`model.num_layers` is 1"),
+        (
+            {"softmaxes": 3, "adaptive_softmax": True},
+            r"`model.adaptive_softmax`.*`model.softmaxes=3`",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_naming_both(settings: dict[str, object], named: str) -> None:

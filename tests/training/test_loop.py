@@ -255,7 +255,9 @@ def test_a_run_by_the_clock_ends_on_time(config, tmp_path: Path) -> None:
 
 def test_biases_are_never_decayed() -> None:
     model = LanguageModel.create(ModelConfig(hidden_size=4), 5, seed=1)
-    optimizer = make_optimizer(TrainConfig(weight_decay=0.1), model, torch.device("cpu"))
+    optimizer = make_optimizer(
+        TrainConfig(weight_decay=0.1).with_defaults(), model, torch.device("cpu")
+    )
     decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
     for name, parameter in model.named_parameters():
         assert decays[id(parameter)] == (0.0 if "bias" in name else 0.1)

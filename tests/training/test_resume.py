@@ -18,7 +18,7 @@ from charlm.training.launch import launch
 from charlm.training.reports import Evaluated, Note, Started, Stepped
 from tests.training.conftest import StopAt, last, train_into
 
-TIMES = {"seconds", "tokens_per_second"}
+TIMES = {"seconds", "tokens_per_second", "time"}
 
 
 def final(folder: Path) -> Checkpoint:

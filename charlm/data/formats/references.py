@@ -1,4 +1,4 @@
-"""What was really said, and whether lists of hypotheses go with it."""
+"""Reference texts for lists of hypotheses, and checks that both go together."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,28 +9,32 @@ from charlm.errors import CorpusError
 
 __all__ = ["References", "check_lists", "read_references"]
 
+FIRST_IDS = {"plain": 1, "moses": 0}
+"""The id of the first list, for formats whose references are told by their order."""
+
 
 @dataclass(frozen=True)
 class References:
-    """The words that belong to the id of each list, and the line they stand in."""
+    """What was said: the words that belong to the id of each list, and the line they stand in."""
 
     name: str
     words: dict[str, list[str]]
     lines: dict[str, int]
 
 
-def read_references(path: Path, format: str) -> References:
-    """Read ``id text`` lines; for plain lists, one text a line, in the order of the lists.
+def read_references(path: str | Path, format: str) -> References:
+    """Read ``id text`` lines; for plain and Moses lists one text a line, in the order of the lists.
 
-    Raises ``CorpusError`` for a file that cannot be read, is empty, or has an id twice.
+    The lines belong to the ids 1, 2, ... of plain lists and 0, 1, ... of Moses lists.  Raises
+    ``CorpusError`` for a file that cannot be read, is empty, or has an id twice.
     """
-    file = TextFile(path, str(path))
+    file = TextFile(Path(path), str(path))
     words: dict[str, list[str]] = {}
     lines: dict[str, int] = {}
     for number, line in numbered_lines(file):
         columns = line.split()
-        if format == "plain":
-            columns = [str(number), *columns]
+        if format in FIRST_IDS:
+            columns = [str(number - 1 + FIRST_IDS[format]), *columns]
         if not columns:
             continue
         id, *text = columns
@@ -99,6 +103,6 @@ def match(file: NbestFile, seen: dict[str, int], references: References) -> None
 
 
 def some(names: list[str], most: int = 3) -> str:
-    """The first few of many."""
+    """The first few of many names, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

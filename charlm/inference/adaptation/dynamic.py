@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,10 +24,10 @@ from torch.nn.functional import cross_entropy
 
 from charlm.errors import ModelError
 from charlm.inference.adaptation.methods import Dynamic
-from charlm.inference.predictors.recurrent import NetworkPredictor
+from charlm.inference.predictors.recurrent import NetworkPredictor, at_least_float32
 from charlm.model.language_model import LanguageModel, State, detach
 
-__all__ = ["DynamicPredictor", "StepSizes", "gather_statistics", "plan_steps"]
+__all__ = ["DynamicPredictor", "LearningRule", "StepSizes", "gather_statistics", "plan_steps"]
 
 PLACES, SEGMENTS = 32, 32
 """The gradient's statistics come from so many places of the text, from so many segments each."""
@@ -43,6 +43,24 @@ class StepSizes:
     segment: int
     rates: tuple[Tensor, ...]
     pulls: tuple[Tensor, ...]
+
+    def start(self, weights: Sequence[Tensor]) -> None:
+        """Nothing is remembered from step to step."""
+
+    def take(
+        self,
+        weights: Sequence[Tensor],
+        trained: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        memory: None,
+    ) -> tuple[list[Tensor], None]:
+        """See ``LearningRule``."""
+        numbers = zip(weights, trained, self.pulls, self.rates, gradients, strict=True)
+        stepped = [
+            torch.lerp(weight, origin, pull).addcmul_(rate, gradient, value=-1)
+            for weight, origin, pull, rate, gradient in numbers
+        ]
+        return stepped, None
 
 
 def gather_statistics(
@@ -86,17 +104,38 @@ def plan_steps(settings: Dynamic, rms: Sequence[Tensor]) -> StepSizes:
     return StepSizes(settings.segment, rates, pulls)
 
 
-class Lane(NamedTuple):
-    """The state of one lane: what it has learned, and the segment that it is in.
+class LearningRule(Protocol):
+    """How weights are changed after each ``segment`` tokens; nothing is changed in place."""
 
-    ``before`` is the recurrent state at the begin of the segment, ``now`` after the tokens
-    ``held`` (n,), n at most the length of a segment.
+    @property
+    def segment(self) -> int:
+        """Tokens of each lane between two steps."""
+
+    def start(self, weights: Sequence[Tensor]) -> Any:
+        """What the rule remembers from step to step, before the first."""
+
+    def take(
+        self,
+        weights: Sequence[Tensor],
+        trained: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        memory: Any,
+    ) -> tuple[Sequence[Tensor], Any]:
+        """The weights after a step, given what they were trained to, and what is remembered."""
+
+
+class LearningLanes(NamedTuple):
+    """The state of lanes that learn together: their network, and the segment that they are in.
+
+    ``before`` is the recurrent state of the b lanes at the begin of the segment, ``now`` after the
+    tokens ``held`` (b, n), n at most the length of a segment.  ``memory`` is the rule's.
     """
 
     network: LanguageModel
     before: State
     now: State
     held: Tensor
+    memory: Any
     graph: list[Tensor]
     """The logits of the segment with the graph that made them, if it was read in one call.
 
@@ -106,91 +145,96 @@ class Lane(NamedTuple):
 
 
 class DynamicPredictor(NetworkPredictor):
-    """A network that learns while it reads, each lane by itself; the one given stays as it is.
+    """A network that learns while it reads; the one given stays as it is.
 
-    The network of a lane is replaced, never changed, so states may be kept and shared.
+    Each lane learns by itself, or all learn ``together``, one network from the mean loss of all
+    lanes.  A network is replaced, never changed, so states may be kept and shared.  The numbers are
+    of the network's type, float32 or float64.
     """
 
     mode = "dynamic"
     lanes = 1  # each lane holds weights of its own
 
-    def __init__(self, network: LanguageModel, sizes: StepSizes) -> None:
+    def __init__(
+        self, network: LanguageModel, rule: LearningRule, *, together: bool = False
+    ) -> None:
         super().__init__(copy.deepcopy(network).eval() if network.training else network)
         self.trained = [weight.detach() for weight in network.parameters()]
-        self.sizes = sizes
+        self.rule = rule
+        self.together = together
 
-    def start(self, lanes: int = 1) -> tuple[Lane, ...]:
+    def start(self, lanes: int = 1) -> tuple[LearningLanes, ...]:
         """Lanes with the trained weights."""
-        zeros = self.network.zero_state(1)
-        held = torch.empty(0, dtype=torch.long, device=self.device)
-        return (Lane(self.network, zeros, zeros, held, []),) * lanes
+        size = lanes if self.together else 1
+        zeros = self.network.zero_state(size)
+        held = torch.empty(size, 0, dtype=torch.long, device=self.device)
+        memory = self.rule.start(self.trained)
+        return (LearningLanes(self.network, zeros, zeros, held, memory, []),) * (lanes // size)
 
-    def select(self, state: tuple[Lane, ...], lanes: Tensor) -> tuple[Lane, ...]:
-        """See ``Predictor``."""
+    def select(self, state: tuple[LearningLanes, ...], lanes: Tensor) -> tuple[LearningLanes, ...]:
+        """See ``Predictor``.  Raises ``ModelError`` for lanes that learn together."""
+        if self.together:
+            raise ModelError("lanes that learn together cannot be selected", "let each learn alone")
         return tuple(state[lane] for lane in lanes.tolist())
 
     def forward(
-        self, tokens: Tensor, state: tuple[Lane, ...]
-    ) -> tuple[Tensor, Tensor, tuple[Lane, ...]]:
+        self, tokens: Tensor, state: tuple[LearningLanes, ...]
+    ) -> tuple[Tensor, Tensor, tuple[LearningLanes, ...]]:
         """See ``NetworkPredictor``.  Raises ``ModelError`` where learning diverges."""
-        found = [self.read(own, lane) for own, lane in zip(tokens, state, strict=True)]
-        features, logits, lanes = zip(*found, strict=True)
-        return torch.cat(features), torch.cat(logits), lanes
+        parts = torch.chunk(tokens, len(state))
+        found = [self.read(own, learner) for own, learner in zip(parts, state, strict=True)]
+        features, logits, learners = zip(*found, strict=True)
+        return torch.cat(features), torch.cat(logits), learners
 
-    def read(self, tokens: Tensor, lane: Lane) -> tuple[Tensor, Tensor, Lane]:
-        """tokens (T,) of one lane -> features (1, T, H), logits (1, T, V), and the lane after."""
+    def read(self, tokens: Tensor, learner: LearningLanes) -> tuple[Tensor, Tensor, LearningLanes]:
+        """tokens (b, T) -> features (b, T, H), logits (b, T, V), and the learner after them."""
         parts: list[tuple[Tensor, Tensor]] = []
-        while len(tokens):
-            if len(lane.held) == self.sizes.segment:
-                lane = self.learn(lane, tokens[:1])
-            free = self.sizes.segment - len(lane.held)
-            features, logits, lane = self.read_on(tokens[:free], lane)
+        while tokens.shape[1]:
+            if learner.held.shape[1] == self.rule.segment:
+                learner = self.learn(learner, tokens[:, :1])
+            free = self.rule.segment - learner.held.shape[1]
+            features, logits, learner = self.read_on(tokens[:, :free], learner)
             parts.append((features, logits))
-            tokens = tokens[free:]
+            tokens = tokens[:, free:]
         features, logits = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
-        return features, logits, lane
+        return features, logits, learner
 
-    def read_on(self, part: Tensor, lane: Lane) -> tuple[Tensor, Tensor, Lane]:
-        """``read`` for tokens (T,) that end within the segment."""
-        whole = len(part) == self.sizes.segment
+    def read_on(self, part: Tensor, learner: LearningLanes) -> tuple[Tensor, Tensor, LearningLanes]:
+        """``read`` for tokens (b, T) that end within the segment."""
+        whole = part.shape[1] == self.rule.segment
         with differentiable() if whole else torch.no_grad():
-            features, now = lane.network.features(part[None], lane.now)
-            logits = lane.network.head(features)
-        after = lane._replace(
+            features, now = learner.network.features(part, learner.now)
+            logits = learner.network.head(features)
+        after = learner._replace(
             now=detach(now),
-            held=torch.cat([lane.held, part]),
+            held=torch.cat([learner.held, part], dim=1),
             graph=[logits] if whole else [],
         )
         return features.detach(), logits.detach(), after
 
-    def learn(self, lane: Lane, following: Tensor) -> Lane:
-        """Take the step on the segment held, whose last token is followed by ``following`` (1,).
+    def learn(self, learner: LearningLanes, following: Tensor) -> LearningLanes:
+        """Take the step on the segment held, whose last tokens ``following`` (b, 1) came after.
 
         Raises ``ModelError`` where the loss is NaN or infinite.
         """
-        weights = list(lane.network.parameters())
+        weights = list(learner.network.parameters())
         with differentiable():
             try:
-                logits = lane.graph.pop()
+                logits = learner.graph.pop()
             except IndexError:
-                logits, _ = lane.network(lane.held[None], lane.before)
-            targets = torch.cat([lane.held[1:], following])
-            loss = cross_entropy(logits[0].float(), targets)
+                logits, _ = learner.network(learner.held, learner.before)
+            targets = torch.cat([learner.held[:, 1:], following], dim=1)
+            loss = cross_entropy(at_least_float32(logits.flatten(0, 1)), targets.flatten())
             gradients = torch.autograd.grad(loss, weights)
         if not math.isfinite(loss.item()):
             raise ModelError(
                 "dynamic evaluation diverges: its loss is NaN or infinite",
                 "choose a smaller lr, or let it be tuned",
             )
-        numbers = zip(
-            weights, self.trained, self.sizes.pulls, self.sizes.rates, gradients, strict=True
-        )
         with torch.no_grad():
-            stepped = [
-                torch.lerp(weight, trained, pull).addcmul_(rate, gradient, value=-1)
-                for weight, trained, pull, rate, gradient in numbers
-            ]
-        return Lane(with_weights(lane.network, stepped), lane.now, lane.now, lane.held[:0], [])
+            stepped, memory = self.rule.take(weights, self.trained, gradients, learner.memory)
+        network, now = with_weights(learner.network, stepped), learner.now
+        return LearningLanes(network, now, now, learner.held[:, :0], memory, [])
 
 
 def with_weights(network: LanguageModel, weights: Sequence[Tensor]) -> LanguageModel:

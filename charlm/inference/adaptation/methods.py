@@ -5,13 +5,13 @@ Settings only, so that the command line can have them without loading torch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from charlm.config import parse_value
 from charlm.config.section import Section, setting
 from charlm.errors import ConfigError
 
-__all__ = ["Cache", "Dynamic", "Evaluation", "Temperature", "parse_evaluation"]
+__all__ = ["Cache", "Dynamic", "Evaluation", "Temperature", "make_evaluation", "parse_evaluation"]
 
 TUNED = ("dynamic.lr", "dynamic.decay", "cache.theta", "cache.share", "temperature.value")
 """What tuning chooses, in this order; the other values trade accuracy for time."""
@@ -21,18 +21,32 @@ class Method(Section):
     """One method, written ``name=value,name=value`` on the command line."""
 
     @classmethod
-    def parse(cls, text: str) -> tuple[Self, set[str]]:
-        """The settings of ``text``, and which of them it gave.  Raises ``ConfigError``."""
+    def read(cls, text: str) -> dict[str, Any]:
+        """The values that a text like ``name=value,name=value`` gives.  Raises ``ConfigError``."""
         given = {}
         for part in filter(None, text.split(",")):
             name, equals, value = part.partition("=")
             if not equals:
                 raise ConfigError(
-                    f"--{cls.name} takes name=value, got {part!r}",
-                    f"put SOURCE before it, or give values: --{cls.name} {cls()}",
+                    f"`{cls.name}` takes name=value, got {part!r}",
+                    f"put SOURCE before it, or give values: `{cls.name}={str(cls())!r}`",
                 )
             given[name.strip()] = parse_value(value)
-        return cls.from_table(given), set(given)
+        return given
+
+    @classmethod
+    def values(cls, given: object) -> Mapping[str, Any] | None:
+        """The values in what Python calls give: True, a table, or nothing for no such method."""
+        if given is None or given is False:
+            return None
+        if given is True:
+            return {}
+        if isinstance(given, Mapping):
+            return given
+        raise ConfigError(
+            f"`{cls.name}` must be True or a table of values, got {given!r}",
+            f"write for example `{cls.name}={cls().to_table()}`",
+        )
 
     def __str__(self) -> str:
         return ",".join(f"{name}={value:g}" for name, value in self.to_table().items())
@@ -47,9 +61,16 @@ class Temperature(Method):
     value: float = setting(1.0, "What the logits are divided by.", above=0)
 
     @classmethod
-    def parse(cls, text: str) -> tuple[Self, set[str]]:
+    def read(cls, text: str) -> dict[str, Any]:
         """A number; nothing leaves it to tuning."""
-        return super().parse(f"value={text}" if text else "")
+        return super().read(f"value={text}" if text else "")
+
+    @classmethod
+    def values(cls, given: object) -> Mapping[str, Any] | None:
+        """A number, or what other methods are given."""
+        if isinstance(given, int | float) and not isinstance(given, bool):
+            return {"value": given}
+        return super().values(given)
 
     def __str__(self) -> str:
         return f"{self.value:g}"
@@ -76,6 +97,9 @@ class Cache(Method):
     window: int = setting(2000, "Tokens that are remembered.", minimum=1, maximum=1 << 20)
     theta: float = setting(0.5, "How much more a more similar state counts.", minimum=0)
     share: float = setting(0.1, "The cache's share of the probability.", minimum=0, below=1)
+
+
+METHODS: tuple[type[Method], ...] = (Temperature, Dynamic, Cache)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,22 +149,40 @@ class Evaluation:
 def parse_evaluation(given: Mapping[str, str | None], tune_on: tuple[str, ...]) -> Evaluation:
     """The methods that options ask for, by their names; None is an option that is not there.
 
-    Raises ``ConfigError`` for wrong values, for a temperature that nothing decides, and for tuning
-    without anything to choose.
+    Raises ``ConfigError`` as ``make_evaluation`` does, and for what is not ``name=value``.
+    """
+    methods = {kind.name: kind for kind in METHODS}
+    values = {
+        name: methods[name].read(text) or True for name, text in given.items() if text is not None
+    }
+    return make_evaluation(values, tune_on)
+
+
+def make_evaluation(
+    given: Mapping[str, float | bool | Mapping[str, float]], tune_on: tuple[str, ...] = ()
+) -> Evaluation:
+    """The methods named in ``given``: True, or a table of values; False or None: not used.
+
+    The temperature may be a number.  Values that are not given keep their defaults, or are left
+    to be chosen on the texts ``tune_on``.  Raises ``ConfigError`` for unknown names and wrong
+    values, for a temperature that nothing decides, and for tuning without anything to choose.
     """
     methods: dict[str, Any] = {}
     fixed: set[str] = set()
-    for kind in (Temperature, Dynamic, Cache):
-        text = given.get(kind.name)
-        if text is not None:
-            methods[kind.name], names = kind.parse(text)
-            fixed |= {f"{kind.name}.{name}" for name in names}
+    for kind in METHODS:
+        values = kind.values(given.get(kind.name))
+        if values is not None:
+            methods[kind.name] = kind.from_table(values)
+            fixed |= {f"{kind.name}.{name}" for name in values}
     free = [name for name in TUNED if name.partition(".")[0] in methods and name not in fixed]
     if "temperature.value" in free and not tune_on:
-        raise ConfigError("--temperature lacks its value", "give one, or add: --tune-on valid")
+        raise ConfigError(
+            "`temperature` lacks its value", "give one, or let it be chosen: `tune_on='valid'`"
+        )
     if tune_on and not free:
         raise ConfigError(
-            "--tune-on has nothing to choose",
-            "name a method, its values left out: --dynamic, --cache or --temperature",
+            "`tune_on` has nothing to choose",
+            "name a method, its values left out: `dynamic=True`, `cache=True` or "
+            "`temperature=True`",
         )
     return Evaluation(**methods, free=tuple(free) if tune_on else (), tune_on=tune_on)

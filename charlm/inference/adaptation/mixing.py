@@ -10,7 +10,7 @@ from charlm.config import BOUNDARY_ID
 from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.corpora import Corpus
 from charlm.errors import ConfigError, CorpusError, TokenizerError
-from charlm.inference.adaptation.overlap import read_ids, refuse_overlap
+from charlm.inference.adaptation.overlap import VALID, refuse_overlap
 from charlm.inference.loading import Loaded, load_part, load_run
 from charlm.inference.predictors.mixture import Mixture
 from charlm.inference.predictors.predictor import Predictor
@@ -104,8 +104,7 @@ def mixed(
     if weight is None:
         valid = load_part(loaded, "valid").tokens
         for content in scored:
-            ids = read_ids(loaded.tokenizer, content)
-            refuse_overlap(loaded.tokenizer, valid[1 : TUNED_ON + 1], ids, WAY_OUT)
+            refuse_overlap(loaded, (VALID,), content, WAY_OUT)
         weight = tune_weight(loaded.model, second.model, valid)
     mixture = Mixture(loaded.model, second.model, weight)
     return Mixed(loaded.run, loaded.tokenizer, mixture, loaded.step, (loaded, second), weight)

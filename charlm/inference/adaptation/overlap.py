@@ -1,6 +1,6 @@
-"""Whether what is tuned on and what is scored are the same text."""
+"""Whether what is tuned on and what is scored are the same text, as far as hashes tell."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -9,20 +9,19 @@ from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
+from charlm.inference.loading import Loaded, load_part, open_for
 
-__all__ = ["read_ids", "refuse_overlap"]
+__all__ = ["VALID", "read_ids", "refuse_overlap"]
 
-WINDOW, RUN = 64, 4
-"""Texts overlap where so many windows of so many bytes, one after the other, are in both."""
+VALID = "valid"
+"""The name that stands for a run's own validation part among the texts to tune on."""
 
-SHORTEST = 16
-"""Bytes of a text shorter than a window that are no coincidence."""
-
-AT_ONCE = 1 << 16  # tokens turned into text at a time
+AT_ONCE = 1 << 16
+"""Tokens of a prepared text that are yielded at a time."""
 
 
 def read_ids(tokenizer: Tokenizer, content: Corpus | TokenStore) -> Iterator[np.ndarray]:
-    """The ids (n,) of a text bit by bit, from the first token on, boundaries between documents."""
+    """The ids of a text in arrays (n,), from the first token on, boundaries between documents."""
     if isinstance(content, TokenStore):
         tokens = content.tokens[1:]
         yield from (tokens[begin : begin + AT_ONCE] for begin in range(0, len(tokens), AT_ONCE))
@@ -33,31 +32,43 @@ def read_ids(tokenizer: Tokenizer, content: Corpus | TokenStore) -> Iterator[np.
 
 
 def refuse_overlap(
-    tokenizer: Tokenizer,
-    tuning: np.ndarray,
-    scored: Iterable[np.ndarray],
-    way_out: str = "tune on text that is not scored: --tune-on valid, or another file",
+    loaded: Loaded,
+    tuned_on: Sequence[str],
+    scored: Corpus | TokenStore,
+    way_out: str = "tune on text that is not scored: `tune_on=valid`, or another file",
 ) -> None:
-    """Raise ``CorpusError`` if a run of the bytes of ``scored`` is in the text of ``tuning`` (N,).
+    """Raise ``CorpusError`` if a text that is scored is among those that are tuned on.
 
-    A run of ``(RUN + 1) * WINDOW`` bytes is always found, one shorter than ``RUN * WINDOW`` never,
-    unless it is about all there is.
+    ``tuned_on`` names sources, or ``valid`` for the run's validation part.  Files are compared
+    whole, by their hashes, and a part of a run stands for the files that it was cut from; two parts
+    of a run are different texts.  A passage that two different files share is not noticed.
     """
-    text = tokenizer.decode_bytes(tuning)
-    known = {text[begin : begin + WINDOW] for begin in range(len(text) - WINDOW + 1)}
-    windows = run = longest = 0
-    rest = b""
-    for ids in scored:
-        rest += tokenizer.decode_bytes(ids)
-        for begin in range(0, len(rest) - WINDOW + 1, WINDOW):
-            windows += 1
-            run = run + 1 if rest[begin : begin + WINDOW] in known else 0
-            longest = max(longest, run)
-        if longest >= RUN:
-            break
-        rest = rest[len(rest) // WINDOW * WINDOW :]
-    short = not windows and len(rest) >= min(SHORTEST, len(text)) and rest and rest in text
-    if short or longest >= max(1, min(RUN, windows, len(text) // WINDOW - 1)):
-        raise CorpusError(
-            "the text to tune on and the text to score have a passage in common", way_out
-        )
+    text = part_of(loaded, scored) if isinstance(scored, TokenStore) else scored
+    for name in tuned_on:
+        tuned = name if name == VALID else open_for(loaded, (name,))
+        if isinstance(text, str) and isinstance(tuned, str):
+            same = text == tuned
+        else:
+            same = bool(hashes_of(loaded, text) & hashes_of(loaded, tuned))
+        if same:
+            raise CorpusError("the text to tune on and the text to score are the same", way_out)
+
+
+def part_of(loaded: Loaded, store: TokenStore) -> str:
+    """Which part (train, valid or test) of the text that the run was made from ``store`` holds."""
+    for part in loaded.run.origin["counts"]:
+        if np.array_equal(load_part(loaded, part).tokens, store.tokens):
+            return str(part)
+    raise CorpusError("the prepared text is none of the run's parts", "name a text to score")
+
+
+def hashes_of(loaded: Loaded, text: Corpus | str) -> set[str]:
+    """SHA-256, in hexadecimal, of each file of a corpus, or of those that a part was cut from."""
+    if isinstance(text, Corpus):
+        return {Corpus((origin,), text.encoding).digest() for origin in text.origins}
+    data = loaded.run.config.data
+    names = getattr(data, text, ()) or data.sources
+    try:
+        return set() if "-" in names else hashes_of(loaded, open_for(loaded, names))
+    except CorpusError:  # the file is gone, so that it cannot be scored either
+        return set()

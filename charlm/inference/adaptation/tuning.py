@@ -8,16 +8,13 @@ from functools import cache, partial
 import numpy as np
 
 from charlm.errors import ConfigError, CorpusError, ModelError
-from charlm.inference.adaptation.adapter import Adapter
+from charlm.inference.adaptation.adapter import Adapted, Adapter
 from charlm.inference.adaptation.methods import Evaluation
-from charlm.inference.adaptation.overlap import read_ids
+from charlm.inference.adaptation.overlap import VALID, read_ids
 from charlm.inference.loading import Loaded, load_part, open_for
 from charlm.inference.predictors.reader import Reader
 
-__all__ = ["Trial", "tune", "tuning_ids"]
-
-VALID = "valid"
-"""The name that stands for a run's own validation part."""
+__all__ = ["Trial", "adapted", "tune", "tuning_ids"]
 
 MOST_TOKENS = 20_000
 """Tuning reads at most so many."""
@@ -43,6 +40,18 @@ class Trial:
     evaluation: Evaluation
     nll: float
     better: bool
+
+
+def adapted(loaded: Loaded, evaluation: Evaluation) -> Adapted:
+    """The run with the methods of ``evaluation``, what that leaves free chosen by tuning.
+
+    Raises what ``tuning_ids``, ``tune`` and ``Adapter.adapt`` do.
+    """
+    adapter = Adapter(loaded)
+    if evaluation.free:
+        for trial in tune(adapter, evaluation, tuning_ids(loaded, evaluation)):
+            evaluation = trial.evaluation if trial.better else evaluation
+    return adapter.adapt(evaluation)
 
 
 def tuning_ids(loaded: Loaded, evaluation: Evaluation) -> np.ndarray:

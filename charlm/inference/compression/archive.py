@@ -1,96 +1,104 @@
 """The file that ``charlm compress`` writes: a header, coded tokens, extras, a checksum.
 
 ```
-8 bytes   magic
-...       header: format, the whole numbers of ``Header``, its byte strings, as ``packing`` does
-...       tokens, coded
-...       extras: what tokens cannot say
-4         CRC-32 of all before, little-endian
+...   ``LAYOUT``: magic, format, the numbers and the two hashes of ``Header``
+...   run and machine, each with a zero byte behind it
+...   tokens, coded
+...   extras: what tokens cannot say
+4     CRC-32 of all before, little-endian
 ```
 """
 
+import struct
 import zlib
 from dataclasses import dataclass
 
 from charlm.errors import CorpusError
-from charlm.inference.compression.packing import number, read, read_number, write
 
-__all__ = ["Archive", "Header", "read_archive", "write_archive"]
+__all__ = ["LARGEST", "Archive", "Header", "read_archive"]
 
 MAGIC = b"\x89charlm\n"
-FORMAT = 1
-NUMBERS, STRINGS = 8, 5
-CHECKSUM = 4
+FORMAT = 2
+"""Format 1, until November 2026, was coded in other probabilities."""
+
+LAYOUT = struct.Struct("<8sBBHHIIII32s16s")
+CHECKSUM = struct.Struct("<I")
+
+LARGEST = (1 << 32) - 1
+"""Most bytes and tokens of a file."""
+
+MOST_LANES = 1024
+"""With more, a forged header could fill the memory."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What has to be known to decompress, and to notice that it went wrong.
+    """What has to be known to decompress a file, and to notice that it went wrong.
 
-    ``arithmetic`` says how probabilities were computed, ``segment`` and ``rate`` (in millionths)
-    how the model learned.  ``content`` is the SHA-256 of the file, ``model`` the beginning of that
-    of tokenizer and weights; ``witness`` stands for the first logits, bit by bit, and ``machine``
-    for what computed them, where that matters.  ``run`` and ``step`` say where the model was.
+    ``arithmetic`` says how probabilities are computed and ``rate``, in millionths, how fast the
+    model learned.  ``length`` counts the bytes of the file and ``coded`` those of its coded tokens.
+    ``content`` is the SHA-256 of the file, ``model`` the first half of that of tokenizer and
+    weights.  ``run`` and ``step`` say where the model was, ``machine`` what computed the
+    probabilities, where they may differ elsewhere.
     """
 
     arithmetic: int
     lanes: int
+    rate: int
     tokens: int
     length: int
     coded: int
     step: int
-    segment: int
-    rate: int
     content: bytes
     model: bytes
-    witness: bytes
     run: bytes
     machine: bytes
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A compressed file, taken apart; ``size`` is that of the whole."""
+    """A compressed file: its header, the coded tokens, and the extras."""
 
     header: Header
     coded: bytes
     extras: bytes
-    size: int = 0
 
-
-def write_archive(archive: Archive) -> bytes:
-    """The bytes of the file."""
-    fields = list(vars(archive.header).values())
-    numbers = b"".join(map(number, [FORMAT, *fields[:NUMBERS]]))
-    content = MAGIC + numbers + write(fields[NUMBERS:]) + archive.coded + archive.extras
-    return content + zlib.crc32(content).to_bytes(CHECKSUM, "little")
+    def to_bytes(self) -> bytes:
+        """The file."""
+        *fields, run, machine = vars(self.header).values()
+        names = run + b"\0" + machine + b"\0"
+        inner: bytes = LAYOUT.pack(MAGIC, FORMAT, *fields) + names + self.coded + self.extras
+        return inner + CHECKSUM.pack(zlib.crc32(inner))
 
 
 def read_archive(content: bytes, name: str) -> Archive:
     """Take the file ``name`` apart.
 
-    Raises ``CorpusError`` if it is none of ours, from a newer version, cut short or damaged.
+    Raises ``CorpusError`` if charlm has not written it, or in another format, and if it is cut
+    short or damaged.
     """
     if not content.startswith(MAGIC):
         raise CorpusError(
             f"{name} is no file that charlm compress has written", "name one that it has"
         )
-    inner, checksum = content[:-CHECKSUM], content[-CHECKSUM:]
-    if zlib.crc32(inner).to_bytes(CHECKSUM, "little") != checksum:
+    inner, checksum = content[: -CHECKSUM.size], content[-CHECKSUM.size :]
+    if CHECKSUM.pack(zlib.crc32(inner)) != checksum:
         raise damaged(name)
-    source = iter(inner[len(MAGIC) :])
+    version = inner[len(MAGIC)]
+    if version != FORMAT:
+        raise CorpusError(
+            f"{name} has format {version}, not {FORMAT}",
+            "decompress it with the version of charlm that wrote it",
+        )
     try:
-        version = read_number(source)
-        if version != FORMAT:
-            raise newer(name, version)
-        numbers = [read_number(source) for _ in range(NUMBERS)]
-        header = Header(*[*numbers, *read(source)])  # type: ignore[arg-type]
-    except (ValueError, TypeError):
+        _, _, *fields = LAYOUT.unpack_from(inner)
+        run, machine, rest = inner[LAYOUT.size :].split(b"\0", 2)
+    except (struct.error, ValueError):
         raise damaged(name) from None
-    rest = bytes(source)
-    if header.lanes < 1 or header.coded > len(rest):
+    header = Header(*[*fields, run, machine])
+    if not 1 <= header.lanes <= MOST_LANES or header.coded > len(rest):
         raise damaged(name)
-    return Archive(header, rest[: header.coded], rest[header.coded :], len(content))
+    return Archive(header, rest[: header.coded], rest[header.coded :])
 
 
 def damaged(name: str) -> CorpusError:
@@ -98,12 +106,4 @@ def damaged(name: str) -> CorpusError:
     return CorpusError(
         f"{name} is damaged or cut short: its checksum does not agree",
         "restore it, or copy it again",
-    )
-
-
-def newer(name: str, version: int) -> CorpusError:
-    """The error for a file of a later format."""
-    return CorpusError(
-        f"{name} has format {version}, not {FORMAT}",
-        "use the version of charlm that wrote it, or a newer one",
     )

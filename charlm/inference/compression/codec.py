@@ -6,41 +6,39 @@ import math
 import os
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
-from charlm.errors import CheckpointError, CorpusError, ModelError
-from charlm.inference.compression.archive import Archive, Header, read_archive, write_archive
-from charlm.inference.compression.coder import Coded, constriction, decode, encode
-from charlm.inference.compression.escapes import Symbols, join, split, whole
-from charlm.inference.compression.extras import pack, unpack
-from charlm.inference.compression.floating import Learning, repeatable
+from charlm.errors import CheckpointError, ConfigError, CorpusError, ModelError
+from charlm.inference.compression import escapes
+from charlm.inference.compression.archive import LARGEST, Archive, Header, read_archive
+from charlm.inference.compression.coder import Coded, CodingProgress, constriction, decode, encode
+from charlm.inference.compression.escapes import Symbols
 from charlm.inference.compression.models import (
     Arithmetic,
-    Plan,
-    at_rates,
+    CodingPlan,
     choose_plan,
     fingerprint,
     machine,
-    make_steps,
+    open_model,
+    repeatable,
 )
 from charlm.inference.loading import Loaded
 
-__all__ = ["Coding", "Compressed", "Decompressed", "compress", "decompress"]
+__all__ = ["CodingProgress", "Compressed", "Decompressed", "compress", "decompress"]
 
-Result = TypeVar("Result")
+UNPRINTED = ("content", "adapted")
+"""Fields that are no figures."""
 
 TRIAL = 4096
 """Tokens of each lane on which a rate of learning is chosen."""
 
+RATES = (500, 1000, 2000, 4000)
+"""Rates of learning, in millionths, for text like the model's own to text quite unlike it.
 
-@dataclass(frozen=True)
-class Coding:
-    """So many of ``total`` tokens are done."""
-
-    what: str
-    done: int
-    total: int
+They were the best on an excerpt of Dickens, on Wikipedia's XML and on Python's documentation, by a
+model of English.
+"""
 
 
 @dataclass(frozen=True)
@@ -65,41 +63,60 @@ class Compressed:
 
     @property
     def bits_per_byte(self) -> float:
-        """Of the file as it was; NaN for an empty one."""
+        """Bits of the compressed file for each byte of the original; NaN for an empty one."""
         return 8 * self.bytes_out / self.bytes_in if self.bytes_in else math.nan
+
+    @property
+    def other_bytes(self) -> int:
+        """Bytes of the compressed file beside the coded tokens."""
+        return self.bytes_out - self.coded_bits // 8
+
+    def record(self) -> dict[str, Any]:
+        """The figures under the keys that scripts rely on."""
+        figures = {name: value for name, value in vars(self).items() if name not in UNPRINTED}
+        mode = "adaptive" if self.adapted else "static"
+        return {"bits_per_byte": self.bits_per_byte, **figures, "mode": mode}
 
 
 @dataclass(frozen=True)
 class Decompressed:
-    """The file as it was, which ``bytes_in`` were enough for."""
+    """The original file, its size ``bytes_out``, and that of the compressed file, ``bytes_in``."""
 
     content: bytes
     bytes_in: int
     bytes_out: int
     seconds: float
 
+    def record(self) -> dict[str, Any]:
+        """The figures, without the content."""
+        return {name: value for name, value in vars(self).items() if name not in UNPRINTED}
+
 
 def compress(
     loaded: Loaded, content: bytes, *, adapt: bool = False, lanes: int | None = None
-) -> Iterator[Coding | Compressed]:
+) -> Iterator[CodingProgress | Compressed]:
     """Compress any bytes; the last record is the result, proved by decompressing it.
 
-    Raises ``CharlmError`` without constriction, ``ConfigError`` for a model that cannot adapt,
-    ``ModelError`` if the bytes do not come back.
+    ``adapt`` lets the model learn as it codes.  ``lanes`` parts of the file are coded side by side;
+    None chooses by size.  Raises ``CharlmError`` without constriction, ``ConfigError`` for a file
+    of more than 4 GiB, ``ModelError`` for a model that cannot learn and if the bytes do not come
+    back.
     """
     began = time.monotonic()
     constriction()
-    symbols = split(loaded.tokenizer, content)
+    if len(content) > LARGEST:
+        raise ConfigError("the file is larger than 4 GiB", "cut it, for example with: split -b 1G")
+    symbols = escapes.split(loaded.tokenizer, content)
     plan = choose_plan(loaded, len(symbols.ids), adapt=adapt, lanes=lanes)
     if adapt:
         plan = yield from choose_rate(loaded, plan, symbols)
     symbols, coded = yield from code_smallest(loaded, plan, symbols, content)
-    extras = pack(symbols)
+    extras = escapes.pack_extras(symbols)
     header = describe(loaded, plan, symbols, coded, content)
-    packed = write_archive(Archive(header, coded.data, extras))
-    for record in decompress(loaded, read_archive(packed, "what was coded"), "what was coded"):
-        if isinstance(record, Coding):
-            yield Coding("checking", record.done, record.total)
+    packed = Archive(header, coded.data, extras).to_bytes()
+    for record in decompress(loaded, packed, "what was coded"):
+        if isinstance(record, CodingProgress):
+            yield replace(record, what="checking")
     yield Compressed(
         content=packed,
         bytes_in=len(content),
@@ -115,46 +132,52 @@ def compress(
     )
 
 
-def decompress(loaded: Loaded, archive: Archive, name: str) -> Iterator[Coding | Decompressed]:
-    """The file that ``name`` was made from; the last record is the result.
+def decompress(
+    loaded: Loaded, packed: bytes, name: str = "the file"
+) -> Iterator[CodingProgress | Decompressed]:
+    """Bring back what ``compress`` packed; the last record is the result.
 
-    Raises ``CheckpointError`` for another model, ``ModelError`` if this machine computes other
-    probabilities, ``CorpusError`` for contents that charlm does not write.
+    ``name`` is for messages.  Raises ``CorpusError`` for what charlm has not written or what is
+    damaged, ``CheckpointError`` for another model, and ``ModelError`` if this machine computes
+    other probabilities.
     """
-    began, header = time.monotonic(), archive.header
+    began = time.monotonic()
+    archive = read_archive(packed, name)
+    header = archive.header
     constriction()
     if fingerprint(loaded) != header.model:
         raise CheckpointError(
             f"{name} was compressed with another model than step {loaded.step} of "
             f"{loaded.run.folder}",
             f"name the run it was compressed with, {os.fsdecode(header.run)}, step {header.step}: "
-            "--run RUN",
+            "`run=RUN`",
         )
     if header.arithmetic not in list(Arithmetic):
         raise foreign(name)
-    learning = Learning(header.segment, header.rate)
-    plan = Plan(Arithmetic(header.arithmetic), header.lanes, learning)
+    plan = CodingPlan(Arithmetic(header.arithmetic), header.lanes, header.rate)
     with repeatable():
-        decoding = decode(make_steps(loaded, plan), archive.coded, header.tokens, plan.lanes)
-        found = yield from reported("decompressing", header.tokens, decoding)
+        model = open_model(loaded, plan)
+        ids = yield from decode(model, archive.coded, header.tokens, plan.lanes)
     try:
         # Extras are not much larger than the file; crafted ones shall not fill the memory.
-        symbols = unpack(archive.extras, found.ids, 1024 + 16 * (header.length + header.tokens))
-        content = join(loaded.tokenizer, symbols)
+        most = 1024 + 16 * (header.length + header.tokens)
+        symbols = escapes.unpack_extras(archive.extras, ids, most)
+        content = escapes.join(loaded.tokenizer, symbols)
     except (ValueError, lzma.LZMAError):
         content = b""
     if hashlib.sha256(content).digest() != header.content:
-        same = header.witness in (b"", found.witness)
-        raise foreign(name) if same else went_astray(name, header)
-    seconds = time.monotonic() - began
-    yield Decompressed(content, archive.size, len(content), seconds)
+        raise went_astray(name, header) if header.machine else foreign(name)
+    yield Decompressed(content, len(packed), len(content), time.monotonic() - began)
 
 
-def choose_rate(loaded: Loaded, plan: Plan, symbols: Symbols) -> Generator[Coding, None, Plan]:
+def choose_rate(
+    loaded: Loaded, plan: CodingPlan, symbols: Symbols
+) -> Generator[CodingProgress, None, CodingPlan]:
     """The plan with the rate of learning that makes the beginning of the file smallest."""
     beginning = Symbols(symbols.ids[: TRIAL * plan.lanes])
     best, fewest = plan, math.inf
-    for candidate in at_rates(plan):
+    for rate in RATES:
+        candidate = replace(plan, rate=rate)
         coded = yield from code(loaded, candidate, beginning, "choosing a rate")
         if len(coded.data) < fewest:
             best, fewest = candidate, len(coded.data)
@@ -162,57 +185,43 @@ def choose_rate(loaded: Loaded, plan: Plan, symbols: Symbols) -> Generator[Codin
 
 
 def code_smallest(
-    loaded: Loaded, plan: Plan, symbols: Symbols, content: bytes
-) -> Generator[Coding, None, tuple[Symbols, Coded]]:
+    loaded: Loaded, plan: CodingPlan, symbols: Symbols, content: bytes
+) -> Generator[CodingProgress, None, tuple[Symbols, Coded]]:
     """Code ``symbols``, or all of ``content`` as one escape where the model makes it larger."""
     coded = yield from code(loaded, plan, symbols)
-    size = len(coded.data) + len(pack(symbols))
+    size = len(coded.data) + len(escapes.pack_extras(symbols))
     if size > len(content):
-        stored = whole(content)
-        alone = yield from code(loaded, plan, stored)
-        if len(alone.data) + len(pack(stored)) < size:
-            return stored, alone
+        alone = escapes.stored(content)
+        alone_coded = yield from code(loaded, plan, alone)
+        if len(alone_coded.data) + len(escapes.pack_extras(alone)) < size:
+            return alone, alone_coded
     return symbols, coded
 
 
 def code(
-    loaded: Loaded, plan: Plan, symbols: Symbols, what: str = "compressing"
-) -> Generator[Coding, None, Coded]:
+    loaded: Loaded, plan: CodingPlan, symbols: Symbols, what: str = "compressing"
+) -> Generator[CodingProgress, None, Coded]:
     """Code the tokens of ``symbols``."""
     with repeatable():
-        coding = encode(make_steps(loaded, plan), symbols.ids, plan.lanes)
-        return (yield from reported(what, len(symbols.ids), coding))
+        return (yield from encode(open_model(loaded, plan), symbols.ids, plan.lanes, what))
 
 
-def reported(
-    what: str, total: int, coding: Generator[int, None, Result]
-) -> Generator[Coding, None, Result]:
-    """Pass on how many tokens are done; returns what ``coding`` returns."""
-    while True:
-        try:
-            yield Coding(what, next(coding), total)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-
-
-def describe(loaded: Loaded, plan: Plan, symbols: Symbols, coded: Coded, content: bytes) -> Header:
-    """All that decompressing has to know."""
-    exact = plan.arithmetic is Arithmetic.WHOLE
+def describe(
+    loaded: Loaded, plan: CodingPlan, symbols: Symbols, coded: Coded, content: bytes
+) -> Header:
+    """The header of a file: all that decompressing has to know."""
     return Header(
         arithmetic=plan.arithmetic,
         lanes=plan.lanes,
+        rate=plan.rate,
         tokens=len(symbols.ids),
         length=len(content),
         coded=len(coded.data),
         step=loaded.step,
-        segment=plan.learning.segment,
-        rate=plan.learning.rate,
         content=hashlib.sha256(content).digest(),
         model=fingerprint(loaded),
-        witness=b"" if exact else coded.witness,
         run=os.fsencode(loaded.run.folder),
-        machine=b"" if exact else machine().encode(),
+        machine=b"" if plan.arithmetic is Arithmetic.WHOLE else machine().encode(),
     )
 
 

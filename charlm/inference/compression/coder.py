@@ -1,62 +1,51 @@
-"""Logits to whole probabilities, and those to bits: arithmetic coding with constriction.
+"""Predictions to whole probabilities, and those to bits: arithmetic coding with constriction.
 
-Letters: N tokens, B lanes, V vocabulary.  The tokens are cut into B parts of the same length or one
+Letters: N tokens, B lanes, V vocabulary.  The tokens are cut into B parts of equal length or one
 less, and the lanes read them side by side: a step of the network for all costs little more than
 one for a single lane.
 """
 
-import hashlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import torch
 
 from charlm.errors import CharlmError
-from charlm.inference.compression.tables import LOGIT, odds
+from charlm.inference.compression.tables import LOGIT, tables
+from charlm.inference.predictors.predictor import Predictor
 
-__all__ = ["Coded", "Decoded", "Steps", "constriction", "decode", "encode", "weigh"]
+__all__ = ["Coded", "CodingProgress", "constriction", "decode", "encode", "weigh"]
 
 PRECISION = 24
 """Probabilities are whole multiples of 2**-PRECISION, and none is zero; constriction's own."""
 
 MOST = float(1 << 20)
-"""Logits beyond are cut off."""
+"""The largest logit; those beyond are cut off."""
 
 EVERY = 32
 """Steps between two reports of progress."""
 
-WITNESSED = 64
-"""Steps whose logits are remembered, to tell whether another machine computes the same."""
 
+@dataclass(frozen=True)
+class CodingProgress:
+    """``done`` of ``total`` tokens are coded; ``what`` says what for."""
 
-class Steps(Protocol):
-    """A model that reads one token in each lane and predicts the next."""
-
-    def step(self, tokens: np.ndarray) -> np.ndarray:
-        """tokens (B,), in the first step boundaries -> logits (B, V), float64."""
-        ...
+    what: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
 class Coded:
-    """Tokens as bits.  ``nats`` is what they cost under the model, whose numbers are not rounded.
-
-    ``witness`` is a hash of the first logits, bit by bit.
+    """Tokens as bits, and what they cost in ``nats`` under the model's probabilities, which are
+    not rounded.
     """
 
     data: bytes
     nats: float
-    witness: bytes
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Tokens (N,) found in bits, and the witness of the numbers they were found with."""
-
-    ids: np.ndarray
-    witness: bytes
 
 
 def weigh(logits: np.ndarray) -> np.ndarray:
@@ -65,11 +54,11 @@ def weigh(logits: np.ndarray) -> np.ndarray:
     With one added to each they are the probabilities; constriction adds it.  A function of the
     logits rounded to multiples of 2**-LOGIT, exact from there on.
     """
-    # A network whose numbers went astray still codes, badly.
+    # A network whose logits are NaN or infinite still codes, badly.
     steps = np.rint(np.clip(np.nan_to_num(logits), -MOST, MOST) * (1 << LOGIT))
     best = steps.argmax(axis=1)[:, None]
     below = np.take_along_axis(steps, best, axis=1) - steps
-    weights: np.ndarray = odds().take(below.astype(np.intp), mode="clip")
+    weights: np.ndarray = tables().odds.take(below.astype(np.intp), mode="clip")
     free = float((1 << PRECISION) - logits.shape[1])
     weights *= free / weights.sum(axis=1, keepdims=True)
     np.floor(weights, out=weights)
@@ -78,53 +67,68 @@ def weigh(logits: np.ndarray) -> np.ndarray:
     return weights
 
 
-def encode(steps: Steps, ids: np.ndarray, lanes: int) -> Generator[int, None, Coded]:
-    """Code ids (N,); yields how many are done."""
-    coder, family, witness = constriction().queue.RangeEncoder(), categorical(), Witness()
-    rows = lay_out(ids, lanes)  # (B, T)
-    tokens, nats = np.zeros(lanes, dtype=np.int64), 0.0
+def encode(
+    model: Predictor, ids: np.ndarray, lanes: int, what: str = "compressing"
+) -> Generator[CodingProgress, None, Coded]:
+    """Code ids (N,); ``what`` is for the records of progress."""
+    coder, family = constriction().queue.RangeEncoder(), categorical()
+    rows, predictions = lay_out(ids, lanes), Predictions(model, lanes)  # rows (B, T)
+    nats = 0.0
     for number, active in enumerate(active_lanes(len(ids), lanes)):
-        logits = steps.step(tokens)
-        witness.add(logits)
-        tokens = rows[:, number]
-        coder.encode(tokens[:active].astype(np.int32), family, weigh(logits)[:active])
-        nats += surprisal(logits[:active], tokens[:active])
+        logits = predictions.following(rows[:, number - 1] if number else None)[:active]
+        tokens = rows[:active, number]
+        coder.encode(tokens.astype(np.int32), family, weigh(logits))
+        nats += summed_nll(logits, tokens)
         if number % EVERY == 0:
-            yield number * lanes
-    return Coded(coder.get_compressed().astype("<u4").tobytes(), nats, witness.digest())
+            yield CodingProgress(what, number * lanes, len(ids))
+    return Coded(coder.get_compressed().astype("<u4").tobytes(), nats)
 
 
-def decode(steps: Steps, data: bytes, count: int, lanes: int) -> Generator[int, None, Decoded]:
-    """Find the tokens (count,) that ``encode`` coded; yields how many are done.
+def decode(
+    model: Predictor, data: bytes, count: int, lanes: int, what: str = "decompressing"
+) -> Generator[CodingProgress, None, np.ndarray]:
+    """Find the ids (count,) that ``encode`` coded; ``what`` is for the records of progress.
 
     With another model's probabilities they are any tokens, and zeros where the bits make no sense.
     """
     words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
-    coder, family, witness = constriction().queue.RangeDecoder(words), categorical(), Witness()
+    coder, family = constriction().queue.RangeDecoder(words), categorical()
     rows = lay_out(np.zeros(count, dtype=np.int64), lanes)
-    tokens = np.zeros(lanes, dtype=np.int64)
+    predictions = Predictions(model, lanes)
     for number, active in enumerate(active_lanes(count, lanes)):
-        logits = steps.step(tokens)
-        witness.add(logits)
+        logits = predictions.following(rows[:, number - 1] if number else None)[:active]
         try:
-            rows[:active, number] = coder.decode(family, weigh(logits)[:active])
+            rows[:active, number] = coder.decode(family, weigh(logits))
         except AssertionError:
             break
-        tokens = rows[:, number]
         if number % EVERY == 0:
-            yield number * lanes
-    sizes = np.bincount(np.arange(count) % lanes, minlength=lanes)
-    ids = [row[:size] for row, size in zip(rows, sizes, strict=True)]
-    return Decoded(np.concatenate(ids), witness.digest())
+            yield CodingProgress(what, number * lanes, count)
+    sizes = [len(part) for part in np.array_split(np.empty(count), lanes)]
+    return np.concatenate([row[:size] for row, size in zip(rows, sizes, strict=True)])
+
+
+class Predictions:
+    """A model on its way through B lanes, the boundary first."""
+
+    def __init__(self, model: Predictor, lanes: int) -> None:
+        self.model = model
+        self.state = model.start(lanes)
+        self.boundaries = np.zeros(lanes, dtype=np.int64)
+
+    def following(self, tokens: np.ndarray | None) -> np.ndarray:
+        """tokens (B,) that came, None for the boundaries -> logits (B, V) of what follows."""
+        came = self.boundaries if tokens is None else np.ascontiguousarray(tokens)
+        logits, self.state = self.model.advance(torch.from_numpy(came)[:, None], self.state)
+        found: np.ndarray = logits[:, 0].double().numpy()
+        return found
 
 
 def lay_out(ids: np.ndarray, lanes: int) -> np.ndarray:
     """ids (N,) in contiguous parts, the longer ones first, filled up with zeros: (B, T)."""
-    short, longer = divmod(len(ids), lanes)
-    rows = np.zeros((lanes, short + (longer > 0)), dtype=np.int64)
-    cut = longer * (short + 1)
-    rows[:longer] = ids[:cut].reshape(longer, rows.shape[1])
-    rows[longer:, :short] = ids[cut:].reshape(lanes - longer, short)
+    parts = np.array_split(ids, lanes)
+    rows = np.zeros((lanes, len(parts[0])), dtype=np.int64)
+    for row, part in zip(rows, parts, strict=True):
+        row[: len(part)] = part
     return rows
 
 
@@ -136,33 +140,15 @@ def active_lanes(count: int, lanes: int) -> Iterator[int]:
         yield longer
 
 
-def surprisal(logits: np.ndarray, tokens: np.ndarray) -> float:
+def summed_nll(logits: np.ndarray, tokens: np.ndarray) -> float:
     """Summed nll in nats of tokens (B,) under logits (B, V)."""
     above = logits - logits.max(axis=1, keepdims=True)
     picked = np.take_along_axis(above, tokens[:, None], axis=1)
     return float(np.log(np.exp(above).sum(axis=1)).sum() - picked.sum())
 
 
-class Witness:
-    """Remembers the first logits as a hash."""
-
-    def __init__(self) -> None:
-        self.hash = hashlib.sha256()
-        self.left = WITNESSED
-
-    def add(self, logits: np.ndarray) -> None:
-        """Take note of the logits of a step."""
-        if self.left:
-            self.hash.update(logits.astype("<f8").tobytes())
-            self.left -= 1
-
-    def digest(self) -> bytes:
-        """Eight bytes."""
-        return self.hash.digest()[:8]
-
-
 def categorical() -> Any:
-    """Distributions by their weights, for any number of tokens."""
+    """constriction's distributions by their weights, one for each token that is coded."""
     return constriction().model.Categorical(perfect=False)
 
 

@@ -2,22 +2,23 @@
 
 Text goes through tokens.  What has no token of its own is an escape: the token is then the unknown
 symbol where there is one, as in a score, and otherwise the boundary, which stands for no text; the
-bytes are kept beside the tokens.  A word tokenizer also leaves the white space between words aside;
-for each kind of gap the most frequent one goes without saying.
+bytes are kept beside the tokens.  A word tokenizer also drops the white space between words; for
+each kind of gap the most frequent one goes without saying, and others are kept beside the tokens.
 """
 
+import lzma
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 
-__all__ = ["Gaps", "Symbols", "join", "split"]
+__all__ = ["Symbols", "join", "pack_extras", "split", "stored", "unpack_extras"]
 
 NOT_UTF_8 = re.compile("([\udc80-\udcff]+)")
 """How ``surrogateescape`` writes bytes that are not UTF-8."""
@@ -25,17 +26,15 @@ NOT_UTF_8 = re.compile("([\udc80-\udcff]+)")
 LINE_OR_WORD = re.compile(r"\n|\S+")
 WORD = re.compile(r"\S+")
 
+PLAIN, XZ = b"\0", b"\1"
+"""The first byte of extras: how the rest is packed."""
 
-@dataclass(frozen=True)
-class Gaps:
-    """White space before, between and after words: one more gap than there are words.
+KINDS = 9
+"""Kinds of gap: a word, a line break or the edge of the text before it, and one of them after."""
 
-    ``usual`` holds the most frequent gap of each kind, in the order of the kinds; ``unusual`` the
-    others, by their place.
-    """
+NONE = b"\1"
 
-    usual: tuple[bytes, ...] = ()
-    unusual: dict[int, bytes] = field(default_factory=dict)
+FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 22}]
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,15 @@ class Symbols:
     """A file as ids (N,) and what they cannot say.
 
     ``raw`` has the bytes of each unknown symbol and each boundary among the ids, in order; none
-    where the id stands for what the tokenizer's table says.
+    where the id stands for what the tokenizer's table says.  ``gaps`` is for word tokenizers: the
+    most frequent white space of each of the ``KINDS`` of gap, then the N + 1 gaps before, between
+    and after the tokens, each empty where it is the most frequent one, and ``NONE`` where there is
+    no white space although there usually is.
     """
 
     ids: np.ndarray
     raw: tuple[bytes, ...] = ()
-    gaps: Gaps = Gaps()
+    gaps: tuple[bytes, ...] = ()
 
 
 def split(tokenizer: Tokenizer, content: bytes) -> Symbols:
@@ -60,11 +62,11 @@ def split(tokenizer: Tokenizer, content: bytes) -> Symbols:
         symbols = split_words(tokenizer, text)
     else:
         symbols = split_text(tokenizer, text)
-    return symbols if join(tokenizer, symbols) == content else whole(content)
+    return symbols if join(tokenizer, symbols) == content else stored(content)
 
 
-def whole(content: bytes) -> Symbols:
-    """One escape for all."""
+def stored(content: bytes) -> Symbols:
+    """One escape for all of the content."""
     return Symbols(np.zeros(1, dtype=np.int64), (content,))
 
 
@@ -73,24 +75,19 @@ def join(tokenizer: Tokenizer, symbols: Symbols) -> bytes:
 
     Raises ``ValueError`` for symbols that stand for nothing: gaps or raw bytes too few or too many.
     """
-    table, escapes, raw = tokenizer.table, escape_ids(tokenizer), iter(symbols.raw)
-    ids = symbols.ids.tolist()
+    table, raw, ids = tokenizer.table, iter(symbols.raw), symbols.ids.tolist()
+    escapes = {tokenizer.boundary_id, tokenizer.unknown_id}
     if sum(id in escapes for id in ids) != len(symbols.raw):
         raise ValueError("there are not as many escapes as raw bytes for them")
     pieces = [(next(raw) or table[id]) if id in escapes else table[id] for id in ids]
-    if not symbols.gaps.usual:
+    if not symbols.gaps:
         return b"".join(pieces)
-    kinds = kinds_of(tokenizer, ids)
-    gaps = [symbols.gaps.usual[kind] for kind in gap_kinds(kinds)]
-    for place, gap in symbols.gaps.unusual.items():
-        gaps[place] = gap
-    return b"".join(part for pair in zip(gaps, [*pieces, b""], strict=True) for part in pair)
-
-
-def escape_ids(tokenizer: Tokenizer) -> set[int]:
-    """The ids that have raw bytes."""
-    unknown = tokenizer.unknown_id
-    return {tokenizer.boundary_id} | (set() if unknown is None else {unknown})
+    usual, marked = symbols.gaps[:KINDS], symbols.gaps[KINDS:]
+    kinds = gap_kinds(tokenizer, ids)
+    gaps = [mark or usual[kind] for mark, kind in zip(marked, kinds, strict=True)]
+    # A token may hold NONE, a gap holds white space alone.
+    shown = (b"" if gap == NONE else gap for gap in gaps)
+    return b"".join(part for pair in zip(shown, [*pieces, b""], strict=True) for part in pair)
 
 
 def split_text(tokenizer: Tokenizer, text: str) -> Symbols:
@@ -141,33 +138,58 @@ def split_words(tokenizer: WordTokenizer, text: str) -> Symbols:
     ends = [0, *(match.end() for match in matches)]
     begins = [*(match.start() for match in matches), len(text)]
     gaps = [to_bytes(text[end:begin]) for end, begin in zip(ends, begins, strict=True)]
-    return Symbols(
-        np.array(ids, dtype=np.int64), tuple(raw), find_gaps(kinds_of(tokenizer, ids), gaps)
-    )
+    marked = mark_gaps(gap_kinds(tokenizer, ids), gaps)
+    return Symbols(np.array(ids, dtype=np.int64), tuple(raw), marked)
 
 
-def kinds_of(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
-    """1 for a word, 2 for a line break, with a 0 for the edge at both ends."""
+def gap_kinds(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+    """The kinds, 0 to ``KINDS`` - 1, of the N + 1 gaps around N tokens."""
     line = tokenizer.line_id if isinstance(tokenizer, WordTokenizer) else None
-    return [0, *(2 if id == line else 1 for id in ids), 0]
+    sides = [0, *(2 if id == line else 1 for id in ids), 0]
+    return [3 * left + right for left, right in pairwise(sides)]
 
 
-def gap_kinds(kinds: Sequence[int]) -> Iterator[int]:
-    """What kind of gap lies between each two neighbours."""
-    return (3 * left + right for left, right in pairwise(kinds))
-
-
-def find_gaps(kinds: Sequence[int], gaps: Sequence[bytes]) -> Gaps:
-    """The most frequent gap of each kind, and where there is another one."""
-    seen = [Counter[bytes]() for _ in range(9)]
-    places = list(gap_kinds(kinds))
-    for kind, gap in zip(places, gaps, strict=True):
+def mark_gaps(kinds: Sequence[int], gaps: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Gaps and their kinds as the ``gaps`` of ``Symbols``."""
+    seen = [Counter[bytes]() for _ in range(KINDS)]
+    for kind, gap in zip(kinds, gaps, strict=True):
         seen[kind][gap] += 1
-    usual = tuple(max(counts, key=lambda gap: (counts[gap], gap), default=b"") for counts in seen)
-    found = enumerate(zip(places, gaps, strict=True))
-    return Gaps(usual, {place: gap for place, (kind, gap) in found if gap != usual[kind]})
+    usual = [max(counts, key=lambda gap: (counts[gap], gap), default=b"") for counts in seen]
+    pairs = zip(kinds, gaps, strict=True)
+    return (*usual, *(b"" if gap == usual[kind] else gap or NONE for kind, gap in pairs))
 
 
 def to_bytes(text: str) -> bytes:
     """Text with ``surrogateescape`` as the bytes it was."""
     return text.encode("utf-8", errors="surrogateescape")
+
+
+def pack_extras(symbols: Symbols) -> bytes:
+    """All of ``symbols`` but the ids, as small as xz makes it; nothing if the ids say it all."""
+    if not symbols.raw and not symbols.gaps:
+        return b""
+    sizes = " ".join(str(len(each)) for each in symbols.raw).encode()
+    # White space holds no zero bytes, so they can separate the gaps.
+    plain = sizes + b"\0" + b"".join(symbols.raw) + b"\0".join(symbols.gaps)
+    small = lzma.compress(plain, lzma.FORMAT_RAW, filters=FILTERS)
+    return XZ + small if len(small) < len(plain) else PLAIN + plain
+
+
+def unpack_extras(packed: bytes, ids: np.ndarray, most: int) -> Symbols:
+    """The symbols that ``pack_extras`` packed, with their ids.
+
+    At most ``most`` bytes are unpacked, so that crafted extras cannot fill the memory.  Raises
+    ``ValueError`` or ``lzma.LZMAError``.
+    """
+    if not packed:
+        return Symbols(ids)
+    plain = packed[1:]
+    if packed[:1] == XZ:
+        plain = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=FILTERS).decompress(plain, most)
+    sizes, _, rest = plain.partition(b"\0")
+    ends = [0, *accumulate(map(int, sizes.split()))]
+    if ends[-1] > len(rest):
+        raise ValueError("there are fewer bytes than there should be")
+    raw = tuple(rest[begin:end] for begin, end in pairwise(ends))
+    gaps = rest[ends[-1] :]
+    return Symbols(ids, raw, tuple(gaps.split(b"\0")) if gaps else ())

@@ -1,8 +1,8 @@
-"""A recurrent network in whole numbers: the same bits on every machine and in every batch.
+"""A recurrent network in whole numbers: equal bits on every machine and in every batch.
 
-What decodes must meet exactly the probabilities that what encoded has met, and sums of
-floating-point numbers do not promise that: their order, and with it their rounding, differs between
-processors, libraries, numbers of threads and lanes.  So every weight, gate and state is rounded to
+The decoder must meet exactly the probabilities that the encoder has met, and sums of floating-point
+numbers do not promise that: their order, and with it their rounding, differs between processors,
+libraries, numbers of threads and lanes.  So every weight, gate and state is rounded to
 a whole number of small steps (Balle, Johnston and Minnen, Integer Networks for Data Compression
 with Latent-Variable Models, ICLR 2019).  The whole numbers are kept in float64 and stay below 2^53:
 no sum is ever rounded, so its order does not matter.  The rest are tables and powers of two.
@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from charlm.inference.compression.tables import FLAT, GATE, INPUT, LOGIT, sigmoid, tanh
+from charlm.inference.compression.tables import FLAT, GATE, INPUT, LOGIT, tables
+from charlm.inference.predictors.predictor import Predictor
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import evaluating
 from charlm.model.recurrence import RecurrentLayer
@@ -25,27 +26,35 @@ from charlm.model.recurrence import RecurrentLayer
 __all__ = ["FixedPointNetwork", "fits"]
 
 KINDS = ("lstm", "gru", "rnn")
+"""Cells that are computed here; the others are computed in float64."""
+
 CELL = 20
 """The scale of the LSTM's cell state and of what is summed up for it."""
 
 LARGEST_CELL = float(1 << 36)
+"""The largest cell state, of scale CELL; beyond, sums of products might be rounded."""
+
 EMBEDDING = 20
+"""The scale of the embeddings."""
+
 FINEST = 24
 """The largest scale of a weight matrix."""
 
 EXACT = 51
-"""Sums of products stay below 2 to this, which leaves room to add a bias."""
+"""Sums of products stay below 2**EXACT, so that a bias can be added without rounding."""
 
 FEW = 16
+"""Tokens of the trial that decides whether a network fits."""
+
 CLOSE = 0.1
-"""How far the log-probabilities of a trial of ``FEW`` tokens may lie off on average, in nats."""
+"""How far the log-probabilities of that trial may lie off on average, in nats."""
 
 Parts = tuple[np.ndarray, ...]
 """A layer's state, each part (B, H): h of scale GATE, for the LSTM also c of scale CELL."""
 
 
 class Matrix:
-    """W x + b for whole x of a scale and of a largest size."""
+    """W x + b for whole x of a known scale and a known largest size."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, scale: int, largest: float) -> None:
         """weight (O, I), bias (O); x has ``scale`` and lies within +-``largest``."""
@@ -96,34 +105,39 @@ class FixedPointLayer:
         if self.kind == "gru":
             return self.gru(projection, recurrent, state[0])
         if self.kind == "rnn":
-            return (look_up(tanh(), projection + recurrent),)
+            return (look_up(tables().tanh, projection + recurrent),)
         return self.lstm(projection + recurrent, state[1])
 
     def lstm(self, gates: np.ndarray, c: np.ndarray) -> Parts:
         """gates (B, 4H) and c -> h, c."""
         size = self.hidden_size
-        i_f = look_up(sigmoid(), gates[:, : 2 * size])
-        g = look_up(tanh(), gates[:, 2 * size : 3 * size])
-        o = look_up(sigmoid(), gates[:, 3 * size :])
+        i_f = look_up(tables().sigmoid, gates[:, : 2 * size])
+        g = look_up(tables().tanh, gates[:, 2 * size : 3 * size])
+        o = look_up(tables().sigmoid, gates[:, 3 * size :])
         gained = change(i_f[:, :size] * g, 2 * GATE, CELL)
         c = change(i_f[:, size:] * c, GATE + CELL, CELL) + gained
         np.clip(c, -LARGEST_CELL, LARGEST_CELL, out=c)
-        return change(o * look_up(tanh(), c), 2 * GATE, GATE), c
+        return change(o * look_up(tables().tanh, c), 2 * GATE, GATE), c
 
     def gru(self, projection: np.ndarray, recurrent: np.ndarray, h: np.ndarray) -> Parts:
         """projection and recurrent (B, 3H), h -> h."""
         size = self.hidden_size
-        r_z = look_up(sigmoid(), (projection + recurrent)[:, : 2 * size])
+        r_z = look_up(tables().sigmoid, (projection + recurrent)[:, : 2 * size])
         r, z = r_z[:, :size], r_z[:, size:]
         kept = change(r * (recurrent[:, 2 * size :] + self.bias_hn), GATE + CELL, CELL)
-        n = look_up(tanh(), projection[:, 2 * size :] + kept)
+        n = look_up(tables().tanh, projection[:, 2 * size :] + kept)
         return (change(((1 << GATE) - z) * n + z * h, 2 * GATE, GATE),)
 
 
-class FixedPointNetwork:
-    """Reads tokens in B lanes from state zero and gives the logits of what follows."""
+class FixedPointNetwork(Predictor):
+    """A network in whole numbers.
 
-    def __init__(self, network: LanguageModel, lanes: int) -> None:
+    It gives logits, whole multiples of 2**-LOGIT, where other predictors give log-probabilities:
+    a logarithm is not equal on every machine.
+    """
+
+    def __init__(self, network: LanguageModel) -> None:
+        self.vocab_size = network.vocab_size
         embedding = network.embedding.weight
         layers = network.recurrent_layers()
         self.layers = [
@@ -131,16 +145,23 @@ class FixedPointNetwork:
             for number, layer in enumerate(layers)
         ]
         self.head = Matrix(network.head.weight, network.head.bias, GATE, float(1 << GATE))
-        self.state = [layer.zero_state(lanes) for layer in self.layers]
 
-    def step(self, tokens: np.ndarray) -> np.ndarray:
-        """tokens (B,) -> logits (B, V), whole multiples of 2**-LOGIT."""
-        x = tokens
-        for number, layer in enumerate(self.layers):
-            self.state[number] = layer.step(x, self.state[number])
-            x = self.state[number][0]
-        logits: np.ndarray = np.ldexp(change(self.head.times(x), self.head.scale, LOGIT), -LOGIT)
-        return logits
+    def start(self, lanes: int = 1) -> tuple[Parts, ...]:
+        """Zeros for every layer."""
+        return tuple(layer.zero_state(lanes) for layer in self.layers)
+
+    def advance(self, tokens: Tensor, state: tuple[Parts, ...]) -> tuple[Tensor, tuple[Parts, ...]]:
+        """tokens (B, 1) -> logits (B, 1, V) of what follows, and the state of every layer."""
+        x, after = tokens[:, 0].numpy(), []
+        for layer, before in zip(self.layers, state, strict=True):
+            after.append(layer.step(x, before))
+            x = after[-1][0]
+        logits = np.ldexp(change(self.head.times(x), self.head.scale, LOGIT), -LOGIT)
+        return torch.from_numpy(logits)[:, None], tuple(after)
+
+    def select(self, state: tuple[Parts, ...], lanes: Tensor) -> tuple[Parts, ...]:
+        """See ``Predictor``."""
+        return tuple(tuple(part[lanes.numpy()] for part in layer) for layer in state)
 
 
 def fits(network: LanguageModel) -> bool:
@@ -149,12 +170,15 @@ def fits(network: LanguageModel) -> bool:
     if not known or type(network.head) is not nn.Linear or network.config.connections != "plain":
         return False
     tokens = np.arange(FEW) % network.vocab_size
-    fixed = FixedPointNetwork(network, 1)
-    found = torch.from_numpy(np.concatenate([fixed.step(token) for token in tokens[:, None]]))
+    fixed, found = FixedPointNetwork(network), []
+    state = fixed.start(1)
+    for token in tokens[:, None, None]:
+        logits, state = fixed.advance(torch.from_numpy(token), state)
+        found.append(logits[0])
     with evaluating(network):
         wanted = network(torch.from_numpy(tokens)[None].to(network.head.bias.device))[0][0].cpu()
-    differences = found.log_softmax(1) - wanted.double().log_softmax(1)
-    # Weighed by probability: what hardly ever comes may lie further off.
+    differences = torch.cat(found).log_softmax(1) - wanted.double().log_softmax(1)
+    # Weighed by probability: tokens that hardly ever come may differ more.
     return bool((differences.abs() * wanted.double().softmax(1)).sum(1).max() < CLOSE)
 
 

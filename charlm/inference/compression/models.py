@@ -1,96 +1,88 @@
 """Which arithmetic a model is computed in, and how two models are told apart."""
 
+import copy
 import hashlib
 import platform
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import IntEnum
 
-import numpy as np
 import torch
 
-from charlm.inference.compression.coder import Steps
+from charlm.inference.adaptation.dynamic import DynamicPredictor
 from charlm.inference.compression.fixed_point import FixedPointNetwork, fits
-from charlm.inference.compression.floating import FloatNetwork, Learning
+from charlm.inference.compression.learning import RoundedSteps
 from charlm.inference.loading import Loaded, require_recurrent
-from charlm.inference.predictors.decoder import Decoder, open_decoder
+from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.predictors.recurrent import Recurrent
 
-__all__ = ["Arithmetic", "Plan", "at_rates", "choose_plan", "fingerprint", "machine", "make_steps"]
+__all__ = [
+    "Arithmetic",
+    "CodingPlan",
+    "choose_plan",
+    "fingerprint",
+    "machine",
+    "open_model",
+    "repeatable",
+]
 
 LANE = 4096
 """Tokens that a lane has at least: beginning without context costs it a few bytes."""
 
 MOST_LANES = 32
-"""More gain no time."""
+"""Lanes that are chosen at most: more gain no time."""
 
 SEGMENT = 16
-RATES = (500, 1000, 2000, 4000)
-"""From text like the model's own to text quite unlike it: the best on an excerpt of Dickens, on
-Wikipedia's XML and on Python's documentation, by a model of English."""
-
-NONE = Learning(0, 0)
+"""Tokens of each lane between two steps of learning; part of the file format."""
 
 
 class Arithmetic(IntEnum):
     """How the probabilities are computed; the numbers are part of the file format."""
 
     WHOLE = 0
-    """In whole numbers: the same on every machine."""
+    """In whole numbers: equal on every machine."""
 
     FLOAT = 1
-    """In float64: the same on one machine, and elsewhere almost always."""
-
-    OWN = 2
-    """By the model's own decoder: the same on one machine."""
+    """In float64: equal on one machine, and elsewhere almost always."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What encoding and decoding have to do alike."""
+class CodingPlan:
+    """What encoding and decoding have to do alike.
+
+    ``rate`` is how fast the model learns, in millionths; 0: not at all.
+    """
 
     arithmetic: Arithmetic
     lanes: int
-    learning: Learning
+    rate: int = 0
 
 
-def choose_plan(loaded: Loaded, tokens: int, *, adapt: bool, lanes: int | None) -> Plan:
+def choose_plan(loaded: Loaded, tokens: int, *, adapt: bool, lanes: int | None) -> CodingPlan:
     """How to code so many tokens.  Raises ``ModelError`` if the model cannot learn."""
     if adapt:
         require_recurrent(loaded)
-        return Plan(Arithmetic.FLOAT, lanes or 1, Learning(SEGMENT, RATES[0]))
+        return CodingPlan(Arithmetic.FLOAT, lanes or 1)
+    whole = isinstance(loaded.model, Recurrent) and fits(loaded.model.network)
     chosen = lanes or min(max(tokens // LANE, 1), MOST_LANES)
-    if not isinstance(loaded.model, Recurrent):
-        return Plan(Arithmetic.OWN, chosen, NONE)
-    whole = fits(loaded.model.network)
-    return Plan(Arithmetic.WHOLE if whole else Arithmetic.FLOAT, chosen, NONE)
+    return CodingPlan(Arithmetic.WHOLE if whole else Arithmetic.FLOAT, chosen)
 
 
-def at_rates(plan: Plan) -> list[Plan]:
-    """The plan with each rate of learning, from the slowest on."""
-    return [replace(plan, learning=replace(plan.learning, rate=rate)) for rate in RATES]
+def open_model(loaded: Loaded, plan: CodingPlan) -> Predictor:
+    """The model in the arithmetic of ``plan``, which learns if the plan has a rate.
 
-
-def make_steps(loaded: Loaded, plan: Plan) -> Steps:
-    """The model at the start of a stream in each lane."""
-    if plan.arithmetic is Arithmetic.OWN:
-        return OwnSteps(open_decoder(loaded.model, plan.lanes))
+    A model that is no network computes in float64 by itself, and cannot learn.
+    """
+    if not isinstance(loaded.model, Recurrent) and not plan.rate:
+        return loaded.model
     network = require_recurrent(loaded)
-    if plan.arithmetic is Arithmetic.FLOAT:
-        return FloatNetwork(network, plan.lanes, plan.learning)
-    return FixedPointNetwork(network, plan.lanes)
-
-
-class OwnSteps:
-    """Any predictor's decoder."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        self.decoder = decoder
-
-    def step(self, tokens: np.ndarray) -> np.ndarray:
-        """tokens (B,) -> logits (B, V)."""
-        log_probs = self.decoder.advance(torch.from_numpy(tokens.copy())[:, None])
-        found: np.ndarray = log_probs.double().cpu().numpy()
-        return found
+    if plan.arithmetic is Arithmetic.WHOLE:
+        return FixedPointNetwork(network)
+    exact = copy.deepcopy(network).cpu().double().eval()
+    if plan.rate:
+        return DynamicPredictor(exact, RoundedSteps(SEGMENT, plan.rate), together=True)
+    return Recurrent(exact)
 
 
 def fingerprint(loaded: Loaded) -> bytes:
@@ -110,3 +102,16 @@ def machine() -> str:
     """What computes here, for people."""
     capability = torch.backends.cpu.get_cpu_capability()
     return f"torch {torch.__version__}, {platform.machine()} {capability}"
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """One thread and only algorithms whose results are the same each time; then as before."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(strict)
+        torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""Tables of whole numbers: sigmoid, tanh and exponential, the same on every machine.
+"""Tables of whole numbers: sigmoid, tanh and exponential, equal on every machine.
 
 A table of scale s holds ``round(f(x) * 2**s)``.
 """
@@ -7,20 +7,23 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
 from charlm.errors import ModelError
 
-__all__ = ["FLAT", "GATE", "INPUT", "LOGIT", "ODDS", "digest", "odds", "sigmoid", "tanh"]
+__all__ = ["FLAT", "GATE", "INPUT", "LOGIT", "ODDS", "Tables", "tables"]
 
 GATE = 16
 """The scale of sigmoid and tanh."""
 
 INPUT = 12
-"""They are tabulated at multiples of 2**-INPUT, from -FLAT to FLAT; beyond, they are flat."""
+"""Sigmoid and tanh are tabulated at multiples of 2**-INPUT, from -FLAT to FLAT."""
 
 FLAT = 12
+"""Beyond it, sigmoid and tanh do not change any more."""
+
 LOGIT = 8
 """Logits are multiples of 2**-LOGIT, which costs a millionth of a bit per token."""
 
@@ -31,29 +34,28 @@ DIGEST = "c64c0008"
 """The beginning of the SHA-256 over all tables."""
 
 
-def sigmoid() -> np.ndarray:
-    """At -FLAT, -FLAT + 2**-INPUT, ..., FLAT: float64, so that it can be multiplied."""
-    return tables()[0]
+class Tables(NamedTuple):
+    """All tables, in float64, so that their numbers can be multiplied."""
 
+    sigmoid: np.ndarray
+    """At -FLAT, -FLAT + 2**-INPUT, ..., FLAT."""
 
-def tanh() -> np.ndarray:
-    """The same for tanh."""
-    return tables()[1]
+    tanh: np.ndarray
+    """At -FLAT, -FLAT + 2**-INPUT, ..., FLAT."""
 
-
-def odds() -> np.ndarray:
+    odds: np.ndarray
     """exp(-k * 2**-LOGIT) for k = 0, 1, ...; the last one is zero."""
-    return tables()[2]
 
 
 @cache
-def tables() -> tuple[np.ndarray, ...]:
+def tables() -> Tables:
     """All tables.  Raises ``ModelError`` where the mathematical library rounds otherwise.
 
     That takes an error of a millionth of the last place of a double; no library is known to do it.
     """
     found = compute()
-    if digest(found)[: len(DIGEST)] != DIGEST:
+    digest = hashlib.sha256(b"".join(table.astype("<i8").tobytes() for table in found))
+    if not digest.hexdigest().startswith(DIGEST):
         raise ModelError(
             "the exponential function of this machine gives other numbers than everywhere else",
             "compress and decompress on another machine",
@@ -61,11 +63,11 @@ def tables() -> tuple[np.ndarray, ...]:
     return found
 
 
-def compute() -> tuple[np.ndarray, ...]:
+def compute() -> Tables:
     """The tables as this machine computes them, one number at a time."""
     points = [step / (1 << INPUT) for step in range(-FLAT << INPUT, (FLAT << INPUT) + 1)]
     last = math.ceil((ODDS + 1) * math.log(2) * (1 << LOGIT))
-    return (
+    return Tables(
         rounded(lambda x: 1 / (1 + math.exp(-x)), points, GATE),
         rounded(math.tanh, points, GATE),
         rounded(lambda x: math.exp(-x), [step / (1 << LOGIT) for step in range(last + 1)], ODDS),
@@ -75,8 +77,3 @@ def compute() -> tuple[np.ndarray, ...]:
 def rounded(function: Callable[[float], float], points: Iterable[float], scale: int) -> np.ndarray:
     """``function`` at ``points`` in whole steps of 2**-scale."""
     return np.array([float(round(math.ldexp(function(x), scale))) for x in points])
-
-
-def digest(found: Iterable[np.ndarray]) -> str:
-    """SHA-256, in hex, over the numbers."""
-    return hashlib.sha256(b"".join(table.astype("<i8").tobytes() for table in found)).hexdigest()

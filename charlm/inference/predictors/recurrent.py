@@ -11,7 +11,7 @@ from charlm.inference.predictors.predictor import Predictor, State
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import evaluating, nll_of_stream
 
-__all__ = ["NetworkPredictor", "Recurrent", "in_precision"]
+__all__ = ["NetworkPredictor", "Recurrent", "at_least_float32", "in_precision"]
 
 
 class NetworkPredictor(Predictor):
@@ -38,8 +38,12 @@ class NetworkPredictor(Predictor):
         """See ``Predictor``; log-probabilities are float32, or float64 if the weights are."""
         _, logits, state = self.forward(tokens, state)
         with torch.inference_mode():
-            wide = logits if logits.dtype == torch.float64 else logits.float()
-            return wide.log_softmax(dim=-1), state
+            return at_least_float32(logits).log_softmax(dim=-1), state
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Logits in float64 as they are, others in float32, so that their exponentials are accurate."""
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 class Recurrent(NetworkPredictor):
@@ -87,11 +91,19 @@ def step(network: LanguageModel, tokens: Tensor, state: State) -> tuple[Tensor, 
     return hidden[:, None], tuple(after)
 
 
+PRECISIONS = ("float32", "bfloat16", "int8")
+"""What the weights may be rounded to in generation; float32 leaves them as they are."""
+
+
 def in_precision(model: Predictor, precision: str) -> Predictor:
     """The model, its weights rounded to ``precision`` (float32, bfloat16, int8) in generation.
 
-    Raises ``ConfigError`` for another precision than float32 if the model is no network.
+    Raises ``ConfigError`` for an unknown precision, and for another precision than float32 if the
+    model is no network.
     """
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise ConfigError(f"`precision` must be one of {known}, got {precision!r}", f"use {known}")
     if precision == "float32":
         return model
     if isinstance(model, Recurrent):

@@ -2,9 +2,9 @@
 
     total = given + lm_weight * ln p(text) + word_bonus * words
 
-``given`` counts upwards (a cost has its sign changed first).  Every hypothesis is a stream of its
-own, and what ends it is predicted as well, as ``</s>`` is elsewhere: a hypothesis that stops early
-must not win for nothing.
+``given`` is a log-likelihood (a cost has its sign changed first).  Every hypothesis is a stream of
+its own, and what ends it is predicted as well, as other tools predict ``</s>``: otherwise a
+hypothesis that stops early would be the most probable for that alone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,16 +17,17 @@ from torch import Tensor
 
 from charlm.data.formats.nbest import Hypothesis, NbestList
 from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.errors import ConfigError
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.predictor import Predictor
 
 __all__ = [
     "ENDS",
-    "Ranked",
-    "Rescored",
+    "RankedList",
+    "RescoredHypothesis",
+    "RescoringWeights",
     "ScoredList",
-    "Weights",
     "choose_end",
     "log_likelihoods",
     "rank",
@@ -34,17 +35,21 @@ __all__ = [
 ]
 
 ENDS = ("line", "boundary", "none")
+"""What may be predicted behind a hypothesis: a line break, the boundary symbol, nothing."""
+
 SENTENCE = 100
-"""Words; documents that are shorter on average are taken for sentences."""
+"""Words; training documents that are shorter on average are taken for sentences."""
 
 LANES = 1024
+"""Most hypotheses that are scored side by side."""
+
 LOGITS_AT_ONCE = 1 << 24
 """Most logits held at a time (64 MiB of float32); a large vocabulary has fewer lanes."""
 
 
 @dataclass(frozen=True)
-class Weights:
-    """How much the model counts beside the given score, and what each word is worth, in nats."""
+class RescoringWeights:
+    """``lm`` multiplies ln p of a text; ``bonus`` is added for each word, in nats."""
 
     lm: float = 1.0
     bonus: float = 0.0
@@ -60,8 +65,12 @@ class ScoredList:
 
 
 @dataclass(frozen=True)
-class Rescored:
-    """A hypothesis with what is known of it; ``given`` and ``total`` count upwards."""
+class RescoredHypothesis:
+    """A hypothesis with ``given + lm_weight * log_p + word_bonus * words`` as its ``total``.
+
+    In ``given`` and ``total`` higher is better, also where the file has costs.  ``unknown`` counts
+    the tokens that the model has never seen.
+    """
 
     hypothesis: Hypothesis
     given: float
@@ -72,29 +81,32 @@ class Rescored:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedList:
     """A list of hypotheses with their totals, in the order of the file."""
 
     id: str
-    rows: tuple[Rescored, ...]
+    rows: tuple[RescoredHypothesis, ...]
 
     @property
     def best(self) -> int:
-        """Which has the highest total; the first of equals."""
+        """The index of the highest total; the first of equals."""
         return max(range(len(self.rows)), key=lambda at: self.rows[at].total)
 
     @property
     def best_given(self) -> int:
-        """Which has the highest given score; the first of equals."""
+        """The index of the highest given score; the first of equals."""
         return max(range(len(self.rows)), key=lambda at: self.rows[at].given)
 
 
 def choose_end(loaded: Loaded, end: str | None = None) -> tuple[str, np.ndarray]:
     """What ends a hypothesis, by name and as ids (n,): as asked for, or as the model has met it.
 
-    A model of documents as short as sentences has learned to end them with the boundary.  Others
-    know lines; if not even that, the boundary is all there is.
+    A model of documents as short as sentences has learned to end them with the boundary; a model of
+    longer texts ends a sentence with a line break, if its vocabulary has one.  Raises
+    ``ConfigError`` for an unknown name.
     """
+    if end not in (None, *ENDS):
+        raise ConfigError(f"`end` must be one of {', '.join(ENDS)}, got {end!r}", "leave it out")
     tokenizer = loaded.tokenizer
     line = tokenizer.encode("\n")
     if end is None:
@@ -137,9 +149,10 @@ def score_some(
 
 
 def log_likelihoods(model: Predictor, lines: Sequence[np.ndarray]) -> np.ndarray:
-    """ln p (n,) of lines (T,), each a stream of its own; what they begin with is read once.
+    """ln p (n,) of lines (T,), each a stream of its own; a common beginning is read only once.
 
-    The lines are a tree, walked from the boundary down with a lane for each branch.
+    The lines form a tree with the boundary as its root, which is read level by level, with one lane
+    for each branch.
     """
     lengths = np.array([len(line) for line in lines])
     ids = np.zeros((len(lines), max(lengths, default=0)), dtype=np.int64)
@@ -170,12 +183,12 @@ def edge_log_p(log_probs: Tensor, edges: np.ndarray) -> np.ndarray:
 
 
 def as_tensor(numbers: np.ndarray, model: Predictor) -> Tensor:
-    """Lanes or tokens (B,) where the model's decoder takes them."""
+    """Lanes or tokens (B,) as a tensor on the device of the model."""
     return torch.from_numpy(numbers.astype(np.int64)).to(model.device)
 
 
-def rank(scored: ScoredList, weights: Weights, sign: int) -> Ranked:
-    """Put totals to a list; ``sign`` is -1 where the given scores are costs."""
+def rank(scored: ScoredList, weights: RescoringWeights, sign: int) -> RankedList:
+    """Compute the totals of a list; ``sign`` is -1 where the given scores are costs."""
     figures = zip(
         scored.nbest.hypotheses, scored.log_p.tolist(), scored.unknown.tolist(), strict=True
     )
@@ -184,5 +197,5 @@ def rank(scored: ScoredList, weights: Weights, sign: int) -> Ranked:
         given = sign * (hypothesis.given or 0.0)
         words = len(hypothesis.text.split())
         total = given + weights.lm * log_p + weights.bonus * words
-        rows.append(Rescored(hypothesis, given, log_p, words, unknown, total))
-    return Ranked(scored.nbest.id, tuple(rows))
+        rows.append(RescoredHypothesis(hypothesis, given, log_p, words, unknown, total))
+    return RankedList(scored.nbest.id, tuple(rows))

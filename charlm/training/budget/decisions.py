@@ -1,13 +1,14 @@
-"""From minutes and a text to a model: how large, how much dropout, which learning rate.
+"""From minutes and a text to a model: its size, dropout, learning rate and batch size.
 
-A short probe says how many tokens this machine can process in the time; the rules say what the
-best model for so many tokens of so long a text is.  They were read from a grid of trainings that
-``benchmarks/budget_grid.py`` repeats; ``docs/budget.md`` has its table.
+A short probe measures how many tokens this machine can process in the minutes; the rules name the
+best model for that many tokens of a text of this length.  They were fitted to a grid of trainings
+that ``benchmarks/budget_grid.py`` repeats; ``docs/budget.md`` has its table.
 """
 
 import bisect
+import dataclasses
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,37 +17,23 @@ from charlm.config import DEFAULT_MINUTES, Config, merge
 from charlm.model.language_model import LanguageModel
 from charlm.training.budget.probe import Probe
 
-__all__ = ["FREE", "Decision", "decide"]
-
-FREE = frozenset(
-    {
-        "model.hidden_size",
-        "model.embedding_size",
-        "model.adaptive_softmax",
-        "model.dropout",
-        "model.input_dropout",
-        "model.embedding_dropout",
-        "model.weight_drop",
-        "training.batch_size",
-        "training.learning_rate",
-        "training.weight_decay",
-        "training.most_epochs",
-    }
-)
-"""The settings that are decided here, unless they were chosen."""
+__all__ = ["Decision", "decide", "undecided"]
 
 SIZES = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+"""The sizes of a layer to choose from."""
+
 WEIGHTS_PER_TOKEN = 8
-"""Recurrent weights for each token of the text, at most."""
+"""Recurrent weights per token of the text, at most."""
 
 FEW_PASSES = 4
-"""Passes over the text up to which a model of two parameters for each of its tokens needs next to
+"""Passes over the text up to which a model of two parameters per token of the text needs next to
 no dropout."""
 
 MOST_DROPOUT = 0.6
-"""What is wanted beyond it is taken from the recurrent weights."""
+"""Regularisation beyond this share of the outputs is done by weight drop."""
 
 MOST_WEIGHT_DROP = 0.5
+"""The largest weight drop that is decided."""
 
 DECAYING_PASSES = 2
 """Passes from which weight decay helps."""
@@ -56,61 +43,94 @@ FORGETTING_PASSES = 5
 Wang and Aitchison 2024 (arXiv:2405.13698)."""
 
 MOST_WEIGHT_DECAY = 0.3
+"""The largest weight decay that is decided; more cost as much as it gained."""
 
 MOST_PASSES = 30
-"""More of them over up to a million characters gained next to nothing, however much was dropped."""
+"""Passes over the text at most: more over up to a million characters gained next to nothing."""
 
 MANY_PARAMETERS = 20
-"""Parameters for each token of the text that are worth a warning."""
+"""Parameters per token of the text from which a warning is given."""
 
 LARGE_VOCABULARY = 10_000
-"""Tokens from which most of the time would go into the softmax and the embedding."""
+"""Size of a vocabulary from which most of the time would go into softmax and embedding."""
 
 WORD_DROPOUT = 0.1
-"""What such a vocabulary wants beyond the dropout of a small one."""
+"""Dropout that a large vocabulary gets beyond that of a small one."""
 
 WORD_TOKENS = 2
-"""How many times as many processed tokens make a layer worth having with such a vocabulary."""
+"""With a large vocabulary, a size of the layer needs this many times as many processed tokens."""
 
 WORD_SHARES = {
     "model.input_dropout": 0.8,
     "model.embedding_dropout": 0.2,
     "model.weight_drop": 0.6,
 }
-"""What is dropped elsewhere, as a share of its dropout."""
+"""With a large vocabulary, what is dropped elsewhere, as a share of the dropout."""
 
 SMALL_EMBEDDING = 256
-"""The largest embedding of such a vocabulary."""
+"""The largest embedding that is decided for a large vocabulary."""
+
+LANES = 32
+"""Lanes of a text that is long enough for them."""
 
 FEWEST_STEPS = 8
-"""Segments that each lane should have in a pass: fewer lanes for a short text."""
+"""Segments that each lane has in a pass, at least: a short text gets fewer lanes."""
 
 FEWER_LANES = 16
-"""Lanes for a text that is read often: twice as many steps predict better then."""
+"""Lanes of a text with many passes: there twice as many steps predict better."""
 
 LEAST_SPEED = 0.75
-"""What they must keep of the speed: on a GPU a step takes as long with half the lanes."""
+"""Share of the speed that fewer lanes must keep: on a GPU half the lanes take as long a step."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Settings, and why they are what they are, a line each."""
+    """Decided settings, and the reasons for them, a line each."""
 
     config: Config
     reasons: tuple[str, ...]
 
 
-def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size: int) -> Decision:
-    """Fill in the ``free`` settings for the minutes of ``config`` and the text's tokens (N,)."""
+def decide(config: Config, tokens: np.ndarray, vocab_size: int) -> Decision:
+    """Choose what is None in ``config`` for its minutes and the text's ``tokens`` (N,).
+
+    The settings of the decision hold a value for everything that is not derived from another one.
+    """
     seconds = 60 * (config.training.minutes or DEFAULT_MINUTES)
     probe = Probe(tokens, vocab_size)
     large = vocab_size >= LARGE_VOCABULARY
+    free = undecided(config)
     if "training.batch_size" in free:
         most = len(tokens) // (FEWEST_STEPS * config.training.bptt)
-        lanes = max(config.training.accumulate, min(32, most))
+        lanes = max(config.training.accumulate, min(LANES, most))
         config = change(config, "training.batch_size", lanes)
     if "model.adaptive_softmax" in free and large and config.model.softmaxes == 1:
         config = change(config, "model.adaptive_softmax", True)
+    config = with_size(config, probe, seconds / WORD_TOKENS if large else seconds, large)
+    if "training.learning_rate" in free:
+        rate = learning_rate_for(config.model.hidden_size)
+        config = change(config, "training.learning_rate", rate)
+    if {"model.dropout", "training.most_epochs"} <= free and not large:
+        config = change(config, "training.most_epochs", MOST_PASSES)
+    if "training.batch_size" in free and not large:
+        config = with_fewer_lanes(config, probe, seconds)
+    config = regularise(config, probe.tokens_in(seconds, config), len(tokens), vocab_size)
+    return Decision(config.with_defaults(), explain(config, probe, seconds))
+
+
+def undecided(config: Config) -> frozenset[str]:
+    """``section.key`` of the settings that minutes decide and that are None in ``config``."""
+    return frozenset(
+        f"{name}.{entry.name}"
+        for name, section in config.sections().items()
+        for entry in dataclasses.fields(section)
+        if entry.metadata["decided"] and getattr(section, entry.name) is None
+    )
+
+
+def with_size(config: Config, probe: Probe, seconds: float, large: bool) -> Config:
+    """``config`` with a size of its layers, and of the embedding of a ``large`` vocabulary."""
+    free = undecided(config)
 
     def sized(size: int) -> Config:
         tried = change(config, "model.hidden_size", size)
@@ -118,31 +138,13 @@ def decide(config: Config, free: Collection[str], tokens: np.ndarray, vocab_size
             tried = change(tried, "model.embedding_size", SMALL_EMBEDDING)
         return tried
 
-    size = config.model.hidden_size
     if "model.hidden_size" in free:
-        size = size_for(sized, probe, seconds / WORD_TOKENS if large else seconds)
-    config = sized(size)
-    if "training.learning_rate" in free:
-        config = change(config, "training.learning_rate", learning_rate_for(size))
-    if {"model.dropout", "training.most_epochs"} <= set(free) and not large:
-        config = change(config, "training.most_epochs", MOST_PASSES)
-    if "training.batch_size" in free and not large:
-        config = with_fewer_lanes(config, probe, seconds)
-    possible = seconds * probe.rate(config)
-    processed = probe.tokens_in(seconds, config)
-    if "model.dropout" in free:
-        parameters = LanguageModel(config.model, vocab_size).count_parameters()
-        wanted = wanted_dropout(processed / len(tokens), parameters / len(tokens), large)
-        config = regularise(config, wanted, free, large)
-    decays = config.training.optimizer == "adamw" and not large
-    if decays and "training.weight_decay" in free and processed > DECAYING_PASSES * len(tokens):
-        config = change(config, "training.weight_decay", weight_decay_for(config, len(tokens)))
-    seconds *= processed / possible if processed else 1
-    return Decision(config, explain(config, processed, seconds, len(tokens), vocab_size))
+        return sized(size_for(sized, probe, seconds))
+    return sized(config.model.hidden_size)
 
 
 def with_fewer_lanes(config: Config, probe: Probe, seconds: float) -> Config:
-    """``config``, with fewer lanes if the text is read often and they are little slower."""
+    """``config`` with fewer lanes if the text is read often and little speed is lost."""
     lanes = max(FEWER_LANES, config.training.accumulate)
     if lanes >= config.training.batch_size:
         return config
@@ -152,17 +154,26 @@ def with_fewer_lanes(config: Config, probe: Probe, seconds: float) -> Config:
     return fewer if often and fast else config
 
 
-def regularise(config: Config, wanted: float, free: Collection[str], large: bool) -> Config:
-    """``config`` with so much dropout, and what goes with it of the ``free`` settings: weight drop
-    for what is wanted beyond the most dropout, with a large vocabulary some of everything.
+def regularise(config: Config, processed: float, text: int, vocab_size: int) -> Config:
+    """``config`` with what keeps ``processed`` tokens of a ``text`` of so many from overfitting.
+
+    Dropout first.  What it should be beyond the most dropout becomes weight drop; a large
+    vocabulary has some of everything dropped.  Weight decay where the text is read often.
     """
-    dropout = min(wanted, MOST_DROPOUT)
-    others = {"model.weight_drop": min(max(0.0, wanted - dropout), MOST_WEIGHT_DROP)}
-    if large:
-        others = {name: share * dropout for name, share in WORD_SHARES.items()}
-    config = change(config, "model.dropout", round(dropout, 2))
-    for name in others.keys() & free:
-        config = change(config, name, round(others[name], 2))
+    free, large = undecided(config), vocab_size >= LARGE_VOCABULARY
+    if "model.dropout" in free:
+        parameters = LanguageModel(config.model, vocab_size).count_parameters()
+        target = dropout_for(processed / text, parameters / text, large)
+        dropout = min(target, MOST_DROPOUT)
+        others = {"model.weight_drop": min(max(0.0, target - dropout), MOST_WEIGHT_DROP)}
+        if large:
+            others = {name: share * dropout for name, share in WORD_SHARES.items()}
+        config = change(config, "model.dropout", round(dropout, 2))
+        for name in others.keys() & free:
+            config = change(config, name, round(others[name], 2))
+    decays = config.training.optimizer == "adamw" and not large
+    if decays and "training.weight_decay" in free and processed > DECAYING_PASSES * text:
+        config = change(config, "training.weight_decay", weight_decay_for(config, text))
     return config
 
 
@@ -173,17 +184,19 @@ def change(config: Config, name: str, value: float) -> Config:
 
 
 def size_for(sized: Callable[[int], Config], probe: Probe, seconds: float) -> int:
-    """The largest size that text and time suffice for; ``sized`` gives the settings for one."""
+    """The largest size of a layer that text and ``seconds`` suffice for; ``sized`` gives the
+    settings of a size.
+    """
     most = WEIGHTS_PER_TOKEN * len(probe.tokens)
     sizes = [size for size in SIZES if 4 * size**2 <= most] or SIZES[:1]
 
     def too_slow(size: int) -> bool:
-        return seconds * probe.rate(sized(size)) < tokens_worth(size)
+        return seconds * probe.rate(sized(size)) < tokens_for(size)
 
     return sizes[max(0, bisect.bisect_left(sizes, True, key=too_slow) - 1)]
 
 
-def tokens_worth(size: int) -> float:
+def tokens_for(size: int) -> float:
     """Processed tokens from which a layer of this size predicts better than a smaller one does
     that processes more of them in the same time.
     """
@@ -205,55 +218,71 @@ def weight_decay_for(config: Config, tokens: int) -> float:
     return max(float(f"{decay:.2g}"), training.decay)
 
 
-def wanted_dropout(passes: float, parameters: float, large: bool = False) -> float:
-    """The dropout that goes with so many passes over the text and so many parameters for each of
-    its tokens: more of either, and the model would rather know the text by heart.  ``large``: of
-    many kinds of tokens, most of which it has seldom seen.
+def dropout_for(passes: float, parameters: float, large: bool = False) -> float:
+    """The dropout for so many passes over the text and so many parameters per token of it: with
+    more of either a model overfits.  ``large``: of a large vocabulary, whose tokens are rare.
     """
     passes = max(passes, 1 / FEW_PASSES)
-    wanted = 0.05 + 0.2 * math.log2(passes / FEW_PASSES) + 0.1 * math.log2(parameters / 2)
-    wanted += WORD_DROPOUT if large else 0
-    return max(0.0, round(wanted, 2))
+    dropout = 0.05 + 0.2 * math.log2(passes / FEW_PASSES) + 0.1 * math.log2(parameters / 2)
+    dropout += WORD_DROPOUT if large else 0
+    return max(0.0, round(dropout, 2))
 
 
-def short(number: float) -> str:
-    """Like 0.36, 1.5, 13 or 26,000."""
-    return f"{number:.2g}" if number < 10 else f"{number:,.0f}"
-
-
-def explain(
-    config: Config, processed: float, seconds: float, text: int, vocab_size: int
-) -> tuple[str, ...]:
-    """What was chosen and why, in three lines; a fourth where the model is far too large."""
-    model, training = config.model, config.training
-    parameters = LanguageModel(model, vocab_size).count_parameters()
+def explain(config: Config, probe: Probe, seconds: float) -> tuple[str, ...]:
+    """What was chosen and why, in three lines; more where the vocabulary or the model is large."""
+    model, training, text = config.model, config.training, len(probe.tokens)
+    parameters = LanguageModel(model, probe.vocab_size).count_parameters()
+    processed = probe.tokens_in(seconds, config)
+    possible = seconds * probe.rate(config)
+    needed = seconds * processed / possible if processed else seconds
     ends = processed >= (training.most_epochs or math.inf) * text
-    enough = " (more gained next to nothing)" if ends else ""
-    span = f"{seconds:.0f} s" if seconds < 60 else f"{short(seconds / 60)} min"
-    more = "".join(
-        f", {name.replace('_', ' ')} {getattr(model, name):g}"
-        for name in ("input_dropout", "embedding_dropout", "weight_drop")
-        if getattr(model, name)
-    )
-    if training.weight_decay:
-        more += f", weight decay {training.weight_decay:g}"
-    end = ", falling to zero at the end" if training.schedule in ("trapezoid", "cosine") else ""
+    layers = "one layer" if model.num_layers == 1 else f"{model.num_layers} layers"
     lines = [
-        f"about {processed / 1e6:,.1f} M tokens in {span} here with layers of "
-        f"{model.hidden_size}: {short(processed / parameters)} for each of "
-        f"{parameters:,} parameters",
-        f"that reads the text {short(processed / text)} times{enough}: "
-        f"dropout {model.dropout:g}{more}",
-        f"{training.batch_size} lanes of {training.bptt} steps, learning rate "
-        f"{training.learning_rate:g}{end}",
+        f"this machine can train {layers} of {model.hidden_size} units ({parameters:,} "
+        f"parameters) on about {processed / 1e6:,.1f} M tokens in {span(needed)}: "
+        f"{short(processed / parameters)} {plural('token', processed / parameters)} per parameter",
+        f"that is {short(processed / text)} {plural('pass', processed / text)} over the text"
+        f"{' (more gained next to nothing)' * ends}: {regularisation(config)}",
+        f"batch size {training.batch_size}, bptt {training.bptt}, learning rate "
+        f"{training.learning_rate:g}"
+        + ", falling to zero at the end"
+        * (training.schedule in ("trapezoid", "cosine")),
     ]
     if model.adaptive_softmax:
         lines.append(
-            f"{vocab_size:,} kinds of tokens: an adaptive softmax, embeddings of {model.embedding}"
+            f"vocabulary of {probe.vocab_size:,}: an adaptive softmax, embeddings of "
+            f"{model.embedding}"
         )
     if parameters > MANY_PARAMETERS * text:
         lines.append(
-            f"the model has {parameters / text:.0f} parameters for each token of the text: "
-            "it will know it by heart; more text would help more than a larger model"
+            f"the model has {parameters / text:.0f} parameters per token of the text and will "
+            "overfit; more text would help more than a larger model"
         )
     return tuple(lines)
+
+
+def regularisation(config: Config) -> str:
+    """Dropout, and what else keeps the model from overfitting."""
+    model, decay = config.model, config.training.weight_decay
+    more = [
+        f"{name.replace('_', ' ')} {getattr(model, name):g}"
+        for name in ("input_dropout", "embedding_dropout", "weight_drop")
+        if getattr(model, name)
+    ]
+    more += [f"weight decay {decay:g}"] if decay else []
+    return ", ".join([f"dropout {model.dropout:g}", *more])
+
+
+def span(seconds: float) -> str:
+    """A time for people, like 42 s or 1.5 min."""
+    return f"{seconds:.0f} s" if seconds < 60 else f"{short(seconds / 60)} min"
+
+
+def short(number: float) -> str:
+    """A number for people: two digits of a small one, like 0.36 or 1.5, else 13 or 26,000."""
+    return f"{number:.2g}" if number < 10 else f"{number:,.0f}"
+
+
+def plural(word: str, number: float) -> str:
+    """``word`` as it stands after ``number``, as that is shown."""
+    return word if short(number) == "1" else word + ("es" if word.endswith("s") else "s")

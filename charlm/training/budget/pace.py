@@ -46,6 +46,7 @@ class Pace:
         self.budget = f"{self.steps} steps" if self.steps is not None else f"{minutes:g} minutes"
         if self.steps is None and most is not None:
             self.budget += f", {most:g} epochs at most"
+        # Where there are most epochs, the clock may leave some of the minutes unused.
         self.most_steps = math.inf if most is None else max(1, round(most * steps_per_epoch))
 
     def expect(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""How fast this machine trains: a few steps of what is to be trained, on its own text."""
+"""How fast this machine trains: a few steps of the model to be trained, on its own text."""
 
 import math
 import time
@@ -16,11 +16,11 @@ from charlm.training.learner import Learner
 __all__ = ["Probe"]
 
 PROBE_SECONDS = 0.15
-"""How long settings are tried, after a first step."""
+"""Seconds for which settings are tried, after a first step."""
 
 
 class Probe:
-    """How fast this machine trains on a text, measured once for each size and number of lanes."""
+    """How fast this machine trains on a text (N,), measured once per layer size and batch size."""
 
     def __init__(self, tokens: np.ndarray, vocab_size: int) -> None:
         self.tokens = tokens
@@ -38,12 +38,14 @@ class Probe:
         return self.rates[tried]
 
     def tokens_in(self, seconds: float, config: Config) -> float:
-        """Tokens that training processes in so many seconds, or by the most epochs if sooner."""
+        """Tokens processed in ``seconds`` of training, or in its most epochs if those end first."""
         most = (config.training.most_epochs or math.inf) * len(self.tokens)
         return min(seconds * self.rate(config), most)
 
     def measure(self, config: Config) -> float:
-        """A first step to warm up, then as many as fit into the time of the probe."""
+        """Tokens per second of as many steps as fit into the time of the probe, after a first one
+        to warm up.
+        """
         training = config.training
         model = LanguageModel.create(config.model, self.vocab_size, seed=0)
         segments = Segments(self.tokens, training.batch_size, training.bptt, 0, 0.0)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from charlm.data.formats.json_lines import json_line
 from charlm.data.formats.nbest import NbestFile, open_nbest
 from charlm.data.formats.references import check_lists, read_references
-from charlm.errors import CorpusError
+from charlm.errors import ConfigError, CorpusError
 
 KALDI = "utt1 -3.5 hello world\nutt1 -4 hallo world\nutt2 -1e1 yes\n"
 NUMBERED = "a-b-1 1 x\na-b-2 2 y\na-b-10 2 z\na-c-1 3 x y\nother 1 x\n"
@@ -72,21 +73,63 @@ def test_objects_name_their_list_or_have_an_id() -> None:
     assert next(file.lists()).hypotheses[0].record == rows[0]
 
 
-FIRST_LINES = [
-    ("n.txt", "u 3 x", "kaldi"),
-    ("n.txt", "u 3", "kaldi"),
+FILES = [
+    ("n.txt", "u1 3 x", "kaldi"),
+    ("n.txt", "u1 3", "kaldi"),
+    ("n.txt", "u -3 x\nv 1e2 y\nw .5", "kaldi"),
     ("n.txt", "hello", "plain"),
-    ("n.txt", "u three x", "plain"),
+    ("n.txt", "u1 three x", "plain"),
+    ("n.txt", "In 1984 the king came\nIn 1948 the king came", "plain"),
+    ("n.txt", "u1 3 x\nhello world\nIn 1984", "plain"),
+    ("n.txt", "In 1984 the king came\nu1 -3 a\nu1 -4 b", "kaldi"),  # as most lines are
+    ("n.txt", "nan inf x\nu nan x", "plain"),
+    ("n.txt", "0 ||| how are you ||| f=1 ||| -3.2", "moses"),
+    ("n.txt", "0 ||| how are you ||| f=1", "moses"),
+    ("n.txt", "a || b | c", "plain"),
     ("n.txt", '{"id": "u", "text": "x"}', "jsonl"),
     ("n.jsonl", '{"id": 1, "text": "x"}', "jsonl"),
 ]
 
 
-@pytest.mark.parametrize(("name", "line", "format"), FIRST_LINES)
-def test_the_format_is_told_by_the_name_and_the_first_line(
-    name: str, line: str, format: str
-) -> None:
-    assert opened(line + "\n", name).format == format
+@pytest.mark.parametrize(("name", "text", "format"), FILES)
+def test_the_format_is_told_by_the_name_and_all_lines(name: str, text: str, format: str) -> None:
+    assert opened(text + "\n", name).format == format
+
+
+MOSES = (
+    "0 ||| how are you ||| LM= -4.5 ||| -3.2 ||| 0-0 1-1\n"
+    "0 ||| how is you |||  ||| -4\n"
+    "1 |||  ||| LM= -1 ||| -1\n"
+)
+
+
+def test_lists_of_moses_are_lines_of_one_id() -> None:
+    file = opened(MOSES)
+    assert lists(file) == [("0", ["how are you", "how is you"]), ("1", [""])]
+    first = next(file.lists()).hypotheses[0]
+    assert first.given == -3.2
+    assert first.columns == ("0", "how are you", "LM= -4.5", "-3.2", "0-0 1-1")
+    unscored = opened("0 ||| a ||| f\n0 ||| b ||| f\n")
+    assert [one.given for each in unscored.lists() for one in each.hypotheses] == [None, None]
+
+
+def test_hypotheses_may_be_counted_from_nought() -> None:
+    assert lists(opened("a-0 -1 x\na-1 -2 y\nb-0 -1 z\n")) == [("a", ["x", "y"]), ("b", ["z"])]
+    assert lists(opened("a-2 -1 x\na-3 -2 y\n")) == [("a-2", ["x"]), ("a-3", ["y"])]
+
+
+def test_a_format_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`input_format` must be one of kaldi, plain, jsonl"):
+        opened(KALDI, format="sclite")
+
+
+def test_json_lines_are_lines_for_every_reader() -> None:
+    record = {"text": "a\u2028b\x85c\u2029d é😀\n", "spk": "\ud83d"}
+    line = json_line(record)
+    assert line.splitlines() == [line[:-1]]
+    assert "é😀" in line
+    assert "\\ud83d" in line
+    assert json.loads(line.encode("utf-8")) == record
 
 
 def test_packed_files_empty_hypotheses_and_other_line_ends() -> None:
@@ -103,9 +146,16 @@ BAD = [
     ("kaldi", "u 1 a\nu 2 b\nv 1 c\nu 1 d\n", "line 4: u comes again, its list began in line 1"),
     ("jsonl", '{"id": "u", "text": "x"}\n{\n', "line 2 is no JSON object with a text: '{'"),
     ("jsonl", '{"id": "u", "text": 3}\n', "line 1 is no JSON object with a text"),
+    ("jsonl", '{"id": "u", "text": "\\ud83d"}\n', "line 1: the text holds half of a surrogate"),
+    ("moses", "0 ||| a ||| f ||| -1\n0 ||| b\n", "line 2 has not the columns of a Moses list"),
+    ("moses", "0 ||| a ||| f ||| x\n", "line 1: the score 'x' is no number"),
+    ("moses", "0 ||| a ||| f ||| 1\n0 ||| b ||| f\n", "line 2 has no score, unlike those before"),
     ("jsonl", '{"text": "x"}\n', 'line 1 has neither "id" nor "list"'),
     ("jsonl", '{"id": "u", "text": "x", "score": true}\n', "the score 'True' is no number"),
     ("jsonl", JSONL, "line 2 has no score, unlike those before"),
+    (None, "u1 3 x\nu1 three x\nu1 4 x\n", "line 2: the score 'three' is no number"),
+    (None, "0 ||| a ||| f\n0 a\n0 ||| b ||| f\n", "line 2 has not the columns of a Moses"),
+    (None, "u1 -2 x\nu1 -3 a\nu1 -4 b\nu1 c\n", "line 4: the score 'c' is no number"),
     ("plain", "", "n.txt holds no hypotheses"),
     ("plain", " \n\n\t\n", "n.txt holds no hypotheses"),
     ("plain", b"caf\xe9\n", "n.txt line 1 is not UTF-8: byte 0xe9 at 3"),
@@ -114,7 +164,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("format", "text", "cause"), BAD, ids=[bad[2][:40] for bad in BAD])
-def test_bad_lists_are_refused_by_line(format: str, text: str | bytes, cause: str) -> None:
+def test_bad_lists_are_refused_by_line(format: str | None, text: str | bytes, cause: str) -> None:
     with pytest.raises(CorpusError) as caught:
         check_lists(opened(text, format=format), None)
     assert cause in str(caught.value)
@@ -128,7 +178,10 @@ def test_references_are_words_by_id_and_by_order_for_plain_lists() -> None:
     assert found.lines == {"utt1": 1, "utt2": 3}
     assert check_lists(opened(KALDI), found) == 3
     Path("p.txt").write_text("hello world\nyes\n")
-    assert check_lists(opened(PLAIN), read_references(Path("p.txt"), "plain")) == 3
+    assert check_lists(opened(PLAIN), read_references("p.txt", "plain")) == 3
+    assert read_references("p.txt", "plain").words["2"] == ["yes"]
+    assert check_lists(opened(MOSES), read_references("p.txt", "moses")) == 3
+    assert read_references("p.txt", "moses").words["1"] == ["yes"]
 
 
 MISMATCHES = [

@@ -14,7 +14,6 @@ from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.errors import CorpusError, ModelError
 from charlm.inference.adaptation.adapter import Adapter
 from charlm.inference.adaptation.methods import Cache, Dynamic, Evaluation, parse_evaluation
-from charlm.inference.adaptation.overlap import refuse_overlap
 from charlm.inference.adaptation.tuning import MOST_TOKENS, Trial, tune, tuning_ids
 from charlm.inference.loading import Loaded, load_part, load_run
 from charlm.inference.predictors.reader import Reader
@@ -46,55 +45,6 @@ def loaded(tmp_path: Path) -> Loaded:
     )
     list(launch(config, tmp_path / "run"))
     return load_run(tmp_path / "run")
-
-
-def overlap(tokenizer: Tokenizer, tuning: str, *scored: str) -> bool:
-    pieces = map(tokenizer.encode, scored)
-    try:
-        refuse_overlap(tokenizer, tokenizer.encode(tuning), pieces)
-    except CorpusError:
-        return True
-    return False
-
-
-@pytest.mark.parametrize("shift", [0, 1, 63, 64, 517])
-def test_a_shared_passage_is_found_wherever_it_lies(tokenizer: Tokenizer, shift: int) -> None:
-    passage = prose(2, 60)[:320]
-    before = prose(3, 200)[:shift]
-    assert overlap(tokenizer, prose(4, 100) + passage + prose(5, 30), before + passage)
-    assert overlap(tokenizer, before + passage, prose(4, 100) + passage + prose(5, 30))
-
-
-@pytest.mark.parametrize("size", [7, 40, 64, 100])
-def test_a_shared_passage_is_found_in_documents_however_short(
-    tokenizer: Tokenizer, size: int
-) -> None:
-    passage = prose(2, 60)[:320]
-    documents = [passage[begin : begin + size] for begin in range(0, 320, size)]
-    assert overlap(tokenizer, prose(4, 100) + passage, prose(3, 20), *documents)
-    assert not overlap(tokenizer, prose(4, 100), prose(3, 20), *documents)
-
-
-def test_a_text_shorter_than_a_window_overlaps_where_it_is_contained(tokenizer: Tokenizer) -> None:
-    assert overlap(tokenizer, "ba co di", "ba co di")
-    assert overlap(tokenizer, prose(4, 100), prose(4, 100)[50:80])
-    assert not overlap(tokenizer, prose(4, 100), prose(4, 100)[50:55])
-    assert not overlap(tokenizer, prose(4, 100), "")
-
-
-def test_a_sentence_in_common_is_no_overlap(tokenizer: Tokenizer) -> None:
-    sentence = prose(2, 60)[:250]
-    assert not overlap(tokenizer, prose(4, 100) + sentence, sentence + prose(5, 100))
-    assert not overlap(tokenizer, prose(4, 300), prose(5, 300))
-
-
-@pytest.mark.parametrize("size", [65, 130, 200])
-def test_short_texts_overlap_if_one_is_in_the_other(tokenizer: Tokenizer, size: int) -> None:
-    short = prose(2, 60)[:size]
-    assert overlap(tokenizer, prose(4, 30) + short + prose(5, 30), short)
-    assert not overlap(tokenizer, prose(4, 60), short)
-    if size >= 128:
-        assert overlap(tokenizer, short, prose(4, 30) + short + prose(5, 30))
 
 
 def test_tuning_ends_with_the_best_of_its_trials(loaded: Loaded) -> None:

@@ -3,7 +3,9 @@
 import copy
 import math
 import random
+import zlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +14,17 @@ from torch.nn.functional import cross_entropy
 
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError, CorpusError, ModelError
-from charlm.inference.compression import models
-from charlm.inference.compression.archive import read_archive, write_archive
-from charlm.inference.compression.codec import Compressed, Decompressed, compress, decompress
-from charlm.inference.compression.floating import FloatNetwork, Learning, round_off
-from charlm.inference.compression.models import RATES
+from charlm.inference.adaptation.dynamic import DynamicPredictor
+from charlm.inference.compression import codec
+from charlm.inference.compression.archive import read_archive
+from charlm.inference.compression.codec import (
+    RATES,
+    Compressed,
+    Decompressed,
+    compress,
+    decompress,
+)
+from charlm.inference.compression.learning import RoundedSteps, round_off
 from charlm.inference.loading import Loaded, require_recurrent
 from charlm.inference.scoring.documents import score_text
 from charlm.model.language_model import LanguageModel, detach
@@ -32,7 +40,7 @@ def squeezed(loaded: Loaded, content: bytes, **options: object) -> Compressed:
 
 def restored(loaded: Loaded, packed: bytes) -> bytes:
     """The last record of decompressing."""
-    *_, last = decompress(loaded, read_archive(packed, "the file"), "the file")
+    *_, last = decompress(loaded, packed)
     assert isinstance(last, Decompressed)
     return last.content
 
@@ -96,7 +104,7 @@ def test_the_rate_of_learning_is_the_one_that_makes_the_beginning_smallest(
     chosen = read_archive(squeezed(loaded, content, adapt=True).content, "").header.rate
     sizes = {}
     for rate in RATES:
-        monkeypatch.setattr(models, "RATES", (rate,))
+        monkeypatch.setattr(codec, "RATES", (rate,))
         sizes[rate] = squeezed(loaded, content, adapt=True).coded_bits
     assert sizes[chosen] == min(sizes.values()) < max(sizes.values())
 
@@ -135,10 +143,19 @@ def test_every_flipped_bit_and_every_cut_is_refused() -> None:
         read_archive(packed + b"\0", "the file")
 
 
+def test_a_file_of_another_format_is_refused_with_its_number() -> None:
+    packed = squeezed(loaded_with("char"), b"the cat").content
+    inner = packed[:8] + b"\x01" + packed[9:-4]
+    old = inner + zlib.crc32(inner).to_bytes(4, "little")
+    with pytest.raises(CorpusError, match="the file has format 1, not 2") as raised:
+        read_archive(old, "the file")
+    assert "the version of charlm that wrote it" in raised.value.hint
+
+
 def forged(packed: bytes, **changes: object) -> bytes:
     """The file with another header and a checksum that agrees."""
     archive = read_archive(packed, "the file")
-    return write_archive(replace(archive, header=replace(archive.header, **changes)))
+    return replace(archive, header=replace(archive.header, **changes)).to_bytes()
 
 
 @pytest.mark.parametrize(
@@ -155,9 +172,9 @@ def test_forged_headers_are_refused(changes: dict[str, object]) -> None:
 def test_numbers_that_come_out_differently_are_named() -> None:
     loaded = loaded_with("char")
     packed = squeezed(loaded, b"the cat sat on the mat", adapt=True).content
-    changed = {"rate": 9000, "machine": b"torch 9, abacus", "witness": b"\0" * 8}
+    changed = {"rate": 9000, "machine": b"torch 9, abacus"}
     with pytest.raises(ModelError, match="torch 9, abacus") as raised:
-        restored(loaded, forged(packed, segment=4, **changed))
+        restored(loaded, forged(packed, **changed))
     assert "decompress it on the machine" in raised.value.hint
 
 
@@ -173,19 +190,29 @@ def test_noise_in_the_last_bits_does_not_reach_what_is_learned(
     loaded = loaded_with("byte")
     packed = squeezed(loaded, TEXT.encode(), adapt=True).content
     ids = loaded.tokenizer.encode(TEXT.encode()).astype(np.int64)[:200, None]
-    network, learning = require_recurrent(loaded), Learning(segment=4, rate=4000)
-    quiet, loud = (FloatNetwork(network, 1, learning) for _ in range(2))
-    for token in ids:
-        quiet.step(token)
-    step, grad = FloatNetwork.step, torch.autograd.grad
+    network = copy.deepcopy(require_recurrent(loaded)).double()
+    quiet = learned(network, ids)
+    advance, grad = DynamicPredictor.advance, torch.autograd.grad
+
+    def noisy_advance(*given: Any) -> tuple[torch.Tensor, object]:
+        log_probs, state = advance(*given)
+        return noisy(log_probs), state
+
     monkeypatch.setattr(torch.autograd, "grad", lambda *given: tuple(map(noisy, grad(*given))))
-    monkeypatch.setattr(
-        FloatNetwork, "step", lambda *given: noisy(torch.from_numpy(step(*given))).numpy()
-    )
-    for token in ids:
-        loud.step(token)
-    assert all(map(torch.equal, quiet.weights, loud.weights))
+    monkeypatch.setattr(DynamicPredictor, "advance", noisy_advance)
+    loud = learned(network, ids)
+    assert all(map(torch.equal, quiet, loud))
+    assert not any(map(torch.equal, quiet, network.parameters()))
     assert restored(loaded, packed) == TEXT.encode()
+
+
+def learned(network: LanguageModel, ids: np.ndarray) -> list[torch.Tensor]:
+    """The weights after learning from ids (N, 1) token by token."""
+    model = DynamicPredictor(network, RoundedSteps(segment=4, rate=4000), together=True)
+    state = model.start()
+    for token in torch.from_numpy(ids)[:, None]:
+        _, state = model.advance(token, state)
+    return list(state[0].network.parameters())
 
 
 def test_gradients_are_rounded_to_powers_of_two_and_lose_little() -> None:
@@ -211,12 +238,19 @@ def test_networks_with_more_in_them_are_computed_in_float64(settings: dict[str, 
 def test_learning_is_a_scaled_step_down_the_gradient_of_each_segment() -> None:
     network = LanguageModel.create(ModelConfig(hidden_size=8), 10, seed=1).eval()
     tokens = torch.from_numpy(np.random.default_rng(1).integers(0, 10, (2, 9)))
-    steps = FloatNetwork(network, 2, Learning(segment=4, rate=5000))
-    found = np.stack([steps.step(column) for column in tokens.numpy().T], axis=1)
     by_hand = copy.deepcopy(network).double()
+    model = DynamicPredictor(
+        copy.deepcopy(by_hand), RoundedSteps(segment=4, rate=5000), together=True
+    )
+    state, steps = model.start(2), []
+    for column in tokens.T[:, :, None]:
+        log_probs, state = model.advance(column, state)
+        steps.append(log_probs)
+    found = torch.cat(steps, dim=1).numpy()
     for begin, state in ((0, None), (4, detach(by_hand(tokens[:, :4])[1]))):
         logits, _ = by_hand(tokens[:, begin : begin + 4], state)
-        assert found[:, begin : begin + 4] == pytest.approx(logits.detach().numpy(), abs=1e-9)
+        log_probs = logits.detach().log_softmax(dim=-1).numpy()
+        assert found[:, begin : begin + 4] == pytest.approx(log_probs, abs=1e-9)
         loss = cross_entropy(logits.flatten(0, 1), tokens[:, begin + 1 : begin + 5].flatten())
         with torch.no_grad():
             for weight, slope in zip(

@@ -4,25 +4,37 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.errors import CharlmError
 from charlm.inference.compression.coder import PRECISION, decode, encode, lay_out, weigh
+from charlm.inference.predictors.predictor import Predictor
 from tests.inference.compression.conftest import loaded_with
 
 
-class Table:
-    """Steps that were thought up beforehand: logits (T, V), the same in each lane."""
+class Table(Predictor):
+    """Predictions that were thought up beforehand: logits (T, V), the same in each lane."""
 
-    def __init__(self, logits: np.ndarray, lanes: int) -> None:
-        self.logits = iter(logits)
-        self.lanes = lanes
+    def __init__(self, logits: np.ndarray) -> None:
+        self.logits = logits
+        self.vocab_size = logits.shape[1]
 
-    def step(self, tokens: np.ndarray) -> np.ndarray:
+    def start(self, lanes: int = 1) -> int:
+        """How many of them were used."""
+        return 0
+
+    def advance(self, tokens: torch.Tensor, state: int) -> tuple[torch.Tensor, int]:
         """The next of them."""
-        assert tokens.shape == (self.lanes,)
-        return np.repeat(next(self.logits)[None], self.lanes, axis=0)
+        assert tokens.dtype == torch.int64
+        lanes, steps = tokens.shape
+        assert steps == 1
+        return torch.from_numpy(self.logits[state]).expand(lanes, 1, -1), state + 1
+
+    def select(self, state: int, lanes: torch.Tensor) -> int:
+        """The same."""
+        return state
 
 
 def finish(coding):  # type: ignore[no-untyped-def]
@@ -70,10 +82,9 @@ def test_tokens_come_back_whatever_the_lanes(count, lanes, source):  # type: ign
     rng = np.random.default_rng(source.randrange(1 << 30))
     table = rng.normal(size=(count + 1, 6)) * 9
     ids = rng.integers(0, 6, count)
-    coded = finish(encode(Table(table, lanes), ids, lanes))
-    decoded = finish(decode(Table(table, lanes), coded.data, count, lanes))
-    assert decoded.ids.tolist() == ids.tolist()
-    assert decoded.witness == coded.witness
+    coded = finish(encode(Table(table), ids, lanes))
+    decoded = finish(decode(Table(table), coded.data, count, lanes))
+    assert decoded.tolist() == ids.tolist()
 
 
 def test_lanes_are_contiguous_and_the_longer_ones_come_first() -> None:
@@ -88,7 +99,7 @@ def test_bits_are_what_tokens_cost_under_the_model() -> None:
     odds = np.exp(table) / np.exp(table).sum(1, keepdims=True)
     ids = np.array([rng.choice(30, p=row) for row in odds])
     nats = -np.log(odds[np.arange(4000), ids]).sum()
-    coded = finish(encode(Table(table, 1), ids, 1))
+    coded = finish(encode(Table(table), ids, 1))
     assert coded.nats == pytest.approx(nats, rel=1e-12)
     assert 8 * len(coded.data) == pytest.approx(nats / np.log(2), rel=1e-3, abs=64)
 
@@ -96,6 +107,6 @@ def test_bits_are_what_tokens_cost_under_the_model() -> None:
 def test_without_constriction_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "constriction", None)
     with pytest.raises(CharlmError, match="not installed") as raised:
-        finish(encode(Table(np.zeros((1, 2)), 1), np.zeros(1, dtype=int), 1))
+        finish(encode(Table(np.zeros((1, 2))), np.zeros(1, dtype=int), 1))
     assert "[compress]" in raised.value.hint
     assert loaded_with("byte")

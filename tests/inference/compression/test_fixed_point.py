@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,17 +37,25 @@ def network_of(cell: str, layers: int, tied: bool) -> LanguageModel:
     return LanguageModel.create(config, V, seed=2).eval()
 
 
-def walk(network: LanguageModel, rows: np.ndarray) -> np.ndarray:
+def logits_of(network: LanguageModel, rows: np.ndarray) -> np.ndarray:
     """Logits (B, T, V) in whole numbers for tokens (B, T)."""
-    fixed = FixedPointNetwork(network, len(rows))
-    return np.stack([fixed.step(column) for column in rows.T], axis=1)
+    return follow(FixedPointNetwork(network), rows)[0]
+
+
+def follow(fixed: FixedPointNetwork, rows: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Logits (B, T, V) for tokens (B, T), and the state after them."""
+    state, steps = fixed.start(len(rows)), []
+    for column in torch.from_numpy(rows).T[:, :, None]:
+        logits, state = fixed.advance(column, state)
+        steps.append(logits)
+    return torch.cat(steps, dim=1).numpy(), state
 
 
 @pytest.mark.parametrize(("cell", "layers", "tied"), SHAPES)
 def test_the_probabilities_are_the_models(cell: str, layers: int, tied: bool) -> None:
     network = network_of(cell, layers, tied)
     rows = np.random.default_rng(1).integers(0, V, (3, 50))
-    found = torch.from_numpy(walk(network, rows)).log_softmax(-1)
+    found = torch.from_numpy(logits_of(network, rows)).log_softmax(-1)
     with evaluating(network):
         wanted = network(torch.from_numpy(rows))[0].double().log_softmax(-1)
     assert (found - wanted).abs().max() < 0.006  # a logit is rounded to 1/256
@@ -56,9 +65,9 @@ def test_the_probabilities_are_the_models(cell: str, layers: int, tied: bool) ->
 def test_a_lane_does_not_depend_on_the_others(cell: str, layers: int, tied: bool) -> None:
     network = network_of(cell, layers, tied)
     rows = np.random.default_rng(1).integers(0, V, (13, 20))
-    together = walk(network, rows)
+    together = logits_of(network, rows)
     for lane in range(13):
-        assert np.array_equal(together[lane : lane + 1], walk(network, rows[lane : lane + 1]))
+        assert np.array_equal(together[lane : lane + 1], logits_of(network, rows[lane : lane + 1]))
 
 
 def test_products_are_exact_in_any_order() -> None:
@@ -88,27 +97,30 @@ def test_states_that_grow_without_end_are_cut_off() -> None:
     network = network_of("lstm", 1, True)
     with torch.no_grad():
         network.recurrent_layers()[0].bias[:72] = 60.0  # every gate open, the candidate at one
-    fixed = FixedPointNetwork(network, 1)
-    fixed.state[0] = (fixed.state[0][0], fixed.state[0][1] + LARGEST_CELL)
+    fixed = FixedPointNetwork(network)
+    ((h, c),) = fixed.start(1)
+    state: Any = ((h, c + LARGEST_CELL),)
     for _ in range(5):
-        assert np.isfinite(fixed.step(np.array([3]))).all()
-    assert fixed.state[0][1].max() == LARGEST_CELL
+        logits, state = fixed.advance(torch.tensor([[3]]), state)
+        assert logits.isfinite().all()
+    assert state[0][1].max() == LARGEST_CELL
 
 
 def test_the_tables_hold_known_values() -> None:
     middle = tables.FLAT << tables.INPUT
     one = 1 << tables.GATE
-    assert (tables.sigmoid()[middle], tables.tanh()[middle]) == (one / 2, 0)
-    assert (tables.sigmoid()[0], tables.sigmoid()[-1]) == (0, one)
-    assert (tables.tanh()[0], tables.tanh()[-1]) == (-one, one)
-    assert (tables.odds()[0], tables.odds()[-1]) == (1 << tables.ODDS, 0)
-    assert tables.odds()[1 << tables.LOGIT] == round(2**tables.ODDS / np.e)
+    sigmoid, tanh, odds = tables.tables()
+    assert (sigmoid[middle], tanh[middle]) == (one / 2, 0)
+    assert (sigmoid[0], sigmoid[-1]) == (0, one)
+    assert (tanh[0], tanh[-1]) == (-one, one)
+    assert (odds[0], odds[-1]) == (1 << tables.ODDS, 0)
+    assert odds[1 << tables.LOGIT] == round(2**tables.ODDS / np.e)
 
 
 ELSEWHERE = """
 import sys
-from tests.inference.compression.test_fixed_point import network_of, some_rows, walk
-sys.stdout.buffer.write(walk(network_of("lstm", 2, False), some_rows()).tobytes())
+from tests.inference.compression.test_fixed_point import network_of, some_rows, logits_of
+sys.stdout.buffer.write(logits_of(network_of("lstm", 2, False), some_rows()).tobytes())
 """
 
 
@@ -122,4 +134,4 @@ def test_other_instructions_give_the_same_bits() -> None:
         [sys.executable, "-c", ELSEWHERE], cwd=Path(__file__).parents[3], capture_output=True,
         env=os.environ | plain | {"NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"}, check=True,
     )  # fmt: skip
-    assert done.stdout == walk(network_of("lstm", 2, False), some_rows()).tobytes()
+    assert done.stdout == logits_of(network_of("lstm", 2, False), some_rows()).tobytes()

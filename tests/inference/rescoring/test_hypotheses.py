@@ -16,15 +16,15 @@ from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.reader import Reader
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.rescoring import hypotheses as rescoring
-from charlm.inference.rescoring.files import open_reranking, rerank
 from charlm.inference.rescoring.hypotheses import (
+    RescoringWeights,
     ScoredList,
-    Weights,
     choose_end,
     log_likelihoods,
     rank,
     score_lists,
 )
+from charlm.inference.rescoring.job import open_rescoring, rescore
 from charlm.model.language_model import LanguageModel
 from tests.inference.fixed import fixed_model, fixed_run, loaded_with
 
@@ -105,10 +105,10 @@ def test_totals_add_the_score_the_model_and_the_words() -> None:
     scored = ScoredList(
         nbest("one two", "one", given=3.0), np.array([-10.0, -6.0]), np.zeros(2, dtype=int)
     )
-    ranked = rank(scored, Weights(lm=0.5, bonus=1.5), sign=1)
+    ranked = rank(scored, RescoringWeights(lm=0.5, bonus=1.5), sign=1)
     assert [row.total for row in ranked.rows] == [3 - 5 + 3, 3 - 3 + 1.5]
     assert (ranked.best, ranked.best_given) == (1, 0)
-    costs = rank(scored, Weights(lm=0.5, bonus=2.5), sign=-1)
+    costs = rank(scored, RescoringWeights(lm=0.5, bonus=2.5), sign=-1)
     assert [row.total for row in costs.rows] == [-3 - 5 + 5, -3 - 3 + 2.5]
     assert costs.best == 0
 
@@ -136,6 +136,6 @@ def test_a_text_of_probability_zero_is_named(tmp_path: Path) -> None:
     with np.errstate(divide="ignore"):
         run = loaded_with(tokenizer, fixed_model(np.array([1, 0, 1, 1, 1]) / 4))
     path = tmp_path / "n.txt"
-    path.write_text("u 1 ab\nu 2 az\n")
+    path.write_text("u1 1 ab\nu1 2 az\n")
     with pytest.raises(ModelError, match=r"n\.txt line 2 has probability zero"):
-        list(rerank(run, open_reranking(run, str(path))))
+        list(rescore(run, open_rescoring(run, str(path))))

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from charlm.inference.rescoring.weights import Table, search, tabulate, tune
+from charlm.inference.rescoring.weights import TuningTable, search, tabulate, tune
 
 
-def errors_with(table: Table, weight: float, bonus: float) -> int:
+def errors_with(table: TuningTable, weight: float, bonus: float) -> int:
     """Errors of the hypotheses that these weights choose."""
     total = table.given + weight * table.log_p + bonus * table.words
     return int(np.take_along_axis(table.errors, total.argmax(axis=1)[:, None], axis=1).sum())
 
 
-def table_of(*lists: list[tuple[float, float, int, int]]) -> Table:
+def table_of(*lists: list[tuple[float, float, int, int]]) -> TuningTable:
     return tabulate([np.array(rows, dtype=float) for rows in lists])
 
 
@@ -25,7 +25,7 @@ def test_the_weight_lies_in_the_only_stretch_without_errors() -> None:
     assert weights.bonus == 0
 
 
-def test_words_get_a_worth_where_only_that_helps() -> None:
+def test_words_get_a_ratio_where_only_that_helps() -> None:
     """The right one is as likely and longer: no weight alone prefers it."""
     longer = [(0.0, -10.0, 3, 1), (-1.0, -10.0, 4, 0)]
     weights = tune(table_of(longer, longer))
@@ -47,8 +47,8 @@ def test_lists_without_scores_are_ordered_by_the_model() -> None:
     assert errors_with(table_of(unscored), weights.lm, weights.bonus) == 0
 
 
-@pytest.mark.parametrize("worth", [0.0, 1.5])
-def test_no_weight_on_a_fine_grid_is_better(worth: float) -> None:
+@pytest.mark.parametrize("ratio", [0.0, 1.5])
+def test_no_weight_on_a_fine_grid_is_better(ratio: float) -> None:
     source = np.random.default_rng(8)
     lists = []
     for _ in range(40):
@@ -56,9 +56,9 @@ def test_no_weight_on_a_fine_grid_is_better(worth: float) -> None:
         figures = [source.normal(-50, 6, n), source.normal(-60, 9, n), source.integers(5, 12, n)]
         lists.append(np.column_stack([*figures, source.integers(0, 5, n)]))
     table = tabulate(lists)
-    found = search(table, worth)
-    assert errors_with(table, found.weight, found.weight * worth) == found.errors
+    found = search(table, ratio)
+    assert errors_with(table, found.weight, found.weight * ratio) == found.errors
     grid = np.geomspace(1e-3, 1e3, 4000)
-    assert found.errors <= min(errors_with(table, weight, weight * worth) for weight in grid)
+    assert found.errors <= min(errors_with(table, weight, weight * ratio) for weight in grid)
     weights = tune(table)
     assert errors_with(table, weights.lm, weights.bonus) <= found.errors

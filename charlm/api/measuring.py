@@ -1,0 +1,190 @@
+"""How well and with which surprise a model of the front door predicts text."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlm.api.arguments import Texts, naming_unknown
+from charlm.inference.loading import Loaded
+
+if TYPE_CHECKING:
+    from charlm.data.formats.pairs import Pair
+    from charlm.data.preparation.streams import Reset
+    from charlm.inference.rescoring.hypotheses import RankedList
+    from charlm.inference.rescoring.summary import RescoringSummary
+    from charlm.inference.scoring.conventions import Convention
+    from charlm.inference.scoring.results import PerplexityTable, TextScore
+    from charlm.inference.surprisal.pairs import PairScore
+    from charlm.inference.surprisal.text import Surprisal
+
+__all__ = ["Measuring"]
+
+
+class Measuring:
+    """The part of ``charlm.Model`` that measures how well text is predicted.
+
+    Where ``text`` is taken, a ``str`` is the text itself, a ``Path`` a file, folder or corpus, and
+    a list several of either; ``part`` ("train", "valid" or "test") is a part of the text that the
+    run was made from, and stands instead of ``text``.  ``reset`` says where the state starts anew:
+    "never", "file", "document" or "line".  ``encoding`` and ``text_column`` say how files are
+    read, by default as in training.
+    """
+
+    loaded: Loaded
+
+    @naming_unknown
+    def score(
+        self,
+        text: Texts | None = None,
+        *,
+        part: str | None = None,
+        reset: "Reset | None" = None,
+        encoding: str | None = None,
+        text_column: str | None = None,
+    ) -> "TextScore":
+        """Score text: every token is predicted from all before it, in one stream.
+
+        Of several texts, which are read by themselves, it is the score of all together.  ``.bpc``,
+        ``.bpb``, ``.perplexity`` (per token) with ``.perplexity_interval``, ``.nll`` (nats in
+        all), ``.tokens``, ``.chars`` and ``.oov`` are in it.
+
+        Example::
+
+            score = model.score("It was the best of times.")
+            print(score.bpc, score.perplexity, score.perplexity_interval)
+        """
+        from charlm.inference.scoring.perplexity import score_texts
+        from charlm.inference.texts import take_texts
+
+        data = given(encoding=encoding, text_column=text_column)
+        return score_texts(self.loaded, take_texts(self.loaded, text, part, **data), reset)
+
+    @naming_unknown
+    def perplexity(
+        self,
+        text: Texts | None = None,
+        *,
+        part: str | None = None,
+        reset: "Reset | None" = None,
+        convention: "Convention" = "charlm",
+        window: int | None = None,
+        curve: bool = False,
+        baselines: bool = False,
+        encoding: str | None = None,
+        text_column: str | None = None,
+    ) -> "PerplexityTable":
+        """The table of ``charlm perplexity``: a row for each text, all together, and what stands
+        beside: the model without methods of evaluation time, the runs of a mixture, ``baselines``.
+
+        ``convention`` computes as "lm-eval", "kenlm" or "nanogpt" do, the last in windows of
+        ``window`` tokens; ``curve`` measures how the nll falls with the tokens read.
+
+        Example::
+
+            table = model.perplexity([Path("book.txt"), "It was the best of times."])
+            print([(row.name, row.bpc) for row in table.rows], table.whole.bpc)
+        """
+        from charlm.inference.scoring.conventions import ScoringOptions
+        from charlm.inference.scoring.perplexity import perplexity_table
+        from charlm.inference.texts import take_texts
+
+        options = ScoringOptions(convention=convention, reset=reset, window=window, curve=curve)
+        data = given(encoding=encoding, text_column=text_column)
+        texts = take_texts(self.loaded, text, part, **data)
+        static = getattr(self.loaded, "static", None)
+        return perplexity_table(self.loaded, texts, options, baselines=baselines, static=static)
+
+    @naming_unknown
+    def surprisal(
+        self,
+        text: Texts,
+        *,
+        by: str = "word",
+        top: int = 0,
+        more: bool = False,
+        reset: "Reset | None" = None,
+        encoding: str | None = None,
+        text_column: str | None = None,
+    ) -> "list[Surprisal]":
+        """How surprising each word of a text was (or ``by`` "token", "char" or "line").
+
+        Each has ``.text``, ``.bits`` and ``.nll`` (nats), ``.entropy``, ``.rank`` and the ``top``
+        ``.guesses``; ``more`` adds ``.unigram``, the surprisal by frequency alone.  The nats of all
+        sum to that of the text.  Items of a list and rows of a table are read by themselves.
+
+        Example::
+
+            for word in model.surprisal("It was the best of times.", by="word", top=3):
+                print(word.text, word.bits, word.guesses)
+        """
+        from charlm.inference.surprisal.text import measure_surprisal
+        from charlm.inference.texts import take_corpus
+
+        data = given(encoding=encoding, text_column=text_column)
+        corpus = take_corpus(self.loaded, text, **data)
+        return list(measure_surprisal(self.loaded, corpus, by, reset=reset, top=top, more=more))
+
+    @naming_unknown
+    def pairs(
+        self,
+        pairs: "str | Path | Iterable[str | Path | Pair | tuple[str, str]]",
+        *,
+        encoding: str | None = None,
+    ) -> "list[PairScore]":
+        """Which sentence of each minimal pair the model finds more probable.
+
+        ``pairs`` are tuples (good, bad), or a file of them named by a ``str`` or ``Path``.  Each
+        result has ``.correct``, ``.difference`` (nats), ``.good`` and ``.bad``.
+
+        Example::
+
+            scores = model.pairs([("It was the best of times.", "It was times.")])
+            print(sum(score.correct for score in scores) / len(scores))
+        """
+        from charlm.inference.surprisal.pairs import measure_pairs, take_pairs
+
+        encoding = encoding or self.loaded.run.config.data.encoding
+        return list(measure_pairs(self.loaded, take_pairs(pairs, encoding)))
+
+    @naming_unknown
+    def rescore(
+        self,
+        nbest: str | Path,
+        *,
+        refs: str | Path | None = None,
+        tune: str | Path | None = None,
+        lm_weight: float = 1.0,
+        word_bonus: float = 0.0,
+        given: str = "loglik",
+        end: str | None = None,
+        input_format: str | None = None,
+    ) -> "tuple[list[RankedList], RescoringSummary]":
+        """Rank the hypotheses in a file of n-best lists by score + ``lm_weight`` * ln p(text) +
+        ``word_bonus`` * words; returns the lists and a summary.
+
+        ``tune`` names reference texts on which the weights are found, ``refs`` those against which
+        word errors are counted.  ``given`` says what the scores in the file are: "loglik", higher
+        is better, or "cost"; ``end`` what is predicted after each text ("line", "boundary",
+        "none"), and ``input_format`` is "kaldi", "moses", "plain" or "jsonl".
+
+        Example::
+
+            lists, summary = model.rescore("nbest.txt", lm_weight=0.5)
+            print([ranked.rows[ranked.best].hypothesis.text for ranked in lists])
+        """
+        from charlm.inference.rescoring.hypotheses import RankedList
+        from charlm.inference.rescoring.job import open_rescoring, rescore
+        from charlm.inference.rescoring.summary import RescoringSummary
+
+        job = open_rescoring(
+            self.loaded, nbest, input_format=input_format, given=given, lm_weight=lm_weight,
+            word_bonus=word_bonus, end=end, tune=tune, refs=refs,
+        )  # fmt: skip
+        *records, summary = rescore(self.loaded, job)
+        assert isinstance(summary, RescoringSummary)
+        return [record for record in records if isinstance(record, RankedList)], summary
+
+
+def given(**arguments: str | None) -> dict[str, str]:
+    """The arguments that are not None."""
+    return {name: value for name, value in arguments.items() if value is not None}

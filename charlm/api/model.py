@@ -1,0 +1,160 @@
+"""A trained model as Python users have it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING
+
+from charlm.api.arguments import naming_unknown, require
+from charlm.api.measuring import Measuring
+from charlm.api.writing import Writing
+from charlm.config import Config
+from charlm.inference.loading import Loaded, require_recurrent
+
+if TYPE_CHECKING:
+    from charlm.data.tokenizers.kinds import Tokenizer
+    from charlm.inference.compression.codec import Compressed
+    from charlm.model.language_model import LanguageModel
+
+__all__ = ["Model"]
+
+
+class Model(Writing, Measuring):
+    """A trained model, ready to write and to score; made by ``charlm.load``.
+
+    It does not change: several threads may use it at a time, and no two generations share state.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+
+    def __repr__(self) -> str:
+        model, mode = self.config.model, self.loaded.model.mode
+        size = f"{model.cell} {model.num_layers}x{model.hidden_size}"
+        about = [
+            "n-grams" if model.kind == "ngram" else size,
+            self.tokenizer.kind,
+            f"vocabulary {self.tokenizer.vocab_size:,}",
+            f"step {self.step:,}",
+            *([] if mode == "static" else [mode]),
+        ]
+        return f"<charlm.Model {self.run}: {', '.join(about)}>"
+
+    @property
+    def name(self) -> str:
+        """The run and its step; of a mixture both runs with their shares."""
+        return self.loaded.name
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self.loaded.run.folder
+
+    @property
+    def step(self) -> int:
+        """The step of the checkpoint that was loaded."""
+        return self.loaded.step
+
+    @property
+    def config(self) -> Config:
+        """All settings of the run."""
+        return self.loaded.run.config
+
+    @property
+    def tokenizer(self) -> "Tokenizer":
+        """What makes token ids of text: ``encode``, ``decode``, ``vocab_size``."""
+        return self.loaded.tokenizer
+
+    @property
+    def network(self) -> "LanguageModel":
+        """The torch module.  Raises ``ModelError`` for a model that only counts n-grams."""
+        return require_recurrent(self.loaded)
+
+    @naming_unknown
+    def mix(self, other: "Model | str | Path", weight: float | None = None) -> "Model":
+        """The mixture ``weight * this model + (1 - weight) * other``, of two runs with the same
+        tokenizer.
+
+        Without a ``weight`` the one that is best on this run's validation text is found.
+
+        Example::
+
+            print(model.mix("runs/other", weight=0.7).generate("It was", length=20))
+        """
+        from charlm.inference.adaptation.mixing import mixed
+
+        require("other", other, (Model, str, Path), "a Model or the folder of a run")
+        require("weight", weight, (int, float, NoneType), "a number between 0 and 1")
+        folder = other.run if isinstance(other, Model) else Path(other)
+        return Model(mixed(self.loaded, folder, weight))
+
+    @naming_unknown
+    def adapt(
+        self,
+        *,
+        temperature: float | bool = False,
+        dynamic: Mapping[str, float] | bool = False,
+        cache: Mapping[str, float] | bool = False,
+        tune_on: str | Path | Sequence[str | Path] = (),
+    ) -> "Model":
+        """This model helped by methods of evaluation time (docs/evaluation.md); it stays as it is.
+
+        ``temperature`` divides the logits; ``dynamic=True`` lets the model learn from the text it
+        has read; ``cache=True`` expects again what followed similar states.  Values are given as
+        ``dynamic={"lr": 0.002}``.  Those left open, and ``temperature=True``, are chosen on
+        ``tune_on``: ``"valid"``, the run's validation part, or a ``Path``.
+
+        Example::
+
+            adapted = model.adapt(temperature=1.05, cache=True)
+            print(adapted)
+        """
+        from charlm.inference.adaptation.methods import make_evaluation
+        from charlm.inference.adaptation.tuning import adapted
+
+        given = {"temperature": temperature, "dynamic": dynamic, "cache": cache}
+        texts = [tune_on] if isinstance(tune_on, str | Path) else tune_on
+        return Model(adapted(self.loaded, make_evaluation(given, tuple(map(str, texts)))))
+
+    @naming_unknown
+    def compress(
+        self, content: bytes | Path, *, adapt: bool = False, lanes: int | None = None
+    ) -> "Compressed":
+        """Compress bytes or a file, losslessly; needs the extra ``compress``.
+
+        ``.content`` are the compressed bytes, which have been decompressed and compared, and
+        ``.bits_per_byte`` their size.  ``adapt`` lets the model learn as it codes; ``lanes`` parts
+        are coded side by side, faster and a little larger.
+
+        Example::
+
+            print(model.compress(Path("book.txt")).bits_per_byte)
+        """
+        from charlm.inference.compression.codec import Compressed, compress
+
+        *_, done = compress(self.loaded, bytes_of(content), adapt=adapt, lanes=lanes)
+        assert isinstance(done, Compressed)
+        return done
+
+    @naming_unknown
+    def decompress(self, content: bytes | Path) -> bytes:
+        """Bring back the bytes that ``compress`` of the model was given.
+
+        Example::
+
+            assert model.decompress(model.compress(b"It was").content) == b"It was"
+        """
+        from charlm.inference.compression.codec import Decompressed, decompress
+
+        name = str(content) if isinstance(content, Path) else "the content"
+        *_, done = decompress(self.loaded, bytes_of(content), name)
+        assert isinstance(done, Decompressed)
+        return done.content
+
+
+def bytes_of(content: bytes | Path) -> bytes:
+    """The bytes, or those of a file.  Raises ``ConfigError`` or ``CorpusError``."""
+    from charlm.inference.compression.files import read_input
+
+    require("content", content, (bytes, Path), "bytes, or the Path of a file")
+    return content if isinstance(content, bytes) else read_input(content)

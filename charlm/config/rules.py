@@ -1,0 +1,122 @@
+"""Which settings go together: companions that a setting needs, rivals that it excludes."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from charlm.config.model import ModelConfig
+from charlm.config.section import Section, assignment
+from charlm.config.training import TrainConfig
+from charlm.errors import ConfigError
+
+__all__ = ["Tables", "lay_over", "merge", "refuse_idle", "without_idle"]
+
+Tables = dict[str, dict[str, Any]]
+
+Companion = tuple[str, tuple[str, ...]]
+"""A setting, and its values beside which another one does something."""
+
+NO_BYTES: Companion = ("tokenizer.kind", ("char", "word", "bpe", "unigram"))
+NETWORK: Companion = ("model.kind", ("recurrent",))
+
+COUNTED = ("model.kind", "model.order", "training.device", "training.seed")
+"""The settings of model and training that also matter for a model that counts n-grams."""
+
+COMPANIONS: tuple[tuple[str, Companion], ...] = (
+    *(
+        (target, NETWORK)
+        for section in (ModelConfig, TrainConfig)
+        for entry in dataclasses.fields(section)
+        if (target := f"{section.name}.{entry.name}") not in COUNTED
+    ),
+    ("data.encoding", NO_BYTES),
+    ("tokenizer.vocab_size", NO_BYTES),
+    ("tokenizer.min_count", ("tokenizer.kind", ("char", "word"))),
+    ("tokenizer.end_of_line", ("tokenizer.kind", ("word",))),
+    ("training.beta1", ("training.optimizer", ("adamw",))),
+    ("training.beta2", ("training.optimizer", ("adamw",))),
+    ("training.momentum", ("training.optimizer", ("sgd",))),
+    ("training.cooldown", ("training.schedule", ("trapezoid",))),
+    ("training.plateau_factor", ("training.schedule", ("plateau",))),
+    ("training.ema_decay", ("training.average", ("ema",))),
+    ("training.nonmono", ("training.average", ("asgd",))),
+    ("model.order", ("model.kind", ("ngram",))),
+)
+"""Settings that only do something while another one has one of these values."""
+
+RIVALS = {
+    "training.minutes": ("training.epochs", "training.steps"),
+    "training.epochs": ("training.minutes", "training.steps"),
+    "training.steps": ("training.minutes", "training.epochs"),
+    "data.split": ("data.valid", "data.test"),
+    "data.valid": ("data.split",),
+    "data.test": ("data.split",),
+}
+"""Settings that exclude others, which give way where they come from a file, a recipe or a run."""
+
+
+def merge(*tables: Mapping[str, Mapping[str, Any]]) -> Tables:
+    """Lay section tables over each other, later ones winning key by key."""
+    merged: Tables = {}
+    for table in tables:
+        for name, section in table.items():
+            merged.setdefault(name, {}).update(section)
+    return merged
+
+
+def lay_over(tables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> Tables:
+    """``given`` over ``tables``, of which the settings that ``given`` excludes are left out."""
+    excluded = {
+        rival
+        for section, table in given.items()
+        for key, value in table.items()
+        if value not in (None, (), [])
+        for rival in RIVALS.get(f"{section}.{key}", ())
+    }
+    kept = {
+        section: {key: value for key, value in table.items() if f"{section}.{key}" not in excluded}
+        for section, table in tables.items()
+    }
+    return merge(kept, given)
+
+
+def refuse_idle(sections: Mapping[str, Section]) -> None:
+    """Raise ``ConfigError`` for a setting that was changed but does nothing beside the others."""
+    for target, companion, useful in idle(sections):
+        name = assignment(companion, value_of(sections, companion))
+        raise ConfigError(
+            f"`{assignment(target, value_of(sections, target))}` does nothing with `{name}`",
+            f"leave it out, or choose another `{companion}`: {', '.join(useful)}",
+        )
+
+
+def without_idle(
+    tables: Mapping[str, Mapping[str, Any]], sections: Mapping[str, Section]
+) -> Tables:
+    """``tables`` without the settings that do nothing in ``sections``, which were made of them."""
+    dropped = {target for target, _, _ in idle(sections)}
+    return {
+        name: {key: value for key, value in table.items() if f"{name}.{key}" not in dropped}
+        for name, table in tables.items()
+    }
+
+
+def idle(sections: Mapping[str, Section]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Changed settings without effect, each with its companion and the values that it needs."""
+    for target, (companion, useful) in COMPANIONS:
+        if value_of(sections, companion) not in useful and changed(sections, target):
+            yield target, companion, useful
+
+
+def changed(sections: Mapping[str, Section], target: str) -> bool:
+    """Whether ``section.key`` has another value than nobody would have given it."""
+    section, key = target.split(".")
+    entry = next(e for e in dataclasses.fields(sections[section]) if e.name == key)
+    value = getattr(sections[section], key)
+    return value is not None and value not in (entry.default, entry.metadata["fallback"])
+
+
+def value_of(sections: Mapping[str, Section], target: str) -> Any:
+    """The value of ``section.key``."""
+    section, key = target.split(".")
+    return getattr(sections[section], key)

@@ -1,0 +1,61 @@
+"""Ranked lists as text: in the format that the lists came in, or as JSON."""
+
+from charlm.data.formats.json_lines import json_line
+from charlm.data.formats.nbest_lines import SEPARATOR, TOTAL
+from charlm.inference.rescoring.hypotheses import RankedList, RescoredHypothesis
+from charlm.inference.rescoring.job import RescoringJob
+
+__all__ = ["format_list"]
+
+
+def format_list(
+    ranked: RankedList, job: RescoringJob, *, everything: bool = False, as_json: bool = False
+) -> str:
+    """The lines of the best hypothesis, or of all of them, each with its line break.
+
+    Totals have the sign that the given scores had.  ``as_json`` gives one object a line with all
+    figures, whatever the format of the lists; there, higher is always better.
+    """
+    rows = ranked.rows if everything else (ranked.rows[ranked.best],)
+    if as_json:
+        return "".join(json_line(figures(ranked.id, row)) for row in rows)
+    line_of = {"kaldi": kaldi_line, "moses": moses_line, "jsonl": object_line, "plain": plain_line}
+    write = line_of[job.file.format]
+    lines = "".join(write(ranked.id, row, job.sign * row.total, everything) for row in rows)
+    return lines + ("\n" if everything and job.file.format == "plain" else "")
+
+
+def figures(id: str, row: RescoredHypothesis) -> dict[str, object]:
+    """Everything that is known of a hypothesis, for JSON."""
+    return {
+        "type": "hypothesis",
+        "list": id,
+        "line": row.hypothesis.line,
+        "text": row.hypothesis.text,
+        "given": row.given,
+        "log_p": row.log_p,
+        "words": row.words,
+        "total": row.total,
+    }
+
+
+def kaldi_line(id: str, row: RescoredHypothesis, total: float, everything: bool) -> str:
+    """``id total text``; the best hypothesis has the id of its list, without a number."""
+    return f"{row.hypothesis.id if everything else id} {total:.4f} {row.hypothesis.text}\n"
+
+
+def moses_line(id: str, row: RescoredHypothesis, total: float, everything: bool) -> str:
+    """The columns as they came, the fourth replaced by the total."""
+    columns = list(row.hypothesis.columns)
+    columns[TOTAL : TOTAL + 1] = [f"{total:.4f}"]
+    return f" {SEPARATOR} ".join(columns) + "\n"
+
+
+def object_line(id: str, row: RescoredHypothesis, total: float, everything: bool) -> str:
+    """The object as it came, its score replaced by the total, with ln p."""
+    return json_line({**row.hypothesis.record, "score": total, "log_p": row.log_p})
+
+
+def plain_line(id: str, row: RescoredHypothesis, total: float, everything: bool) -> str:
+    """The text; where every hypothesis is written, the total and a tab before it."""
+    return f"{total:.4f}\t{row.hypothesis.text}\n" if everything else f"{row.hypothesis.text}\n"

@@ -1,0 +1,173 @@
+"""Going on with a run: what is taken over from it, and what must not have changed since."""
+
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from charlm.config import Config
+from charlm.data.preparation.prepared import Prepared
+from charlm.errors import CheckpointError, ConfigError, CorpusError
+from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
+from charlm.training.budget.decisions import undecided
+
+__all__ = [
+    "begin",
+    "budget_note",
+    "decides",
+    "look_for_begun",
+    "look_for_run",
+    "refuse_other_text",
+]
+
+CHANGEABLE = ("minutes", "epochs", "most_epochs", "steps", "patience", "save_minutes", "device")
+"""Training settings that may differ when a run is resumed."""
+
+BUDGETS = ("training.minutes", "training.epochs", "training.steps")
+
+
+def look_for_run(folder: Path) -> Run | None:
+    """The run in ``folder``, or None where one can be made.
+
+    Raises ``CheckpointError`` for anything else that is there.
+    """
+    if (folder / "run.toml").exists():
+        return open_run(folder)
+    if folder.is_symlink() or folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise CheckpointError(
+            f"{folder} exists and is not a run; nothing was changed", "choose another `out=FOLDER`"
+        )
+    return None
+
+
+def look_for_begun(folder: Path, config: Config) -> tuple[Run | None, Config]:
+    """The run in ``folder`` if it has a checkpoint, and the settings to resume it with.
+
+    Without such a run, fixed defaults are filled in unless minutes are to decide.  Raises
+    ``ConfigError`` where a setting that may not change differs from the run's.
+    """
+    run = look_for_run(folder)
+    if run is None or run.blank:
+        return None, config if decides(config) else config.with_defaults()
+    config = taken_over(run.config, config)
+    refuse_other_settings(run, config)
+    return run, config
+
+
+def decides(config: Config) -> bool:
+    """Whether the minutes decide what is None in ``config``; other budgets have fixed defaults."""
+    training = config.training
+    return not (training.steps or training.epochs or config.model.kind == "ngram")
+
+
+def taken_over(before: Config, config: Config) -> Config:
+    """``config`` with the values of the run ``before`` for what is None now, and with its budget
+    unless there is another one.
+    """
+    tables, old = config.to_tables(), before.to_tables()
+    training = config.training
+    given = (training.steps, training.epochs, training.minutes) != (None,) * 3
+    for name in undecided(config) | (frozenset() if given else frozenset(BUDGETS)):
+        section, key = name.split(".")
+        if key in old[section]:
+            tables[section][key] = old[section][key]
+    return Config.from_tables(tables)
+
+
+def begin(folder: Path, config: Config, prepared: Prepared) -> None:
+    """Make the run folder; one in which nothing was learned may be there, and be replaced.
+
+    Raises ``CheckpointError`` if another process has trained there in the meantime.
+    """
+    found = look_for_run(folder)
+    if found is not None and not found.blank:  # another process was faster
+        with lock(folder):
+            raise CheckpointError(
+                f"{folder} has been trained meanwhile", "start again to resume it"
+            )
+    if found is None or differs(found, config, prepared):
+        remove_blank(folder)
+        create_run(folder, config, prepared.tokenizer, origin_of(prepared) | {"made": made_here()})
+
+
+def refuse_other_settings(run: Run, config: Config) -> None:
+    """Raise ``ConfigError`` naming the first setting that differs from the run's.
+
+    How text is generated may always change, and so may what ``CHANGEABLE`` names.
+    """
+    before, now = run.config.to_tables(), config.to_tables()
+    for section in now.keys() - {"generation"}:
+        for key in sorted({*now[section], *before[section]}):
+            old, new = before[section].get(key), now[section].get(key)
+            if old != new and not (section == "training" and key in CHANGEABLE):
+                raise ConfigError(
+                    f"{run.folder} was begun with {section}.{key} = {old}, not {new}",
+                    "give the same settings to resume it, or another `out=FOLDER` to train anew",
+                )
+
+
+def refuse_other_text(run: Run, prepared: Prepared) -> None:
+    """Raise ``CorpusError`` or ``CheckpointError`` unless the run was made from this very text."""
+    if run.origin["digest"] != prepared.digest:
+        raise CorpusError(
+            f"the text has changed since the run {run.folder} began",
+            "restore the text, or give another `out=FOLDER` to train anew",
+        )
+    if run.tokenizer().digest() != prepared.tokenizer.digest():
+        raise CheckpointError(
+            f"the tokenizer of {run.folder} is not the one that it was made with",
+            f"restore {run.folder}/tokenizer, or give another `out=FOLDER` to train anew",
+        )
+
+
+def budget_note(before: Config, config: Config) -> str | None:
+    """What another budget means for a run that is resumed, or None if it is the old one."""
+    for name in ("minutes", "epochs", "steps"):
+        old, new = getattr(before.training, name), getattr(config.training, name)
+        if old is None or new is None or old == new:
+            continue
+        rises = "; the learning rate rises again, so validation may get worse at first"
+        falling = config.training.schedule in ("trapezoid", "cosine") and new > old
+        return f"{new:g} {name} in all now, not {old:g}{rises * falling}"
+    return None
+
+
+def differs(run: Run, config: Config, prepared: Prepared) -> bool:
+    """Whether a run that has learned nothing yet was made for something else."""
+    origin = {key: value for key, value in run.origin.items() if key != "made"}
+    return run.config != config or origin != origin_of(prepared)
+
+
+def origin_of(prepared: Prepared) -> dict[str, Any]:
+    """What a run remembers of its text."""
+    parts = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
+    return {
+        "digest": prepared.digest,
+        "tokenizer": prepared.tokenizer.digest(),
+        "vocab_size": prepared.tokenizer.vocab_size,
+        "counts": {name: asdict(part.counts) for name, part in parts.items() if part is not None},
+    }
+
+
+def made_here() -> dict[str, Any]:
+    """When and on what kind of machine a run began; nothing that names the machine or its user."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def processor() -> str:
+    """The model of the processor, where the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
