@@ -68,9 +68,11 @@ def show_scored(
         show_notes(models[0], given, reset)
         measured = partial(measure_surprisal, corpus=given, by=by, reset=reset, top=kept, more=more)
         layout = Columns(measure=measure, top=kept, more=more, sentences=reset == "line")
-    rows = with_sums(*(measured(model) for model in models))
+    rows, *static = (measured(model) for model in models)
+    if static:
+        rows = without_sums(with_sums(rows, static[0]))
     if format == "neural-complexity":
-        show_complexities(without_sums(rows), measure, as_json=as_json)
+        show_complexities(rows, measure, as_json=as_json)
     else:
         show_surprisals(rows, layout, "jsonl" if as_json else format)
 
@@ -88,15 +90,12 @@ def note(text: str) -> None:
     print_named(talk(), "note", text)
 
 
-def show_surprisals(
-    rows: Iterable[Surprisal | SurprisalSums], columns: Columns, format: str | None
-) -> None:
+def show_surprisals(rows: Iterable[Surprisal], columns: Columns, format: str | None) -> None:
     """A row for each unit; without a format, a table for eyes on a terminal and TSV elsewhere."""
-    own = without_sums(rows)
     if (format or default_format()) == "table":
-        show_lines(own, columns)
+        show_lines(rows, columns)
     else:
-        print_rows(map(columns.record, own), format or default_format())
+        print_rows(map(columns.record, rows), format or default_format())
 
 
 def without_sums(rows: Iterable[Surprisal | SurprisalSums]) -> Iterator[Surprisal]:

@@ -18,6 +18,7 @@ from charlm.inference.loading import Loaded, load_part, open_for
 __all__ = [
     "GivenText",
     "TextSource",
+    "has_tables",
     "line_end_note",
     "natural_reset",
     "one_of",
@@ -169,8 +170,12 @@ def natural_reset(corpus: Corpus) -> Reset:
     tables, or several texts in memory; else ``never``.
     """
     given = sum(isinstance(origin, GivenText) for origin in corpus.origins)
-    tables = any(isinstance(origin, Table) for origin in corpus.origins)
-    return "document" if tables or given > 1 else "never"
+    return "document" if given > 1 or has_tables(corpus) else "never"
+
+
+def has_tables(corpus: Corpus) -> bool:
+    """Whether rows of a table are among the documents."""
+    return any(isinstance(origin, Table) for origin in corpus.origins)
 
 
 def row_cells(corpus: Corpus) -> Iterator[Mapping[str, str]]:

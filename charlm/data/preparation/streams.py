@@ -7,7 +7,7 @@ that memory does not grow with it.  A line ends with its line break ("\\n"), whi
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import AnyStr, Literal, TypeVar
+from typing import AnyStr, Literal
 
 import numpy as np
 
@@ -31,8 +31,6 @@ RESETS: tuple[Reset, ...] = ("never", "file", "document", "line")
 
 STORED_AT_ONCE = 1 << 19
 """Tokens of a store that are searched for ends of streams at a time."""
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,8 @@ def cut_text(
     """
     begins, position = True, TextPosition(0, 0, 1)
     newlines = newline_ids(tokenizer) if reset == "line" else []
-    for piece, following in with_next(pieces):
+    for piece, following in itertools.pairwise(itertools.chain(pieces, [None])):
+        assert piece is not None
         if piece.starts:
             before = position.document if piece.file == position.file else 0
             position = TextPosition(piece.file, before + 1, 1)
@@ -180,16 +179,6 @@ def stop_ids(tokenizer: Tokenizer, reset: Reset) -> list[int]:
 def newline_ids(tokenizer: Tokenizer) -> list[int]:
     """The tokens that hold a line break; none for a tokenizer that does not keep them."""
     return [id for id, content in enumerate(tokenizer.table) if b"\n" in content]
-
-
-def with_next(items: Iterable[Item]) -> Iterator[tuple[Item, Item | None]]:
-    """Each item with the one after it; None after the last."""
-    iterator = iter(items)
-    item = next(iterator, None)
-    while item is not None:
-        following = next(iterator, None)
-        yield item, following
-        item = following
 
 
 def size_of(text: str | bytes) -> int:

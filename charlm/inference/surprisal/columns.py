@@ -8,7 +8,6 @@ from typing import Any
 from charlm.errors import ConfigError
 from charlm.inference.surprisal.pairs import Accuracy, PairScore
 from charlm.inference.surprisal.text import Surprisal
-from charlm.inference.texts import one_of
 
 __all__ = ["MEASURES", "Columns", "accuracy_record", "pair_record"]
 
@@ -30,9 +29,6 @@ class Columns:
     sentences: bool = False
     more: bool = False
     regions: bool = False
-
-    def __post_init__(self) -> None:
-        one_of("measure", self.measure, tuple(MEASURES))
 
     def record(self, row: Surprisal) -> dict[str, Any]:
         """The columns of a row.  Raises ``ConfigError`` if a region's cells hide a measure."""

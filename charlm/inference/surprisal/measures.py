@@ -90,21 +90,22 @@ class Predictions:
 
     def known(self, ids: np.ndarray) -> np.ndarray:
         """Ids (N,) as the model reads them: marked white space is the unknown symbol."""
-        if ids.dtype != np.int64 or self.tokenizer.unknown_id is None:
+        if self.tokenizer.unknown_id is None:
             return ids
-        return np.where(ids < self.vocab_size, ids, self.tokenizer.unknown_id)
+        known = np.where(ids < self.vocab_size, ids, self.tokenizer.unknown_id)
+        return known.astype(self.tokenizer.dtype)
 
     def read(self, reader: Reader, ids: np.ndarray) -> Iterator[Prediction]:
         """Measure ids (N,) that come next in a stream."""
+        marked = ids.dtype == np.int64
         for begin in range(0, len(ids), reader.chunk):
             part = ids[begin : begin + reader.chunk]
-            known = self.known(part)
-            yield from self.spelled(self.measure(reader.log_probs(known), known), part)
+            known = self.known(part) if marked else part
+            found = self.measure(reader.log_probs(known), known)
+            yield from self.spelled(found, part) if marked else found
 
     def spelled(self, found: Sequence[Prediction], ids: np.ndarray) -> Sequence[Prediction]:
         """The predictions, with the bytes of the text where ids (N,) are marked white space."""
-        if ids.dtype != np.int64 or not (ids >= self.vocab_size).any():
-            return found
         return [
             each._replace(content=self.contents[token])
             for each, token in zip(found, ids.tolist(), strict=True)
@@ -115,28 +116,32 @@ class Predictions:
         rows = max(1, AT_ONCE // log_probs.shape[1])
         found: list[Prediction] = []
         for at in range(0, len(ids), rows):
-            found += self.measure_some(log_probs[at : at + rows], ids[at : at + rows])
+            some, tokens = log_probs[at : at + rows], ids[at : at + rows]
+            measured = zip(tokens.tolist(), measures(some, tokens, self.top), strict=True)
+            found += [Prediction(token, self.contents[token], whole) for token, whole in measured]
+            for kind in np.unique(self.kind[tokens]):
+                if kind >= 0:
+                    own = np.flatnonzero(self.kind[tokens] == kind)
+                    given, log_shares = among(some[torch.from_numpy(own)], self.begins[kind])
+                    rests = measures(given, tokens[own], self.top)
+                    for row, log_share, rest in zip(own + at, log_shares, rests, strict=True):
+                        found[row] = split(found[row], log_share, rest)
         return found
 
-    def measure_some(self, log_probs: Tensor, ids: np.ndarray) -> list[Prediction]:
-        """What ``measure`` returns, for as many tokens as fit into a cache."""
-        found = [
-            Prediction(token, self.contents[token], whole)
-            for token, whole in zip(ids.tolist(), measures(log_probs, ids, self.top), strict=True)
-        ]
-        kinds = self.kind[ids]
-        for kind in np.unique(kinds[kinds >= 0]):
-            rows = np.flatnonzero(kinds == kind)
-            others = ~self.begins[kind].to(log_probs.device)
-            given = log_probs[torch.from_numpy(rows)].masked_fill(others, -torch.inf)
-            share = given.logsumexp(dim=1, keepdim=True)
-            given -= share.clamp_min(torch.finfo(share.dtype).min)
-            rests = measures(given, ids[rows], self.top)
-            for row, log_share, rest in zip(rows, share[:, 0].tolist(), rests, strict=True):
-                # Not the rest's own: the two parts make exactly the whole.
-                nll = max(0.0, found[row].whole.nll + log_share)
-                found[row] = found[row]._replace(space_nll=-log_share, rest=rest._replace(nll=nll))
-        return found
+
+def among(log_probs: Tensor, begins: Tensor) -> tuple[Tensor, list[float]]:
+    """log_probs (T, V) given that the token is one of some (V,), and the ln of their share (T,)."""
+    given = log_probs.masked_fill(~begins.to(log_probs.device), -torch.inf)
+    share = given.logsumexp(dim=1, keepdim=True)
+    given -= share.clamp_min(torch.finfo(share.dtype).min)
+    return given, share[:, 0].tolist()
+
+
+def split(found: Prediction, log_share: float, rest: Measures) -> Prediction:
+    """The prediction in two parts: its white space, and the token among those that have it."""
+    # Not the rest's own nll: the two parts make exactly the whole.
+    nll = max(0.0, found.whole.nll + log_share)
+    return found._replace(space_nll=-log_share, rest=rest._replace(nll=nll))
 
 
 def measures(log_probs: Tensor, ids: np.ndarray, top: int) -> list[Measures]:

@@ -29,7 +29,7 @@ from charlm.inference.surprisal.units import (
     by_word,
     each_token,
 )
-from charlm.inference.texts import natural_reset, one_of, row_cells
+from charlm.inference.texts import has_tables, natural_reset, one_of, row_cells
 
 __all__ = ["UNITS", "Surprisal", "SurprisalSums", "measure_surprisal", "surprisals", "with_sums"]
 
@@ -107,7 +107,7 @@ def measure_surprisal(
     top: int = 0,
     more: bool = False,
 ) -> Iterator[Surprisal]:
-    """Yield the units of a corpus in order; a row of a table brings its other cells.
+    """The units of a corpus in order, lazily; a row of a table brings its other cells.
 
     ``reset`` says where the state starts anew; None: at each document where documents are items by
     themselves (rows of tables, several texts in memory), else never.  ``top`` guesses are given,
@@ -118,25 +118,35 @@ def measure_surprisal(
     frequencies = count_units(loaded, by) if more else None
     pieces = encode_documents(loaded.tokenizer, corpus)
     reset = reset or natural_reset(corpus)
-    cells, document = row_cells(corpus), -1
+    rows = surprisals(loaded.model, loaded.tokenizer, pieces, by, reset=reset, top=top)
+    if has_tables(corpus):
+        rows = with_cells(rows, row_cells(corpus))
+    if frequencies is not None:
+        rows = (replace(row, unigram=frequencies.surprisal(row.text)) for row in rows)
+    return rows
+
+
+def with_cells(
+    rows: Iterable[Surprisal], cells: Iterator[Mapping[str, str]]
+) -> Iterator[Surprisal]:
+    """The rows with the cells of their documents, of which some may have no rows."""
     found: Mapping[str, str] = {}
-    for row in surprisals(loaded.model, loaded.tokenizer, pieces, by, reset=reset, top=top):
+    document = -1
+    for row in rows:
         while document < row.document:
             found, document = next(cells, {}), document + 1
-        unigram = frequencies.surprisal(row.text) if frequencies else None
-        yield replace(row, cells=found, unigram=unigram) if found or frequencies else row
+        yield replace(row, cells=found)
 
 
 def with_sums(
-    rows: Iterable[Surprisal], static: Iterable[Surprisal] | None = None
+    rows: Iterable[Surprisal], static: Iterable[Surprisal]
 ) -> Iterator[Surprisal | SurprisalSums]:
-    """The rows, and last their sum beside that of the rows of a static model, if there are any."""
+    """The rows, and last their sum beside that of the rows of a static model."""
     total = 0.0
     for row in rows:
         total += row.nll
         yield row
-    if static is not None:
-        yield SurprisalSums(total, sum(row.nll for row in static))
+    yield SurprisalSums(total, sum(row.nll for row in static))
 
 
 def surprisals(
@@ -213,14 +223,16 @@ def predict(
             held += len(part.ids)
             if held < TOGETHER:
                 continue
-        yield from predict_together(model, predictions, waiting)
-        waiting, held = [], 0
+        if waiting:
+            yield from predict_together(model, predictions, waiting)
+            waiting, held = [], 0
         if not whole or len(part.ids) >= TOGETHER:
             reader = Reader(model) if part.begins else reader
             for token in predictions.read(reader, part.ids):
                 if token.token != predictions.tokenizer.boundary_id:
                     yield place, token
-    yield from predict_together(model, predictions, waiting)
+    if waiting:
+        yield from predict_together(model, predictions, waiting)
 
 
 def predict_together(
