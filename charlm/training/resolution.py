@@ -75,14 +75,13 @@ def resolve(
 
 
 def listed(sources: Sources) -> list[str]:
-    """Sources as a list of texts.  Raises ``ConfigError`` for what is neither text nor path."""
-    every = [sources] if isinstance(sources, str | Path) else list(sources)
+    """Sources as a list of names.  Raises ``ConfigError`` for what is neither str nor Path."""
+    if isinstance(sources, str | Path) or not isinstance(sources, Iterable):
+        sources = [sources]
+    every = list(sources)
     for source in every:
         if not isinstance(source, str | Path):
-            raise ConfigError(
-                f"a source must be a str or a Path, got {source!r}",
-                "name files, folders or corpora",
-            )
+            raise ConfigError(f"this cannot be a source: {source!r}", "name texts by str or Path")
         if not str(source).strip():
             raise ConfigError("a source must not be empty", "name a file, a folder or a corpus")
     return [str(source) for source in every]
