@@ -215,7 +215,7 @@ WRONG: list[tuple[Any, str, str]] = [
     (lambda m: charlm.train(out="nothing"), "nothing does not exist", "runs/NAME"),
     (lambda m: charlm.train(), "there is nothing to train on", "name a text"),
     (lambda m: charlm.train(3), "`sources` must be names of texts", "sources"),
-    (lambda m: charlm.train([3]), "must be a str or a Path", "name files"),
+    (lambda m: charlm.train([3]), "this cannot be a source: 3", ""),
     (lambda m: m.generate(3), "`prompt` must be a str, or a list of them, got 3", "prompt"),
     (lambda m: m.generate([3]), "`prompt` must be a str, or a list of them, got 3", "prompt"),
     (lambda m: m.generate(temprature=1), "argument `temprature` of generate", "temperature"),

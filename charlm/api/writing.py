@@ -39,18 +39,15 @@ class Writing:
         replace_unknown: str | None = None,
         precision: str = "float32",
     ) -> Any:
-        """Write: return the prompt and its continuation, as ``charlm generate`` prints them.
+        """Write: the prompt and its continuation, as ``charlm generate`` prints them.
 
-        ``length`` (500 unless given) counts the characters of the continuation, which ends sooner
-        before a ``stop`` text or where the model ends the document, unless ``past_end``.
-        ``temperature`` (0.8), ``top_k``, ``top_p`` and ``min_p`` are the run's generation settings
-        unless given.  The same ``seed`` gives the same text; without one it is random.  A prompt
-        with characters that the model has never seen is refused, unless ``replace_unknown`` says
-        what to put in their place.  ``precision`` "bfloat16" or "int8" rounds the weights: faster
-        for large models, and a little less exact.
-
-        Returns a ``str``; with ``samples=n`` a list of n texts, of the seeds ``seed``,
-        ``seed + 1``, ...; for a list of prompts a list with one such result for each.
+        ``length`` (500) counts the characters of the continuation, which ends sooner before a
+        ``stop`` text or where the model ends the document, unless ``past_end``.  It and
+        ``temperature`` (0.8), ``top_k``, ``top_p``, ``min_p`` are the run's settings unless given.
+        The same ``seed`` gives the same text; without one it is random.  ``replace_unknown`` is
+        put for characters the model has never seen; ``precision="int8"`` rounds the weights.
+        Returns a ``str``; a list of ``samples`` texts, of the seeds ``seed``, ``seed + 1``, ...;
+        for a list of prompts a list of such results.
 
         Example::
 
@@ -58,8 +55,7 @@ class Writing:
             first, second = model.generate("It was", length=20, samples=2)
         """
         require("samples", samples, (int, NoneType), "a whole number")
-        require("seed", seed, (int, NoneType), "a whole number")
-        config = self._settings(length, temperature, top_k, top_p, min_p)
+        config = self._settings(seed, length, temperature, top_k, top_p, min_p)
         model = in_precision(self.loaded.model, precision)
         prompts = prompt if isinstance(prompt, list | tuple) else [prompt]
         texts = [self._replaced(text, replace_unknown) for text in prompts]
@@ -96,15 +92,19 @@ class Writing:
             for piece in model.stream("It was", length=80):
                 print(piece, end="", flush=True)
         """
-        config = self._settings(length, temperature, top_k, top_p, min_p)
+        config = self._settings(seed, length, temperature, top_k, top_p, min_p)
         model = in_precision(self.loaded.model, precision)
         return generation.stream(
             model, self.loaded.tokenizer, self._replaced(prompt, replace_unknown), config,
             seed=seed, stop=stop, past_end=past_end,
         )  # fmt: skip
 
-    def _settings(self, *given: float | None) -> GenerationConfig:
-        """The run's generation settings with those of ``given`` that are not None."""
+    def _settings(self, seed: int | None, *given: float | None) -> GenerationConfig:
+        """The run's generation settings with those of ``given`` that are not None.
+
+        Raises ``ConfigError`` for a wrong value, and for a ``seed`` that is no number.
+        """
+        require("seed", seed, (int, NoneType), "a whole number")
         names = ("length", "temperature", "top_k", "top_p", "min_p")
         chosen: dict[str, Any] = {
             name: value for name, value in zip(names, given, strict=True) if value is not None

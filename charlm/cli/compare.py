@@ -30,7 +30,7 @@ __all__ = ["command"]
     help="Show the N tokens or lines where A is better by most, and N where B is.",
 )
 @data_options
-@device_option("auto")
+@device_option
 @json_option("one JSON object")
 def command(
     run_a: Path,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from charlm.cli.frame import Command
+from charlm.cli.frame import Command, heading
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import device_option, json_option, run_argument, step_option
 from charlm.config import GenerationConfig
@@ -25,10 +25,10 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for entry in reversed(dataclasses.fields(GenerationConfig)):
         kind: Any = entry.type
         flags = ["--" + entry.name.replace("_", "-"), *shorts.get(entry.name, ())]
-        help_text = f"{entry.metadata['help']}  [default: {entry.default}]"
+        help_text = f"{entry.metadata['help']}  [default: the run's, or {entry.default}]"
         option = click.option(
             *flags, type=kind, metavar=metavars[kind], help=help_text,
-            multiple=True, callback=given_once,
+            multiple=True, callback=given_once, **heading("Writing"),
         )  # fmt: skip
         command = option(command)
     return command
@@ -49,7 +49,9 @@ def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
 
 @click.command("generate", cls=Command, short_help="Let a trained model write.")
 @run_argument
-@click.option("--prompt", "-p", default="", metavar="TEXT|-", help="What to go on from.")
+@click.option(
+    "--prompt", "-p", default="", metavar="TEXT|-", help="What to go on from.", **heading("Writing")
+)
 @generation_options
 @click.option(
     "--stop",
@@ -57,9 +59,13 @@ def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
     metavar="TEXT",
     callback=unescaped,
     help=r"End before this text; \n is a line break, \t a tab.  May be given repeatedly.",
+    **heading("Writing"),
 )
 @click.option(
-    "--past-end", is_flag=True, help="Go on with another document where the model ends one."
+    "--past-end",
+    is_flag=True,
+    help="Go on with another document where the model ends one.",
+    **heading("Writing"),
 )
 @click.option(
     "--samples",
@@ -68,12 +74,14 @@ def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
     type=click.IntRange(1),
     metavar="N",
     help="How many texts to write.",
+    **heading("Writing"),
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**31 - 1),
     metavar="N",
     help="Same seed, same text.  [default: random]",
+    **heading("Writing"),
 )
 @click.option(
     "--precision",
@@ -81,15 +89,17 @@ def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
     show_default=True,
     type=click.Choice(["float32", "bfloat16", "int8"]),
     help="Round the weights of large models: faster, a little less exact.",
+    **heading("Writing"),
 )
 @click.option(
     "--replace-unknown",
     metavar="TEXT",
     help="Put this for what the model has never seen; may be empty.",
+    **heading("Writing"),
 )
 @mix_options
 @step_option
-@device_option("cpu")
+@device_option
 @json_option("one JSON object per sample")
 def command(
     run: Path,
@@ -113,8 +123,9 @@ def command(
     from charlm.inference.loading import load_run
     from charlm.inference.predictors.recurrent import in_precision
 
-    config = GenerationConfig(**{name: x for name, x in settings.items() if x is not None})
     loaded = mix(load_run(run, step=step, device=device))
+    given = {name: x for name, x in settings.items() if x is not None}
+    config = dataclasses.replace(loaded.run.config.generation, **given)
     text = replace_symbols(loaded.tokenizer, read_prompt(prompt), replace_unknown)
     first = random_seed() if seed is None else seed
     model, seeds = in_precision(loaded.model, precision), range(first, first + samples)

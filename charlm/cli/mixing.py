@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from charlm.cli.frame import heading
 from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,23 +22,30 @@ Mix: TypeAlias = "Callable[..., Loaded]"
 tuned is told."""
 
 
+other_option = click.option(
+    "--mix",
+    "other",
+    type=click.Path(path_type=Path),
+    metavar="RUN2",
+    help="Mix the probabilities of RUN with those of RUN2.",
+    **heading("Mixture"),
+)
+
+weight_option = click.option(
+    "--mix-weight",
+    "weight",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="RUN's share of the mixture.  [default: tuned on RUN's validation text]",
+    **heading("Mixture"),
+)
+
+
 def mix_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--mix`` and ``--mix-weight``; they reach the command as one function, ``mix``."""
 
-    @click.option(
-        "--mix",
-        "other",
-        type=click.Path(path_type=Path),
-        metavar="RUN2",
-        help="Mix the probabilities of RUN with those of RUN2.",
-    )
-    @click.option(
-        "--mix-weight",
-        "weight",
-        type=click.FloatRange(0, 1),
-        metavar="X",
-        help="RUN's share of the mixture.  [default: tuned on RUN's validation text]",
-    )
+    @other_option
+    @weight_option
     @functools.wraps(command)
     def with_mix(other: Path | None, weight: float | None, **arguments: Any) -> Any:
         if other and weight is None and arguments.get("part") == "valid":

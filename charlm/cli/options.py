@@ -8,6 +8,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import click
 
+from charlm.cli.frame import heading
 from charlm.config import Config, merge, parse_assignment
 from charlm.config.section import default_text
 
@@ -38,6 +39,9 @@ SETTINGS = {
     "--dataset-split": "data.dataset_split",
 }
 """The settings that have an option of their own; the others are reached with --set."""
+
+HEADINGS = {"training": "Training", "data": "Text", "tokenizer": "Tokens", "model": "Model"}
+"""What the settings of a section stand under in the help."""
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,7 +101,7 @@ def setting_option(flag: str, target: str) -> Callable[[Callable[..., Any]], Cal
     else:
         metavars = {int: "N", float: "X"}
         options.update(type=kind, metavar=metavars.get(kind, key.upper().rpartition("_")[2]))
-    return click.option(flag, parameter_name(flag), **options)
+    return click.option(flag, parameter_name(flag), **options, **heading(HEADINGS[section_name]))
 
 
 def plain_type(kind: Any) -> Any:

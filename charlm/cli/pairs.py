@@ -26,7 +26,7 @@ __all__ = ["command"]
 @encoding_option
 @mix_options
 @step_option
-@device_option("auto")
+@device_option
 @json_option("one JSON object per row: --format jsonl")
 def command(
     run: Path,

@@ -58,16 +58,12 @@ __all__ = ["command"]
 @evaluation_options
 @mix_options
 @step_option
-@device_option("auto")
+@device_option
 @json_option("one JSON object")
 def command(
     run: Path,
     sources: tuple[str, ...],
     part: str | None,
-    reset: Any,
-    convention: Any,
-    window: int | None,
-    curve: bool,
     baselines: bool,
     data: dict[str, str],
     evaluation: "Evaluation",
@@ -75,12 +71,12 @@ def command(
     step: int | None,
     device: str,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Measure how well a model predicts text: perplexity, bits per character and per byte.
 
-    Each SOURCE (a folder is one) is read once as one stream, the state carried; every token is
-    predicted from all before it, so the figures do not depend on batch size or bptt.  Several
-    SOURCEs make a table; each starts anew, so that its row does not depend on the others.
+    Each SOURCE (a folder is one) is one stream, the state carried: every token is predicted from
+    all before it.  Several SOURCEs make a table; no row depends on the others.
 
     \b
     --convention lm-eval   each document by itself; word_perplexity, bits_per_byte
@@ -94,13 +90,13 @@ def command(
     from charlm.inference.scoring.perplexity import measure_perplexity
     from charlm.inference.texts import open_texts
 
-    options = ScoringOptions(convention=convention, reset=reset, window=window, curve=curve)
+    scoring = ScoringOptions(**options)
     loaded = load_run(run, step=step, device=device)
     texts = open_texts(loaded, sources, part, **data)
     contents = [text.content for text in texts]
     adapted = show_adapted(loaded, evaluation, contents)
     model, *static = [mix(each, contents, tell=False) for each in adapted.readings]
     records = measure_perplexity(
-        model, texts, options, baselines=baselines, static=static[0] if static else None
+        model, texts, scoring, baselines=baselines, static=static[0] if static else None
     )
     show_scores(records, texts, adapted.evaluation, as_json=as_json)

@@ -60,7 +60,7 @@ __all__ = ["command"]
 )
 @mix_options
 @step_option
-@device_option("auto")
+@device_option
 @json_option("one JSON object per hypothesis, and a summary")
 def command(
     run: Path,

@@ -79,7 +79,7 @@ __all__ = ["command"]
 @evaluation_options
 @mix_options
 @step_option
-@device_option("auto")
+@device_option
 @json_option("one JSON object per row: --format jsonl")
 def command(
     run: Path,

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from charlm.cli.frame import heading
+
 __all__ = [
     "data_options",
     "device_option",
@@ -18,7 +20,7 @@ __all__ = [
     "step_option",
 ]
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 
@@ -26,8 +28,19 @@ step_option = click.option(
     "--step", type=click.IntRange(0), metavar="N", help="Which checkpoint.  [default: the best]"
 )
 
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="DEVICE",
+    help="Where to compute: cpu, cuda, cuda:N, mps or auto.",
+)
+
 encoding_option = click.option(
-    "--encoding", metavar="ENCODING", help="How SOURCE is encoded.  [default: as in training]"
+    "--encoding",
+    metavar="ENCODING",
+    help="How SOURCE is encoded.  [default: as in training]",
+    **heading("Files"),
 )
 
 
@@ -39,7 +52,10 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @encoding_option
     @click.option(
-        "--text-column", metavar="NAME", help="A table's column.  [default: as in training]"
+        "--text-column",
+        metavar="NAME",
+        help="A table's column.  [default: as in training]",
+        **heading("Files"),
     )
     @functools.wraps(command)
     def with_data(encoding: str | None, text_column: str | None, **arguments: Any) -> Any:
@@ -53,23 +69,12 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_data
 
 
-def device_option(default: str) -> Callable[[Command], Command]:
-    """``--device``."""
-    return click.option(
-        "--device",
-        default=default,
-        show_default=True,
-        metavar="DEVICE",
-        help="Where to compute: cpu, cuda, cuda:N, mps or auto.",
-    )
-
-
-def json_option(what: str) -> Callable[[Command], Command]:
+def json_option(what: str) -> Callable[[Decorated], Decorated]:
     """``--json``, with what it prints."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what}.")
 
 
-def format_option(*others: str) -> Callable[[Command], Command]:
+def format_option(*others: str) -> Callable[[Decorated], Decorated]:
     """``--format``, how rows are printed; ``others`` are formats that a command has beside."""
     return click.option(
         "--format",
@@ -78,32 +83,46 @@ def format_option(*others: str) -> Callable[[Command], Command]:
     )
 
 
-def evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the methods of evaluation time; they reach the command as one ``evaluation``."""
+METHODS = heading("Methods of evaluation time")
 
-    @click.option(
-        "--temperature", is_flag=False, flag_value="", metavar="[X]", help="Divide the logits by X."
-    )
-    @click.option(
+METHOD_OPTIONS = (
+    click.option(
+        "--temperature",
+        is_flag=False,
+        flag_value="",
+        metavar="[X]",
+        help="Divide the logits by X.",
+        **METHODS,
+    ),
+    click.option(
         "--dynamic",
         is_flag=False,
         flag_value="",
         metavar="[NAME=X,...]",
         help="Let the model learn from what it has read: lr, decay, segment, epsilon.",
-    )
-    @click.option(
+        **METHODS,
+    ),
+    click.option(
         "--cache",
         is_flag=False,
         flag_value="",
         metavar="[NAME=X,...]",
         help="Expect again what followed similar states: window, theta, share.",
-    )
-    @click.option(
+        **METHODS,
+    ),
+    click.option(
         "--tune-on",
         multiple=True,
         metavar="valid|FILE",
         help="Choose what these methods leave open on the run's valid part, or on this text.",
-    )
+        **METHODS,
+    ),
+)
+
+
+def evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the methods of evaluation time; they reach the command as one ``evaluation``."""
+
     @functools.wraps(command)
     def with_evaluation(tune_on: tuple[str, ...], **arguments: Any) -> Any:
         from charlm.inference.adaptation.methods import parse_evaluation
@@ -111,4 +130,6 @@ def evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: arguments.pop(name) for name in ("temperature", "dynamic", "cache")}
         return command(evaluation=parse_evaluation(given, tune_on), **arguments)
 
+    for option in reversed(METHOD_OPTIONS):
+        option(with_evaluation)
     return with_evaluation

@@ -278,11 +278,8 @@ def open_run(folder: str | Path) -> Run:
 
 def write_settings(run: Run) -> None:
     """Write ``run.toml``: the resolved settings and the version that wrote them."""
-    tables = {
-        "charlm": {"version": __version__, "format": FORMAT},
-        **run.config.to_tables(),
-        "origin": run.origin,
-    }
+    about = {"version": __version__, "format": FORMAT}
+    tables = {"charlm": about, **run.config.to_tables(), "origin": run.origin}
     durable.write_text(run.folder / SETTINGS, tomli_w.dumps(tables))
 
 

@@ -1,5 +1,7 @@
 """Whatever is wrong: one line of cause, one of remedy, exit 1 or 2, and nothing is harmed."""
 
+import csv
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -123,19 +125,19 @@ WRONG = [
     ("trian book.txt", "unknown command trian", "train"),
     ("--nonsense", "No such option '--nonsense'", "charlm --help"),
     ("generate", "Missing argument 'RUN'", "charlm generate --help"),
-    ("generate run --temperature -1", "--temperature must be 0 or more", "--temperature"),
-    ("generate run --temperature nan", "--temperature must be 0 or more", "--temperature"),
-    ("generate run --top-k -1", "--top-k must be 0 or more", "--top-k"),
+    ("generate run --temperature -1", "--temperature must be at least 0", "--temperature"),
+    ("generate run --temperature nan", "--temperature must be finite", "--temperature"),
+    ("generate run --top-k -1", "--top-k must be at least 0", "--top-k"),
     ("generate run --top-k 1.5", "'1.5' is not a valid integer", "charlm generate --help"),
-    ("generate run --top-p 0", "--top-p must be more than 0", "--top-p"),
-    ("generate run --min-p 2", "--min-p must be between 0 and 1", "--min-p"),
-    ("generate run --length -1", "not in the range", "charlm generate --help"),
+    ("generate run --top-p 0", "--top-p must be at most 1 and more than 0", "--top-p"),
+    ("generate run --min-p 2", "--min-p must be at least 0 and at most 1", "--min-p"),
+    ("generate run --length -1", "--length must be at least 0", "--length"),
     ("generate run --samples 0", "not in the range", "charlm generate --help"),
     ("generate run --seed -1", "not in the range", "charlm generate --help"),
     ("generate run --stop=", "--stop must not be empty", "leave it out"),
     ("generate run --device gpu", "no device 'gpu'", "--device auto"),
-    ("perplexity run", "either a SOURCE to score, or --part", "charlm perplexity --help"),
-    ("perplexity run book.txt --part test", "either a SOURCE", "charlm perplexity --help"),
+    ("perplexity run", "a text to measure or a --part", "--part test"),
+    ("perplexity run book.txt --part test", "a text to measure or a --part", "--part test"),
     ("perplexity run --part test --encoding latin-1", "nothing with --part", "--help"),
     ("perplexity byte-run book.txt --encoding latin-1", "no encoding", "leave --encoding out"),
     ("score bpe-run book.txt --by char", "needs a char or byte tokenizer", "--by token"),
@@ -261,8 +263,8 @@ def test_unknown_characters_of_a_text_are_counted_and_named_and_scored_with_and_
     shown = call("perplexity", "run", "odd.txt").out.splitlines()
     assert shown[-2].endswith("never seen in training: 'Ł' (3x), 'Ж' (2x)")
     assert shown[-1].split()[:3] == ["perplexity", "without", "them"]
-    rows = call("score", "run", "odd.txt").out.splitlines()[1:]
-    assert sum(int(row.split("\t")[5]) for row in rows) == 5
+    rows = csv.DictReader(io.StringIO(call("score", "run", "odd.txt").out), delimiter="\t")
+    assert sum(int(row["oov"]) for row in rows) == 5
 
 
 def test_unknown_characters_of_a_prompt_are_refused_before_anything_is_printed() -> None:
