@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -25,17 +25,40 @@ from torch.nn.functional import cross_entropy
 from charlm.errors import ModelError
 from charlm.inference.adaptation.methods import Dynamic
 from charlm.inference.predictors.recurrent import NetworkPredictor
+from charlm.model.heads import widen
 from charlm.model.language_model import LanguageModel, State, detach
 
-__all__ = ["DynamicPredictor", "StepSizes", "gather_statistics", "plan_steps"]
+__all__ = ["DynamicPredictor", "Rule", "StepSizes", "gather_statistics", "plan_steps"]
 
 PLACES, SEGMENTS = 32, 32
 """The gradient's statistics come from so many places of the text, from so many segments each."""
 
 
+class Rule(Protocol):
+    """How weights are changed after each ``segment`` tokens.
+
+    ``memory`` is what a rule remembers from step to step; nothing is changed in place.
+    """
+
+    @property
+    def segment(self) -> int: ...
+
+    def start(self, weights: Sequence[Tensor]) -> Any:
+        """The memory before any step."""
+
+    def take(
+        self,
+        weights: Sequence[Tensor],
+        trained: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        memory: Any,
+    ) -> tuple[list[Tensor], Any]:
+        """The weights after a step, and the memory; ``trained`` are those before all steps."""
+
+
 @dataclass(frozen=True)
 class StepSizes:
-    """What the steps of all streams share, for each number of the network, parameter by parameter.
+    """The paper's rule for each number of the network, parameter by parameter.
 
     ``rates`` multiply its gradient, ``pulls`` how far it is from where it was trained to.
     """
@@ -43,6 +66,23 @@ class StepSizes:
     segment: int
     rates: tuple[Tensor, ...]
     pulls: tuple[Tensor, ...]
+
+    def start(self, weights: Sequence[Tensor]) -> None:
+        """Nothing is remembered."""
+
+    def take(
+        self,
+        weights: Sequence[Tensor],
+        trained: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        memory: None,
+    ) -> tuple[list[Tensor], None]:
+        """See ``Rule``."""
+        numbers = zip(weights, trained, self.pulls, self.rates, gradients, strict=True)
+        return [
+            torch.lerp(weight, origin, pull).addcmul_(rate, gradient, value=-1)
+            for weight, origin, pull, rate, gradient in numbers
+        ], None
 
 
 def gather_statistics(
@@ -86,14 +126,15 @@ def plan_steps(settings: Dynamic, rms: Sequence[Tensor]) -> StepSizes:
     return StepSizes(settings.segment, rates, pulls)
 
 
-class Lane(NamedTuple):
-    """The state of one lane: what it has learned, and the segment that it is in.
+class Learner(NamedTuple):
+    """The state of B lanes that learn together: their network, and the segment they are in.
 
     ``before`` is the recurrent state at the begin of the segment, ``now`` after the tokens
-    ``held`` (n,), n at most the length of a segment.
+    ``held`` (B, n), n at most the length of a segment.
     """
 
     network: LanguageModel
+    memory: Any
     before: State
     now: State
     held: Tensor
@@ -106,98 +147,116 @@ class Lane(NamedTuple):
 
 
 class DynamicPredictor(NetworkPredictor):
-    """A network that learns while it reads, each lane by itself; the one given stays as it is.
+    """A network that learns while it reads; the network given stays as it is.
 
-    The network of a lane is replaced, never changed, so states may be kept and shared.
+    Each lane learns by itself, or all of them ``together``, from their mean loss.  A learned
+    network is replaced, never changed, so states may be kept and shared.
     """
 
     mode = "dynamic"
-    lanes = 1  # each lane holds weights of its own
+    lanes = 1  # lanes that learn by themselves have weights of their own
 
-    def __init__(self, network: LanguageModel, sizes: StepSizes) -> None:
+    def __init__(self, network: LanguageModel, rule: Rule, *, together: bool = False) -> None:
         super().__init__(copy.deepcopy(network).eval() if network.training else network)
         self.trained = [weight.detach() for weight in network.parameters()]
-        self.sizes = sizes
+        self.rule, self.together = rule, together
 
-    def start(self, lanes: int = 1) -> tuple[Lane, ...]:
-        """Lanes with the trained weights."""
-        zeros = self.network.zero_state(1)
-        held = torch.empty(0, dtype=torch.long, device=self.device)
-        return (Lane(self.network, zeros, zeros, held, []),) * lanes
+    def start(self, lanes: int = 1) -> tuple[Learner, ...]:
+        """Learners with the trained weights."""
+        count, size = (1, lanes) if self.together else (lanes, 1)
+        zeros = self.network.zero_state(size)
+        held = torch.empty(size, 0, dtype=torch.long, device=self.device)
+        memory = self.rule.start(self.trained)
+        return (Learner(self.network, memory, zeros, zeros, held, []),) * count
 
-    def select(self, state: tuple[Lane, ...], lanes: Tensor) -> tuple[Lane, ...]:
+    def select(self, state: tuple[Learner, ...], lanes: Tensor) -> tuple[Learner, ...]:
         """See ``Predictor``."""
-        return tuple(state[lane] for lane in lanes.tolist())
+        if not self.together:
+            return tuple(state[lane] for lane in lanes.tolist())
+        (learner,) = state
+        before, now = (
+            tuple(tuple(part[lanes] for part in layer) for layer in each)
+            for each in (learner.before, learner.now)
+        )
+        held = learner.held[lanes]
+        return (learner._replace(before=before, now=now, held=held, graph=[]),)
 
     def forward(
-        self, tokens: Tensor, state: tuple[Lane, ...]
-    ) -> tuple[Tensor, Tensor, tuple[Lane, ...]]:
+        self, tokens: Tensor, state: tuple[Learner, ...]
+    ) -> tuple[Tensor, Tensor, tuple[Learner, ...]]:
         """See ``NetworkPredictor``.  Raises ``ModelError`` where learning diverges."""
-        found = [self.read(own, lane) for own, lane in zip(tokens, state, strict=True)]
-        features, logits, lanes = zip(*found, strict=True)
-        return torch.cat(features), torch.cat(logits), lanes
+        own = torch.split(tokens, [len(learner.held) for learner in state])
+        found = [self.read(*each) for each in zip(own, state, strict=True)]
+        features, logits, learners = zip(*found, strict=True)
+        return torch.cat(features), torch.cat(logits), learners
 
-    def read(self, tokens: Tensor, lane: Lane) -> tuple[Tensor, Tensor, Lane]:
-        """tokens (T,) of one lane -> features (1, T, H), logits (1, T, V), and the lane after."""
+    def read(self, tokens: Tensor, learner: Learner) -> tuple[Tensor, Tensor, Learner]:
+        """``forward`` for the lanes of one learner, segment by segment."""
         parts: list[tuple[Tensor, Tensor]] = []
-        while len(tokens):
-            if len(lane.held) == self.sizes.segment:
-                lane = self.learn(lane, tokens[:1])
-            free = self.sizes.segment - len(lane.held)
-            features, logits, lane = self.read_on(tokens[:free], lane)
+        while tokens.shape[1]:
+            if learner.held.shape[1] == self.rule.segment:
+                learner = self.learn(learner, tokens[:, :1])
+            free = self.rule.segment - learner.held.shape[1]
+            features, logits, learner = self.read_on(tokens[:, :free], learner)
             parts.append((features, logits))
-            tokens = tokens[free:]
+            tokens = tokens[:, free:]
         features, logits = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
-        return features, logits, lane
+        return features, logits, learner
 
-    def read_on(self, part: Tensor, lane: Lane) -> tuple[Tensor, Tensor, Lane]:
-        """``read`` for tokens (T,) that end within the segment."""
-        whole = len(part) == self.sizes.segment
+    def read_on(self, part: Tensor, learner: Learner) -> tuple[Tensor, Tensor, Learner]:
+        """``read`` for tokens (B, T) that end within the segment."""
+        whole = part.shape[1] == self.rule.segment
         with differentiable() if whole else torch.no_grad():
-            features, now = lane.network.features(part[None], lane.now)
-            logits = lane.network.head(features)
-        after = lane._replace(
+            features, now = learner.network.features(part, learner.now)
+            logits = learner.network.head(features)
+        after = learner._replace(
             now=detach(now),
-            held=torch.cat([lane.held, part]),
+            held=torch.cat([learner.held, part], dim=1),
             graph=[logits] if whole else [],
         )
         return features.detach(), logits.detach(), after
 
-    def learn(self, lane: Lane, following: Tensor) -> Lane:
-        """Take the step on the segment held, whose last token is followed by ``following`` (1,).
+    def learn(self, learner: Learner, following: Tensor) -> Learner:
+        """Take the step on the segment held, whose last tokens ``following`` (B, 1) follow.
 
         Raises ``ModelError`` where the loss is NaN or infinite.
         """
-        weights = list(lane.network.parameters())
+        weights = list(learner.network.parameters())
         with differentiable():
             try:
-                logits = lane.graph.pop()
+                logits = learner.graph.pop()
             except IndexError:
-                logits, _ = lane.network(lane.held[None], lane.before)
-            targets = torch.cat([lane.held[1:], following])
-            loss = cross_entropy(logits[0].float(), targets)
+                logits, _ = learner.network(learner.held, learner.before)
+            targets = torch.cat([learner.held[:, 1:], following], dim=1)
+            loss = cross_entropy(widen(logits).flatten(0, 1), targets.flatten())
             gradients = torch.autograd.grad(loss, weights)
         if not math.isfinite(loss.item()):
             raise ModelError(
                 "dynamic evaluation diverges: its loss is NaN or infinite",
                 "choose a smaller lr, or let it be tuned",
             )
-        numbers = zip(
-            weights, self.trained, self.sizes.pulls, self.sizes.rates, gradients, strict=True
-        )
         with torch.no_grad():
-            stepped = [
-                torch.lerp(weight, trained, pull).addcmul_(rate, gradient, value=-1)
-                for weight, trained, pull, rate, gradient in numbers
-            ]
-        return Lane(with_weights(lane.network, stepped), lane.now, lane.now, lane.held[:0], [])
+            stepped, memory = self.rule.take(weights, self.trained, gradients, learner.memory)
+        network, now = with_weights(learner.network, stepped), learner.now
+        return Learner(network, memory, now, now, learner.held[:, :0], [])
 
 
 def with_weights(network: LanguageModel, weights: Sequence[Tensor]) -> LanguageModel:
     """Another network with these weights, in the order of ``network.parameters()``."""
-    replaced = zip(network.parameters(), weights, strict=True)
-    # What is in the memo is not copied: only the modules around the weights are.
-    return copy.deepcopy(network, {id(old): nn.Parameter(new) for old, new in replaced})
+    pairs = zip(network.parameters(), weights, strict=True)
+    replaced = {id(old): nn.Parameter(new) for old, new in pairs}
+
+    def around(module: nn.Module) -> nn.Module:
+        # A deep copy of the modules would take longer than a step of a small network.
+        other = object.__new__(type(module))
+        parts = {name: child and around(child) for name, child in module._modules.items()}
+        own = {name: replaced.get(id(weight)) for name, weight in module._parameters.items()}
+        other.__dict__ = {**module.__dict__, "_parameters": own, "_modules": parts}
+        return other
+
+    copied = around(network)
+    assert isinstance(copied, LanguageModel)
+    return copied
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from charlm.errors import ConfigError
 from charlm.inference.predictors.predictor import Predictor, State
+from charlm.model.heads import widen
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import evaluating, nll_of_stream
 
@@ -38,8 +39,7 @@ class NetworkPredictor(Predictor):
         """See ``Predictor``; log-probabilities are float32, or float64 if the weights are."""
         _, logits, state = self.forward(tokens, state)
         with torch.inference_mode():
-            wide = logits if logits.dtype == torch.float64 else logits.float()
-            return wide.log_softmax(dim=-1), state
+            return widen(logits).log_softmax(dim=-1), state
 
 
 class Recurrent(NetworkPredictor):
