@@ -1,5 +1,6 @@
 """``charlm compress``."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -7,19 +8,26 @@ import click
 from charlm.cli.frame import Command
 from charlm.cli.shared import json_option, run_argument, step_option
 
-__all__ = ["command"]
+__all__ = ["command", "output_options"]
+
+
+def output_options(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add ``--out``, whose ``default`` the help names, and ``--force``."""
+    out = click.option(
+        "--out",
+        "-o",
+        type=click.Path(path_type=Path),
+        metavar="FILE|-",
+        help=f"Where to write.  [default: {default}; standard output for -]",
+    )
+    force = click.option("--force", is_flag=True, help="Replace what is there.")
+    return lambda command: out(force(command))
 
 
 @click.command("compress", cls=Command, short_help="Compress a file with a model, losslessly.")
 @run_argument
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    metavar="FILE|-",
-    help="Where to write.  [default: FILE.charlm; standard output for -]",
-)
+@output_options("FILE.charlm")
 @click.option("--adapt", is_flag=True, help="Let the model learn as it codes: smaller and slower.")
 @click.option(
     "--lanes",
@@ -28,7 +36,6 @@ __all__ = ["command"]
     help="Code N parts of the file side by side: fast; each begins without context.  "
     "[default: by size]",
 )
-@click.option("--force", is_flag=True, help="Replace what is there.")
 @step_option
 @json_option("one JSON object")
 def command(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.compress import output_options
 from charlm.cli.frame import Command
 from charlm.cli.shared import json_option
 
@@ -20,14 +21,7 @@ __all__ = ["command"]
     metavar="RUN",
     help="The run it was compressed with.  [default: what it was called then]",
 )
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    metavar="FILE|-",
-    help="Where to write.  [default: FILE without .charlm; standard output for -]",
-)
-@click.option("--force", is_flag=True, help="Replace what is there.")
+@output_options("FILE without .charlm")
 @json_option("one JSON object")
 def command(file: Path, run: Path | None, out: Path | None, force: bool, as_json: bool) -> None:
     """Bring back a file that charlm has compressed, bit for bit, or write nothing."""

@@ -1,16 +1,18 @@
 """``charlm compress`` and ``decompress``: what goes in comes out, or nothing is written."""
 
 import json
+import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from charlm.inference.adaptation.dynamic import DynamicPredictor
 from charlm.inference.compression.fixed_point import FixedPointNetwork
-from charlm.inference.compression.floating import FloatNetwork
 from tests.cli.conftest import KINDS, call, tree
 from tests.cli.test_bad_input import failed
 
@@ -162,6 +164,27 @@ def test_targets_that_cannot_be(packed: Path, monkeypatch: pytest.MonkeyPatch) -
     assert Path("text.txt").read_text() == "ba co lo mé"
 
 
+@pytest.mark.parametrize("options", [(), ("--force",)])
+def test_a_device_or_a_pipe_is_written_into_and_never_replaced(
+    run: Path, options: tuple[str, ...]
+) -> None:
+    Path("text.txt").write_text("ba co lo")
+    Path("null").symlink_to("/dev/null")
+    os.mkfifo("pipe")
+    packed: list[bytes] = []
+    reader = threading.Thread(target=lambda: packed.append(Path("pipe").read_bytes()))
+    reader.start()
+    assert call("compress", run, "text.txt", "--out", "pipe", *options).code == 0
+    reader.join()
+    assert call("compress", run, "text.txt", "--out", "null", *options).code == 0
+    Path("text.txt.charlm").write_bytes(packed[0])
+    assert call("decompress", "text.txt.charlm", "--out", "null", *options).code == 0
+    assert Path("pipe").is_fifo()
+    assert Path("null").is_char_device()
+    assert call("decompress", "text.txt.charlm", "--out", "again").code == 0
+    assert Path("again").read_text() == "ba co lo"
+
+
 def test_without_constriction_two_lines_say_how_to_get_it(
     packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +195,7 @@ def test_without_constriction_two_lines_say_how_to_get_it(
 
 
 @pytest.mark.parametrize(
-    ("options", "steps"), [((), FixedPointNetwork), (("--adapt",), FloatNetwork)]
+    ("options", "steps"), [((), FixedPointNetwork), (("--adapt",), DynamicPredictor)]
 )
 @pytest.mark.parametrize("at", [3, 13])
 def test_an_interruption_leaves_nothing(
@@ -180,16 +203,16 @@ def test_an_interruption_leaves_nothing(
 ) -> None:
     """While it codes (the trial and eight tokens) and while it checks."""
     Path("text.txt").write_text("ba co lo")
-    work, calls = steps.step, []
+    work, calls = steps.advance, []
     before = tree(Path())
 
-    def interrupted_work(self: object, tokens: object) -> object:
+    def interrupted_work(self: object, tokens: object, state: object) -> object:
         calls.append(tokens)
         if len(calls) == (at + 16 * (steps is FixedPointNetwork)):
             signal.raise_signal(signal.SIGINT)
-        return work(self, tokens)
+        return work(self, tokens, state)
 
-    monkeypatch.setattr(steps, "step", interrupted_work)
+    monkeypatch.setattr(steps, "advance", interrupted_work)
     done = call("compress", "run", "text.txt", *options)
     assert (done.code, done.err, done.out) == (130, ["interrupted"], "")
     assert tree(Path()) == before

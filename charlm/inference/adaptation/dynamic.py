@@ -24,18 +24,41 @@ from torch.nn.functional import cross_entropy
 
 from charlm.errors import ModelError
 from charlm.inference.adaptation.methods import Dynamic
-from charlm.inference.predictors.recurrent import NetworkPredictor, at_least_float32
+from charlm.inference.predictors.recurrent import NetworkPredictor
+from charlm.model.heads import widen
 from charlm.model.language_model import LanguageModel, State, detach
 
-__all__ = ["DynamicPredictor", "LearningRule", "StepSizes", "gather_statistics", "plan_steps"]
+__all__ = ["DynamicPredictor", "Rule", "StepSizes", "gather_statistics", "plan_steps"]
 
 PLACES, SEGMENTS = 32, 32
 """The gradient's statistics come from so many places of the text, from so many segments each."""
 
 
+class Rule(Protocol):
+    """How weights are changed after each ``segment`` tokens.
+
+    ``memory`` is what a rule remembers from step to step; nothing is changed in place.
+    """
+
+    @property
+    def segment(self) -> int: ...
+
+    def start(self, weights: Sequence[Tensor]) -> Any:
+        """The memory before any step."""
+
+    def take(
+        self,
+        weights: Sequence[Tensor],
+        trained: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        memory: Any,
+    ) -> tuple[list[Tensor], Any]:
+        """The weights after a step, and the memory; ``trained`` are those before all steps."""
+
+
 @dataclass(frozen=True)
 class StepSizes:
-    """What the steps of all streams share, for each number of the network, parameter by parameter.
+    """The paper's rule for each number of the network, parameter by parameter.
 
     ``rates`` multiply its gradient, ``pulls`` how far it is from where it was trained to.
     """
@@ -45,7 +68,7 @@ class StepSizes:
     pulls: tuple[Tensor, ...]
 
     def start(self, weights: Sequence[Tensor]) -> None:
-        """Nothing is remembered from step to step."""
+        """Nothing is remembered."""
 
     def take(
         self,
@@ -54,13 +77,12 @@ class StepSizes:
         gradients: Sequence[Tensor],
         memory: None,
     ) -> tuple[list[Tensor], None]:
-        """See ``LearningRule``."""
+        """See ``Rule``."""
         numbers = zip(weights, trained, self.pulls, self.rates, gradients, strict=True)
-        stepped = [
+        return [
             torch.lerp(weight, origin, pull).addcmul_(rate, gradient, value=-1)
             for weight, origin, pull, rate, gradient in numbers
-        ]
-        return stepped, None
+        ], None
 
 
 def gather_statistics(
@@ -104,38 +126,18 @@ def plan_steps(settings: Dynamic, rms: Sequence[Tensor]) -> StepSizes:
     return StepSizes(settings.segment, rates, pulls)
 
 
-class LearningRule(Protocol):
-    """How weights are changed after each ``segment`` tokens; nothing is changed in place."""
+class Learner(NamedTuple):
+    """The state of B lanes that learn together: their network, and the segment they are in.
 
-    @property
-    def segment(self) -> int:
-        """Tokens of each lane between two steps."""
-
-    def start(self, weights: Sequence[Tensor]) -> Any:
-        """What the rule remembers from step to step, before the first."""
-
-    def take(
-        self,
-        weights: Sequence[Tensor],
-        trained: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        memory: Any,
-    ) -> tuple[Sequence[Tensor], Any]:
-        """The weights after a step, given what they were trained to, and what is remembered."""
-
-
-class LearningLanes(NamedTuple):
-    """The state of lanes that learn together: their network, and the segment that they are in.
-
-    ``before`` is the recurrent state of the b lanes at the begin of the segment, ``now`` after the
-    tokens ``held`` (b, n), n at most the length of a segment.  ``memory`` is the rule's.
+    ``before`` is the recurrent state at the begin of the segment, ``now`` after the tokens
+    ``held`` (B, n), n at most the length of a segment.
     """
 
     network: LanguageModel
+    memory: Any
     before: State
     now: State
     held: Tensor
-    memory: Any
     graph: list[Tensor]
     """The logits of the segment with the graph that made them, if it was read in one call.
 
@@ -145,49 +147,51 @@ class LearningLanes(NamedTuple):
 
 
 class DynamicPredictor(NetworkPredictor):
-    """A network that learns while it reads; the one given stays as it is.
+    """A network that learns while it reads; the network given stays as it is.
 
-    Each lane learns by itself, or all learn ``together``, one network from the mean loss of all
-    lanes.  A network is replaced, never changed, so states may be kept and shared.  The numbers are
-    of the network's type, float32 or float64.
+    Each lane learns by itself, or all of them ``together``, from their mean loss.  A learned
+    network is replaced, never changed, so states may be kept and shared.
     """
 
     mode = "dynamic"
-    lanes = 1  # each lane holds weights of its own
+    lanes = 1  # lanes that learn by themselves have weights of their own
 
-    def __init__(
-        self, network: LanguageModel, rule: LearningRule, *, together: bool = False
-    ) -> None:
+    def __init__(self, network: LanguageModel, rule: Rule, *, together: bool = False) -> None:
         super().__init__(copy.deepcopy(network).eval() if network.training else network)
         self.trained = [weight.detach() for weight in network.parameters()]
-        self.rule = rule
-        self.together = together
+        self.rule, self.together = rule, together
 
-    def start(self, lanes: int = 1) -> tuple[LearningLanes, ...]:
-        """Lanes with the trained weights."""
-        size = lanes if self.together else 1
+    def start(self, lanes: int = 1) -> tuple[Learner, ...]:
+        """Learners with the trained weights."""
+        count, size = (1, lanes) if self.together else (lanes, 1)
         zeros = self.network.zero_state(size)
         held = torch.empty(size, 0, dtype=torch.long, device=self.device)
         memory = self.rule.start(self.trained)
-        return (LearningLanes(self.network, zeros, zeros, held, memory, []),) * (lanes // size)
+        return (Learner(self.network, memory, zeros, zeros, held, []),) * count
 
-    def select(self, state: tuple[LearningLanes, ...], lanes: Tensor) -> tuple[LearningLanes, ...]:
-        """See ``Predictor``.  Raises ``ModelError`` for lanes that learn together."""
-        if self.together:
-            raise ModelError("lanes that learn together cannot be selected", "let each learn alone")
-        return tuple(state[lane] for lane in lanes.tolist())
+    def select(self, state: tuple[Learner, ...], lanes: Tensor) -> tuple[Learner, ...]:
+        """See ``Predictor``."""
+        if not self.together:
+            return tuple(state[lane] for lane in lanes.tolist())
+        (learner,) = state
+        before, now = (
+            tuple(tuple(part[lanes] for part in layer) for layer in each)
+            for each in (learner.before, learner.now)
+        )
+        held = learner.held[lanes]
+        return (learner._replace(before=before, now=now, held=held, graph=[]),)
 
     def forward(
-        self, tokens: Tensor, state: tuple[LearningLanes, ...]
-    ) -> tuple[Tensor, Tensor, tuple[LearningLanes, ...]]:
+        self, tokens: Tensor, state: tuple[Learner, ...]
+    ) -> tuple[Tensor, Tensor, tuple[Learner, ...]]:
         """See ``NetworkPredictor``.  Raises ``ModelError`` where learning diverges."""
-        parts = torch.chunk(tokens, len(state))
-        found = [self.read(own, learner) for own, learner in zip(parts, state, strict=True)]
+        own = torch.split(tokens, [len(learner.held) for learner in state])
+        found = [self.read(*each) for each in zip(own, state, strict=True)]
         features, logits, learners = zip(*found, strict=True)
         return torch.cat(features), torch.cat(logits), learners
 
-    def read(self, tokens: Tensor, learner: LearningLanes) -> tuple[Tensor, Tensor, LearningLanes]:
-        """tokens (b, T) -> features (b, T, H), logits (b, T, V), and the learner after them."""
+    def read(self, tokens: Tensor, learner: Learner) -> tuple[Tensor, Tensor, Learner]:
+        """``forward`` for the lanes of one learner, segment by segment."""
         parts: list[tuple[Tensor, Tensor]] = []
         while tokens.shape[1]:
             if learner.held.shape[1] == self.rule.segment:
@@ -199,8 +203,8 @@ class DynamicPredictor(NetworkPredictor):
         features, logits = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
         return features, logits, learner
 
-    def read_on(self, part: Tensor, learner: LearningLanes) -> tuple[Tensor, Tensor, LearningLanes]:
-        """``read`` for tokens (b, T) that end within the segment."""
+    def read_on(self, part: Tensor, learner: Learner) -> tuple[Tensor, Tensor, Learner]:
+        """``read`` for tokens (B, T) that end within the segment."""
         whole = part.shape[1] == self.rule.segment
         with differentiable() if whole else torch.no_grad():
             features, now = learner.network.features(part, learner.now)
@@ -212,8 +216,8 @@ class DynamicPredictor(NetworkPredictor):
         )
         return features.detach(), logits.detach(), after
 
-    def learn(self, learner: LearningLanes, following: Tensor) -> LearningLanes:
-        """Take the step on the segment held, whose last tokens ``following`` (b, 1) came after.
+    def learn(self, learner: Learner, following: Tensor) -> Learner:
+        """Take the step on the segment held, whose last tokens ``following`` (B, 1) follow.
 
         Raises ``ModelError`` where the loss is NaN or infinite.
         """
@@ -224,7 +228,7 @@ class DynamicPredictor(NetworkPredictor):
             except IndexError:
                 logits, _ = learner.network(learner.held, learner.before)
             targets = torch.cat([learner.held[:, 1:], following], dim=1)
-            loss = cross_entropy(at_least_float32(logits.flatten(0, 1)), targets.flatten())
+            loss = cross_entropy(widen(logits).flatten(0, 1), targets.flatten())
             gradients = torch.autograd.grad(loss, weights)
         if not math.isfinite(loss.item()):
             raise ModelError(
@@ -234,14 +238,25 @@ class DynamicPredictor(NetworkPredictor):
         with torch.no_grad():
             stepped, memory = self.rule.take(weights, self.trained, gradients, learner.memory)
         network, now = with_weights(learner.network, stepped), learner.now
-        return LearningLanes(network, now, now, learner.held[:, :0], memory, [])
+        return Learner(network, memory, now, now, learner.held[:, :0], [])
 
 
 def with_weights(network: LanguageModel, weights: Sequence[Tensor]) -> LanguageModel:
     """Another network with these weights, in the order of ``network.parameters()``."""
-    replaced = zip(network.parameters(), weights, strict=True)
-    # What is in the memo is not copied: only the modules around the weights are.
-    return copy.deepcopy(network, {id(old): nn.Parameter(new) for old, new in replaced})
+    pairs = zip(network.parameters(), weights, strict=True)
+    replaced = {id(old): nn.Parameter(new) for old, new in pairs}
+
+    def around(module: nn.Module) -> nn.Module:
+        # A deep copy of the modules would take longer than a step of a small network.
+        other = object.__new__(type(module))
+        parts = {name: child and around(child) for name, child in module._modules.items()}
+        own = {name: replaced.get(id(weight)) for name, weight in module._parameters.items()}
+        other.__dict__ = {**module.__dict__, "_parameters": own, "_modules": parts}
+        return other
+
+    copied = around(network)
+    assert isinstance(copied, LanguageModel)
+    return copied
 
 
 @contextmanager

@@ -161,7 +161,7 @@ def decompress(
     try:
         # Extras are not much larger than the file; crafted ones shall not fill the memory.
         most = 1024 + 16 * (header.length + header.tokens)
-        symbols = escapes.unpack_extras(archive.extras, ids, most)
+        symbols = escapes.unpack_extras(loaded.tokenizer, archive.extras, ids, most)
         content = escapes.join(loaded.tokenizer, symbols)
     except (ValueError, lzma.LZMAError):
         content = b""

@@ -15,7 +15,7 @@ import torch
 
 from charlm.errors import CharlmError
 from charlm.inference.compression.tables import LOGIT, tables
-from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.predictor import Predictor, State
 
 __all__ = ["Coded", "CodingProgress", "constriction", "decode", "encode", "weigh"]
 
@@ -72,13 +72,13 @@ def encode(
 ) -> Generator[CodingProgress, None, Coded]:
     """Code ids (N,); ``what`` is for the records of progress."""
     coder, family = constriction().queue.RangeEncoder(), categorical()
-    rows, predictions = lay_out(ids, lanes), Predictions(model, lanes)  # rows (B, T)
-    nats = 0.0
+    rows = lay_out(ids, lanes)  # (B, T)
+    tokens, state, nats = np.zeros(lanes, dtype=np.int64), model.start(lanes), 0.0
     for number, active in enumerate(active_lanes(len(ids), lanes)):
-        logits = predictions.following(rows[:, number - 1] if number else None)[:active]
-        tokens = rows[:active, number]
-        coder.encode(tokens.astype(np.int32), family, weigh(logits))
-        nats += summed_nll(logits, tokens)
+        logits, state = predict(model, tokens, state)
+        tokens = rows[:, number]
+        coder.encode(tokens[:active].astype(np.int32), family, weigh(logits[:active]))
+        nats += summed_nll(logits[:active], tokens[:active])
         if number % EVERY == 0:
             yield CodingProgress(what, number * lanes, len(ids))
     return Coded(coder.get_compressed().astype("<u4").tobytes(), nats)
@@ -94,33 +94,24 @@ def decode(
     words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
     coder, family = constriction().queue.RangeDecoder(words), categorical()
     rows = lay_out(np.zeros(count, dtype=np.int64), lanes)
-    predictions = Predictions(model, lanes)
+    tokens, state = np.zeros(lanes, dtype=np.int64), model.start(lanes)
     for number, active in enumerate(active_lanes(count, lanes)):
-        logits = predictions.following(rows[:, number - 1] if number else None)[:active]
+        logits, state = predict(model, tokens, state)
         try:
-            rows[:active, number] = coder.decode(family, weigh(logits))
+            rows[:active, number] = coder.decode(family, weigh(logits[:active]))
         except AssertionError:
             break
+        tokens = rows[:, number]
         if number % EVERY == 0:
             yield CodingProgress(what, number * lanes, count)
     sizes = [len(part) for part in np.array_split(np.empty(count), lanes)]
     return np.concatenate([row[:size] for row, size in zip(rows, sizes, strict=True)])
 
 
-class Predictions:
-    """A model on its way through B lanes, the boundary first."""
-
-    def __init__(self, model: Predictor, lanes: int) -> None:
-        self.model = model
-        self.state = model.start(lanes)
-        self.boundaries = np.zeros(lanes, dtype=np.int64)
-
-    def following(self, tokens: np.ndarray | None) -> np.ndarray:
-        """tokens (B,) that came, None for the boundaries -> logits (B, V) of what follows."""
-        came = self.boundaries if tokens is None else np.ascontiguousarray(tokens)
-        logits, self.state = self.model.advance(torch.from_numpy(came)[:, None], self.state)
-        found: np.ndarray = logits[:, 0].double().numpy()
-        return found
+def predict(model: Predictor, tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+    """tokens (B,) that came -> logits (B, V) of what follows, and the state after them."""
+    logits, state = model.advance(torch.from_numpy(tokens.copy())[:, None], state)
+    return logits[:, 0].double().numpy(), state
 
 
 def lay_out(ids: np.ndarray, lanes: int) -> np.ndarray:

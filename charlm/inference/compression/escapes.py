@@ -10,7 +10,7 @@ import lzma
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 
-__all__ = ["Symbols", "join", "pack_extras", "split", "stored", "unpack_extras"]
+__all__ = ["Gaps", "Symbols", "join", "pack_extras", "split", "stored", "unpack_extras"]
 
 NOT_UTF_8 = re.compile("([\udc80-\udcff]+)")
 """How ``surrogateescape`` writes bytes that are not UTF-8."""
@@ -29,12 +29,22 @@ WORD = re.compile(r"\S+")
 PLAIN, XZ = b"\0", b"\1"
 """The first byte of extras: how the rest is packed."""
 
+FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 22}]
+
 KINDS = 9
 """Kinds of gap: a word, a line break or the edge of the text before it, and one of them after."""
 
-NONE = b"\1"
 
-FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 22}]
+@dataclass(frozen=True)
+class Gaps:
+    """The white space before, between and after the tokens of a word tokenizer.
+
+    ``usual`` holds the most frequent gap of each kind; ``unusual`` the others, by their index from
+    0 to N.  Where there are other tokenizers, all are empty.
+    """
+
+    usual: tuple[bytes, ...] = (b"",) * KINDS
+    unusual: dict[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,15 +52,12 @@ class Symbols:
     """A file as ids (N,) and what they cannot say.
 
     ``raw`` has the bytes of each unknown symbol and each boundary among the ids, in order; none
-    where the id stands for what the tokenizer's table says.  ``gaps`` is for word tokenizers: the
-    most frequent white space of each of the ``KINDS`` of gap, then the N + 1 gaps before, between
-    and after the tokens, each empty where it is the most frequent one, and ``NONE`` where there is
-    no white space although there usually is.
+    where the id stands for what the tokenizer's table says.
     """
 
     ids: np.ndarray
     raw: tuple[bytes, ...] = ()
-    gaps: tuple[bytes, ...] = ()
+    gaps: Gaps = Gaps()
 
 
 def split(tokenizer: Tokenizer, content: bytes) -> Symbols:
@@ -76,18 +83,22 @@ def join(tokenizer: Tokenizer, symbols: Symbols) -> bytes:
     Raises ``ValueError`` for symbols that stand for nothing: gaps or raw bytes too few or too many.
     """
     table, raw, ids = tokenizer.table, iter(symbols.raw), symbols.ids.tolist()
-    escapes = {tokenizer.boundary_id, tokenizer.unknown_id}
-    if sum(id in escapes for id in ids) != len(symbols.raw):
+    if len(symbols.raw) != escapes_among(tokenizer, symbols.ids):
         raise ValueError("there are not as many escapes as raw bytes for them")
+    escapes = (tokenizer.boundary_id, tokenizer.unknown_id)
     pieces = [(next(raw) or table[id]) if id in escapes else table[id] for id in ids]
-    if not symbols.gaps:
+    if symbols.gaps == Gaps():
         return b"".join(pieces)
-    usual, marked = symbols.gaps[:KINDS], symbols.gaps[KINDS:]
-    kinds = gap_kinds(tokenizer, ids)
-    gaps = [mark or usual[kind] for mark, kind in zip(marked, kinds, strict=True)]
-    # A token may hold NONE, a gap holds white space alone.
-    shown = (b"" if gap == NONE else gap for gap in gaps)
-    return b"".join(part for pair in zip(shown, [*pieces, b""], strict=True) for part in pair)
+    gaps = [symbols.gaps.usual[kind] for kind in gap_kinds(tokenizer, ids)]
+    for place, gap in symbols.gaps.unusual.items():
+        gaps[place] = gap
+    return b"".join(part for pair in zip(gaps, [*pieces, b""], strict=True) for part in pair)
+
+
+def escapes_among(tokenizer: Tokenizer, ids: np.ndarray) -> int:
+    """How many of the ids (N,) stand for raw bytes: unknown symbols and boundaries."""
+    unknown = tokenizer.boundary_id if tokenizer.unknown_id is None else tokenizer.unknown_id
+    return int(np.isin(ids, (tokenizer.boundary_id, unknown)).sum())
 
 
 def split_text(tokenizer: Tokenizer, text: str) -> Symbols:
@@ -138,8 +149,8 @@ def split_words(tokenizer: WordTokenizer, text: str) -> Symbols:
     ends = [0, *(match.end() for match in matches)]
     begins = [*(match.start() for match in matches), len(text)]
     gaps = [to_bytes(text[end:begin]) for end, begin in zip(ends, begins, strict=True)]
-    marked = mark_gaps(gap_kinds(tokenizer, ids), gaps)
-    return Symbols(np.array(ids, dtype=np.int64), tuple(raw), marked)
+    found = find_gaps(gap_kinds(tokenizer, ids), gaps)
+    return Symbols(np.array(ids, dtype=np.int64), tuple(raw), found)
 
 
 def gap_kinds(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
@@ -149,14 +160,14 @@ def gap_kinds(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
     return [3 * left + right for left, right in pairwise(sides)]
 
 
-def mark_gaps(kinds: Sequence[int], gaps: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Gaps and their kinds as the ``gaps`` of ``Symbols``."""
+def find_gaps(kinds: Sequence[int], gaps: Sequence[bytes]) -> Gaps:
+    """The most frequent gap of each kind, and where there is another one."""
     seen = [Counter[bytes]() for _ in range(KINDS)]
     for kind, gap in zip(kinds, gaps, strict=True):
         seen[kind][gap] += 1
-    usual = [max(counts, key=lambda gap: (counts[gap], gap), default=b"") for counts in seen]
-    pairs = zip(kinds, gaps, strict=True)
-    return (*usual, *(b"" if gap == usual[kind] else gap or NONE for kind, gap in pairs))
+    usual = tuple(max(counts, key=lambda gap: (counts[gap], gap), default=b"") for counts in seen)
+    found = enumerate(zip(kinds, gaps, strict=True))
+    return Gaps(usual, {place: gap for place, (kind, gap) in found if gap != usual[kind]})
 
 
 def to_bytes(text: str) -> bytes:
@@ -166,16 +177,19 @@ def to_bytes(text: str) -> bytes:
 
 def pack_extras(symbols: Symbols) -> bytes:
     """All of ``symbols`` but the ids, as small as xz makes it; nothing if the ids say it all."""
-    if not symbols.raw and not symbols.gaps:
+    gaps, raw = symbols.gaps, symbols.raw
+    if not raw and gaps == Gaps():
         return b""
-    sizes = " ".join(str(len(each)) for each in symbols.raw).encode()
-    # White space holds no zero bytes, so they can separate the gaps.
-    plain = sizes + b"\0" + b"".join(symbols.raw) + b"\0".join(symbols.gaps)
+    places = list(gaps.unusual)
+    steps = " ".join(str(place - before) for before, place in pairwise([0, *places]))
+    *parts, last = [*gaps.usual, *gaps.unusual.values(), *raw]
+    # Separators, which the last part may hold, pack better than the lengths of the parts.
+    plain = b"\0".join([steps.encode(), *map(without_separators, parts), last])
     small = lzma.compress(plain, lzma.FORMAT_RAW, filters=FILTERS)
     return XZ + small if len(small) < len(plain) else PLAIN + plain
 
 
-def unpack_extras(packed: bytes, ids: np.ndarray, most: int) -> Symbols:
+def unpack_extras(tokenizer: Tokenizer, packed: bytes, ids: np.ndarray, most: int) -> Symbols:
     """The symbols that ``pack_extras`` packed, with their ids.
 
     At most ``most`` bytes are unpacked, so that crafted extras cannot fill the memory.  Raises
@@ -186,10 +200,23 @@ def unpack_extras(packed: bytes, ids: np.ndarray, most: int) -> Symbols:
     plain = packed[1:]
     if packed[:1] == XZ:
         plain = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=FILTERS).decompress(plain, most)
-    sizes, _, rest = plain.partition(b"\0")
-    ends = [0, *accumulate(map(int, sizes.split()))]
-    if ends[-1] > len(rest):
-        raise ValueError("there are fewer bytes than there should be")
-    raw = tuple(rest[begin:end] for begin, end in pairwise(ends))
-    gaps = rest[ends[-1] :]
-    return Symbols(ids, raw, tuple(gaps.split(b"\0")) if gaps else ())
+    steps, _, rest = plain.partition(b"\0")
+    places = list(accumulate(map(int, steps.split())))
+    first_raw = KINDS + len(places)
+    expected = first_raw + escapes_among(tokenizer, ids)
+    *parts, last = rest.split(b"\0", expected - 1)
+    if len(parts) + 1 != expected:
+        raise ValueError("there are fewer raw bytes and gaps than there should be")
+    found = (*map(with_separators, parts), last)
+    unusual = dict(zip(places, found[KINDS:first_raw], strict=True))
+    return Symbols(ids, found[first_raw:], Gaps(found[:KINDS], unusual))
+
+
+def without_separators(part: bytes) -> bytes:
+    """Bytes without a zero, which ``with_separators`` turns back."""
+    return part.replace(b"\1", b"\1\3").replace(b"\0", b"\1\2")
+
+
+def with_separators(part: bytes) -> bytes:
+    """The bytes that ``without_separators`` was given."""
+    return part.replace(b"\1\2", b"\0").replace(b"\1\3", b"\1")

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from charlm.errors import ConfigError
 from charlm.inference.predictors.predictor import Predictor, State
+from charlm.model.heads import widen
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import evaluating, nll_of_stream
 
-__all__ = ["NetworkPredictor", "Recurrent", "at_least_float32", "in_precision"]
+__all__ = ["NetworkPredictor", "Recurrent", "in_precision"]
 
 
 class NetworkPredictor(Predictor):
@@ -38,12 +39,7 @@ class NetworkPredictor(Predictor):
         """See ``Predictor``; log-probabilities are float32, or float64 if the weights are."""
         _, logits, state = self.forward(tokens, state)
         with torch.inference_mode():
-            return at_least_float32(logits).log_softmax(dim=-1), state
-
-
-def at_least_float32(logits: Tensor) -> Tensor:
-    """Logits in float64 as they are, others in float32, so that their exponentials are accurate."""
-    return logits if logits.dtype == torch.float64 else logits.float()
+            return widen(logits).log_softmax(dim=-1), state
 
 
 class Recurrent(NetworkPredictor):

@@ -32,7 +32,7 @@ def test_a_step_is_the_rule_of_the_paper(network: LanguageModel) -> None:
     rms = tuple(torch.rand_like(weight) + 0.1 for weight in network.parameters())
     tokens = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8])
     model = DynamicPredictor(network, plan_steps(settings, rms))
-    _, (lane,) = model.advance(tokens[None], model.start())
+    _, (learner,) = model.advance(tokens[None], model.start())
 
     mean = torch.cat([part.flatten() for part in rms]).mean()
     weights = [weight.detach().clone() for weight in network.parameters()]
@@ -51,7 +51,7 @@ def test_a_step_is_the_rule_of_the_paper(network: LanguageModel) -> None:
             (w + (0.05 * r / mean).clamp(max=1) * (o - w) - 0.01 * g / (r + 0.2 * mean)).detach()
             for w, o, g, r in zip(weights, trained, gradients, rms, strict=True)
         ]
-    for found, expected in zip(lane.network.parameters(), weights, strict=True):
+    for found, expected in zip(learner.network.parameters(), weights, strict=True):
         torch.testing.assert_close(found.detach(), expected, atol=1e-6, rtol=1e-5)
 
 

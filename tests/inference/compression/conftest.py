@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from torch.nn.functional import cross_entropy
 
 from charlm.config import Config, ModelConfig, TokenizerConfig
@@ -17,6 +18,9 @@ from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run
 
 torch.set_num_threads(1)
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 KINDS = ("byte", "char", "word", "bpe", "unigram")
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\r\n" * 6

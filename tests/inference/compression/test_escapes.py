@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.compression.escapes import (
-    KINDS as KINDS_OF_GAP,
-)
-from charlm.inference.compression.escapes import (
+    Gaps,
     Symbols,
     join,
     pack_extras,
@@ -24,7 +22,7 @@ from tests.inference.compression.conftest import KINDS, ODD, TEXT, tokenizer_of
 def there_and_back(tokenizer: Tokenizer, content: bytes) -> Symbols:
     """The symbols of ``content``, once they have been shown to give it back."""
     symbols = split(tokenizer, content)
-    again = unpack_extras(pack_extras(symbols), symbols.ids, most=1 << 24)
+    again = unpack_extras(tokenizer, pack_extras(symbols), symbols.ids, most=1 << 24)
     assert join(tokenizer, again) == content
     assert symbols.ids.min(initial=0) >= 0
     assert symbols.ids.max(initial=0) < tokenizer.vocab_size
@@ -74,16 +72,31 @@ def test_gaps_that_are_always_the_same_cost_nothing(shared_data: Path) -> None:
     """Every line of WikiText-2 begins and ends with a space, which the tokens leave out."""
     content = (shared_data / "wikitext-2" / "test.txt").read_bytes()[:50_000]
     symbols = split(tokenizer_of("word"), content[: content.rfind(b"\n") + 1])
-    assert sum(map(bool, symbols.gaps[KINDS_OF_GAP:])) < 3
+    assert len(symbols.gaps.unusual) < 3
 
 
 def test_extras_that_are_cut_or_too_many_are_refused() -> None:
     tokenizer = tokenizer_of("char")
     symbols = split(tokenizer, "a猫a".encode())
     packed = pack_extras(symbols)
-    with pytest.raises(ValueError, match="fewer bytes"):
-        unpack_extras(packed[:-1], symbols.ids, most=100)
+    with pytest.raises(ValueError, match="fewer raw bytes"):
+        unpack_extras(tokenizer, packed[:-4], symbols.ids, most=100)
     with pytest.raises(ValueError, match="escapes"):
         join(tokenizer, Symbols(symbols.ids[:1], symbols.raw))
     with pytest.raises(ValueError, match="escapes"):
         join(tokenizer, Symbols(np.ones(3, dtype=np.int64), symbols.raw))
+
+
+@given(st.lists(st.binary(max_size=5), min_size=1, max_size=5))
+def test_raw_bytes_may_hold_separators(raw: list[bytes]) -> None:
+    tokenizer = tokenizer_of("char")
+    gaps = Gaps((b" ", *[b""] * 8), {0: b"\n", 3: b"", 260: b"  "})
+    symbols = Symbols(np.ones(len(raw), dtype=np.int64), tuple(raw), gaps)
+    again = unpack_extras(tokenizer, pack_extras(symbols), symbols.ids, most=1 << 20)
+    assert (again.raw, again.gaps) == (symbols.raw, gaps)
+
+
+def test_one_raw_stretch_is_kept_as_it_is() -> None:
+    noise = np.random.default_rng(1).bytes(5000)
+    packed = pack_extras(Symbols(np.zeros(1, dtype=np.int64), (noise,)))
+    assert len(packed) < len(noise) + 20
