@@ -26,10 +26,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from charlm.config import GenerationConfig
 from charlm.inference import speed
-from charlm.inference.generation.filters import GenerationConfig, draw
+from charlm.inference.generation.filters import sample_from_uniforms, uniforms
 from charlm.inference.loading import load_run, open_for
 from charlm.inference.predictors.decoder import Decoder, open_decoder
+from charlm.inference.predictors.recurrent import Recurrent, in_precision
 from charlm.inference.speed import PEER, TEMPERATURE, Size, Usual, Way, in_turns
 from charlm.model import native
 from charlm.model.limits import Limits, measure_limits
@@ -94,7 +96,7 @@ def cells(size: Size) -> Way:
 
 def by_torch(size: Size) -> Way:
     """charlm's decoder for all models."""
-    decoder = Decoder(size.network(), size.lanes)
+    decoder = Decoder(model := Recurrent(size.network()), model.start(size.lanes))
     generator = torch.Generator().manual_seed(1)
     tokens = torch.zeros(size.lanes, dtype=torch.int64)
     rule = GenerationConfig(temperature=TEMPERATURE)
@@ -102,7 +104,8 @@ def by_torch(size: Size) -> Way:
     def call() -> None:
         nonlocal tokens
         for _ in range(STEPS):
-            tokens = draw(decoder.step(tokens), rule, generator)
+            log_probs = decoder.advance(tokens[:, None])
+            tokens = sample_from_uniforms(log_probs, rule, uniforms(generator, size.lanes))
 
     return Way(call, STEPS * size.lanes)
 
@@ -233,15 +236,13 @@ def measure(names: list[str], limits: Limits, rounds: int) -> Iterator[dict[str,
 def perplexities(run: Path, text: str) -> Iterator[dict[str, object]]:
     """Perplexity of the first tokens of a text with weights kept in each precision."""
     loaded = load_run(run)
-    network = loaded.model.network  # type: ignore[attr-defined]
     pieces = (piece.text for piece in open_for(loaded, (text,)).pieces())
     encoded = (loaded.tokenizer.encode(piece) for piece in pieces)
     ids = np.concatenate([[loaded.tokenizer.boundary_id], *islice(encoded, 64)])[: READ + 1]
     for precision in ("float32", "bfloat16", "int8"):
-        decoder, nll = open_decoder(network, precision=precision), 0.0
+        decoder, nll = open_decoder(in_precision(loaded.model, precision)), 0.0
         for token, following in pairwise(ids):
-            logits = decoder.step(torch.tensor([int(token)]))
-            nll -= float(logits[0].log_softmax(-1)[int(following)])
+            nll -= float(decoder.advance(torch.tensor([[int(token)]]))[0, int(following)])
         yield {"precision": precision, "perplexity": math.exp(nll / (len(ids) - 1))}
 
 

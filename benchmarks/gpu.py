@@ -20,10 +20,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from charlm.config import TrainConfig
+from charlm.config import GenerationConfig, TrainConfig
 from charlm.data.batches import Segments
-from charlm.inference.generation.filters import GenerationConfig
-from charlm.inference.generation.lanes import write
+from charlm.inference.generation.lanes import sample_tokens
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.speed import Size, Usual, Way, in_turns
 from charlm.model.devices import autocast, corpus_device
@@ -101,8 +100,8 @@ def usual_writing(size: Size, device: torch.device) -> Way:
 def writing(size: Size, device: torch.device) -> Way:
     """What ``charlm generate`` does for one text."""
     model = Recurrent(size.network().to(device))
-    prompt, banned = torch.zeros(1, dtype=torch.long), torch.zeros(size.vocab, device=device)
-    (blocks,) = write(model, prompt, banned, GenerationConfig(), [1]).values()
+    prompt, bias = torch.zeros(1, dtype=torch.long), torch.zeros(size.vocab)
+    (blocks,) = sample_tokens(model, prompt, bias, GenerationConfig(temperature=1), [1])
 
     def call() -> None:
         count = 0

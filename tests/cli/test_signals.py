@@ -90,7 +90,7 @@ def test_tokenizing_that_is_interrupted_leaves_nothing(own_folder: Path) -> None
     [
         (("generate", "run", "--prompt", "ba", "--seed", "1"), Decoder, "advance"),
         (("generate", "run", "--prompt", "ba", "--seed", "1"), CompiledDecoder, "sample"),
-        (("perplexity", "run", "long.txt"), Recurrent, "nll"),
+        (("perplexity", "run", "longer.txt"), Recurrent, "nll"),
         (("score", "run", "long.txt"), Recurrent, "forward"),
     ],
 )
@@ -98,6 +98,7 @@ def test_everything_else_ends_at_once(
     command: tuple[str, ...], owner: type, name: str, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("long.txt").write_text("ba co. lo\n" * 2000)
+    Path("longer.txt").write_text("ba co. lo\n" * 5000)
     work, calls = getattr(owner, name), []
     if owner is Decoder:
         monkeypatch.setattr(native, "kernels", lambda: None)

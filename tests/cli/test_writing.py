@@ -14,8 +14,11 @@ Trained = Callable[[str], Path]
 
 
 def write(run: Path, *arguments: object, stdin: str | bytes | None = None) -> str:
+    """What is printed; without a seed, the one that gives it again is told."""
     done = call("generate", run, *arguments, stdin=stdin)
-    assert (done.code, done.err) == (0, [])
+    told = [line for line in done.err if not line.startswith("seed ")]
+    assert (done.code, told) == (0, [])
+    assert ("--seed" in arguments) == (done.err == [])
     return done.out
 
 
@@ -26,6 +29,12 @@ def test_the_same_seed_writes_the_same_text(run: Path) -> None:
 
 def test_without_a_seed_each_text_is_another(run: Path) -> None:
     assert len({write(run, "--length", 60) for _ in range(3)}) > 1
+    done = call("generate", run, "--length", 60)
+    (line,) = done.err
+    assert write(run, "--length", 60, "--seed", line.removeprefix("seed ")) == done.out
+    several = call("generate", run, "--length", 60, "--samples", 3)
+    first, _, last = several.err[0].removeprefix("seed ").split()
+    assert int(last) == int(first) + 2
 
 
 def test_several_samples_have_consecutive_seeds(run: Path) -> None:
@@ -53,8 +62,43 @@ def test_text_ends_before_a_stop_string(run: Path) -> None:
 
 
 def test_temperature_zero_needs_no_seed(run: Path) -> None:
-    greedy = {write(run, "--length", 30, "--temperature", 0) for _ in range(2)}
-    assert greedy == {write(run, "--length", 30, "--top-k", 1)}
+    greedy = {call("generate", run, "--length", 30, "--temperature", 0).out for _ in range(2)}
+    assert greedy == {write(run, "--length", 30, "--top-k", 1, "--seed", 1)}
+
+
+def test_a_stop_string_understands_escapes(run: Path) -> None:
+    command = ("--prompt", "ba ", "--length", 200, "--seed", 3)
+    whole = write(run, *command)
+    assert "\n" in whole
+    assert write(run, *command, "--stop", r"\n") == whole[: whole.index("\n")]
+    assert write(run, *command, "--stop", r"\\n") == whole
+
+
+@pytest.mark.parametrize(("given", "finish"), [((), "length"), (("--stop", " "), "stop")])
+def test_the_json_of_a_text_says_why_it_is_over(
+    run: Path, given: tuple[str, ...], finish: str
+) -> None:
+    command = ("--prompt", "ba co", "--length", 3, "--seed", 1, "--json")
+    assert json.loads(write(run, *command, *given))["finish"] in (finish, "end")
+
+
+def test_past_its_end_a_text_goes_on_to_its_length(run: Path) -> None:
+    text = write(run, "--length", 3000, "--seed", 1, "--past-end")
+    assert len(text) == 3000
+
+
+@pytest.mark.parametrize("temperature", ["4e38", "1e-46", "1e-320", "-1", "inf"])
+def test_a_temperature_that_cannot_divide_is_refused(run: Path, temperature: str) -> None:
+    done = call("generate", run, "--temperature", temperature)
+    assert (done.code, done.out, len(done.err)) == (2, "", 2)
+    assert "temperature" in done.err[0]
+    assert "diverged" not in done.err[0]
+
+
+def test_an_option_that_is_given_twice_is_refused(run: Path) -> None:
+    done = call("generate", run, "-t", "0.2", "-t", "0.9")
+    assert (done.code, done.out, len(done.err)) == (2, "", 2)
+    assert "0.2 and 0.9" in done.err[0]
 
 
 def test_a_prompt_comes_from_standard_input_as_it_is(run: Path) -> None:
@@ -160,4 +204,6 @@ def test_rounded_weights_write_too_and_need_the_native_decoder(
     monkeypatch.setattr(native, "kernels", lambda: None)
     done = call("generate", run, *command)
     assert (done.code, done.out, len(done.err)) == (2, "", 2)
-    assert f"--precision {precision} needs the native decoder" in done.err[0]
+    assert "precision" in done.err[0]
+    assert f"{precision}" in done.err[0]
+    assert "needs the compiled decoder" in done.err[0]
