@@ -67,11 +67,15 @@ class TrainConfig(Section):
         minimum=0,
     )
     activation_penalty: float = setting(
-        0.0, "Penalty on the mean square of the last layer's outputs (AR).", minimum=0
+        0.0,
+        "Penalty on the mean square of the last layer's outputs (AR; for repeating AWD-LSTM: it "
+        "gained nothing here).",
+        minimum=0,
     )
     temporal_penalty: float = setting(
         0.0,
-        "Penalty on the mean square of the change of these outputs from step to step (TAR).",
+        "Penalty on the mean square of the change of these outputs from step to step (TAR; for "
+        "repeating AWD-LSTM: it gained nothing here).",
         minimum=0,
     )
     momentum: float = setting(0.0, "sgd: momentum.", minimum=0, below=1)
