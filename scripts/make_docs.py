@@ -14,7 +14,7 @@ import click
 
 from charlm.cli.main import COMMANDS, cli
 from charlm.config import Config
-from charlm.config.section import Section
+from charlm.config.section import Section, default_text
 
 DOCS = Path(__file__).parents[1] / "docs"
 ALWAYS = (
@@ -60,8 +60,11 @@ def settings_page() -> str:
     blocks = [
         GENERATED,
         "# Settings",
-        "The same names are used in `run.toml`, in the file of `--config`, and by "
-        "`--set section.key=value`.",
+        "These names are used in `run.toml`, in the file of `--config`, by "
+        "`--set section.key=value`, and by `charlm.train` in Python, which also takes a key alone "
+        'where one section has it. Where the default is "decided", a training that is given '
+        "minutes chooses the value by the text and the machine ([budget.md](budget.md)), and one "
+        "that is given steps or epochs takes the value named.",
     ]
     for name, section in get_type_hints(Config).items():
         rows = [setting_row(name, entry) for entry in dataclasses.fields(section)]
@@ -77,11 +80,10 @@ def about(section: type[Section]) -> str:
 
 def setting_row(section: str, entry: dataclasses.Field[Any]) -> tuple[str, ...]:
     """One line of the table of settings."""
-    default = entry.default
-    shown = "" if default in (None, ()) else f"`{str(default).lower()}`"
-    if isinstance(default, str):
-        shown = f"`{default}`"
-    return f"`{section}.{entry.name}`", shown, allowed(entry), entry.metadata["help"]
+    default = default_text(entry)
+    if default and not entry.metadata["decided"]:
+        default = f"`{default}`"
+    return f"`{section}.{entry.name}`", default, allowed(entry), entry.metadata["help"]
 
 
 def allowed(entry: dataclasses.Field[Any]) -> str:

@@ -130,9 +130,9 @@ def test_more_parts_than_lanes_are_refused_once_the_lanes_are_known() -> None:
             "leave it out, or choose another `training.optimizer`: sgd",
         ),
         (
-            {"training": {"nonmono": 3, "average": "ema"}},
-            "`training.nonmono=3` does nothing with `training.average='ema'`",
-            "asgd",
+            {"training": {"plateau_factor": 3.5, "schedule": "cosine"}},
+            "`training.plateau_factor=3.5` does nothing with `training.schedule='cosine'`",
+            "plateau",
         ),
         (
             {"tokenizer": {"kind": "word"}, "model": {"kind": "ngram", "tie_weights": False}},

@@ -38,8 +38,6 @@ COMPANIONS: tuple[tuple[str, Companion], ...] = (
     ("training.momentum", ("training.optimizer", ("sgd",))),
     ("training.cooldown", ("training.schedule", ("trapezoid",))),
     ("training.plateau_factor", ("training.schedule", ("plateau",))),
-    ("training.ema_decay", ("training.average", ("ema",))),
-    ("training.nonmono", ("training.average", ("asgd",))),
     ("model.order", ("model.kind", ("ngram",))),
 )
 """Settings that only do something while another one has one of these values."""

@@ -161,7 +161,7 @@ def default_text(entry: Field[Any]) -> str:
     """
     fallback = entry.metadata["fallback"]
     if entry.metadata["decided"]:
-        return "decided" if fallback is None else f"decided, or {shown(fallback)} without minutes"
+        return "decided" if fallback is None else f"decided; {shown(fallback)} with steps or epochs"
     return "" if entry.default in (None, ()) else shown(entry.default)
 
 

@@ -61,17 +61,21 @@ class TrainConfig(Section):
     beta2: float = setting(0.99, "adamw: decay of the second moment.", minimum=0, below=1)
     weight_decay: float | None = setting(
         None,
-        "Decoupled for adamw, L2 for sgd.  [default: decided for adamw, or 0.01 without minutes; "
-        "sgd 0]",
+        "Decoupled for adamw, L2 for sgd.  [default: for adamw decided, or 0.01 with steps or "
+        "epochs; for sgd 0]",
         decided=True,
         minimum=0,
     )
     activation_penalty: float = setting(
-        0.0, "Penalty on the mean square of the last layer's outputs (AR).", minimum=0
+        0.0,
+        "Penalty on the mean square of the last layer's outputs (AR; for repeating AWD-LSTM: it "
+        "gained nothing here).",
+        minimum=0,
     )
     temporal_penalty: float = setting(
         0.0,
-        "Penalty on the mean square of the change of these outputs from step to step (TAR).",
+        "Penalty on the mean square of the change of these outputs from step to step (TAR; for "
+        "repeating AWD-LSTM: it gained nothing here).",
         minimum=0,
     )
     momentum: float = setting(0.0, "sgd: momentum.", minimum=0, below=1)
@@ -114,7 +118,11 @@ class TrainConfig(Section):
         131072, "Validate on the first N tokens during training; 0: all.", minimum=0
     )
     patience: int = setting(0, "Stop after N validations without improvement; 0: never.", minimum=0)
-    save_minutes: float = setting(5.0, "Save at least every X minutes.", above=0)
+    save_minutes: float = setting(
+        2.0,
+        "Save at least every X minutes, unless more than 2 % of the time would go into it.",
+        above=0,
+    )
     precision: str = setting(
         "auto",
         "auto: on a GPU the faster of bfloat16 and float16, else float32.",

@@ -1,54 +1,70 @@
-"""What a run folder holds."""
+"""What a run folder contains."""
 
+import dataclasses
 from typing import Any
 
-from charlm.config import ModelConfig
+from charlm.config import Config
 from charlm.console.figures import print_pairs
 from charlm.console.streams import duration, print_json
-from charlm.errors import CheckpointError
-from charlm.model.language_model import LanguageModel
-from charlm.storage.checkpoints import list_checkpoints, read_checkpoint
+from charlm.storage.description import Description, describe
 from charlm.storage.run import Run
 
 __all__ = ["show_run"]
 
 
 def show_run(run: Run, *, as_json: bool) -> None:
-    """Print what ``describe`` finds."""
+    """Print a run's description, as rows for people or as one JSON object."""
     about = describe(run)
     if as_json:
-        print_json(about)
+        print_json(dataclasses.asdict(about))
         return
-    train = about["text"].get("train", {})
-    checkpoints = ", ".join(
-        f"{entry['step']:,}" + ("" if entry["good"] else " (damaged)")
-        for entry in about["checkpoints"]
-    )
-    print_pairs(
-        {
-            "run": str(run.folder),
-            "text": f"{', '.join(run.config.data.sources)}: {train.get('chars', 0):,} characters, "
-            f"{train.get('tokens', 0):,} tokens to train on",
-            "tokenizer": f"{run.config.tokenizer.kind}, vocabulary {about['vocab_size']:,}",
-            "model": describe_model(run.config.model, about),
-            "trained": f"{about['step']:,} steps, {about['tokens']:,} tokens, "
-            f"{duration(about['seconds'])}" + (" (finished)" if about["finished"] else ""),
-            "validation": describe_best(about["best"]),
-            "checkpoints": checkpoints or "none yet",
-        }
-    )
+    train = about.text.get("train", {})
+    rows = {
+        "run": f"{about.run} ({about.bytes / 1e6:,.1f} MB on the disk)",
+        "text": f"{', '.join(run.config.data.sources)}: {train.get('chars', 0):,} characters, "
+        f"{train.get('tokens', 0):,} tokens to train on",
+        "tokenizer": f"{run.config.tokenizer.kind}, vocabulary {about.vocab_size:,}",
+        "model": model_row(run.config, about),
+        "settings": settings_row(run.config),
+        "trained": f"{about.step:,} steps, {about.tokens:,} tokens, "
+        f"{duration(about.seconds)}" + " (finished)" * about.finished,
+        "begun": begun_row(about.made),
+        "validation": best_row(about.best),
+        "checkpoints": checkpoints_row(about),
+    }
+    print_pairs({name: row for name, row in rows.items() if row})
 
 
-def describe_model(config: ModelConfig, about: dict[str, Any]) -> str:
+def model_row(config: Config, about: Description) -> str:
     """What kind of model, and how large."""
-    if config.kind == "ngram":
-        return f"n-grams of up to {about['step']} tokens, {about['parameters']:,} in all"
-    size = f"{config.num_layers} x {config.hidden_size} {config.cell}"
-    return f"{size}, {about['parameters']:,} parameters"
+    model = config.model
+    if model.kind == "ngram":
+        return f"n-grams of up to {about.step} tokens, {about.parameters:,} in all"
+    size = f"{model.num_layers} x {model.hidden_size} {model.cell}"
+    return f"{size}, {about.parameters:,} parameters"
 
 
-def describe_best(best: dict[str, Any] | None) -> str:
-    """The best validation; ``best.json`` is only a hint and may lack figures."""
+def settings_row(config: Config) -> str:
+    """The settings of training that are most asked for; those of n-grams are in the model's row."""
+    training = config.training
+    if config.model.kind == "ngram":
+        return ""
+    return (
+        f"dropout {config.model.dropout:g}, learning rate {training.learning_rate:g}, batch size "
+        f"{training.batch_size}, bptt {training.bptt}, seed {training.seed}"
+    )
+
+
+def begun_row(made: dict[str, Any]) -> str:
+    """When and on what the run began; empty for a run of an earlier version."""
+    if not made:
+        return ""
+    machine = made.get("processor") or made.get("machine", "")
+    return f"{made.get('date', '')}, {machine}, torch {made.get('torch', '')}"
+
+
+def best_row(best: dict[str, Any] | None) -> str:
+    """The best validation; ``best.json`` may lack figures."""
     best = best or {}
     nll, bpc = best.get("valid_nll"), best.get("valid_bpc")
     if not isinstance(nll, float) or not isinstance(bpc, float):
@@ -56,31 +72,7 @@ def describe_best(best: dict[str, Any] | None) -> str:
     return f"{nll:.4f} nats/token, {bpc:.3f} bpc (step {best['step']:,})"
 
 
-def describe(run: Run) -> dict[str, Any]:
-    """Settings, counts, checkpoints (each verified) and how far training has come."""
-    checkpoints, state = [], dict[str, Any]()
-    for path in list_checkpoints(run.checkpoints):
-        try:
-            found = read_checkpoint(path)
-        except CheckpointError as error:
-            checkpoints.append({"step": int(path.name[5:]), "good": False, "why": str(error)})
-            continue
-        checkpoints.append({"step": found.step, "good": True})
-        state = found.state
-    tokenizer, counters = run.tokenizer(), state.get("counters", {})
-    parameters = state.get("parameters", 0)
-    if run.config.model.kind == "recurrent":
-        parameters = LanguageModel(run.config.model, tokenizer.vocab_size).count_parameters()
-    return {
-        "run": str(run.folder),
-        "text": run.origin.get("counts", {}),
-        "vocab_size": tokenizer.vocab_size,
-        "parameters": parameters,
-        "step": counters.get("step", 0),
-        "tokens": counters.get("tokens", 0),
-        "seconds": counters.get("seconds", 0.0),
-        "finished": bool(counters.get("finished")),
-        "best": run.best(),
-        "checkpoints": checkpoints,
-        "settings": run.config.to_tables(),
-    }
+def checkpoints_row(about: Description) -> str:
+    """The steps of the checkpoints, damaged ones marked."""
+    steps = (f"{e['step']:,}" + " (damaged)" * (not e["good"]) for e in about.checkpoints)
+    return ", ".join(steps) or "none yet"

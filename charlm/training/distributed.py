@@ -1,4 +1,4 @@
-"""One process or many: plain ``torch.distributed`` under ``torchrun``, one process a device."""
+"""One process or many: ``torch.distributed`` under ``torchrun``, one process per device."""
 
 import os
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ __all__ = ["World", "join_world"]
 
 @dataclass(frozen=True)
 class World:
-    """Which process this is, of how many; process 0 writes and talks."""
+    """The rank of this process among ``size`` processes; process 0 writes files and reports."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process writes and talks."""
+        """Whether this process writes files and reports."""
         return self.rank == 0
 
     def share(self, lanes: int) -> slice:
-        """This process's lanes of ``lanes``; consecutive, and as even as can be."""
+        """The lanes of this process: consecutive, and ``lanes`` shared out as evenly as can be."""
         return slice(lanes * self.rank // self.size, lanes * (self.rank + 1) // self.size)
 
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -41,7 +41,7 @@ class World:
         return float(total)
 
     def from_first(self, values: list[float], device: torch.device) -> list[float]:
-        """What process 0 says, so that all decide alike."""
+        """The ``values`` of process 0, so that all processes decide alike."""
         if self.size == 1:
             return values
         told = torch.tensor(values, dtype=torch.float64, device=device)
@@ -49,7 +49,7 @@ class World:
         return [float(value) for value in told]
 
     def gather_lanes(self, part: Tensor, lanes: int) -> Tensor:
-        """Each process's (its lanes, H) -> all (B, H) in every process."""
+        """The rows (its lanes, H) of every process put together (B, H), in every process."""
         if self.size == 1:
             return part
         counts = [lanes * (r + 1) // self.size - lanes * r // self.size for r in range(self.size)]
@@ -61,12 +61,12 @@ class World:
         return torch.cat([r[:count] for r, count in zip(received, counts, strict=True)])
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have come here."""
         if self.size > 1:
             dist.barrier()
 
     def leave(self) -> None:
-        """End the group, if there is one."""
+        """End the group of processes, if there is one."""
         if self.size > 1 and dist.is_initialized():
             dist.destroy_process_group()
 

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from charlm.config import Config, ModelConfig
 from charlm.data.preparation.prepared import Preparing
@@ -19,6 +18,7 @@ from charlm.model.ngram.tensors import to_tensors
 from charlm.storage.run import Run
 from charlm.training.counters import Counters
 from charlm.training.distributed import World
+from charlm.training.ending import best_of, done
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started
 from charlm.training.validation import Validation
 
@@ -141,7 +141,7 @@ class Counting:
                 counters.best_step, counters.best_nll = report.step, report.valid_nll
         counters.log_bytes = self.run.log.sync()
         state = {"counters": counters.to_table(), "parameters": counted.model.size}
-        best = self.best(counters)
+        best = best_of(counters, self.validation)
         yield Saved(
             step=order, path=str(self.run.save(order, to_tensors(counted.model), {}, state, best))
         )
@@ -162,30 +162,15 @@ class Counting:
             )
             best = min(best, nll)
 
-    def best(self, counters: Counters) -> dict[str, Any] | None:
-        """The content of ``best.json``: the best validation, or None."""
-        if counters.best_step < 0:
-            return None
-        return {
-            "step": counters.best_step,
-            "valid_nll": counters.best_nll,
-            "valid_bpc": counters.best_nll * self.validation.bits_per_char,
-            "tokens": len(self.validation),
-        }
-
     def done(self, parameters: int, counters: Counters, rate: float) -> Done:
         """The report that ends the session."""
-        best = self.best(counters) or {}
-        return Done(
-            run=str(self.run.folder),
-            finished=True,
+        return done(
+            self.run,
+            counters,
+            self.validation,
             reason=FINISHED,
-            step=counters.step,
-            best_step=best.get("step"),
-            valid_nll=best.get("valid_nll"),
-            valid_bpc=best.get("valid_bpc"),
+            finished=True,
             seconds=counters.seconds,
             tokens_per_second=rate,
             parameters=parameters,
-            skipped_steps=0,
         )

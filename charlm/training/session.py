@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from charlm.storage.run import Run
 from charlm.training.budget.pace import Pace
 from charlm.training.counters import Counters
 from charlm.training.distributed import World
+from charlm.training.ending import best_of, done
 from charlm.training.learner import Learner
 from charlm.training.optimization.optimizers import learning_rate
 from charlm.training.reports import Done, Evaluated, Saved, Started, Stepped
@@ -27,6 +27,9 @@ __all__ = ["Session"]
 
 LOG_EVERY = 10
 """Steps whose mean loss makes one line of the log."""
+
+SAVING_SHARE = 0.02
+"""Share of the time that goes into saving between validations, at most."""
 
 SKIPS_ALLOWED = 10
 """Steps in a row without finite numbers before training gives up."""
@@ -74,7 +77,7 @@ class Session:
         if found is not None:
             self.restore(found)
         self.saved_step = self.counters.step if found is not None else -1
-        self.saved_at = self.counters.seconds
+        self.saved_at, self.saving_took = self.counters.seconds, 0.0
         if world.first:
             run.log.cut(self.counters.log_bytes)
         self.pace = Pace(config, len(segments), self.counters.seconds)
@@ -147,7 +150,8 @@ class Session:
 
     def save_due(self) -> bool:
         """Whether the last checkpoint is too long ago; all processes get what process 0 finds."""
-        late = self.pace.seconds() - self.saved_at > 60 * self.config.save_minutes
+        wait = max(60 * self.config.save_minutes, self.saving_took / SAVING_SHARE)
+        late = self.pace.seconds() - self.saved_at > wait
         return bool(self.world.from_first([float(late)], self.learner.device)[0])
 
     def step(self, fraction: float) -> Stepped:
@@ -260,37 +264,22 @@ class Session:
             self.learner.weights(),
             train,
             {"counters": counters.to_table()},
-            self.best(),
+            best_of(counters, self.validation),
         )
+        self.saving_took = self.pace.seconds() - self.saved_at
         return Saved(step=counters.step, path=str(path))
-
-    def best(self) -> dict[str, Any] | None:
-        """The content of ``best.json``: the best validation so far, or None."""
-        if self.counters.best_step < 0:
-            return None
-        nll = self.counters.best_nll
-        return {
-            "step": self.counters.best_step,
-            "valid_nll": nll,
-            "valid_bpc": nll * self.validation.bits_per_char,
-            "tokens": len(self.validation),
-        }
 
     def done(self, finished: bool, reason: str) -> Done:
         """The report that ends the session."""
-        best = self.best()
-        return Done(
-            run=str(self.run.folder),
-            finished=finished,
+        return done(
+            self.run,
+            self.counters,
+            self.validation,
             reason=reason,
-            step=self.counters.step,
-            best_step=best["step"] if best else None,
-            valid_nll=best["valid_nll"] if best else None,
-            valid_bpc=best["valid_bpc"] if best else None,
+            finished=finished,
             seconds=self.pace.seconds() if self.learned_tokens else self.counters.seconds,
             tokens_per_second=self.learned_tokens / max(self.learning_seconds, 1e-9),
             parameters=self.learner.model.count_parameters(),
-            skipped_steps=self.counters.skipped,
         )
 
 

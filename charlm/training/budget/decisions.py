@@ -239,7 +239,7 @@ def explain(config: Config, probe: Probe, seconds: float) -> tuple[str, ...]:
     layers = "one layer" if model.num_layers == 1 else f"{model.num_layers} layers"
     lines = [
         f"this machine can train {layers} of {model.hidden_size} units ({parameters:,} "
-        f"parameters) on about {processed / 1e6:,.1f} M tokens in {span(needed)}: "
+        f"parameters) on about {many(processed)} tokens in {span(needed)}: "
         f"{short(processed / parameters)} {plural('token', processed / parameters)} per parameter",
         f"that is {short(processed / text)} {plural('pass', processed / text)} over the text"
         f"{' (more gained next to nothing)' * ends}: {regularisation(config)}",
@@ -271,6 +271,11 @@ def regularisation(config: Config) -> str:
     ]
     more += [f"weight decay {decay:g}"] if decay else []
     return ", ".join([f"dropout {model.dropout:g}", *more])
+
+
+def many(number: float) -> str:
+    """A number of tokens for people, like 5.0 M or 30,135."""
+    return f"{number / 1e6:,.1f} M" if number >= 1e5 else f"{number:,.0f}"
 
 
 def span(seconds: float) -> str:

@@ -1,1 +1,1 @@
-"""What one optimizer step consists of: objective, optimizer, schedule, averages of the weights."""
+"""The parts of an optimizer step: objective, optimizer, schedule, averages of the weights."""

@@ -1,6 +1,6 @@
-"""Averages of the weights over the steps of training: what is validated, saved and used.
+"""Averages of the weights over the steps of training, which are validated, saved and used.
 
-The raw weights go on learning; the average only looks at them.
+The optimizer goes on with the raw weights, which the average does not change.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ __all__ = ["Average"]
 
 
 class Average:
-    """The average of a model's weights, of one of the kinds of ``training.average``.
+    """The average of a model's weights of the kind that ``training.average`` names.
 
     ``ema``: exponential moving average (Polyak and Juditsky 1992; decay warmed up as in
     TensorFlow's ``ExponentialMovingAverage``, so that early steps are soon forgotten).
@@ -26,7 +26,7 @@ class Average:
     """
 
     def __init__(self, config: TrainConfig, model: nn.Module) -> None:
-        """Begin at the weights that ``model`` has now."""
+        """Prepare the average of ``model``; an ``ema`` begins with its present weights."""
         self.config = config
         self.model = model
         self.steps = 0
@@ -50,7 +50,7 @@ class Average:
             self.weights[name].lerp_(raw, share)
 
     def share(self, steps: int) -> float:
-        """What the next weights count for in the average, after so many ``steps``."""
+        """The share of the next weights in the average, after so many ``steps``."""
         if self.config.average == "asgd":
             return 1 / (steps + 1)
         return 1 - min(self.config.ema_decay, (1 + steps) / (10 + steps))
@@ -66,7 +66,7 @@ class Average:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The model with the averaged weights; afterwards it has its raw ones again."""
+        """A context in which the model has the averaged weights instead of its raw ones."""
         self.swap()
         try:
             yield
@@ -80,7 +80,7 @@ class Average:
             self.weights[name], parameter.data = parameter.data, weight
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that resuming needs beside the averaged weights: the raw ones and the counts."""
+        """The raw weights and the counts, which resuming needs beside the averaged weights."""
         if self.config.average == "none":
             return {}
         counted = {
@@ -91,7 +91,7 @@ class Average:
         return counted | raw
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what ``tensors`` gave, into a model that has the averaged weights.
+        """Take over what ``tensors`` gave, into a model that has the averaged weights.
 
         Raises ``CheckpointError`` where it does not fit.
         """
@@ -108,5 +108,5 @@ class Average:
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"the averaged weights do not fit the model: {' '.join(str(error).split())}",
-                "restore the checkpoint, or remove it to go on from the one before",
+                "restore the checkpoint, or remove it to resume from the one before",
             ) from error

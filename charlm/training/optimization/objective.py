@@ -1,4 +1,4 @@
-"""What a step of training minimises: the surprise of the targets, and penalties on activations."""
+"""The loss that a step minimises: nll of the targets, and penalties on activations."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ __all__ = ["Objective", "Terms"]
 
 
 class Terms(NamedTuple):
-    """Summed nll of the targets in nats, weighted mean penalty, state after the segment."""
+    """Sum of the nll of the targets in nats, weighted mean penalty, state after the segment."""
 
     nll: Tensor
     penalty: Tensor
@@ -22,7 +22,9 @@ class Terms(NamedTuple):
 
 
 class Objective(nn.Module):
-    """``objective(inputs (B, T), targets (B, T), state)``; what ``torch.distributed`` wraps."""
+    """``objective(inputs (B, T), targets (B, T), state)`` as one module, for ``torch.distributed``
+    and CUDA graphs to wrap.
+    """
 
     def __init__(self, model: LanguageModel, config: TrainConfig, precision: torch.dtype) -> None:
         super().__init__()
@@ -31,7 +33,7 @@ class Objective(nn.Module):
         self.precision = precision
 
     def forward(self, inputs: Tensor, targets: Tensor, state: State) -> Terms:
-        """The terms of these lanes; in float32 whatever the model computes in."""
+        """The terms of these lanes in float32, whichever precision the model computes in."""
         with autocast(inputs.device, self.precision):
             hidden, state = self.model.walk(inputs, state)
             features = self.model.output_dropout(hidden)
@@ -40,7 +42,8 @@ class Objective(nn.Module):
         return Terms(nll, self.penalty(hidden, features), state)
 
     def penalty(self, hidden: Tensor, features: Tensor) -> Tensor:
-        """What the head reads (T, B, H), before and after dropout -> what size and change cost.
+        """The weighted penalties on size and change of the last layer's outputs (T, B, H): without
+        dropout ``hidden``, with it ``features``.
 
         Activation and temporal activation regularisation (AR, TAR): Merity, McCann and Socher
         2017 (arXiv:1708.01009).

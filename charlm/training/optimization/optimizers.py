@@ -52,7 +52,7 @@ def learning_rate(config: TrainConfig, fraction: float, divisor: float = 1.0) ->
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """The optimizer's memory as tensors named ``optimizer/PARAMETER/KEY``."""
+    """The state of an optimizer as tensors named ``optimizer/PARAMETER/KEY``."""
     return {
         f"optimizer/{name}/{key}": torch.as_tensor(value)
         for name, parameter in model.named_parameters()
@@ -64,7 +64,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dic
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Put back what ``optimizer_tensors`` gave.
+    """Take over the tensors that ``optimizer_tensors`` gave.
 
     Raises ``CheckpointError`` for names or shapes that do not fit the model.
     """
@@ -78,7 +78,7 @@ def restore_optimizer(
         if parameter is None or tensor.shape not in ((), parameter.shape):
             raise CheckpointError(
                 f"the optimizer's {full_name} does not fit the model",
-                "restore the checkpoint, or remove it to go on from the one before",
+                "restore the checkpoint, or remove it to resume from the one before",
             )
         # The step counter stays where the optimizer keeps it: on the parameter's device.
         optimizer.state[parameter][key] = tensor.to(parameter.device)

@@ -1,8 +1,7 @@
-"""Recipes: named settings for a corpus, with the figure they are to reach.
+"""Recipes: named settings for a corpus, with the figure that they reach.
 
-A recipe is a TOML file in this folder: the table ``recipe`` says what it is for and what was
-measured; the sections ``data``, ``tokenizer``, ``model`` and ``training`` are settings like those
-of ``charlm train --config``.
+A recipe is a TOML file in this folder: the table ``recipe`` names its purpose and what was
+measured; the sections ``data``, ``tokenizer``, ``model`` and ``training`` hold settings.
 """
 
 import tomllib
@@ -21,7 +20,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Settings for a corpus and what they reach.
+    """Settings for a corpus and the figure that they reach.
 
     ``figure`` is in the unit ``metric`` on the ``part``, reached in ``minutes`` on ``hardware``;
     ``spread`` is the largest less the smallest of ``seeds`` trainings with other seeds.  Without a
@@ -43,7 +42,7 @@ class Recipe:
 
     @property
     def measured(self) -> str:
-        """The figure for people."""
+        """The figure with its unit and spread, for people."""
         if self.figure is None:
             return "not measured yet"
         spread = f" (spread {self.spread:g} of {self.seeds} seeds)" if self.spread else ""

@@ -108,5 +108,5 @@ def test_what_was_validated_is_what_is_saved_and_used(config, tmp_path: Path, av
 
 
 def test_a_trigger_that_could_never_act_is_refused_naming_both() -> None:
-    with pytest.raises(ConfigError, match=r"training.nonmono \(5\).*training.evaluations \(7\)"):
+    with pytest.raises(ConfigError, match=r"`training.nonmono=5`.*`training.evaluations=7`"):
         TrainConfig(average="asgd", evaluations=7)
