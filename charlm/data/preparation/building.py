@@ -13,7 +13,7 @@ from charlm.data.preparation.encoding import Encoders, available_cores
 from charlm.data.preparation.splits import divide, part_ends
 from charlm.data.sources.corpora import Corpus, open_corpus, shown
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, learner
+from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
 from charlm.durable import write_folder
 from charlm.errors import CorpusError
 
@@ -49,7 +49,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSource:
     """A source, its length in characters (raw: bytes), and where its parts end."""
 
     source: Source
@@ -101,8 +101,8 @@ def build(
         store.write_summary(temporary, tokenizer, parts, about)
 
 
-def measure(source: Source) -> Generator[Preparing, None, Measured]:
-    """Read a source to learn its length; returns it ``Measured``.
+def measure(source: Source) -> Generator[Preparing, None, MeasuredSource]:
+    """Read a source to learn its length; returns it ``MeasuredSource``.
 
     Raises ``CorpusError`` if it cannot be read, is only white space, or has too little for a part.
     """
@@ -121,26 +121,26 @@ def measure(source: Source) -> Generator[Preparing, None, Measured]:
             f"{source.name} is too small to be divided: of its {total:,} {unit}, {counts}",
             "give more text, another --split, or validation text of its own with --valid",
         )
-    return Measured(source, total, ends)
+    return MeasuredSource(source, total, ends)
 
 
 def learn(
-    measured: Measured, config: TokenizerConfig
+    measured: MeasuredSource, config: TokenizerConfig
 ) -> Generator[Preparing, None, tuple[Tokenizer, tuple[str, ...]]]:
     """Learn the tokenizer from the training part; returns it with its notes."""
-    learning = learner(config)
+    trainer = tokenizer_trainer(config)
     if config.kind != "byte":
         done, total = 0, measured.ends[0]
         _, pieces = next(measured.parts())
         for piece in pieces:
-            learning.add(piece.text)
+            trainer.add(piece.text)
             done += len(piece.text)
             yield Preparing("learning the tokenizer", done, total)
-    return learning.finish()
+    return trainer.finish()
 
 
 def encode(
-    measured: list[Measured], tokenizer: Tokenizer, folder: Path
+    measured: list[MeasuredSource], tokenizer: Tokenizer, folder: Path
 ) -> Generator[Preparing, None, dict[str, Counts]]:
     """Write the tokens of every part into ``folder``; returns the counts of each.
 

@@ -21,7 +21,7 @@ from typing import IO, Any
 from charlm.data.sources.pieces import Piece, text_pieces
 from charlm.errors import CharlmError, CorpusError
 
-__all__ = ["Table", "is_saved_dataset", "is_table", "open_hub", "open_saved", "open_table"]
+__all__ = ["TextTable", "is_saved_dataset", "is_table", "open_hub", "open_saved", "open_table"]
 
 HUB = re.compile(
     r"hf:(?P<name>[\w-][\w.-]*(?:/[\w-][\w.-]*)?)(?:@(?P<config>[^:@]+))?(?::(?P<split>.+))?"
@@ -34,7 +34,7 @@ ROWS = 256
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """A source of rows; ``kind`` says how ``place`` is opened, ``column`` holds the text."""
 
     kind: str
@@ -111,9 +111,9 @@ def is_table(path: Path) -> bool:
     return kind_of(path) is not None
 
 
-def open_table(path: Path, column: str) -> Table:
+def open_table(path: Path, column: str) -> TextTable:
     """A file of rows, chosen by its name.  Raises ``CorpusError`` if it has no such column."""
-    return checked(Table(kind_of(path) or "json", str(path), column))
+    return checked(TextTable(kind_of(path) or "json", str(path), column))
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -123,12 +123,12 @@ def is_saved_dataset(folder: Path) -> bool:
     )
 
 
-def open_saved(folder: str, column: str, split: str) -> Table:
+def open_saved(folder: str, column: str, split: str) -> TextTable:
     """A saved dataset; ``split`` counts where it has several.  Raises ``CorpusError``."""
-    return checked(Table("saved", folder, column, split=split))
+    return checked(TextTable("saved", folder, column, split=split))
 
 
-def open_hub(source: str, column: str, split: str, streaming: bool) -> Table:
+def open_hub(source: str, column: str, split: str, streaming: bool) -> TextTable:
     """A dataset of the Hub, ``hf:owner/name[@configuration][:split]``.  Raises ``CorpusError``."""
     match = HUB.fullmatch(source)
     if match is None:
@@ -137,7 +137,7 @@ def open_hub(source: str, column: str, split: str, streaming: bool) -> Table:
             "write hf:owner/name, hf:owner/name@configuration or hf:owner/name@configuration:split",
         )
     own = match["split"] or split
-    return checked(Table("hub", match["name"], column, match["config"], own, streaming))
+    return checked(TextTable("hub", match["name"], column, match["config"], own, streaming))
 
 
 def check_unicode(text: str, where: str) -> None:
@@ -162,7 +162,7 @@ def library() -> Any:
     return datasets
 
 
-def checked(table: Table) -> Table:
+def checked(table: TextTable) -> TextTable:
     """``table``, after a look at its first text, so that a wrong column is found at once."""
     next(table.texts(), None)
     return table
@@ -176,7 +176,7 @@ def kind_of(path: Path) -> str | None:
     return kinds.get(Path(name).suffix)
 
 
-def json_rows(table: Table) -> Iterator[Row]:
+def json_rows(table: TextTable) -> Iterator[Row]:
     """Objects or texts: one a line, or all in one list."""
     number = 0
     with opened(table.place) as file, named(table, "JSON", lambda: number):
@@ -197,7 +197,7 @@ def json_row(row: Any) -> Row:
     return row
 
 
-def csv_rows(table: Table) -> Iterator[Row]:
+def csv_rows(table: TextTable) -> Iterator[Row]:
     """The rows of a CSV or TSV file, by the names in its first line."""
     # The library's own limit would refuse a field as long as a book.
     csv.field_size_limit((1 << 31) - 1)
@@ -218,7 +218,7 @@ def opened(place: str) -> IO[bytes]:
 
 
 @contextmanager
-def named(table: Table, what: str, line: Callable[[], int]) -> Iterator[None]:
+def named(table: TextTable, what: str, line: Callable[[], int]) -> Iterator[None]:
     """Turn what is wrong with a file of rows into an error that names the line."""
     try:
         yield
@@ -234,7 +234,7 @@ def named(table: Table, what: str, line: Callable[[], int]) -> Iterator[None]:
         raise CorpusError(f"{table.name} is damaged: {error}", "get the file again") from None
 
 
-def parquet_rows(table: Table) -> Iterable[Row]:
+def parquet_rows(table: TextTable) -> Iterable[Row]:
     """The rows of a Parquet file, in a stream; nothing is copied to a cache."""
     # A glob pattern would be read into a name with brackets.
     place = str(Path(table.place).absolute()).translate({ord(sign): f"[{sign}]" for sign in "[*?"})
@@ -244,7 +244,7 @@ def parquet_rows(table: Table) -> Iterable[Row]:
     )
 
 
-def saved_rows(table: Table) -> Iterable[Row]:
+def saved_rows(table: TextTable) -> Iterable[Row]:
     """The rows of a dataset that ``save_to_disk`` wrote."""
     dataset = library().load_from_disk(table.place)
     if isinstance(dataset, dict):
@@ -257,7 +257,7 @@ def saved_rows(table: Table) -> Iterable[Row]:
     return only(dataset, table.column)
 
 
-def hub_rows(table: Table) -> Iterable[Row]:
+def hub_rows(table: TextTable) -> Iterable[Row]:
     """The rows of a dataset on the Hub; no code from there is run."""
     from datasets import load_dataset
 
@@ -276,7 +276,7 @@ def only(dataset: Any, column: str) -> Iterator[Row]:
             yield dict.fromkeys(batch)
 
 
-READERS: dict[str, Callable[[Table], Iterable[Row]]] = {
+READERS: dict[str, Callable[[TextTable], Iterable[Row]]] = {
     "json": json_rows,
     "csv": csv_rows,
     "tsv": csv_rows,

@@ -8,7 +8,16 @@ import numpy.typing as npt
 
 from charlm.errors import ConfigError, CorpusError
 
-__all__ = ["LETTERS", "LONGEST", "Floats", "Ints", "MadeSource", "check", "impossible", "positions"]
+__all__ = [
+    "LETTERS",
+    "LONGEST",
+    "Floats",
+    "Ints",
+    "SyntheticSource",
+    "check",
+    "impossible",
+    "positions",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -18,7 +27,7 @@ LONGEST = 1 << 30
 """Characters that may be made at once."""
 
 
-class MadeSource:
+class SyntheticSource:
     """A random source of characters whose probabilities are all known."""
 
     kind: ClassVar[str]

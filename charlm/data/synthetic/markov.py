@@ -6,7 +6,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from charlm.data.synthetic.base import LETTERS, LONGEST, Floats, Ints, MadeSource, check, positions
+from charlm.data.synthetic.base import (
+    LETTERS,
+    LONGEST,
+    Floats,
+    Ints,
+    SyntheticSource,
+    check,
+    positions,
+)
 from charlm.errors import ConfigError
 
 __all__ = ["MarkovSource"]
@@ -19,7 +27,7 @@ STATES = 1 << 14
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkovSource(MadeSource):
+class MarkovSource(SyntheticSource):
     """The next of ``alphabet`` letters depends on the last ``order`` letters alone.
 
     Transitions are drawn with ``seed`` from a Dirichlet distribution; a small ``concentration``

@@ -11,7 +11,7 @@ from charlm.data.synthetic.base import (
     LONGEST,
     Floats,
     Ints,
-    MadeSource,
+    SyntheticSource,
     check,
     impossible,
     positions,
@@ -23,7 +23,7 @@ BRACKETS = ("()", "[]", "{}", "<>")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NestedSource(MadeSource):
+class NestedSource(SyntheticSource):
     """Nested brackets with filler between them: what closes was opened far back.
 
     ``kinds`` of brackets are nested up to ``depth``.  Each is followed by ``gap`` filler letters,

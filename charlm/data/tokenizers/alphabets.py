@@ -11,7 +11,7 @@ from charlm.data.preparation.counting import CODE_SPACE, code_points
 from charlm.data.tokenizers.base import UNKNOWN, UNKNOWN_ID, Tokenizer, as_text
 from charlm.errors import TokenizerError
 
-__all__ = ["ByteTokenizer", "CharLearner", "CharTokenizer"]
+__all__ = ["ByteTokenizer", "CharTokenizer", "CharTrainer"]
 
 
 class ByteTokenizer(Tokenizer):
@@ -93,7 +93,7 @@ class CharTokenizer(Tokenizer):
 REMEDY = "the tokenizer folder is damaged: restore it, or train again"
 
 
-class CharLearner:
+class CharTrainer:
     """Counts characters as texts pass and makes an alphabet of the frequent ones."""
 
     def __init__(self, config: TokenizerConfig) -> None:

@@ -6,25 +6,23 @@ A folder holds JSON and, for bpe and unigram, a SentencePiece model; loading exe
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 from charlm.config import TokenizerConfig
-from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.alphabets import ByteTokenizer, CharLearner, CharTokenizer
+from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer, CharTrainer
 from charlm.data.tokenizers.base import DEFINITION, FORMAT, TextStream, Tokenizer, as_text
-from charlm.data.tokenizers.subwords import MODEL, REMEDY, SubwordLearner, SubwordTokenizer
-from charlm.data.tokenizers.words import WordLearner, WordTokenizer
+from charlm.data.tokenizers.subwords import MODEL, REMEDY, SubwordTokenizer, SubwordTrainer
+from charlm.data.tokenizers.words import WordTokenizer, WordTrainer
 from charlm.errors import TokenizerError
 
-__all__ = ["Learner", "TextStream", "Tokenizer", "as_text", "learner", "load", "train"]
+__all__ = ["TextStream", "Tokenizer", "TokenizerTrainer", "as_text", "load", "tokenizer_trainer"]
 
 LARGEST_DEFINITION = 1 << 28  # bytes; far above any vocabulary that a model could use
 LARGEST_MODEL = 1 << 26
 
 
-class Learner(Protocol):
+class TokenizerTrainer(Protocol):
     """Looks at texts one after the other and makes a tokenizer in the end."""
 
     def add(self, text: str | bytes) -> None:
@@ -34,7 +32,7 @@ class Learner(Protocol):
         """The tokenizer, and notes for its user.  Raises ``TokenizerError``."""
 
 
-class ByteLearner:
+class ByteTrainer:
     """There is nothing to learn about bytes."""
 
     def add(self, text: str | bytes) -> None:
@@ -45,28 +43,15 @@ class ByteLearner:
         return ByteTokenizer(), ()
 
 
-def learner(config: TokenizerConfig) -> Learner:
+def tokenizer_trainer(config: TokenizerConfig) -> TokenizerTrainer:
     """What learns a tokenizer of the kind that is asked for."""
     if config.kind == "byte":
-        return ByteLearner()
+        return ByteTrainer()
     if config.kind == "char":
-        return CharLearner(config)
+        return CharTrainer(config)
     if config.kind == "word":
-        return WordLearner(config)
-    return SubwordLearner(config)
-
-
-def train(config: TokenizerConfig, pieces: Iterable[Piece]) -> tuple[Tokenizer, tuple[str, ...]]:
-    """Learn a tokenizer from a text; the notes say what its user should know.
-
-    Deterministic, and in memory bounded by the vocabulary, not by the text.  Raises
-    ``TokenizerError`` where the text or the settings allow no tokenizer.
-    """
-    learning = learner(config)
-    if config.kind != "byte":
-        for piece in pieces:
-            learning.add(piece.text)
-    return learning.finish()
+        return WordTrainer(config)
+    return SubwordTrainer(config)
 
 
 def load(folder: Path) -> Tokenizer:

@@ -28,7 +28,7 @@ from charlm.data.tokenizers.base import Tokenizer, as_text
 from charlm.durable import write_bytes
 from charlm.errors import TokenizerError
 
-__all__ = ["MODEL", "SubwordLearner", "SubwordTokenizer"]
+__all__ = ["MODEL", "SubwordTokenizer", "SubwordTrainer"]
 
 MODEL = "tokenizer.model"
 BOUNDARY = "<|boundary|>"  # how the model spells id 0; the same letters in a text are just letters
@@ -148,7 +148,7 @@ def lines(text: str) -> Iterator[str]:
         yield line[start:] if start else line
 
 
-class SubwordLearner:
+class SubwordTrainer:
     """Keeps an even sample of the texts that pass and learns pieces from it."""
 
     def __init__(self, config: TokenizerConfig) -> None:

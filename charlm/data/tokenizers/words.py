@@ -11,7 +11,7 @@ from charlm.config import TokenizerConfig
 from charlm.data.tokenizers.base import UNKNOWN, UNKNOWN_ID, TextStream, Tokenizer, as_text
 from charlm.errors import TokenizerError
 
-__all__ = ["END_OF_LINE", "WordLearner", "WordTokenizer"]
+__all__ = ["END_OF_LINE", "WordTokenizer", "WordTrainer"]
 
 END_OF_LINE = "<eos>"
 MOST_TYPES = 1 << 21  # distinct words counted at a time: some 300 MB
@@ -110,7 +110,7 @@ class WordStream(TextStream):
         return super().flush()
 
 
-class WordLearner:
+class WordTrainer:
     """Counts words as texts pass and makes a vocabulary of the frequent ones."""
 
     def __init__(self, config: TokenizerConfig) -> None:

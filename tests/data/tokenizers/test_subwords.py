@@ -17,6 +17,7 @@ from charlm.data.tokenizers import subwords
 from charlm.data.tokenizers.subwords import Sample, SubwordTokenizer, lines
 from charlm.errors import TokenizerError
 from tests.data.strings import FAST, FRAGMENTS, LONG, TEXT, TWENTY
+from tests.data.tokenizers.trained import train
 
 KINDS = ("bpe", "unigram")
 PROSE = (
@@ -29,7 +30,7 @@ PROSE = (
 
 def learned(kind: str, text: str, vocab_size: int | None = None) -> tuple[SubwordTokenizer, str]:
     config = TokenizerConfig(kind=kind, vocab_size=vocab_size)
-    tokenizer, notes = tokenizers.train(config, [Piece(text, starts=True)])
+    tokenizer, notes = train(config, [Piece(text, starts=True)])
     assert isinstance(tokenizer, SubwordTokenizer)
     return tokenizer, " ".join(notes)
 

@@ -11,13 +11,14 @@ from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers import kinds as tokenizers
 from charlm.data.tokenizers.words import WordTokenizer
 from tests.data.strings import FAST
+from tests.data.tokenizers.trained import train
 
 WORD = WordTokenizer(["the", "<eos>", "cat"], end_of_line=True)
 
 
 def trained(text: str, **settings: object) -> tokenizers.Tokenizer:
     config = TokenizerConfig(kind="word", **settings)
-    return tokenizers.train(config, [Piece(text, starts=True)])[0]
+    return train(config, [Piece(text, starts=True)])[0]
 
 
 @FAST
@@ -50,7 +51,7 @@ def test_too_many_distinct_words_are_forgotten_from_the_rarest(
     pieces = [
         Piece(f"the and {' '.join(f'w{n}x{i}' for i in range(40))} ", False) for n in range(9)
     ]
-    tokenizer, notes = tokenizers.train(TokenizerConfig(kind="word"), pieces)
+    tokenizer, notes = train(TokenizerConfig(kind="word"), pieces)
     assert tokenizer.encode("and the").tolist() == [2, 3]
     assert tokenizer.vocab_size < 110
     assert "more than 100 distinct words" in notes[-1]

@@ -10,11 +10,12 @@ from torch.nn.functional import cross_entropy
 
 from charlm.config import Config, ModelConfig, TokenizerConfig
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.predictor import Recurrent
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run
+from tests.data.tokenizers.trained import train
 
 torch.set_num_threads(1)
 

@@ -8,11 +8,12 @@ from charlm.data.preparation.counting import Counts
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import CorpusError
 from charlm.inference.scoring import streams as segments
 from charlm.inference.scoring.streams import Reset, Segment, store_segments, text_segments
+from tests.data.tokenizers.trained import train
 
 TEXT = "ab\n\ncab\nbc"
 TOKENIZER, _ = train(TokenizerConfig(kind="char"), [Piece(TEXT, True)])
