@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from charlm.data.formats.listing import LONGEST
+from charlm.data.sources.lines import LONGEST
 from tests.cli.conftest import Outcome, call, tree
 
 Trained = Callable[[str], Path]

@@ -17,8 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from charlm.data.sources.corpora import spooled_input
 from charlm.data.sources.pieces import TextFile
+from charlm.data.sources.spool import spooled_input
 from charlm.errors import CorpusError
 
 __all__ = ["FORMATS", "Hypothesis", "NbestFile", "NbestList", "numbered_lines", "open_nbest"]

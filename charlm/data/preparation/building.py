@@ -11,7 +11,8 @@ from charlm.data.preparation import store
 from charlm.data.preparation.counting import Counts
 from charlm.data.preparation.encoding import Encoders, available_cores
 from charlm.data.preparation.splits import divide, part_ends
-from charlm.data.sources.corpora import Corpus, open_corpus, shown
+from charlm.data.sources.corpora import Corpus, open_corpus
+from charlm.data.sources.files import shown
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
 from charlm.durable import write_folder
