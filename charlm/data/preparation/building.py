@@ -1,6 +1,6 @@
 """Build a token store: read, divide, learn the tokenizer, encode, all in a stream."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import itemgetter
@@ -13,7 +13,7 @@ from charlm.data.preparation.encoding import Encoders, available_cores
 from charlm.data.preparation.splits import divide, part_ends
 from charlm.data.sources.corpora import Corpus, open_corpus
 from charlm.data.sources.files import shown
-from charlm.data.sources.pieces import Piece
+from charlm.data.sources.pieces import Piece, printable
 from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
 from charlm.durable import write_folder
 from charlm.errors import CorpusError
@@ -35,12 +35,11 @@ class Preparing:
 
 @dataclass(frozen=True)
 class Source:
-    """A text, the parts it is divided into with their shares of it, its bytes and its hash."""
+    """A text, the parts it is divided into with their shares of it, and its hash."""
 
     corpus: Corpus
     parts: tuple[str, ...]
     shares: tuple[float, ...]
-    size: int | None
     digest: str
 
     @property
@@ -58,14 +57,23 @@ class MeasuredSource:
     ends: list[int]
 
     def parts(self) -> Iterator[tuple[str, Iterator[Piece]]]:
-        """Each part that has text, with its pieces, in one reading."""
-        pieces = divide(self.source.corpus.pieces(), self.ends)
-        for number, part in groupby(pieces, itemgetter(0)):
+        """Each part that has text, with its pieces, in one reading.
+
+        Raises ``CorpusError`` at the end if the text is no longer the one that was hashed.
+        """
+        pieces = self.source.corpus.pieces(self.source.digest)
+        for number, part in groupby(divide(pieces, self.ends), itemgetter(0)):
             yield self.source.parts[number], map(itemgetter(1), part)
+        # The hash is checked when the last piece was taken, also one beyond the end.
+        for _ in pieces:
+            continue
 
 
 def open_sources(data: DataConfig, *, raw: bool) -> list[Source]:
-    """The text that is divided, then validation and test texts of their own."""
+    """The text that is divided, then validation and test texts of their own.
+
+    Raises ``CorpusError``, also for a name that could not be written down with the settings.
+    """
     wanted = [
         (data.sources, PARTS[: len(data.shares)], data.shares),
         (data.valid, ("valid",), (1.0,)),
@@ -74,9 +82,22 @@ def open_sources(data: DataConfig, *, raw: bool) -> list[Source]:
     sources = []
     for names, parts, shares in wanted:
         if names or "train" in parts:
+            check_names(names)
             corpus = open_corpus(names, data, raw=raw)
-            sources.append(Source(corpus, parts, shares, corpus.size, corpus.digest()))
+            sources.append(Source(corpus, parts, shares, corpus.digest()))
     return sources
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise ``CorpusError`` for a name that is not UTF-8: no run could say what it was made of."""
+    for name in names:
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise CorpusError(
+                f"the name {printable(name)} is not UTF-8, so that a run cannot record it",
+                "rename it, or give the folder that it is in",
+            ) from None
 
 
 def build(
@@ -120,7 +141,7 @@ def measure(source: Source) -> Generator[Preparing, None, MeasuredSource]:
         unit = "bytes" if source.corpus.encoding is None else "characters"
         raise CorpusError(
             f"{source.name} is too small to be divided: of its {total:,} {unit}, {counts}",
-            "give more text, another --split, or validation text of its own with --valid",
+            "give more text, another `split`, or validation text of its own with `valid`",
         )
     return MeasuredSource(source, total, ends)
 
@@ -167,6 +188,6 @@ def encode(
                 f"the {part} part has {held.tokens} of the {least} tokens that it needs",
                 "give more text",
             )
-    if done != total or any(one.source.size != one.source.corpus.size for one in measured):
+    if done != total:
         raise CorpusError("the text was changed while it was read", "try again")
     return counts

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -62,7 +62,9 @@ def prepare(
                 f"{cache} cannot be written: {error.strerror or error}",
                 "make room there, or set CHARLM_CACHE to another folder",
             ) from None
-    yield prepared
+    # What the sources have to say depends on their names, and is not kept with the tokens.
+    said = dict.fromkeys(note for source in sources for note in source.corpus.notes)
+    yield replace(prepared, notes=(*said, *prepared.notes))
 
 
 def key_of(sources: list[Source], tokenizer: TokenizerConfig) -> str:

@@ -1,5 +1,7 @@
 """A text is prepared once and exactly, and what cannot be prepared is refused."""
 
+import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,15 +231,79 @@ def test_a_validation_text_of_white_space_is_refused(
         finished(data, CHAR, own_cache)
 
 
-def test_a_text_that_grows_while_it_is_read_is_refused(source: str, own_cache: Path) -> None:
-    for record in (records := prepare(DataConfig(sources=(source,)), CHAR, own_cache)):
-        if isinstance(record, Preparing) and record.phase == "encoding":
-            break
-    with Path(source).open("a") as file:
-        file.write("more")
+def grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def change_a_byte(path: Path) -> None:
+    path.write_bytes(b"L" + path.read_bytes()[1:])
+
+
+def pack_more(path: Path) -> None:
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"more"))
+
+
+@pytest.mark.parametrize("phase", ["reading", "measuring", "learning the tokenizer"])
+@pytest.mark.parametrize("harm", [grow, change_a_byte, pack_more])
+def test_a_text_that_changes_after_it_was_hashed_is_refused(
+    phase: str,
+    harm: Callable[[Path], None],
+    source: str,
+    own_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = Path(source)
+    if harm is pack_more:
+        path = path.with_suffix(".gz")
+        path.write_bytes(gzip.compress(TEXT.encode()))
+    hashed = building.open_sources
+
+    def hash_and_harm(data: DataConfig, *, raw: bool) -> list[building.Source]:
+        sources = hashed(data, raw=raw)
+        if phase == "reading":
+            harm(path)
+        return sources
+
+    monkeypatch.setattr(preparation, "open_sources", hash_and_harm)
+
+    def prepare_and_harm() -> None:
+        left = {phase} - {"reading"}
+        for record in prepare(DataConfig(sources=(str(path),)), CHAR, own_cache):
+            if isinstance(record, Preparing) and record.phase in left:
+                left.clear()
+                harm(path)
+
     with pytest.raises(CorpusError, match="changed while it was read"):
-        list(records)
+        prepare_and_harm()
     assert not list((own_cache / "tokens").glob("*/"))
+
+
+def test_what_was_left_out_and_what_the_tokenizer_says_is_noted(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    (tmp_path / "texts" / "runs").mkdir(parents=True)
+    (tmp_path / "texts" / "a.txt").write_bytes(b"\xef\xbb\xbf" + TEXT.encode() + b"~")
+    (tmp_path / "texts" / "runs" / "run.toml").touch()
+    data = DataConfig(sources=(str(tmp_path / "texts"),), split=(90, 10))
+    config = TokenizerConfig(kind="char", min_count=300)
+    for _ in range(2):  # built, then found
+        *kept, rare = finished(data, config, own_cache).notes
+        assert kept == [
+            f"{tmp_path}/texts: left out runs",
+            f"{tmp_path}/texts/a.txt begins with a byte order mark, left out",
+        ]
+        assert "rare characters" in rare
+
+
+def test_a_name_that_no_run_could_record_is_refused_first(tmp_path: Path, own_cache: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt")
+    Path(path).write_text(TEXT)
+    with pytest.raises(CorpusError, match=r"the name .*/caf\\xe9\.txt is not UTF-8") as caught:
+        finished(DataConfig(sources=(path,)), CHAR, own_cache)
+    assert "rename" in caught.value.hint
+    text_of_folder = finished(DataConfig(sources=(str(tmp_path),), split=(90, 10)), CHAR, own_cache)
+    assert text_of_folder.train.counts.chars == int(0.9 * len(TEXT))
 
 
 def test_a_cache_that_cannot_be_written_is_named(source: str, tmp_path: Path) -> None:
