@@ -83,7 +83,7 @@ class RegionTable:
             if cells[label] in regions:
                 raise CorpusError(
                     f"{name} comes twice",
-                    "name all columns that tell items apart: --column item=item,condition",
+                    "name all columns that tell items apart: `column='item=item,condition'`",
                 )
             regions[cells[label]] = Region(name, cells, cells[text])
             if cells.get(context):
@@ -134,7 +134,7 @@ class RegionTable:
                 raise CorpusError(
                     f"{self.listing.name} has no column {missing[0]!r}; its columns are: "
                     f"{', '.join(header)}",
-                    f"name the one with the {what}: --column {what}=NAME",
+                    f"name the one with the {what}: `column='{what}=NAME'`",
                 )
 
     def wrong(self, row: Row, what: str, hint: str) -> CorpusError:
@@ -154,7 +154,7 @@ def column_names(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise unknown_name(f"column {what}", what, list(COLUMNS))
         if not separator or not name:
             raise ConfigError(
-                f"--column takes NAME=HEADER, got {each!r}", f"--column {what}=HEADER"
+                f"`column` takes 'WHAT=HEADER', got {each!r}", f"write `column='{what}=HEADER'`"
             )
         names[what] = tuple(name.split(",")) if what == "item" else (name,)
     return names

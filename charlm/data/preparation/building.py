@@ -21,6 +21,7 @@ from charlm.errors import CorpusError
 __all__ = ["PARTS", "Preparing", "Source", "build", "open_sources"]
 
 PARTS = ("train", "valid", "test")
+NOTABLE = 0.05  # share of unknown tokens from which the user is told
 PARALLEL_FROM = 1 << 24  # characters; below, starting processes costs more than it saves
 
 
@@ -114,13 +115,14 @@ def build(
     with write_folder(folder) as temporary:
         (temporary / "tokenizer").mkdir()
         tokenizer.save(temporary / "tokenizer")
-        parts = yield from encode(measured, tokenizer, temporary)
+        counts, oov = yield from encode(measured, tokenizer, temporary)
         about = {
             "key": key,
             "sources": [source.digest for source in sources],
-            "notes": list(notes),
+            "notes": [*notes, *unknown_notes(counts, oov)],
+            "oov": oov,
         }
-        store.write_summary(temporary, tokenizer, parts, about)
+        store.write_summary(temporary, tokenizer, counts, about)
 
 
 def measure(source: Source) -> Generator[Preparing, None, MeasuredSource]:
@@ -161,10 +163,20 @@ def learn(
     return trainer.finish()
 
 
+def unknown_notes(counts: dict[str, Counts], oov: dict[str, int]) -> list[str]:
+    """A note for each held-out part of which a notable share is unknown."""
+    return [
+        f"{oov[part] / held.tokens:.1%} of the tokens of the {part} part are not in the vocabulary"
+        for part, held in counts.items()
+        if part != "train" and oov[part] > NOTABLE * held.tokens
+    ]
+
+
 def encode(
     measured: list[MeasuredSource], tokenizer: Tokenizer, folder: Path
-) -> Generator[Preparing, None, dict[str, Counts]]:
-    """Write the tokens of every part into ``folder``; returns the counts of each.
+) -> Generator[Preparing, None, tuple[dict[str, Counts], dict[str, int]]]:
+    """Write the tokens of every part into ``folder``; returns the counts of each, and how many
+    of its tokens the vocabulary lacks.
 
     Raises ``CorpusError`` for a part without tokens, a training part of one, or a text that
     changed since it was measured.
@@ -172,7 +184,7 @@ def encode(
     done, total = 0, sum(source.total for source in measured)
     slow = tokenizer.kind not in ("byte", "char")
     workers = available_cores() if slow and total >= PARALLEL_FROM else 1
-    counts = {}
+    counts, oov = {}, {}
     with Encoders(tokenizer, workers) as encoders:
         for part, pieces in chain.from_iterable(source.parts() for source in measured):
             with store.PartWriter(folder, part, tokenizer) as writer:
@@ -180,7 +192,7 @@ def encode(
                     writer.add(piece)
                     done += len(piece.text)
                     yield Preparing("encoding", done, total)
-            counts[part] = writer.counts
+            counts[part], oov[part] = writer.counts, writer.oov
     for part, held in counts.items():
         least = 2 if part == "train" else 1
         if held.tokens < least:
@@ -190,4 +202,4 @@ def encode(
             )
     if done != total:
         raise CorpusError("the text was changed while it was read", "try again")
-    return counts
+    return counts, oov

@@ -120,7 +120,7 @@ class CharTrainer:
         if not len(kept):
             raise TokenizerError(
                 f"no character of the text occurs {self.config.min_count} times",
-                "lower tokenizer.min_count, or give more text",
+                "lower `tokenizer.min_count`, or give more text",
             )
         dropped = len(codes) - len(kept)
         share = 1 - self.counts[kept].sum() / self.counts.sum()

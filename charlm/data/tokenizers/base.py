@@ -88,6 +88,11 @@ class Tokenizer(ABC):
         """What of ``text`` the vocabulary lacks, with counts; nothing for most kinds."""
         return Counter()
 
+    def oov(self, text: str | bytes, ids: np.ndarray) -> np.ndarray:
+        """ids (N,), the encoding of ``text`` -> which of them the vocabulary lacks (N,)."""
+        lacking: np.ndarray = np.equal(ids, -1 if self.unknown_id is None else self.unknown_id)
+        return lacking
+
     def digest(self) -> str:
         """SHA-256, in hex, over all that defines the tokenizer."""
         return hashlib.sha256(json.dumps(self.definition(), sort_keys=True).encode()).hexdigest()
@@ -145,5 +150,5 @@ def as_text(text: str | bytes) -> str:
         return text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise TokenizerError(
-            f"byte {error.start} of the text is not UTF-8", "use --tokenizer byte"
+            f"byte {error.start} of the text is not UTF-8", "use `tokenizer.kind='byte'`"
         ) from None

@@ -174,9 +174,9 @@ class SubwordTrainer:
             needed = self.needed(error)
             if self.config.vocab_size is not None:
                 raise TokenizerError(
-                    f"tokenizer.vocab_size is {asked}, but this text needs at least {needed} "
+                    f"`tokenizer.vocab_size` is {asked}, but this text needs at least {needed} "
                     "symbols: the boundary, 256 bytes and its frequent characters",
-                    f"use --vocab-size {2 * needed}, or --tokenizer byte",
+                    f"use `tokenizer.vocab_size={2 * needed}`, or `tokenizer.kind='byte'`",
                 ) from None
             asked = 2 * needed
             model = self.train(asked)
@@ -194,7 +194,7 @@ class SubwordTrainer:
             return int(match[1])
         raise TokenizerError(
             f"{self.config.kind} pieces cannot be learned from this text: {str(error).strip()}",
-            "give more text, or use --tokenizer byte or char",
+            "give more text, or use `tokenizer.kind='byte'` or `tokenizer.kind='char'`",
         ) from None
 
     def train(self, size: int) -> bytes:

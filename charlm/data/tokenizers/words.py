@@ -79,6 +79,15 @@ class WordTokenizer(Tokenizer):
         words = split_words(as_text(text), self.end_of_line)
         return Counter(word for word in words if word not in self.ids)
 
+    def oov(self, text: str | bytes, ids: np.ndarray) -> np.ndarray:
+        """Which tokens (N,) the vocabulary lacks: a literal ``<unk>`` is a word of the text."""
+        lacking = super().oov(text, ids)
+        if lacking.any():
+            words = split_words(as_text(text), self.end_of_line)
+            for at in np.flatnonzero(lacking).tolist():
+                lacking[at] = words[at] != UNKNOWN
+        return lacking
+
     def definition(self) -> dict[str, Any]:
         """The words in the order of the ids."""
         return {"kind": self.kind, "end_of_line": self.end_of_line, "symbols": self.symbols}
@@ -141,7 +150,7 @@ class WordTrainer:
         if not kept:
             raise TokenizerError(
                 f"no word of the text occurs {self.config.min_count} times",
-                "lower tokenizer.min_count, or give more text",
+                "lower `tokenizer.min_count`, or give more text",
             )
         known = sum(counts[word] for word in kept) + literal + lines
         notes = self.notes(len(order) - len(kept), 1 - known / total)

@@ -110,6 +110,20 @@ def test_the_tokenizer_knows_the_training_part_only(tmp_path: Path, own_cache: P
     assert prepared.valid.tokens.tolist() == [0, 1, 1, 1, 1, 1, 0]
 
 
+def test_what_the_vocabulary_lacks_of_held_out_text_is_counted_and_noted(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    texts = {"train": "a b <unk>\n" * 9, "valid": "a c <unk>\n", "test": "a b <unk>\n"}
+    for part, text in texts.items():
+        (tmp_path / part).write_text(text)
+    paths = {part: (str(tmp_path / part),) for part in texts}
+    data = DataConfig(sources=paths["train"], valid=paths["valid"], test=paths["test"])
+    prepared = finished(data, TokenizerConfig(kind="word"), own_cache)
+    stores = (prepared.train, prepared.valid, prepared.test)
+    assert [store and store.oov for store in stores] == [0, 1, 0]
+    assert prepared.notes == ("25.0% of the tokens of the valid part are not in the vocabulary",)
+
+
 def test_bytes_that_are_no_text_are_prepared_as_bytes(tmp_path: Path, own_cache: Path) -> None:
     content = bytes(range(256)) * 4
     (tmp_path / "t.bin").write_bytes(content)
@@ -283,10 +297,10 @@ def test_what_was_left_out_and_what_the_tokenizer_says_is_noted(
     tmp_path: Path, own_cache: Path
 ) -> None:
     (tmp_path / "texts" / "runs").mkdir(parents=True)
-    (tmp_path / "texts" / "a.txt").write_bytes(b"\xef\xbb\xbf" + TEXT.encode() + b"~")
+    (tmp_path / "texts" / "a.txt").write_bytes(b"\xef\xbb\xbf~" + TEXT.encode())
     (tmp_path / "texts" / "runs" / "run.toml").touch()
     data = DataConfig(sources=(str(tmp_path / "texts"),), split=(90, 10))
-    config = TokenizerConfig(kind="char", min_count=300)
+    config = TokenizerConfig(kind="char", min_count=2)
     for _ in range(2):  # built, then found
         *kept, rare = finished(data, config, own_cache).notes
         assert kept == [

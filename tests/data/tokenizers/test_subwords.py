@@ -166,7 +166,7 @@ def test_a_vocabulary_too_large_shrinks_to_the_text_and_says_so(kind: str) -> No
 def test_a_vocabulary_too_small_is_refused_with_the_smallest_that_works(
     kind: str, size: int
 ) -> None:
-    with pytest.raises(TokenizerError, match=f"vocab_size is {size}, .* at least") as caught:
+    with pytest.raises(TokenizerError, match=f"vocab_size` is {size}, .* at least") as caught:
         learned(kind, PROSE, size)
     smallest = int(str(caught.value).split("at least ")[1].split()[0])
     assert learned(kind, PROSE, smallest)[0].vocab_size == smallest

@@ -35,6 +35,14 @@ def test_words_are_joined_by_one_space_and_lines_by_none() -> None:
     assert WORD.unknown("dog <unk> dog the\n<|boundary|>") == {"dog": 2, "<|boundary|>": 1}
 
 
+def test_a_literal_unk_is_a_word_of_the_text_and_not_out_of_vocabulary() -> None:
+    text = "the <unk> dog\n<unk> cat emu"
+    ids = WORD.encode(text)
+    assert ids.tolist() == [2, 1, 1, 3, 1, 4, 1]
+    assert WORD.oov(text, ids).tolist() == [False, False, True, False, False, False, True]
+    assert WORD.oov(text, ids).sum() == WORD.unknown(text).total()
+
+
 def test_words_come_by_falling_count_and_the_line_end_among_them() -> None:
     text = "b a b\n<unk> <unk> <unk> c\n"
     learned = trained(text)
