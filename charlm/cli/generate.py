@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import device_option, json_option, run_argument, step_option
 
 __all__ = ["command"]
 
 
-@click.command("generate", short_help="Let a trained model write.")
+@click.command("generate", cls=Command, short_help="Let a trained model write.")
 @run_argument
 @click.option("--prompt", "-p", default="", metavar="TEXT|-", help="What to go on from.")
 @click.option(

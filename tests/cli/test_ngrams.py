@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import KINDS, Outcome, call, tree
 from tests.cli.test_bad_input import failed
-from tests.test_guides import varied
+from tests.pages import varied
 
 Trained = Callable[[str], Path]
 
