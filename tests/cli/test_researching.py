@@ -235,7 +235,7 @@ WRONG = [
     ("a.tsv b.tsv --by region", "--by region reads one table"),
     ("a.tsv --by region --context line", "--context does nothing with --by region"),
     ("a.tsv --by region --column words=text", "unknown column words"),
-    ("a.tsv --by region --column text", "takes NAME=HEADER, got 'text'"),
+    ("a.tsv --by region --column text", "--column takes 'WHAT=HEADER', got 'text'"),
     ("text.txt --format neural-complexity --by line", "is by word"),
     ("text.txt --format neural-complexity --context carried", "is by word"),
     ("text.txt --format neural-complexity --top 3", "is by word"),
