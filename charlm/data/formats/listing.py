@@ -24,6 +24,11 @@ class Listing:
         """What messages call it."""
         return "standard input" if self.source == "-" else printable(self.source)
 
+    @property
+    def is_csv(self) -> bool:
+        """Whether the name says that cells stand between commas."""
+        return self.source.lower().removesuffix(".gz").endswith(".csv")
+
     def lines(self) -> Iterator[str]:
         """The lines with their ends, as often as wanted.  Raises ``CorpusError``."""
         path = spooled_input() if self.source == "-" else Path(self.source)

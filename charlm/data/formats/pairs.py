@@ -1,6 +1,7 @@
 """Minimal pairs: two sentences that differ in little, of which one is good and one is bad.
 
-Lines of ``good<TAB>bad``, or the JSON Lines of BLiMP (Warstadt et al. 2020, arXiv:1912.00582).
+Lines of ``good<TAB>bad`` or ``good<TAB>bad<TAB>context``, a CSV, or the JSON Lines of BLiMP
+(Warstadt et al. 2020, arXiv:1912.00582).  A first line of column names is recognised.
 """
 
 import json
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from charlm.data.formats.listing import Listing
+from charlm.data.sources.delimited import read_records
 from charlm.data.sources.tables import check_unicode
 
 __all__ = ["Pair", "PairList"]
@@ -15,6 +17,7 @@ __all__ = ["Pair", "PairList"]
 HINT = "write good<TAB>bad, or good<TAB>bad<TAB>context"
 KEYS = {"good": "sentence_good", "bad": "sentence_bad", "context": "context",
         "uid": "UID", "field": "field"}  # fmt: skip
+COLUMNS: tuple[str, ...] = ("good", "bad", "context")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,33 +33,53 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairList:
-    """Files of pairs, one pair a line; those that begin with ``{`` are JSON Lines."""
+    """Files of pairs, one pair a row; lines that begin with ``{`` are JSON."""
 
     listings: Sequence[Listing]
 
     def __iter__(self) -> Iterator[Pair]:
         """The pairs, as often as wanted.  Raises ``CorpusError`` with the line."""
         for listing in self.listings:
-            empty = True
-            for number, line in enumerate(listing.lines(), 1):
-                if line.strip():
-                    empty = False
-                    yield read_pair(listing, number, line.rstrip("\r\n"))
+            names, empty = COLUMNS, True
+            for number, row in rows_of(listing):
+                if empty and isinstance(row, list) and (found := header_names(row)):
+                    names = found
+                    continue
+                empty = False
+                yield read_pair(listing, number, row, names)
             if empty:
                 raise listing.empty("pairs")
 
 
-def read_pair(listing: Listing, number: int, line: str) -> Pair:
-    """The pair of a line.  Raises ``CorpusError``."""
-    if line.startswith("{"):
-        cells = from_json(listing, number, line)
+def rows_of(listing: Listing) -> Iterator[tuple[int, str | list[str]]]:
+    """The lines that are not blank with their numbers, cut into cells if they are not JSON."""
+    if listing.is_csv:
+        yield from read_records(listing.lines(), listing.name, ",")
+        return
+    for number, line in enumerate(listing.lines(), 1):
+        if line.strip():
+            row = line.rstrip("\r\n")
+            yield number, row if row.startswith("{") else row.split("\t")
+
+
+def header_names(cells: list[str]) -> tuple[str, ...] | None:
+    """The fields of a pair that a first row names; None if it is a pair itself."""
+    fields = {**dict(zip(KEYS, KEYS, strict=True)), **{key: name for name, key in KEYS.items()}}
+    names = tuple(fields.get(cell.strip(), "") for cell in cells)
+    return names if {"good", "bad"} <= set(names) else None
+
+
+def read_pair(listing: Listing, number: int, row: str | list[str], names: tuple[str, ...]) -> Pair:
+    """The pair of a line of JSON, or of cells under ``names``.  Raises ``CorpusError``."""
+    if isinstance(row, str):
+        cells = from_json(listing, number, row)
     else:
-        columns = line.split("\t")
-        if len(columns) not in (2, 3):
-            raise listing.wrong(
-                number, f"has {len(columns)} column{'s' * (len(columns) > 1)}, a pair has 2", HINT
-            )
-        cells = dict(zip(KEYS, columns, strict=False))
+        # Without a header the context may be missing; with one, every row has all cells.
+        least = 2 if names is COLUMNS else len(names)
+        if not least <= len(row) <= len(names):
+            counted = f"{len(row)} column{'s' * (len(row) != 1)}"
+            raise listing.wrong(number, f"has {counted}, a pair has {least}", HINT)
+        cells = {name: cell for name, cell in zip(names, row, strict=False) if name}
     for name in ("good", "bad"):
         if not cells.get(name, "").strip():
             raise listing.wrong(number, f"has no {name} sentence", HINT)

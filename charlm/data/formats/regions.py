@@ -1,12 +1,12 @@
 """Tables of regions of interest: items whose text is cut into regions, one row for each."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from charlm.config.section import unknown_name
 from charlm.data.formats.listing import Listing
+from charlm.data.sources.delimited import choose_separator, read_records
 from charlm.errors import ConfigError, CorpusError
 
 __all__ = ["COLUMNS", "Item", "Region", "RegionTable", "column_names"]
@@ -55,8 +55,8 @@ class RegionTable:
         for key, rows in groupby(self.rows(), self.key):
             item = list(rows)
             if key in known:
-                raise self.wrong(
-                    item[0],
+                raise self.listing.wrong(
+                    item[0][0],
                     f"goes on with item {', '.join(key)}",
                     "keep the rows of an item together",
                 )
@@ -90,33 +90,22 @@ class RegionTable:
                 contexts.setdefault(cells[context], row)
         if len(contexts) > 1:
             other = list(contexts.values())[1]
-            raise self.wrong(
-                other, f"has another context than item {', '.join(key)} had before",
+            raise self.listing.wrong(
+                other[0], f"has another context than item {', '.join(key)} had before",
                 "give one context per item, or leave it out in the other rows",
             )  # fmt: skip
         return Item(tuple(regions.values()), next(iter(contexts), ""))
 
     def rows(self) -> Iterator[Row]:
         """The rows below the header.  Raises ``CorpusError``."""
-        csv.field_size_limit((1 << 31) - 1)  # a context may be as long as a book
-        name = self.listing.source.lower().removesuffix(".gz")
-        separator = "," if name.endswith(".csv") else "\t"
-        reader = csv.reader(self.listing.lines(), delimiter=separator, strict=True)
-        try:
-            header = next(reader, [])
-            self.check(header)
-            for row in filter(None, reader):
-                if len(row) != len(header):
-                    raise self.listing.wrong(
-                        reader.line_num,
-                        f"has {len(row)} cells, and the header has {len(header)}",
-                        "fill the row up, or quote the cell that holds the separator",
-                    )
-                yield reader.line_num, dict(zip(header, row, strict=True))
-        except csv.Error as error:
-            raise self.listing.wrong(
-                reader.line_num, f"is no row: {error}", "quote cells that hold quotes or separators"
-            ) from None
+        usual = "," if self.listing.is_csv else "\t"
+        first = next((line for line in self.listing.lines() if line.strip()), "")
+        separator = choose_separator(first, self.names["text"][0], usual)
+        records = read_records(self.listing.lines(), self.listing.name, separator)
+        _, header = next(records, (0, []))
+        self.check(header)
+        for number, cells in records:
+            yield number, dict(zip(header, cells, strict=True))
 
     def check(self, header: list[str]) -> None:
         """Raise ``CorpusError`` for a header with a column missing or there twice."""
@@ -136,10 +125,6 @@ class RegionTable:
                     f"{', '.join(header)}",
                     f"name the one with the {what}: `column='{what}=NAME'`",
                 )
-
-    def wrong(self, row: Row, what: str, hint: str) -> CorpusError:
-        """The error for a row."""
-        return self.listing.wrong(row[0], what, hint)
 
 
 def column_names(given: Sequence[str]) -> dict[str, tuple[str, ...]]:

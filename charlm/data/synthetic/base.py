@@ -1,7 +1,6 @@
-"""What all sources of made text share."""
+"""What sources of synthetic text share: their alphabet and the checks of their parameters."""
 
 import string
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,6 @@ __all__ = [
     "LONGEST",
     "Floats",
     "Ints",
-    "SyntheticSource",
     "check",
     "impossible",
     "positions",
@@ -25,28 +23,6 @@ Ints = npt.NDArray[np.int64]
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 LONGEST = 1 << 30
 """Characters that may be made at once."""
-
-
-class SyntheticSource:
-    """A random source of characters whose probabilities are all known."""
-
-    kind: ClassVar[str]
-
-    @property
-    def entropy_rate(self) -> float:
-        """Bits per character, exact to rounding: what the best possible model needs."""
-        raise NotImplementedError
-
-    def generate(self, chars: int, seed: int) -> str:
-        """So many characters, the same for the same seed."""
-        raise NotImplementedError
-
-    def surprisals(self, text: str) -> Floats:
-        """Bits of each character of ``text`` given all before it, under this source: (n,).
-
-        Raises ``CorpusError`` where the source cannot have written ``text``.
-        """
-        raise NotImplementedError
 
 
 def positions(text: str, alphabet: str) -> Ints:

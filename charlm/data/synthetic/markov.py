@@ -11,7 +11,6 @@ from charlm.data.synthetic.base import (
     LONGEST,
     Floats,
     Ints,
-    SyntheticSource,
     check,
     positions,
 )
@@ -27,7 +26,7 @@ STATES = 1 << 14
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkovSource(SyntheticSource):
+class MarkovSource:
     """The next of ``alphabet`` letters depends on the last ``order`` letters alone.
 
     Transitions are drawn with ``seed`` from a Dirichlet distribution; a small ``concentration``

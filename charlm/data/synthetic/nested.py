@@ -11,7 +11,6 @@ from charlm.data.synthetic.base import (
     LONGEST,
     Floats,
     Ints,
-    SyntheticSource,
     check,
     impossible,
     positions,
@@ -23,7 +22,7 @@ BRACKETS = ("()", "[]", "{}", "<>")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NestedSource(SyntheticSource):
+class NestedSource:
     """Nested brackets with filler between them: what closes was opened far back.
 
     ``kinds`` of brackets are nested up to ``depth``.  Each is followed by ``gap`` filler letters,
@@ -64,12 +63,6 @@ class NestedSource(SyntheticSource):
         """Bits per character, for a model that remembers every open bracket."""
         bits = [coin_bits(up) + up * self.kind_bits for up in self.opening.tolist()]
         return float(self.stationary @ bits + self.filler_bits) / (self.gap + 1)
-
-    @property
-    def short_sighted_rate(self) -> float:
-        """Bits per character, for the best model that sees the last ``gap`` characters only."""
-        up = float(self.stationary @ self.opening)
-        return (coin_bits(up) + self.kind_bits + self.filler_bits) / (self.gap + 1)
 
     @property
     def kind_bits(self) -> float:
