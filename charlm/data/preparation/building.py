@@ -11,7 +11,7 @@ from charlm.data.preparation import store
 from charlm.data.preparation.counting import Counts
 from charlm.data.preparation.encoding import Encoders, available_cores
 from charlm.data.preparation.splits import divide, part_ends
-from charlm.data.sources.corpora import Corpus, open_corpus
+from charlm.data.sources.corpora import Corpus, DocumentHash, open_corpus
 from charlm.data.sources.files import shown
 from charlm.data.sources.pieces import Piece, printable
 from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
@@ -36,42 +36,39 @@ class Preparing:
 
 @dataclass(frozen=True)
 class Source:
-    """A text, the parts it is divided into with their shares of it, and its hash."""
+    """A text that has been read once, and the parts it is divided into with their shares of it.
+
+    ``size`` are the bytes of its files, where known; ``total`` is its length in characters (raw:
+    bytes), ``ends`` where its parts end.
+    """
 
     corpus: Corpus
     parts: tuple[str, ...]
     shares: tuple[float, ...]
     digest: str
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return shown(self.corpus.names)
-
-
-@dataclass(frozen=True)
-class MeasuredSource:
-    """A source, its length in characters (raw: bytes), and where its parts end."""
-
-    source: Source
+    size: int | None
     total: int
     ends: list[int]
 
-    def parts(self) -> Iterator[tuple[str, Iterator[Piece]]]:
+    def pieces(self) -> Iterator[tuple[str, Iterator[Piece]]]:
         """Each part that has text, with its pieces, in one reading.
 
         Raises ``CorpusError`` at the end if the text is no longer the one that was hashed.
         """
-        pieces = self.source.corpus.pieces(self.source.digest)
+        hashing = DocumentHash()
+        pieces = self.corpus.pieces(hashing)
         for number, part in groupby(divide(pieces, self.ends), itemgetter(0)):
-            yield self.source.parts[number], map(itemgetter(1), part)
-        # The hash is checked when the last piece was taken, also one beyond the end.
+            yield self.parts[number], map(itemgetter(1), part)
+        # What was added to the text since lies beyond the last part.
         for _ in pieces:
             continue
+        same = hashing.hexdigest(self.corpus.encoding) == self.digest
+        if not same or self.corpus.size != self.size:
+            raise CorpusError("the text was changed while it was read", "try again")
 
 
-def open_sources(data: DataConfig, *, raw: bool) -> list[Source]:
-    """The text that is divided, then validation and test texts of their own.
+def open_sources(data: DataConfig, *, raw: bool) -> Generator[Preparing, None, list[Source]]:
+    """Read the text that is divided, then validation and test texts of their own.
 
     Raises ``CorpusError``, also for a name that could not be written down with the settings.
     """
@@ -85,8 +82,32 @@ def open_sources(data: DataConfig, *, raw: bool) -> list[Source]:
         if names or "train" in parts:
             check_names(names)
             corpus = open_corpus(names, data, raw=raw)
-            sources.append(Source(corpus, parts, shares, corpus.digest()))
+            sources.append((yield from measure(corpus, parts, shares)))
     return sources
+
+
+def measure(
+    corpus: Corpus, parts: tuple[str, ...], shares: tuple[float, ...]
+) -> Generator[Preparing, None, Source]:
+    """Read a corpus for its hash and its length; returns the source that it makes.
+
+    Raises ``CorpusError`` if it cannot be read, is only white space, or has too little for a part.
+    """
+    hashing, size, total = DocumentHash(), corpus.size, 0
+    for piece in corpus.pieces(hashing):
+        total += len(piece.text)
+        yield Preparing("measuring", total, None)
+    ends = part_ends(total, shares)
+    sizes = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    if min(sizes) == 0:
+        counts = ", ".join(f"{part} {size:,}" for part, size in zip(parts, sizes, strict=True))
+        unit = "bytes" if corpus.encoding is None else "characters"
+        raise CorpusError(
+            f"{shown(corpus.names)} is too small to be divided: of its {total:,} {unit}, {counts}",
+            "give more text, another `split`, or validation text of its own with `valid`",
+        )
+    digest = hashing.hexdigest(corpus.encoding)
+    return Source(corpus, parts, shares, digest, size, total, ends)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -108,14 +129,11 @@ def build(
 
     Raises ``CorpusError``, ``TokenizerError``, ``OSError``; nothing is left then.
     """
-    measured = []
-    for source in sources:
-        measured.append((yield from measure(source)))
-    tokenizer, notes = yield from learn(measured[0], config)
+    tokenizer, notes = yield from learn(sources[0], config)
     with write_folder(folder) as temporary:
         (temporary / "tokenizer").mkdir()
         tokenizer.save(temporary / "tokenizer")
-        counts, oov = yield from encode(measured, tokenizer, temporary)
+        counts, oov = yield from encode(sources, tokenizer, temporary)
         about = {
             "key": key,
             "sources": [source.digest for source in sources],
@@ -125,37 +143,14 @@ def build(
         store.write_summary(temporary, tokenizer, counts, about)
 
 
-def measure(source: Source) -> Generator[Preparing, None, MeasuredSource]:
-    """Read a source to learn its length; returns it ``MeasuredSource``.
-
-    Raises ``CorpusError`` if it cannot be read, is only white space, or has too little for a part.
-    """
-    total = 0
-    for piece in source.corpus.pieces():
-        total += len(piece.text)
-        yield Preparing("measuring", total, None)
-    ends = part_ends(total, source.shares)
-    sizes = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-    if min(sizes) == 0:
-        counts = ", ".join(
-            f"{part} {size:,}" for part, size in zip(source.parts, sizes, strict=True)
-        )
-        unit = "bytes" if source.corpus.encoding is None else "characters"
-        raise CorpusError(
-            f"{source.name} is too small to be divided: of its {total:,} {unit}, {counts}",
-            "give more text, another `split`, or validation text of its own with `valid`",
-        )
-    return MeasuredSource(source, total, ends)
-
-
 def learn(
-    measured: MeasuredSource, config: TokenizerConfig
+    source: Source, config: TokenizerConfig
 ) -> Generator[Preparing, None, tuple[Tokenizer, tuple[str, ...]]]:
     """Learn the tokenizer from the training part; returns it with its notes."""
     trainer = tokenizer_trainer(config)
     if config.kind != "byte":
-        done, total = 0, measured.ends[0]
-        _, pieces = next(measured.parts())
+        done, total = 0, source.ends[0]
+        _, pieces = next(source.pieces())
         for piece in pieces:
             trainer.add(piece.text)
             done += len(piece.text)
@@ -173,20 +168,20 @@ def unknown_notes(counts: dict[str, Counts], oov: dict[str, int]) -> list[str]:
 
 
 def encode(
-    measured: list[MeasuredSource], tokenizer: Tokenizer, folder: Path
+    sources: list[Source], tokenizer: Tokenizer, folder: Path
 ) -> Generator[Preparing, None, tuple[dict[str, Counts], dict[str, int]]]:
     """Write the tokens of every part into ``folder``; returns the counts of each, and how many
     of its tokens the vocabulary lacks.
 
     Raises ``CorpusError`` for a part without tokens, a training part of one, or a text that
-    changed since it was measured.
+    changed since it was hashed.
     """
-    done, total = 0, sum(source.total for source in measured)
+    done, total = 0, sum(source.total for source in sources)
     slow = tokenizer.kind not in ("byte", "char")
     workers = available_cores() if slow and total >= PARALLEL_FROM else 1
     counts, oov = {}, {}
     with Encoders(tokenizer, workers) as encoders:
-        for part, pieces in chain.from_iterable(source.parts() for source in measured):
+        for part, pieces in chain.from_iterable(source.pieces() for source in sources):
             with store.PartWriter(folder, part, tokenizer) as writer:
                 for piece in encoders.encode(pieces):
                     writer.add(piece)
@@ -200,6 +195,4 @@ def encode(
                 f"the {part} part has {held.tokens} of the {least} tokens that it needs",
                 "give more text",
             )
-    if done != total:
-        raise CorpusError("the text was changed while it was read", "try again")
     return counts, oov

@@ -7,7 +7,7 @@ or not at all: it is built under a temporary name by the one process that holds 
 import hashlib
 import json
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Prepared:
 
 def prepare(
     data: DataConfig, tokenizer: TokenizerConfig, cache: Path
-) -> Iterator[Preparing | Prepared]:
+) -> Generator[Preparing | Prepared, None, None]:
     """Prepare a text, or find it prepared; the last record is ``Prepared``.
 
     May be closed at any time.  Raises ``CorpusError`` where the text cannot be read, is too small
@@ -50,7 +50,7 @@ def prepare(
     """
     refuse_respawn()
     yield Preparing("reading", 0, None)
-    sources = open_sources(data, raw=tokenizer.kind == "byte")
+    sources = yield from open_sources(data, raw=tokenizer.kind == "byte")
     key = key_of(sources, tokenizer)
     folder = cache / "tokens" / key[:32]
     prepared = found(folder, key)

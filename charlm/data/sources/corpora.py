@@ -16,7 +16,7 @@ from charlm.data.sources.files import find_origins, shown
 from charlm.data.sources.pieces import Piece, TextFile, decoded_pieces, standard_encoding
 from charlm.errors import CorpusError
 
-__all__ = ["Corpus", "Piece", "cache_folder", "open_corpus"]
+__all__ = ["Corpus", "DocumentHash", "Piece", "cache_folder", "open_corpus"]
 
 
 class Origin(Protocol):
@@ -68,27 +68,24 @@ class Corpus:
         sizes = [origin.size for origin in self.origins]
         return None if None in sizes else sum(size or 0 for size in sizes)
 
-    def pieces(self, digest: str | None = None) -> Iterator[Piece]:
-        """All text in order.
+    def pieces(self, hashing: "DocumentHash | None" = None) -> Iterator[Piece]:
+        """All text in order; ``hashing`` gets the bytes that it was decoded from.
 
         A piece is at most a megabyte and ends, where it can, at the end of a line.  Raises
-        ``CorpusError`` if the text cannot be read or is only white space, and at the end if what
-        was read does not have the ``digest`` that is expected.
+        ``CorpusError`` if the text cannot be read or is only white space.
         """
-        return (piece for _, piece in self.numbered(digest))
+        return (piece for _, piece in self.numbered(hashing))
 
-    def numbered(self, digest: str | None = None) -> Iterator[tuple[int, Piece]]:
+    def numbered(self, hashing: "DocumentHash | None" = None) -> Iterator[tuple[int, Piece]]:
         """The pieces, each with the number, from 0, of the file or table that it is from."""
         blank, empty = True, True
-        hashed = DocumentHash()
         for number, origin in enumerate(self.origins):
-            encoding = self.encoding if isinstance(origin, TextFile) else "utf-8"
+            plain = isinstance(origin, TextFile)
+            encoding = self.encoding and (self.encoding if plain else "utf-8")
             offset = origin.mark if isinstance(origin, TextFile) else 0
             for blocks in origin.contents():
-                checked = hashed.passing(blocks) if digest else blocks
-                for piece in decoded_pieces(
-                    checked, encoding if self.encoding else None, origin.name, offset
-                ):
+                document = hashing.passing(blocks) if hashing else blocks
+                for piece in decoded_pieces(document, encoding, origin.name, offset):
                     blank, empty = blank and piece.text.isspace(), False
                     yield number, piece
         if blank:
@@ -96,8 +93,6 @@ class Corpus:
                 f"{shown(self.names)} {'is empty' if empty else 'holds nothing but white space'}",
                 "give a text with words in it",
             )
-        if digest and hashed.hexdigest(self.encoding) != digest:
-            raise CorpusError("the text was changed while it was read", "try again")
 
     def digest(self) -> str:
         """SHA-256 of the documents in order, in hexadecimal; names do not count.

@@ -1,9 +1,11 @@
 """A text is prepared once and exactly, and what cannot be prepared is refused."""
 
 import gzip
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -258,8 +260,13 @@ def pack_more(path: Path) -> None:
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"more"))
 
 
-@pytest.mark.parametrize("phase", ["reading", "measuring", "learning the tokenizer"])
-@pytest.mark.parametrize("harm", [grow, change_a_byte, pack_more])
+@pytest.mark.parametrize(
+    ("phase", "harm"),
+    [
+        *itertools.product(["hashing", "learning the tokenizer"], [grow, change_a_byte, pack_more]),
+        ("encoding", grow),
+    ],
+)
 def test_a_text_that_changes_after_it_was_hashed_is_refused(
     phase: str,
     harm: Callable[[Path], None],
@@ -271,23 +278,21 @@ def test_a_text_that_changes_after_it_was_hashed_is_refused(
     if harm is pack_more:
         path = path.with_suffix(".gz")
         path.write_bytes(gzip.compress(TEXT.encode()))
-    hashed = building.open_sources
+    key_of = preparation.key_of
 
-    def hash_and_harm(data: DataConfig, *, raw: bool) -> list[building.Source]:
-        sources = hashed(data, raw=raw)
-        if phase == "reading":
+    def harm_after_hashing(*arguments: Any) -> str:
+        if phase == "hashing":
             harm(path)
-        return sources
-
-    monkeypatch.setattr(preparation, "open_sources", hash_and_harm)
+        return key_of(*arguments)
 
     def prepare_and_harm() -> None:
-        left = {phase} - {"reading"}
+        left = {phase}
         for record in prepare(DataConfig(sources=(str(path),)), CHAR, own_cache):
             if isinstance(record, Preparing) and record.phase in left:
                 left.clear()
                 harm(path)
 
+    monkeypatch.setattr(preparation, "key_of", harm_after_hashing)
     with pytest.raises(CorpusError, match="changed while it was read"):
         prepare_and_harm()
     assert not list((own_cache / "tokens").glob("*/"))
