@@ -5,7 +5,7 @@ normalised.  A corpus is never held in memory.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
@@ -34,7 +34,7 @@ class Origin(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What the user should know, as far as it has been read."""
 
-    def contents(self) -> Iterator[Iterator[bytes]]:
+    def contents(self) -> Iterator[Iterable[bytes]]:
         """The bytes of each document, in blocks; UTF-8 but for text files."""
 
 
@@ -82,10 +82,10 @@ class Corpus:
         for number, origin in enumerate(self.origins):
             plain = isinstance(origin, TextFile)
             encoding = self.encoding and (self.encoding if plain else "utf-8")
-            offset = origin.mark if isinstance(origin, TextFile) else 0
+            name, offset = origin.name, origin.mark if isinstance(origin, TextFile) else 0
             for blocks in origin.contents():
                 document = hashing.passing(blocks) if hashing else blocks
-                for piece in decoded_pieces(document, encoding, origin.name, offset):
+                for piece in decoded_pieces(document, encoding, name, offset):
                     blank, empty = blank and piece.text.isspace(), False
                     yield number, piece
         if blank:
@@ -116,13 +116,25 @@ class DocumentHash:
         self.last = hashlib.sha256()
         self.count = 0
 
-    def passing(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    def passing(self, blocks: Iterable[bytes]) -> Iterable[bytes]:
         """The blocks of a document, which counts when its last block has passed."""
-        self.last = hashlib.sha256()
+        if isinstance(blocks, list):
+            self.finish(hashlib.sha256(b"".join(blocks)))
+            return blocks
+        return self.hashed(blocks)
+
+    def hashed(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """``blocks``, hashed one after the other as they are taken."""
+        document = hashlib.sha256()
         for block in blocks:
-            self.last.update(block)
+            document.update(block)
             yield block
-        self.whole.update(self.last.digest())
+        self.finish(document)
+
+    def finish(self, document: "hashlib._Hash") -> None:
+        """Count a document whose bytes have all been hashed."""
+        self.last = document
+        self.whole.update(document.digest())
         self.count += 1
 
     def hexdigest(self, encoding: str | None) -> str:

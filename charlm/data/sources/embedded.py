@@ -43,7 +43,7 @@ class Embedded:
                 "install Python with its library sources, or give a text of your own",
             )
 
-    def contents(self) -> Iterator[Iterator[bytes]]:
+    def contents(self) -> Iterator[list[bytes]]:
         """The UTF-8 of each document, in blocks."""
         return map(blocks_of, self.texts())
 

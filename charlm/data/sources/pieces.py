@@ -117,6 +117,10 @@ def decoded_pieces(
     ``name`` and ``offset``, the place in the file where ``blocks`` begin, are for messages.  Raises
     ``CorpusError`` for bytes that are not text.
     """
+    if isinstance(blocks, list) and len(blocks) == 1:
+        # A row of a table: there may be millions of them, each with next to no text.
+        yield Piece(blocks[0] if encoding is None else blocks[0].decode(encoding), True)
+        return
     starts = True
     if encoding is None:
         parts: Iterator[str] | Iterator[bytes] = cut(blocks, b"\n")
@@ -127,10 +131,10 @@ def decoded_pieces(
         starts = False
 
 
-def blocks_of(text: str) -> Iterator[bytes]:
+def blocks_of(text: str) -> list[bytes]:
     """``text`` in blocks of UTF-8."""
     content = text.encode("utf-8")
-    return (content[at : at + BLOCK] for at in range(0, len(content), BLOCK))
+    return [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
 
 
 def cut(blocks: Iterable[AnyStr], newline: AnyStr) -> Iterator[AnyStr]:

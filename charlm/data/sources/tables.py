@@ -20,6 +20,8 @@ __all__ = ["TextTable", "check_unicode", "is_table", "open_hub", "open_saved", "
 
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 Row = dict[str, Any] | str
+Place = tuple[str, int]
+"""Where a row stands: its number, and whether that counts lines or rows."""
 
 
 class NoTextColumn(CorpusError):
@@ -56,8 +58,8 @@ class TextTable:
         """What the user should know, as far as the table has been read."""
         return tuple(self.remarks.values())
 
-    def rows(self) -> Iterator[tuple[str, Row]]:
-        """Where each row stands, and the row.  Raises ``CorpusError`` for whatever goes wrong."""
+    def rows(self) -> Iterator[tuple[Place, Row]]:
+        """The rows and where they stand.  Raises ``CorpusError`` for whatever goes wrong."""
         try:
             if self.kind == "json":
                 yield from json_rows(self)
@@ -65,7 +67,7 @@ class TextTable:
                 yield from delimited_rows(self)
             else:
                 for number, row in enumerate(dataset_rows(self), 1):
-                    yield f"row {number:,}", row
+                    yield ("row", number), row
         except CharlmError:
             raise
         # The libraries below raise anything at all; to the user it is one matter.
@@ -77,21 +79,23 @@ class TextTable:
 
         Raises ``CorpusError`` for a row without the column or with something else than text in it.
         """
-        empty = 0
-        for number, (where, row) in enumerate(self.rows()):
+        empty, first = 0, True
+        for place, row in self.rows():
             if not isinstance(row, str) and self.column not in row:
-                raise self.lacking(row, where if number else "")
+                raise self.lacking(row, "" if first else shown_place(place))
+            first = False
             text = row if isinstance(row, str) else row[self.column]
             if text is None:
                 empty += 1
                 continue
             if not isinstance(text, str):
                 raise CorpusError(
-                    f"{self.name}: column {self.column!r} of {where} holds "
+                    f"{self.name}: column {self.column!r} of {shown_place(place)} holds "
                     f"{type(text).__name__}, not text",
                     "name a column of text with `text_column=NAME`",
                 )
-            check_unicode(text, f"{self.name}: {where}")
+            if not text.isascii():
+                check_unicode(text, f"{self.name}: {shown_place(place)}")
             yield text
         if empty:
             rows = "1 row" if empty == 1 else f"{empty:,} rows"
@@ -110,7 +114,7 @@ class TextTable:
             "name the one with the text with `text_column=NAME`",
         )
 
-    def contents(self) -> Iterator[Iterator[bytes]]:
+    def contents(self) -> Iterator[list[bytes]]:
         """The UTF-8 of each row's text, in blocks."""
         return map(blocks_of, self.texts())
 
@@ -127,6 +131,11 @@ class TextTable:
         if isinstance(error, ConnectionError | TimeoutError):
             hint = "go online, or download it elsewhere with save_to_disk and give that folder"
         return CorpusError(f"{self.name} cannot be had from the Hub: {said}", hint)
+
+
+def shown_place(place: Place) -> str:
+    """A place for a message."""
+    return f"{place[0]} {place[1]:,}" if place[1] else "the list"
 
 
 def is_table(path: Path) -> bool:
@@ -190,30 +199,19 @@ def lines_of(table: TextTable) -> Iterator[str]:
     return read_lines(TextFile(Path(table.place), table.name), table.encoding, LONGEST_CELL)
 
 
-def json_rows(table: TextTable) -> Iterator[tuple[str, Row]]:
+def json_rows(table: TextTable) -> Iterator[tuple[Place, Row]]:
     """Objects or texts: one a line, or all in one list.  Raises ``CorpusError``."""
     file = TextFile(Path(table.place), table.name)
     head = next((str(piece.text) for piece in file.pieces(table.encoding)), "")
     if head.lstrip("\ufeff \t\r\n").startswith("["):
         whole = "".join(str(piece.text) for piece in file.pieces(table.encoding))
-        for number, row in enumerate(parsed(whole.lstrip("\ufeff"), table, "the list"), 1):
-            yield f"row {number:,}", json_row(row, table, f"row {number:,}")
+        for number, row in enumerate(parsed(whole.lstrip("\ufeff"), table, ("row", 0)), 1):
+            yield ("row", number), json_row(row, table, ("row", number))
         return
     for number, line in enumerate(lines_of(table), 1):
         if line.strip():
-            where = f"line {number:,}"
-            yield where, json_row(parsed(line, table, where), table, where)
-
-
-def parsed(text: str, table: TextTable, where: str) -> Any:
-    """The value of some JSON.  Raises ``CorpusError``."""
-    try:
-        return json.loads(text, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(
-            f"{table.name} is no JSON: {where}: {error}",
-            "write one JSON object a line, or one list of objects",
-        ) from None
+            place = ("line", number)
+            yield place, json_row(parsed(line, table, place), table, place)
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -226,17 +224,32 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def json_row(row: Any, table: TextTable, where: str) -> Row:
+DECODER = json.JSONDecoder(object_pairs_hook=unique)
+
+
+def parsed(text: str, table: TextTable, place: Place) -> Any:
+    """The value of some JSON.  Raises ``CorpusError``."""
+    try:
+        return DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(
+            f"{table.name} is no JSON: {shown_place(place)}: {error}",
+            "write one JSON object a line, or one list of objects",
+        ) from None
+
+
+def json_row(row: Any, table: TextTable, place: Place) -> Row:
     """``row`` if it can be one.  Raises ``CorpusError``."""
     if isinstance(row, dict | str):
         return row
     raise CorpusError(
-        f"{table.name}: {where}: a row is an object or a text, not {type(row).__name__}",
+        f"{table.name}: {shown_place(place)}: a row is an object or a text, not "
+        f"{type(row).__name__}",
         "write one JSON object a line, or one list of objects",
     )
 
 
-def delimited_rows(table: TextTable) -> Iterator[tuple[str, Row]]:
+def delimited_rows(table: TextTable) -> Iterator[tuple[Place, Row]]:
     """The rows of a CSV or TSV file, by the names in its first line.  Raises ``CorpusError``."""
     usual = SEPARATORS[table.kind]
     first = next((line for line in lines_of(table) if line.strip()), "")
@@ -253,7 +266,7 @@ def delimited_rows(table: TextTable) -> Iterator[tuple[str, Row]]:
             f"{table.name} has the column {table.column!r} twice", "rename one of them"
         )
     for number, cells in records:
-        yield f"line {number:,}", dict(zip(header, cells, strict=True))
+        yield ("line", number), dict(zip(header, cells, strict=True))
 
 
 def dataset_rows(table: TextTable) -> Iterator[dict[str, Any]]:
