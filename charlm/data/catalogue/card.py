@@ -72,7 +72,7 @@ class Hub:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedResult:
-    """What others have reached: on test text, with a model that stays as it was trained."""
+    """A published figure for the test text, of a static model unless ``note`` says more."""
 
     model: str
     metric: str

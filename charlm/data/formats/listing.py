@@ -1,4 +1,4 @@
-"""Files that hold one thing a line, read so that whatever is wrong can be said with its line."""
+"""Files of one entry a line, whose errors name the line."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -21,8 +21,11 @@ from charlm.errors import CorpusError
 __all__ = ["PARTS", "Preparing", "Source", "build", "open_sources"]
 
 PARTS = ("train", "valid", "test")
-NOTABLE = 0.05  # share of unknown tokens from which the user is told
-PARALLEL_FROM = 1 << 24  # characters; below, starting processes costs more than it saves
+NOTABLE = 0.05
+"""Share of unknown tokens in a held-out part above which the user gets a note."""
+
+PARALLEL_FROM = 1 << 24
+"""Characters from which worker processes save more time than starting them takes."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Source:
     ends: list[int]
 
     def pieces(self) -> Iterator[tuple[str, Iterator[Piece]]]:
-        """Each part that has text, with its pieces, in one reading.
+        """Each part that has text, with its pieces; the text is read once.
 
         Raises ``CorpusError`` at the end if the text is no longer the one that was hashed.
         """
@@ -111,7 +114,7 @@ def measure(
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise ``CorpusError`` for a name that is not UTF-8: no run could say what it was made of."""
+    """Raise ``CorpusError`` for a name that is not UTF-8: a run could not record it."""
     for name in names:
         try:
             name.encode("utf-8")

@@ -15,8 +15,11 @@ from charlm.errors import TokenizerError
 
 __all__ = ["Counts", "TextCounter", "check_text", "code_points"]
 
-CODE_SPACE = 0x110000  # how many code points Unicode has
-LAST_SPACE = 0x3000  # no white space lies beyond the ideographic space
+CODE_SPACE = 0x110000
+"""How many code points Unicode has."""
+
+LAST_SPACE = 0x3000
+"""The last code point that is white space, the ideographic space."""
 
 
 def marked(size: int, places: list[int]) -> np.ndarray:
@@ -31,7 +34,7 @@ IS_SPACE = marked(CODE_SPACE, [code for code in range(LAST_SPACE + 1) if chr(cod
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What a text is counted in.  Counts add.
+    """Sizes of a text in five units.  Counts of two texts add to those of both.
 
     ``tokens`` are those of the text, boundaries left out; ``chars`` are code points (of raw bytes:
     those that do not continue a UTF-8 sequence); ``bytes`` are in UTF-8; ``words`` are runs of

@@ -23,7 +23,8 @@ from charlm.errors import CharlmError, CorpusError
 
 __all__ = ["EncodedPiece", "Prepared", "Preparing", "encode_documents", "find_prepared", "prepare"]
 
-PATIENCE = 0.5  # seconds between two looks at another process's lock
+PATIENCE = 0.5
+"""Seconds between two attempts to get a lock that another process holds."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def prepare(
         except OSError as error:
             raise CorpusError(
                 f"{cache} cannot be written: {error.strerror or error}",
-                "make room there, or set CHARLM_CACHE to another folder",
+                "free some space there, or set CHARLM_CACHE to another folder",
             ) from None
     # What the sources have to say depends on their names, and is not kept with the tokens.
     said = dict.fromkeys(note for source in sources for note in source.corpus.notes)
@@ -81,7 +82,7 @@ def key_of(sources: list[Source], tokenizer: TokenizerConfig) -> str:
 
 
 def found(folder: Path, key: str) -> Prepared | None:
-    """What was prepared earlier, if it is whole."""
+    """The prepared text in ``folder``; None if there is none, or a damaged one."""
     try:
         summary = store.read_summary(folder)
         if summary.get("key") != key:
@@ -100,14 +101,14 @@ def found(folder: Path, key: str) -> Prepared | None:
 
 
 def find_prepared(cache: Path, key: str) -> Prepared | None:
-    """What was prepared under a key (``Prepared.digest``), if the cache still has it whole."""
+    """The text that was prepared under a key (``Prepared.digest``); None if the cache lacks it."""
     return found(cache / "tokens" / key[:32], key)
 
 
 def build_alone(
     sources: list[Source], config: TokenizerConfig, folder: Path, key: str
 ) -> Generator[Preparing, None, Prepared]:
-    """Build the store unless another process does; returns what was prepared."""
+    """Build the store, or wait while another process builds it; returns the prepared text."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_path(folder), thread_local=False)
     try:

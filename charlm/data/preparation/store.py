@@ -2,7 +2,7 @@
 
 store.json       format, dtype, hashes of source and tokenizer, notes, counts of each part
 train.bin ...    boundary, document, boundary, document, ..., boundary
-tokenizer/       what made them
+tokenizer/       the tokenizer that made the tokens
 """
 
 import dataclasses
@@ -74,7 +74,7 @@ class PartWriter:
 
     @property
     def counts(self) -> Counts:
-        """What was written so far."""
+        """The counts of what was written so far."""
         return self.counter.counts
 
 
@@ -134,7 +134,7 @@ def open_store(folder: Path, part: str) -> TokenStore:
 
 
 def part_path(folder: Path, part: str) -> Path:
-    """Where the tokens of a part lie."""
+    """The file of the tokens of a part."""
     return folder / f"{part}.bin"
 
 

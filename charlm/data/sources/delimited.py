@@ -25,12 +25,12 @@ OPEN_CELL = re.compile(r'"(?:[^"]|"")*')
 
 
 def choose_separator(header: str, column: str, usual: str) -> str:
-    """What separates the cells of a header line: ``usual``, unless only another sign makes
-    ``column`` one of its cells.
+    """The separator of a table by its header line: ``usual``, unless only a comma, semicolon or
+    tab makes ``column`` one of the cells.
     """
-    for sign in dict.fromkeys((usual, ",", ";", "\t")):
-        if column in next(csv.reader([header.rstrip("\r\n")], delimiter=sign), []):
-            return sign
+    for separator in dict.fromkeys((usual, ",", ";", "\t")):
+        if column in next(csv.reader([header.rstrip("\r\n")], delimiter=separator), []):
+            return separator
     return usual
 
 

@@ -50,8 +50,8 @@ def library() -> Any:
 
 def parquet_rows(place: str, column: str) -> Iterator[dict[str, Any]]:
     """The rows of a Parquet file, in a stream; nothing is copied to a cache."""
-    # Signs of a glob pattern in the name stand between brackets, where they mean themselves.
-    path = str(Path(place).absolute()).translate({ord(sign): f"[{sign}]" for sign in "[*?"})
+    # The library takes the path for a glob pattern, in which brackets escape special characters.
+    path = str(Path(place).absolute()).translate({ord(char): f"[{char}]" for char in "[*?"})
     dataset = library().load_dataset("parquet", data_files=path, split="train", streaming=True)
     return only(dataset, column)
 

@@ -138,7 +138,7 @@ def blocks_of(text: str) -> list[bytes]:
 
 
 def cut(blocks: Iterable[AnyStr], newline: AnyStr) -> Iterator[AnyStr]:
-    """Join ``blocks`` and cut after the last line break in each, or else its last white space.
+    """Join ``blocks`` and cut after the last line break in each, or else after its last space.
 
     A block with neither is cut at its end, and the last block not at all.  Nothing is lost, and
     nothing that is yielded is empty.

@@ -19,7 +19,7 @@ spooled: list[tuple[object, Path]] = []
 
 
 def spooled_input() -> Path:
-    """Standard input as a file; the same one however often it is asked for."""
+    """The file that holds standard input, which is read when it is first asked for."""
     if not spooled or spooled[-1][0] is not sys.stdin:
         spooled[:] = [(sys.stdin, spool(sys.stdin.buffer, "standard input"))]
     return spooled[-1][1]
@@ -45,6 +45,6 @@ def spool(stream: IO[bytes], name: str) -> Path:
     except OSError as error:
         raise CorpusError(
             f"{name} cannot be kept under {folder}: {reason(error)}",
-            "make room, or set CHARLM_CACHE to another folder",
+            "free some space, or set CHARLM_CACHE to another folder",
         ) from None
     return path

@@ -255,8 +255,8 @@ def delimited_rows(table: TextTable) -> Iterator[tuple[Place, Row]]:
     first = next((line for line in lines_of(table) if line.strip()), "")
     separator = choose_separator(first, table.column, usual)
     if separator != usual:
-        sign = {",": "commas", ";": "semicolons", "\t": "tabs"}[separator]
-        table.remarks["separator"] = f"{table.name}: cells are separated by {sign}"
+        plural = {",": "commas", ";": "semicolons", "\t": "tabs"}[separator]
+        table.remarks["separator"] = f"{table.name}: cells are separated by {plural}"
     records = read_records(lines_of(table), table.name, separator)
     _, header = next(records, (0, []))
     if header and table.column not in header:

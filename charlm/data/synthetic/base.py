@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 LONGEST = 1 << 30
-"""Characters that may be made at once."""
+"""Characters of a text at most."""
 
 
 def positions(text: str, alphabet: str) -> Ints:
@@ -37,10 +37,10 @@ def positions(text: str, alphabet: str) -> Ints:
     return ids
 
 
-def impossible(sign: str, at: int) -> CorpusError:
+def impossible(character: str, at: int) -> CorpusError:
     """The error for a text that a source cannot have written."""
     return CorpusError(
-        f"this source cannot have written {sign!r} at character {at:,}", "use the right source"
+        f"this source cannot have written {character!r} at character {at:,}", "use the right source"
     )
 
 

@@ -46,9 +46,9 @@ class NestedSource:
     @property
     def opening(self) -> Floats:
         """Probability that a bracket opens, by the number that are open: (depth + 1,)."""
-        chances = np.full(self.depth + 1, 0.5)
-        chances[0], chances[-1] = 1.0, 0.0
-        return chances
+        probabilities = np.full(self.depth + 1, 0.5)
+        probabilities[0], probabilities[-1] = 1.0, 0.0
+        return probabilities
 
     @property
     def stationary(self) -> Floats:
@@ -75,7 +75,7 @@ class NestedSource:
         return self.gap * math.log2(self.letters)
 
     def generate(self, chars: int, seed: int) -> str:
-        """A text that begins with nothing open."""
+        """A text of ``chars`` characters that begins with no bracket open."""
         check("chars", chars, 1, LONGEST)
         generator = np.random.Generator(np.random.PCG64(seed))
         rows = -(-chars // (self.gap + 1))
@@ -96,7 +96,10 @@ class NestedSource:
         return text.tobytes()[:chars].decode("ascii")
 
     def surprisals(self, text: str) -> Floats:
-        """Bits of each character: (n,)."""
+        """Bits of each character of ``text`` given all before it: (n,).
+
+        Raises ``CorpusError`` where this source cannot have written ``text``.
+        """
         period = self.gap + 1
         signs = "".join(BRACKETS[: self.kinds])
         ids = positions(text, LETTERS[: self.gap * self.letters] + signs)
@@ -113,20 +116,20 @@ class NestedSource:
     def bracket_bits(self, ids: Ints) -> Floats:
         """Bits of each bracket, infinite from the first that cannot stand where it stands."""
         bits = np.full(len(ids), math.inf)
-        chances = self.opening.tolist()
+        opening = self.opening.tolist()
         opened: list[int] = []
         for index, bracket in enumerate(ids.tolist()):
             kind, closes = divmod(bracket, 2)
-            up = chances[len(opened)]
-            chance = 1 - up if closes else up / self.kinds
-            if bracket < 0 or chance == 0 or (closes and opened.pop() != kind):
+            up = opening[len(opened)]
+            probability = 1 - up if closes else up / self.kinds
+            if bracket < 0 or probability == 0 or (closes and opened.pop() != kind):
                 break
             if not closes:
                 opened.append(kind)
-            bits[index] = -math.log2(chance)
+            bits[index] = -math.log2(probability)
         return bits
 
 
-def coin_bits(chance: float) -> float:
-    """Entropy of a coin that shows one side with ``chance``."""
-    return -sum(side * math.log2(side) for side in (chance, 1 - chance) if side > 0)
+def coin_bits(probability: float) -> float:
+    """Entropy in bits of an event of this probability."""
+    return -sum(p * math.log2(p) for p in (probability, 1 - probability) if p > 0)

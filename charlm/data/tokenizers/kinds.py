@@ -1,6 +1,6 @@
 """Five ways to cut text into tokens behind one interface: byte, char, word, bpe, unigram.
 
-``train`` makes a tokenizer from text, ``save`` writes it into a folder, ``load`` reads it back.
+``tokenizer_trainer`` makes a tokenizer from text, ``save`` writes it, ``load`` reads it back.
 A folder holds JSON and, for bpe and unigram, a SentencePiece model; loading executes nothing.
 """
 
@@ -18,33 +18,39 @@ from charlm.errors import TokenizerError
 
 __all__ = ["TextStream", "Tokenizer", "TokenizerTrainer", "as_text", "load", "tokenizer_trainer"]
 
-LARGEST_DEFINITION = 1 << 28  # bytes; far above any vocabulary that a model could use
+LARGEST_DEFINITION = 1 << 28
+"""Bytes of a definition that are read at most, far above any vocabulary that a model could use."""
+
 LARGEST_MODEL = 1 << 26
+"""Bytes of a SentencePiece model that are read at most."""
 
 
 class TokenizerTrainer(Protocol):
-    """Looks at texts one after the other and makes a tokenizer in the end."""
+    """Takes texts one after the other and makes a tokenizer of them.
+
+    Deterministic, and in memory bounded by the vocabulary, not by the text.
+    """
 
     def add(self, text: str | bytes) -> None:
-        """Look at a text.  Raises ``TokenizerError`` for a lone surrogate."""
+        """Take the next text.  Raises ``TokenizerError`` for a lone surrogate."""
 
     def finish(self) -> tuple[Tokenizer, tuple[str, ...]]:
-        """The tokenizer, and notes for its user.  Raises ``TokenizerError``."""
+        """The tokenizer, and notes for the user.  Raises ``TokenizerError``."""
 
 
 class ByteTrainer:
-    """There is nothing to learn about bytes."""
+    """Makes the byte tokenizer, which depends on no text."""
 
     def add(self, text: str | bytes) -> None:
-        """Nothing to do."""
+        """Ignore ``text``."""
 
     def finish(self) -> tuple[ByteTokenizer, tuple[str, ...]]:
-        """The byte tokenizer."""
+        """The byte tokenizer, without notes."""
         return ByteTokenizer(), ()
 
 
 def tokenizer_trainer(config: TokenizerConfig) -> TokenizerTrainer:
-    """What learns a tokenizer of the kind that is asked for."""
+    """A new trainer for a tokenizer of the kind that ``config`` asks for."""
     if config.kind == "byte":
         return ByteTrainer()
     if config.kind == "char":
