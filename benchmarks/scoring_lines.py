@@ -29,8 +29,7 @@ import torch
 from charlm.config import DataConfig, ModelConfig, TokenizerConfig
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.corpora import open_corpus
-from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
 from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring.documents import score_documents, score_text
@@ -77,7 +76,9 @@ def sum_of(model: Recurrent, tokenizer: Tokenizer, pieces: list[EncodedPiece]) -
 def measure(size: str, threads: int, rounds: int, lines: list[str]) -> dict[str, object]:
     """One row: microseconds a line of both ways, and their ratio."""
     torch.set_num_threads(threads)
-    tokenizer, _ = train(TokenizerConfig(kind="char"), [Piece("".join(lines), True)])
+    trainer = tokenizer_trainer(TokenizerConfig(kind="char"))
+    trainer.add("".join(lines))
+    tokenizer, _ = trainer.finish()
     model = model_of(size, tokenizer)
     together(model, tokenizer, lines[:100])
     seconds: list[tuple[float, float]] = []
@@ -110,7 +111,10 @@ def peaks(source: str, count: int) -> Iterator[dict[str, object]]:
 
 def score_once(source: str, count: int) -> None:
     """Score so many lines in pieces, as a file is read, and print what memory it took."""
-    tokenizer, _ = train(TokenizerConfig(kind="char"), open_corpus([source], DataConfig()).pieces())
+    trainer = tokenizer_trainer(TokenizerConfig(kind="char"))
+    for piece in open_corpus([source], DataConfig()).pieces():
+        trainer.add(piece.text)
+    tokenizer, _ = trainer.finish()
     lines = lines_of(source, 10_000)
 
     def pieces() -> Iterator[EncodedPiece]:

@@ -29,7 +29,7 @@ from charlm.data.preparation.encoding import Encoders
 from charlm.data.preparation.prepared import Prepared, prepare
 from charlm.data.sources.corpora import open_corpus
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import train
+from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
 from charlm.data.tokenizers.subwords import SubwordTokenizer
 
 KINDS = ("byte", "char", "word", "bpe", "unigram")
@@ -50,16 +50,25 @@ def ways(source: str) -> tuple[dict[str, Callable[[], object]], float]:
     texts = [str(piece.text) for piece in pieces]
     found: dict[str, Callable[[], object]] = {NANOGPT: nanogpt_way(texts)}
     for kind in KINDS:
-        tokenizer, _ = train(TokenizerConfig(kind=kind), pieces)
+        tokenizer = trained(TokenizerConfig(kind=kind), texts)
         found[kind] = lambda encode=tokenizer.encode: [encode(text) for text in texts]
     return found, sum(len(text.encode()) for text in texts) / MEGABYTE
+
+
+def trained(config: TokenizerConfig, texts: list[str]) -> Tokenizer:
+    """A tokenizer of the kind that is asked for, trained on ``texts``."""
+    trainer = tokenizer_trainer(config)
+    for text in texts:
+        trainer.add(text)
+    return trainer.finish()[0]
 
 
 def subword_ways(source: str, size: int) -> tuple[dict[str, Callable[[], object]], float]:
     """SentencePiece as it is usually called, a line at a time, and the same model in charlm."""
     pieces = list(islice(gathered(source), MEASURED_PIECES))
     lines = [line for piece in pieces for line in str(piece.text).splitlines()]
-    tokenizer, _ = train(TokenizerConfig(kind="bpe", vocab_size=size), pieces)
+    config = TokenizerConfig(kind="bpe", vocab_size=size)
+    tokenizer = trained(config, [str(piece.text) for piece in pieces])
     assert isinstance(tokenizer, SubwordTokenizer)
     processor = tokenizer.processor
     workers = Encoders(tokenizer, 2)  # started once, as when a large text is prepared

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from charlm.config import Config
-from charlm.data.synthetic.kinds import made_source
+from charlm.data.synthetic.kinds import synthetic_source
 from charlm.inference.loading import load_part, load_run
 from charlm.inference.scoring.documents import score_store
 from charlm.metrics import Score
@@ -53,7 +53,7 @@ def test_bits_per_character_come_within_three_percent_of_the_entropy_rate(
     kind: str, tmp_path: Path
 ) -> None:
     torch.set_num_threads(2)
-    source = made_source(kind, **SOURCES[kind])
+    source = synthetic_source(kind, **SOURCES[kind])
     text = source.generate(CHARS, seed=7)
     score = train(text, tmp_path)
     test = text[CHARS - score.chars :]

@@ -100,8 +100,8 @@ def make_corpus(
     markov: a random Markov source.  nested: brackets that close far from where they opened.
     """
     from charlm.config import named_values
-    from charlm.console.corpora import show_made
-    from charlm.data.synthetic.kinds import made_source, write_made
+    from charlm.console.corpora import show_synthetic
+    from charlm.data.synthetic.kinds import synthetic_source, write_synthetic
 
-    source = made_source(kind, **named_values(assignments))
-    show_made(out, write_made(source, out, chars, seed), as_json=as_json)
+    source = synthetic_source(kind, **named_values(assignments))
+    show_synthetic(out, write_synthetic(source, out, chars, seed), as_json=as_json)

@@ -12,7 +12,7 @@ from charlm.console.streams import print_json, talk
 from charlm.data.catalogue.card import Card
 from charlm.data.catalogue.fetching import Fetched, Fetching
 
-__all__ = ["show_card", "show_cards", "show_fetching", "show_made"]
+__all__ = ["show_card", "show_cards", "show_fetching", "show_synthetic"]
 
 
 def state_of(card: Card) -> str:
@@ -86,7 +86,7 @@ def show_fetching(name: str, records: Iterable[Fetching | Fetched]) -> None:
                 console.print(f"next:  charlm train {name}", markup=False)
 
 
-def show_made(path: Path, facts: Mapping[str, Any], *, as_json: bool) -> None:
+def show_synthetic(path: Path, facts: Mapping[str, Any], *, as_json: bool) -> None:
     """What was made."""
     if as_json:
         print_json({"path": str(path), **facts})

@@ -1,8 +1,10 @@
-"""One stream of tokens to B lanes to segments of bptt steps: a pure function of (seed, step).
+"""Batches: a stream of tokens as B lanes, cut into segments of bptt steps.
+
+A segment is a pure function of (seed, step), so that training can resume anywhere.
 
 The stream is boundary, document, boundary, ..., boundary.  Its two ends are the same symbol, so it
 is closed to a ring: every token is then the input once and the target once in each epoch, wherever
-reading begins.  Each epoch begins somewhere else, so that segments are cut at other places.
+the epoch begins.  Each epoch begins somewhere else, so that segments are cut at other places.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +21,8 @@ IGNORED = -100
 CPU = torch.device("cpu")
 
 USUAL, DEVIATION, SHORTEST = 0.95, 5.0, 5.0
-"""Random bptt: how often around the full length, standard deviation and least, as published."""
+"""Random bptt as published: probability of a length around the full bptt, standard deviation and
+least length in steps."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Segment:
     weight: float = 1.0
 
     def rows(self, part: slice) -> "Segment":
-        """Some of the lanes."""
+        """The segment of some of the lanes only."""
         return replace(
             self,
             inputs=self.inputs[part],
@@ -49,12 +52,12 @@ class Segment:
 
     @property
     def count(self) -> int:
-        """Targets that count."""
+        """How many targets count, over all lanes."""
         return int(self.counts.sum())
 
 
 class Segments:
-    """``segments[step]`` for every step, without end."""
+    """The segments of a text: ``segments[step]`` for every step, over any number of epochs."""
 
     def __init__(
         self,

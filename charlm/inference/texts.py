@@ -10,8 +10,8 @@ from typing import Any
 from charlm.data.preparation.store import TokenStore
 from charlm.data.preparation.streams import Reset
 from charlm.data.sources.corpora import Corpus
-from charlm.data.sources.pieces import Piece, text_pieces
-from charlm.data.sources.tables import Table
+from charlm.data.sources.pieces import blocks_of
+from charlm.data.sources.tables import TextTable
 from charlm.errors import ConfigError
 from charlm.inference.loading import Loaded, load_part, open_for
 
@@ -43,13 +43,14 @@ class GivenText:
         """Bytes of the text in UTF-8."""
         return len(self.text.encode("utf-8", "surrogatepass"))
 
-    def pieces(self, encoding: str | None) -> Iterator[Piece]:
-        """The text as pieces; as UTF-8 bytes where ``encoding`` is None."""
-        return text_pieces([self.text], encoding)
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing to tell about it."""
+        return ()
 
-    def contents(self) -> Iterator[Iterator[bytes]]:
-        """The bytes of the only document."""
-        yield iter((self.text.encode(),))
+    def contents(self) -> Iterator[list[bytes]]:
+        """The UTF-8 of the only document, in blocks."""
+        return iter([blocks_of(self.text)])
 
 
 @dataclass(frozen=True)
@@ -175,21 +176,21 @@ def natural_reset(corpus: Corpus) -> Reset:
 
 def has_tables(corpus: Corpus) -> bool:
     """Whether rows of a table are among the documents."""
-    return any(isinstance(origin, Table) for origin in corpus.origins)
+    return any(isinstance(origin, TextTable) for origin in corpus.origins)
 
 
 def row_cells(corpus: Corpus) -> Iterator[Mapping[str, str]]:
     """For each document, the other cells of its row; none where it is no row of a table."""
     for origin in corpus.origins:
-        if isinstance(origin, Table):
+        if isinstance(origin, TextTable):
             yield from table_cells(origin)
         else:
             yield {}
 
 
-def table_cells(table: Table) -> Iterator[Mapping[str, str]]:
+def table_cells(table: TextTable) -> Iterator[Mapping[str, str]]:
     """For each row with a text, the cells beside it, as text; an empty cell for null."""
-    for row in table.rows():
+    for _, row in table.rows():
         if isinstance(row, str):
             yield from repeat({}, int(bool(row)))
         elif row.get(table.column):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from charlm.data.formats.listing import LONGEST
+from charlm.data.sources.lines import LONGEST
 from tests.cli.conftest import Outcome, call, tree
 
 Trained = Callable[[str], Path]
@@ -161,7 +161,7 @@ TABLES = [
     ("item\tregion\ttext\ttext\n", "has the column 'text' twice", "rename"),
     (HEAD + "1\t2\n", "line 3 has 2 cells, and the header has 3", "fill the row up"),
     (HEAD + "1\t2\tco\tlo\n", "line 3 has 4 cells", "separator"),
-    (HEAD + '1\t2\t"co" lo\n', "line 3 is no row", "quote"),
+    (HEAD + '1\t2\t"co\nlo\n', "line 4 has 1 cell, and the header has 3", "quotes around"),
     (HEAD + "1\t2\t  \n", "line 3: region '2' of item 1 is empty", "leave its row out"),
     (HEAD + "1\t1\tco\n", "line 3: region '1' of item 1 comes twice", "item=item,condition"),
     (HEAD + "2\t1\tco\n1\t2\tlo\n", "line 4 goes on with item 1", "together"),
@@ -237,7 +237,7 @@ WRONG = [
     ("a.tsv b.tsv --by region", "--by region reads one table"),
     ("a.tsv --by region --reset line", "--reset does nothing with --by region"),
     ("a.tsv --by region --column words=text", "unknown column words"),
-    ("a.tsv --by region --column text", "takes NAME=HEADER, got 'text'"),
+    ("a.tsv --by region --column text", "--column takes 'WHAT=HEADER', got 'text'"),
     ("text.txt --format neural-complexity --by line", "is by word"),
     ("text.txt --format neural-complexity --reset never", "is by word"),
     ("text.txt --format neural-complexity --top 3", "is by word"),

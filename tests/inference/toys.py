@@ -11,10 +11,11 @@ from torch import Tensor
 from charlm.config import ModelConfig, TokenizerConfig
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
+from tests.data.tokenizers.trained import train
 
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 6
 KINDS = ("byte", "char", "word", "bpe", "unigram")

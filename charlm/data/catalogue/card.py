@@ -19,7 +19,7 @@ from charlm.config.section import unknown_name
 from charlm.data.cache import cache_folder
 from charlm.errors import ConfigError, CorpusError
 
-__all__ = ["Card", "CardFile", "Figure", "Hub", "bad_card", "parse_card"]
+__all__ = ["Card", "CardFile", "Hub", "PublishedResult", "bad_card", "parse_card"]
 
 PARTS = ("train", "valid", "test")
 KINDS = ("download", "embedded", "hub")
@@ -71,8 +71,8 @@ class Hub:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
-    """What others have reached: on test text, with a model that stays as it was trained."""
+class PublishedResult:
+    """A published figure for the test text, of a static model unless ``note`` says more."""
 
     model: str
     metric: str
@@ -101,7 +101,7 @@ class Card:
     shares: tuple[float, ...] | None = None
     byte_split: tuple[int, ...] | None = None
     settings: Tables = dataclasses.field(default_factory=dict)
-    published: tuple[Figure, ...] = ()
+    published: tuple[PublishedResult, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -168,7 +168,9 @@ def parse_card(name: str, table: Mapping[str, Any]) -> Card:
         for key in {"name", "shares", "byte_split"} & set(values):
             raise ValueError(f"a card has no key {key}")
         values["files"] = tuple(entry(CardFile, each) for each in items(values, "files"))
-        values["published"] = tuple(entry(Figure, each) for each in items(values, "published"))
+        values["published"] = tuple(
+            entry(PublishedResult, each) for each in items(values, "published")
+        )
         if "hub" in values:
             values["hub"] = entry(Hub, values["hub"])
         values |= division(values.pop("split", {}))

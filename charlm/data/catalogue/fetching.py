@@ -75,7 +75,7 @@ def alone(card: Card, arrivals: Path) -> Iterator[None]:
     except OSError as error:
         raise CorpusError(
             f"{card.name} cannot be stored under {cache_folder()}: {reason(error)}",
-            "make room, or set CHARLM_CACHE to another folder, and give the same command again",
+            "free some space, or set CHARLM_CACHE to another folder, then give the command again",
         ) from None
 
 

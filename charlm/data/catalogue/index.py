@@ -60,7 +60,7 @@ def find(source: str) -> tuple[Card, str | None] | None:
     card = read_card(name)
     if part and part not in card.parts:
         known = ", ".join(f"{name}:{each}" for each in card.parts)
-        hint = f"use one of: {known}" if known else "it is a single text; divide it with --split"
+        hint = f"use one of: {known}" if known else "it is a single text; divide it with `split`"
         raise CorpusError(f"the corpus {name} has no part {part!r}", hint)
     return card, part or None
 

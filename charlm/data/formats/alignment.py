@@ -1,4 +1,4 @@
-"""Where in a text its parts and its tokens lie, in bytes of UTF-8."""
+"""Positions of the parts and tokens of a text, in bytes of UTF-8."""
 
 import re
 from collections.abc import Iterable

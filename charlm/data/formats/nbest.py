@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from charlm.data.formats.nbest_lines import FORMATS, PARSERS, Hypothesis, guess_format
-from charlm.data.sources.corpora import spooled_input
 from charlm.data.sources.pieces import TextFile
+from charlm.data.sources.spool import spooled_input
 from charlm.errors import ConfigError, CorpusError
 
 __all__ = ["FORMATS", "Hypothesis", "NbestFile", "NbestList", "numbered_lines", "open_nbest"]

@@ -1,7 +1,7 @@
 """Minimal pairs: two sentences that differ in little, of which one is good and one is bad.
 
-Lines of ``good<TAB>bad``, a CSV, or the JSON Lines of BLiMP (Warstadt et al. 2020,
-arXiv:1912.00582).
+Lines of ``good<TAB>bad`` or ``good<TAB>bad<TAB>context``, a CSV, or the JSON Lines of BLiMP
+(Warstadt et al. 2020, arXiv:1912.00582).  A first line of column names is recognised.
 """
 
 import json
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from charlm.data.formats.listing import Listing
+from charlm.data.sources.delimited import read_records
 from charlm.data.sources.tables import check_unicode
 
 __all__ = ["Pair", "PairList"]
@@ -16,10 +17,7 @@ __all__ = ["Pair", "PairList"]
 HINT = "write good<TAB>bad, or good<TAB>bad<TAB>context"
 KEYS = {"good": "sentence_good", "bad": "sentence_bad", "context": "context",
         "uid": "UID", "field": "field"}  # fmt: skip
-"""What a pair holds, and what BLiMP calls it; a header may use either name."""
-
-POSITIONS = ("good", "bad", "context")
-"""What the columns hold where there is no header."""
+COLUMNS: tuple[str, ...] = ("good", "bad", "context")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,43 +33,28 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairList:
-    """Files of pairs, one pair a row.
-
-    Rows are objects where a line begins with ``{``; else they have columns, separated by commas if
-    the name of the file ends in .csv, and by tabs otherwise.  A first row that names the columns
-    good and bad (or sentence_good and sentence_bad) is a header; others that it names are ignored.
-    """
+    """Files of pairs, one pair a row; lines that begin with ``{`` are JSON."""
 
     listings: Sequence[Listing]
 
     def __iter__(self) -> Iterator[Pair]:
         """The pairs, as often as wanted.  Raises ``CorpusError`` with the line."""
         for listing in self.listings:
-            empty = True
-            for pair in read_pairs(listing):
+            names, empty = COLUMNS, True
+            for number, row in rows_of(listing):
+                if empty and isinstance(row, list) and (found := header_names(row)):
+                    names = found
+                    continue
                 empty = False
-                yield pair
+                yield read_pair(listing, number, row, names)
             if empty:
                 raise listing.empty("pairs")
 
 
-def read_pairs(listing: Listing) -> Iterator[Pair]:
-    """The pairs of a file.  Raises ``CorpusError``."""
-    names: Sequence[str] | None = None
-    for number, cells in rows_of(listing):
-        if isinstance(cells, str):
-            yield checked(listing, number, from_json(listing, number, cells))
-        elif names is None and (names := header(cells)):
-            continue
-        else:
-            names = names or POSITIONS
-            yield checked(listing, number, from_cells(listing, number, cells, names))
-
-
-def rows_of(listing: Listing) -> Iterator[tuple[int, list[str] | str]]:
-    """The number and the cells, or the JSON, of every row that is not blank."""
-    if listing.separator == ",":
-        yield from listing.rows()
+def rows_of(listing: Listing) -> Iterator[tuple[int, str | list[str]]]:
+    """The lines that are not blank with their numbers, cut into cells if they are not JSON."""
+    if listing.is_csv:
+        yield from read_records(listing.lines(), listing.name, ",")
         return
     for number, line in enumerate(listing.lines(), 1):
         if line.strip():
@@ -79,27 +62,24 @@ def rows_of(listing: Listing) -> Iterator[tuple[int, list[str] | str]]:
             yield number, row if row.startswith("{") else row.split("\t")
 
 
-def header(cells: Sequence[str]) -> list[str] | None:
-    """What the columns hold, if a row is a header; an empty name for columns that are ignored."""
-    known = {name: name for name in KEYS} | {key.lower(): name for name, key in KEYS.items()}
-    names = [known.get(cell.strip().lower(), "") for cell in cells]
+def header_names(cells: list[str]) -> tuple[str, ...] | None:
+    """The fields of a pair that a first row names; None if it is a pair itself."""
+    fields = {**dict(zip(KEYS, KEYS, strict=True)), **{key: name for name, key in KEYS.items()}}
+    names = tuple(fields.get(cell.strip(), "") for cell in cells)
     return names if {"good", "bad"} <= set(names) else None
 
 
-def from_cells(
-    listing: Listing, number: int, cells: Sequence[str], names: Sequence[str]
-) -> dict[str, str]:
-    """What the cells of a row hold of a pair.  Raises ``CorpusError``."""
-    least, most = (2, 3) if names is POSITIONS else (len(names), len(names))
-    if not least <= len(cells) <= most:
-        columns = f"{len(cells)} column{'s' * (len(cells) != 1)}"
-        expected = "a pair has 2" if names is POSITIONS else f"the header has {len(names)}"
-        raise listing.wrong(number, f"has {columns}, {expected}", HINT)
-    return {name: cell for name, cell in zip(names, cells, strict=False) if name}
-
-
-def checked(listing: Listing, number: int, cells: dict[str, str]) -> Pair:
-    """The pair of a row.  Raises ``CorpusError`` if it lacks a sentence."""
+def read_pair(listing: Listing, number: int, row: str | list[str], names: tuple[str, ...]) -> Pair:
+    """The pair of a line of JSON, or of cells under ``names``.  Raises ``CorpusError``."""
+    if isinstance(row, str):
+        cells = from_json(listing, number, row)
+    else:
+        # Without a header the context may be missing; with one, every row has all cells.
+        least = 2 if names is COLUMNS else len(names)
+        if not least <= len(row) <= len(names):
+            counted = f"{len(row)} column{'s' * (len(row) != 1)}"
+            raise listing.wrong(number, f"has {counted}, a pair has {least}", HINT)
+        cells = {name: cell for name, cell in zip(names, row, strict=False) if name}
     for name in ("good", "bad"):
         if not cells.get(name, "").strip():
             raise listing.wrong(number, f"has no {name} sentence", HINT)

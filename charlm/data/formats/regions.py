@@ -6,6 +6,7 @@ from itertools import groupby
 
 from charlm.config.section import unknown_name
 from charlm.data.formats.listing import Listing
+from charlm.data.sources.delimited import choose_separator, read_records
 from charlm.errors import ConfigError, CorpusError
 
 __all__ = ["COLUMNS", "Item", "Region", "RegionTable", "column_names"]
@@ -54,8 +55,8 @@ class RegionTable:
         for key, rows in groupby(self.rows(), self.key):
             item = list(rows)
             if key in known:
-                raise self.wrong(
-                    item[0],
+                raise self.listing.wrong(
+                    item[0][0],
                     f"goes on with item {', '.join(key)}",
                     "keep the rows of an item together",
                 )
@@ -82,39 +83,34 @@ class RegionTable:
             if cells[label] in regions:
                 raise CorpusError(
                     f"{name} comes twice",
-                    "name all columns that tell items apart: `column=item=item,condition`",
+                    "name all columns that tell items apart: `column='item=item,condition'`",
                 )
             regions[cells[label]] = Region(name, cells, cells[text])
             if cells.get(context):
                 contexts.setdefault(cells[context], row)
         if len(contexts) > 1:
             other = list(contexts.values())[1]
-            raise self.wrong(
-                other, f"has another context than item {', '.join(key)} had before",
+            raise self.listing.wrong(
+                other[0], f"has another context than item {', '.join(key)} had before",
                 "give one context per item, or leave it out in the other rows",
             )  # fmt: skip
         return Item(tuple(regions.values()), next(iter(contexts), ""))
 
     def rows(self) -> Iterator[Row]:
         """The rows below the header.  Raises ``CorpusError``."""
-        header: list[str] = []
-        for line, cells in self.listing.rows():
-            if not header:
-                header = cells
-                self.check(header)
-            elif len(cells) != len(header):
-                raise self.listing.wrong(
-                    line,
-                    f"has {len(cells)} cells, and the header has {len(header)}",
-                    "fill the row up, or quote the cell that holds the separator",
-                )
-            else:
-                yield line, dict(zip(header, cells, strict=True))
-        if not header:
-            raise self.listing.empty("regions")
+        usual = "," if self.listing.is_csv else "\t"
+        first = next((line for line in self.listing.lines() if line.strip()), "")
+        separator = choose_separator(first, self.names["text"][0], usual)
+        records = read_records(self.listing.lines(), self.listing.name, separator)
+        _, header = next(records, (0, []))
+        self.check(header)
+        for number, cells in records:
+            yield number, dict(zip(header, cells, strict=True))
 
     def check(self, header: list[str]) -> None:
         """Raise ``CorpusError`` for a header with a column missing or there twice."""
+        if not header:
+            raise self.listing.empty("regions")
         twice = [name for name in header if header.count(name) > 1]
         if twice:
             raise CorpusError(
@@ -127,12 +123,8 @@ class RegionTable:
                 raise CorpusError(
                     f"{self.listing.name} has no column {missing[0]!r}; its columns are: "
                     f"{', '.join(header)}",
-                    f"name the one with the {what}: `column={what}=NAME`",
+                    f"name the one with the {what}: `column='{what}=NAME'`",
                 )
-
-    def wrong(self, row: Row, what: str, hint: str) -> CorpusError:
-        """The error for a row."""
-        return self.listing.wrong(row[0], what, hint)
 
 
 def column_names(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -147,7 +139,7 @@ def column_names(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise unknown_name(f"column {what}", what, list(COLUMNS))
         if not separator or not name:
             raise ConfigError(
-                f"`column` takes NAME=HEADER, got {each!r}", f"`column={what}=HEADER`"
+                f"`column` takes 'WHAT=HEADER', got {each!r}", f"write `column='{what}=HEADER'`"
             )
         names[what] = tuple(name.split(",")) if what == "item" else (name,)
     return names

@@ -1,6 +1,6 @@
 """Build a token store: read, divide, learn the tokenizer, encode, all in a stream."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import itemgetter
@@ -11,16 +11,21 @@ from charlm.data.preparation import store
 from charlm.data.preparation.counting import Counts
 from charlm.data.preparation.encoding import Encoders, available_cores
 from charlm.data.preparation.splits import divide, part_ends
-from charlm.data.sources.corpora import Corpus, open_corpus, shown
-from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, learner
+from charlm.data.sources.corpora import Corpus, DocumentHash, open_corpus
+from charlm.data.sources.files import shown
+from charlm.data.sources.pieces import Piece, printable
+from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
 from charlm.durable import write_folder
 from charlm.errors import CorpusError
 
 __all__ = ["PARTS", "Preparing", "Source", "build", "open_sources"]
 
 PARTS = ("train", "valid", "test")
-PARALLEL_FROM = 1 << 24  # characters; below, starting processes costs more than it saves
+NOTABLE = 0.05
+"""Share of unknown tokens in a held-out part above which the user gets a note."""
+
+PARALLEL_FROM = 1 << 24
+"""Characters from which worker processes save more time than starting them takes."""
 
 
 @dataclass(frozen=True)
@@ -34,37 +39,42 @@ class Preparing:
 
 @dataclass(frozen=True)
 class Source:
-    """A text, the parts it is divided into with their shares of it, its bytes and its hash."""
+    """A text that has been read once, and the parts it is divided into with their shares of it.
+
+    ``size`` are the bytes of its files, where known; ``total`` is its length in characters (raw:
+    bytes), ``ends`` where its parts end.
+    """
 
     corpus: Corpus
     parts: tuple[str, ...]
     shares: tuple[float, ...]
-    size: int | None
     digest: str
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return shown(self.corpus.names)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A source, its length in characters (raw: bytes), and where its parts end."""
-
-    source: Source
+    size: int | None
     total: int
     ends: list[int]
 
-    def parts(self) -> Iterator[tuple[str, Iterator[Piece]]]:
-        """Each part that has text, with its pieces, in one reading."""
-        pieces = divide(self.source.corpus.pieces(), self.ends)
-        for number, part in groupby(pieces, itemgetter(0)):
-            yield self.source.parts[number], map(itemgetter(1), part)
+    def pieces(self) -> Iterator[tuple[str, Iterator[Piece]]]:
+        """Each part that has text, with its pieces; the text is read once.
+
+        Raises ``CorpusError`` at the end if the text is no longer the one that was hashed.
+        """
+        hashing = DocumentHash()
+        pieces = self.corpus.pieces(hashing)
+        for number, part in groupby(divide(pieces, self.ends), itemgetter(0)):
+            yield self.parts[number], map(itemgetter(1), part)
+        # What was added to the text since lies beyond the last part.
+        for _ in pieces:
+            continue
+        same = hashing.hexdigest(self.corpus.encoding) == self.digest
+        if not same or self.corpus.size != self.size:
+            raise CorpusError("the text was changed while it was read", "try again")
 
 
-def open_sources(data: DataConfig, *, raw: bool) -> list[Source]:
-    """The text that is divided, then validation and test texts of their own."""
+def open_sources(data: DataConfig, *, raw: bool) -> Generator[Preparing, None, list[Source]]:
+    """Read the text that is divided, then validation and test texts of their own.
+
+    Raises ``CorpusError``, also for a name that could not be written down with the settings.
+    """
     wanted = [
         (data.sources, PARTS[: len(data.shares)], data.shares),
         (data.valid, ("valid",), (1.0,)),
@@ -73,9 +83,46 @@ def open_sources(data: DataConfig, *, raw: bool) -> list[Source]:
     sources = []
     for names, parts, shares in wanted:
         if names or "train" in parts:
+            check_names(names)
             corpus = open_corpus(names, data, raw=raw)
-            sources.append(Source(corpus, parts, shares, corpus.size, corpus.digest()))
+            sources.append((yield from measure(corpus, parts, shares)))
     return sources
+
+
+def measure(
+    corpus: Corpus, parts: tuple[str, ...], shares: tuple[float, ...]
+) -> Generator[Preparing, None, Source]:
+    """Read a corpus for its hash and its length; returns the source that it makes.
+
+    Raises ``CorpusError`` if it cannot be read, is only white space, or has too little for a part.
+    """
+    hashing, size, total = DocumentHash(), corpus.size, 0
+    for piece in corpus.pieces(hashing):
+        total += len(piece.text)
+        yield Preparing("measuring", total, None)
+    ends = part_ends(total, shares)
+    sizes = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    if min(sizes) == 0:
+        counts = ", ".join(f"{part} {size:,}" for part, size in zip(parts, sizes, strict=True))
+        unit = "bytes" if corpus.encoding is None else "characters"
+        raise CorpusError(
+            f"{shown(corpus.names)} is too small to be divided: of its {total:,} {unit}, {counts}",
+            "give more text, another `split`, or validation text of its own with `valid`",
+        )
+    digest = hashing.hexdigest(corpus.encoding)
+    return Source(corpus, parts, shares, digest, size, total, ends)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise ``CorpusError`` for a name that is not UTF-8: a run could not record it."""
+    for name in names:
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise CorpusError(
+                f"the name {printable(name)} is not UTF-8, so that a run cannot record it",
+                "rename it, or give the folder that it is in",
+            ) from None
 
 
 def build(
@@ -85,80 +132,65 @@ def build(
 
     Raises ``CorpusError``, ``TokenizerError``, ``OSError``; nothing is left then.
     """
-    measured = []
-    for source in sources:
-        measured.append((yield from measure(source)))
-    tokenizer, notes = yield from learn(measured[0], config)
+    tokenizer, notes = yield from learn(sources[0], config)
     with write_folder(folder) as temporary:
         (temporary / "tokenizer").mkdir()
         tokenizer.save(temporary / "tokenizer")
-        parts = yield from encode(measured, tokenizer, temporary)
+        counts, oov = yield from encode(sources, tokenizer, temporary)
         about = {
             "key": key,
             "sources": [source.digest for source in sources],
-            "notes": list(notes),
+            "notes": [*notes, *unknown_notes(counts, oov)],
+            "oov": oov,
         }
-        store.write_summary(temporary, tokenizer, parts, about)
-
-
-def measure(source: Source) -> Generator[Preparing, None, Measured]:
-    """Read a source to learn its length; returns it ``Measured``.
-
-    Raises ``CorpusError`` if it cannot be read, is only white space, or has too little for a part.
-    """
-    total = 0
-    for piece in source.corpus.pieces():
-        total += len(piece.text)
-        yield Preparing("measuring", total, None)
-    ends = part_ends(total, source.shares)
-    sizes = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-    if min(sizes) == 0:
-        counts = ", ".join(
-            f"{part} {size:,}" for part, size in zip(source.parts, sizes, strict=True)
-        )
-        unit = "bytes" if source.corpus.encoding is None else "characters"
-        raise CorpusError(
-            f"{source.name} is too small to be divided: of its {total:,} {unit}, {counts}",
-            "give more text, another --split, or validation text of its own with --valid",
-        )
-    return Measured(source, total, ends)
+        store.write_summary(temporary, tokenizer, counts, about)
 
 
 def learn(
-    measured: Measured, config: TokenizerConfig
+    source: Source, config: TokenizerConfig
 ) -> Generator[Preparing, None, tuple[Tokenizer, tuple[str, ...]]]:
     """Learn the tokenizer from the training part; returns it with its notes."""
-    learning = learner(config)
+    trainer = tokenizer_trainer(config)
     if config.kind != "byte":
-        done, total = 0, measured.ends[0]
-        _, pieces = next(measured.parts())
+        done, total = 0, source.ends[0]
+        _, pieces = next(source.pieces())
         for piece in pieces:
-            learning.add(piece.text)
+            trainer.add(piece.text)
             done += len(piece.text)
             yield Preparing("learning the tokenizer", done, total)
-    return learning.finish()
+    return trainer.finish()
+
+
+def unknown_notes(counts: dict[str, Counts], oov: dict[str, int]) -> list[str]:
+    """A note for each held-out part of which a notable share is unknown."""
+    return [
+        f"{oov[part] / held.tokens:.1%} of the tokens of the {part} part are not in the vocabulary"
+        for part, held in counts.items()
+        if part != "train" and oov[part] > NOTABLE * held.tokens
+    ]
 
 
 def encode(
-    measured: list[Measured], tokenizer: Tokenizer, folder: Path
-) -> Generator[Preparing, None, dict[str, Counts]]:
-    """Write the tokens of every part into ``folder``; returns the counts of each.
+    sources: list[Source], tokenizer: Tokenizer, folder: Path
+) -> Generator[Preparing, None, tuple[dict[str, Counts], dict[str, int]]]:
+    """Write the tokens of every part into ``folder``; returns the counts of each, and how many
+    of its tokens the vocabulary lacks.
 
     Raises ``CorpusError`` for a part without tokens, a training part of one, or a text that
-    changed since it was measured.
+    changed since it was hashed.
     """
-    done, total = 0, sum(source.total for source in measured)
+    done, total = 0, sum(source.total for source in sources)
     slow = tokenizer.kind not in ("byte", "char")
     workers = available_cores() if slow and total >= PARALLEL_FROM else 1
-    counts = {}
+    counts, oov = {}, {}
     with Encoders(tokenizer, workers) as encoders:
-        for part, pieces in chain.from_iterable(source.parts() for source in measured):
+        for part, pieces in chain.from_iterable(source.pieces() for source in sources):
             with store.PartWriter(folder, part, tokenizer) as writer:
                 for piece in encoders.encode(pieces):
                     writer.add(piece)
                     done += len(piece.text)
                     yield Preparing("encoding", done, total)
-            counts[part] = writer.counts
+            counts[part], oov[part] = writer.counts, writer.oov
     for part, held in counts.items():
         least = 2 if part == "train" else 1
         if held.tokens < least:
@@ -166,6 +198,4 @@ def encode(
                 f"the {part} part has {held.tokens} of the {least} tokens that it needs",
                 "give more text",
             )
-    if done != total or any(one.source.size != one.source.corpus.size for one in measured):
-        raise CorpusError("the text was changed while it was read", "try again")
-    return counts
+    return counts, oov

@@ -1,8 +1,11 @@
 """How much text there is: documents, tokens, characters, bytes and words, exactly and in a stream.
 
-Texts come in pieces, and a word that is cut by the border of two pieces counts once.
+A word is what ``str.split`` calls one: a run of characters that are not white space in Unicode,
+for every tokenizer; raw bytes are read as UTF-8 for that.  Texts come in pieces, and a word that is
+cut by the border of two pieces counts once.
 """
 
+import codecs
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -12,8 +15,11 @@ from charlm.errors import TokenizerError
 
 __all__ = ["Counts", "TextCounter", "check_text", "code_points"]
 
-CODE_SPACE = 0x110000  # how many code points Unicode has
-LAST_SPACE = 0x3000  # no white space lies beyond the ideographic space
+CODE_SPACE = 0x110000
+"""How many code points Unicode has."""
+
+LAST_SPACE = 0x3000
+"""The last code point that is white space, the ideographic space."""
 
 
 def marked(size: int, places: list[int]) -> np.ndarray:
@@ -24,16 +30,15 @@ def marked(size: int, places: list[int]) -> np.ndarray:
 
 
 IS_SPACE = marked(CODE_SPACE, [code for code in range(LAST_SPACE + 1) if chr(code).isspace()])
-IS_SPACE_BYTE = marked(256, list(b" \t\n\r\v\f"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What a text is counted in.  Counts add.
+    """Sizes of a text in five units.  Counts of two texts add to those of both.
 
     ``tokens`` are those of the text, boundaries left out; ``chars`` are code points (of raw bytes:
     those that do not continue a UTF-8 sequence); ``bytes`` are in UTF-8; ``words`` are runs of
-    non-space as ``str.split`` sees them (raw bytes: as ``bytes.split`` does).
+    characters that are not white space.
     """
 
     documents: int = 0
@@ -49,11 +54,19 @@ class Counts:
 
 
 class TextCounter:
-    """Counts pieces as they pass; ``counts`` is what has passed so far."""
+    """Counts pieces as they pass."""
 
     def __init__(self) -> None:
-        self.counts = Counts()
+        self.passed = Counts()
         self.in_word = False
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def counts(self) -> Counts:
+        """What has passed so far."""
+        # Bytes held back belong to a character that never came, which is no white space.
+        begun = bool(self.decoder.getstate()[0]) and not self.in_word
+        return self.passed + Counts(words=1) if begun else self.passed
 
     def add(self, piece: Piece, tokens: int = 0) -> None:
         """Count a piece that was encoded as so many tokens.
@@ -61,8 +74,9 @@ class TextCounter:
         Raises ``TokenizerError`` for a lone surrogate.
         """
         if piece.starts:
-            self.in_word = False
-        self.counts += Counts(
+            self.passed, self.in_word = self.counts, False
+            self.decoder.reset()
+        self.passed += Counts(
             documents=int(piece.starts),
             tokens=tokens,
             chars=count_chars(piece.text),
@@ -73,9 +87,8 @@ class TextCounter:
     def count_words(self, text: str | bytes) -> int:
         """Words that begin in ``text``; the last one may go on in the next piece."""
         if isinstance(text, bytes):
-            space = IS_SPACE_BYTE.take(np.frombuffer(text, dtype=np.uint8))
-        else:
-            space = IS_SPACE.take(code_points(text))
+            text = self.decoder.decode(text)
+        space = IS_SPACE.take(code_points(text))
         if not len(space):
             return 0
         begins_here = not space[0] and not self.in_word
@@ -117,5 +130,5 @@ def utf_16(text: str) -> bytes:
         raise TokenizerError(
             f"character {error.start} of the text is U+{ord(text[error.start]):04X}, half of a "
             "surrogate pair, which is no character",
-            "remove it, or read the original file with --tokenizer byte",
+            "remove it, or read the original file with `tokenizer.kind='byte'`",
         ) from None

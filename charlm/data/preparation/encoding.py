@@ -24,7 +24,8 @@ from charlm.errors import CorpusError
 
 __all__ = ["EncodedPiece", "Encoders", "available_cores", "encode_documents", "refuse_respawn"]
 
-MOST_WORKERS = 16  # beyond, the one process that counts and writes is the limit
+MOST_WORKERS = 16
+"""Worker processes at most: more would wait for the one process that counts and writes."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Encoders:
     """
 
     def __init__(self, tokenizer: Tokenizer, workers: int) -> None:
-        """Fewer than two workers are none."""
+        """``workers`` below two start no process: this one encodes then."""
         self.tokenizer = tokenizer
         self.ahead = 2 * workers if workers > 1 else 0
         self.pool = start_pool(tokenizer, workers) if workers > 1 else None
@@ -114,7 +115,7 @@ class Encoders:
 
 
 def available_cores() -> int:
-    """How many processes may work at a time."""
+    """How many worker processes are worth starting on this machine."""
     if hasattr(os, "sched_getaffinity"):
         return min(MOST_WORKERS, len(os.sched_getaffinity(0)))
     return min(MOST_WORKERS, os.cpu_count() or 1)
@@ -164,7 +165,7 @@ def refuse_respawn() -> None:
 
 
 worker_tokenizer: Tokenizer
-"""The tokenizer of a worker process."""
+"""The tokenizer with which this process encodes, if it is a worker."""
 
 
 def begin_work(tokenizer: Tokenizer) -> None:
@@ -184,5 +185,5 @@ def end_with_parent() -> None:
 
 
 def encode_text(text: str | bytes) -> np.ndarray:
-    """What a worker does."""
+    """The ids (N,) of a text, by the tokenizer of this worker process."""
     return worker_tokenizer.encode(text)

@@ -7,8 +7,8 @@ or not at all: it is built under a temporary name by the one process that holds 
 import hashlib
 import json
 import shutil
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,7 +23,8 @@ from charlm.errors import CharlmError, CorpusError
 
 __all__ = ["EncodedPiece", "Prepared", "Preparing", "encode_documents", "find_prepared", "prepare"]
 
-PATIENCE = 0.5  # seconds between two looks at another process's lock
+PATIENCE = 0.5
+"""Seconds between two attempts to get a lock that another process holds."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Prepared:
 
 def prepare(
     data: DataConfig, tokenizer: TokenizerConfig, cache: Path
-) -> Iterator[Preparing | Prepared]:
+) -> Generator[Preparing | Prepared, None, None]:
     """Prepare a text, or find it prepared; the last record is ``Prepared``.
 
     May be closed at any time.  Raises ``CorpusError`` where the text cannot be read, is too small
@@ -50,7 +51,7 @@ def prepare(
     """
     refuse_respawn()
     yield Preparing("reading", 0, None)
-    sources = open_sources(data, raw=tokenizer.kind == "byte")
+    sources = yield from open_sources(data, raw=tokenizer.kind == "byte")
     key = key_of(sources, tokenizer)
     folder = cache / "tokens" / key[:32]
     prepared = found(folder, key)
@@ -60,9 +61,11 @@ def prepare(
         except OSError as error:
             raise CorpusError(
                 f"{cache} cannot be written: {error.strerror or error}",
-                "make room there, or set CHARLM_CACHE to another folder",
+                "free some space there, or set CHARLM_CACHE to another folder",
             ) from None
-    yield prepared
+    # What the sources have to say depends on their names, and is not kept with the tokens.
+    said = dict.fromkeys(note for source in sources for note in source.corpus.notes)
+    yield replace(prepared, notes=(*said, *prepared.notes))
 
 
 def key_of(sources: list[Source], tokenizer: TokenizerConfig) -> str:
@@ -79,7 +82,7 @@ def key_of(sources: list[Source], tokenizer: TokenizerConfig) -> str:
 
 
 def found(folder: Path, key: str) -> Prepared | None:
-    """What was prepared earlier, if it is whole."""
+    """The prepared text in ``folder``; None if there is none, or a damaged one."""
     try:
         summary = store.read_summary(folder)
         if summary.get("key") != key:
@@ -98,14 +101,14 @@ def found(folder: Path, key: str) -> Prepared | None:
 
 
 def find_prepared(cache: Path, key: str) -> Prepared | None:
-    """What was prepared under a key (``Prepared.digest``), if the cache still has it whole."""
+    """The text that was prepared under a key (``Prepared.digest``); None if the cache lacks it."""
     return found(cache / "tokens" / key[:32], key)
 
 
 def build_alone(
     sources: list[Source], config: TokenizerConfig, folder: Path, key: str
 ) -> Generator[Preparing, None, Prepared]:
-    """Build the store unless another process does; returns what was prepared."""
+    """Build the store, or wait while another process builds it; returns the prepared text."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_path(folder), thread_local=False)
     try:

@@ -1,4 +1,4 @@
-"""Cut one text into parts, exactly: training, validation, test, one after the other."""
+"""The division of one text into training, validation and test part, in this order."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence

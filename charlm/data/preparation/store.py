@@ -2,7 +2,7 @@
 
 store.json       format, dtype, hashes of source and tokenizer, notes, counts of each part
 train.bin ...    boundary, document, boundary, document, ..., boundary
-tokenizer/       what made them
+tokenizer/       the tokenizer that made the tokens
 """
 
 import dataclasses
@@ -33,11 +33,13 @@ DTYPES = ("<u1", "<u2", "<u4")
 class TokenStore:
     """One part of a prepared text.
 
-    ``tokens`` (N,) are memory-mapped and read-only: boundary, document, ..., boundary.
+    ``tokens`` (N,) are memory-mapped and read-only: boundary, document, ..., boundary.  ``oov`` is
+    how many of them the vocabulary lacks, None where that was not counted.
     """
 
     tokens: np.ndarray
     counts: Counts
+    oov: int | None = None
 
 
 class PartWriter:
@@ -45,6 +47,8 @@ class PartWriter:
 
     def __init__(self, folder: Path, part: str, tokenizer: Tokenizer) -> None:
         self.file = part_path(folder, part).open("xb")
+        self.tokenizer = tokenizer
+        self.oov = 0
         self.boundary = np.array([tokenizer.boundary_id], dtype=tokenizer.dtype)
         self.counter = TextCounter()
 
@@ -66,10 +70,11 @@ class PartWriter:
             self.file.write(self.boundary.data)
         self.file.write(piece.ids.data)
         self.counter.add(Piece(piece.text, piece.starts), tokens=len(piece.ids))
+        self.oov += int(np.count_nonzero(self.tokenizer.oov(piece.text, piece.ids)))
 
     @property
     def counts(self) -> Counts:
-        """What was written so far."""
+        """The counts of what was written so far."""
         return self.counter.counts
 
 
@@ -124,11 +129,12 @@ def open_store(folder: Path, part: str) -> TokenStore:
         tokens = np.memmap(path, dtype=dtype, mode="r").view(np.ndarray)
     except OSError as error:
         raise damaged(folder, f"{path.name} cannot be read: {error.strerror}") from None
-    return TokenStore(tokens, counts)
+    oov = summary.get("oov")
+    return TokenStore(tokens, counts, oov.get(part) if isinstance(oov, dict) else None)
 
 
 def part_path(folder: Path, part: str) -> Path:
-    """Where the tokens of a part lie."""
+    """The file of the tokens of a part."""
     return folder / f"{part}.bin"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlm.data.sources.pieces import Piece, text_pieces
+from charlm.data.sources.pieces import blocks_of
 from charlm.errors import CorpusError
 
 __all__ = ["EMBEDDED", "Embedded"]
@@ -29,6 +29,7 @@ class Embedded:
 
     name: str
     size: None = None
+    notes: tuple[str, ...] = ()
 
     def texts(self) -> Iterator[str]:
         """The documents in a fixed order.  Raises ``CorpusError`` where this Python has none."""
@@ -42,13 +43,9 @@ class Embedded:
                 "install Python with its library sources, or give a text of your own",
             )
 
-    def pieces(self, encoding: str | None) -> Iterator[Piece]:
-        """The documents as pieces; as bytes where ``encoding`` is None."""
-        return text_pieces(self.texts(), encoding)
-
-    def contents(self) -> Iterator[Iterator[bytes]]:
-        """The bytes of each document, for hashing."""
-        return (iter((text.encode("utf-8"),)) for text in self.texts())
+    def contents(self) -> Iterator[list[bytes]]:
+        """The UTF-8 of each document, in blocks."""
+        return map(blocks_of, self.texts())
 
 
 def python_docs() -> Iterator[str]:

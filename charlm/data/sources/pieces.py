@@ -15,10 +15,10 @@ from typing import AnyStr
 
 from charlm.errors import ConfigError, CorpusError
 
-__all__ = ["Piece", "TextFile", "standard_encoding", "text_pieces"]
+__all__ = ["Piece", "TextFile", "decoded_pieces", "printable", "standard_encoding"]
 
 BLOCK = 1 << 19
-"""Bytes read, or characters taken, at a time; a piece is at most twice as long."""
+"""Bytes read at a time; a piece is at most twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,15 @@ class Piece:
 
 @dataclass(frozen=True)
 class TextFile:
-    """One plain text file, packed by gzip or not: a single document."""
+    """One plain text file, packed by gzip or not: a single document.
+
+    ``name`` is what messages call it, ``mark`` how many bytes at its beginning are a byte order
+    mark and no text.
+    """
 
     path: Path
     name: str
+    mark: int = 0
 
     @property
     def packed(self) -> bool:
@@ -50,15 +55,21 @@ class TextFile:
         if self.packed:
             return None
         try:
-            return self.path.stat().st_size
+            return self.path.stat().st_size - self.mark
         except OSError as error:
             raise unreadable(self.name, error) from None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: that a byte order mark was left out."""
+        return (f"{self.name} begins with a byte order mark, left out",) if self.mark else ()
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes of the text, in blocks.  Raises ``CorpusError``."""
         seen = 0
         try:
             with gzip.open(self.path) if self.packed else self.path.open("rb") as file:
+                file.seek(self.mark)
                 while block := file.read(BLOCK):
                     seen += len(block)
                     yield block
@@ -70,41 +81,64 @@ class TextFile:
         except OSError as error:
             raise unreadable(self.name, error) from None
 
+    def without_mark(self) -> "TextFile":
+        """This file read as UTF-8 text: a byte order mark at its beginning is no part of it."""
+        head = b""
+        # A file that cannot be read is refused when it is read.
+        with contextlib.suppress(CorpusError):
+            head = next(self.blocks(), b"")
+        mark = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+        return TextFile(self.path, self.name, mark)
+
     def pieces(self, encoding: str | None) -> Iterator[Piece]:
-        """The text as pieces; as bytes where ``encoding`` is None.  Raises ``CorpusError``."""
-        starts = True
-        if encoding is None:
-            parts: Iterator[str] | Iterator[bytes] = cut(self.blocks(), b"\n")
-        else:
-            parts = cut(decoded(self.blocks(), encoding, self.name), "\n")
-        for part in parts:
-            yield Piece(part, starts)
-            starts = False
+        """The text as pieces; as bytes where ``encoding`` is None.
+
+        Raises ``CorpusError``, for bytes that are not text with the number of their line.
+        """
+        try:
+            yield from decoded_pieces(self.blocks(), encoding, self.name, self.mark)
+        except UndecodableText as error:
+            line, left = 1, error.offset - self.mark
+            for block in self.blocks():
+                line += block[: max(left, 0)].count(b"\n")
+                left -= len(block)
+            raise CorpusError(f"{error}, in line {line:,}", error.hint) from None
 
     def contents(self) -> Iterator[Iterator[bytes]]:
-        """The bytes of each document, for hashing."""
+        """The blocks of the only document."""
         yield self.blocks()
 
 
-def text_pieces(texts: Iterable[str], encoding: str | None) -> Iterator[Piece]:
-    """Each of ``texts`` as a document of its own; in UTF-8 bytes where ``encoding`` is None."""
-    for text in texts:
-        starts = True
-        parts: Iterator[str] | Iterator[bytes] = cut(slices(text), "\n")
-        if encoding is None:
-            parts = cut(slices(text.encode("utf-8")), b"\n")
-        for part in parts:
-            yield Piece(part, starts)
-            starts = False
+def decoded_pieces(
+    blocks: Iterable[bytes], encoding: str | None, name: str, offset: int = 0
+) -> Iterator[Piece]:
+    """The pieces of one document; as bytes where ``encoding`` is None.
+
+    ``name`` and ``offset``, the place in the file where ``blocks`` begin, are for messages.  Raises
+    ``CorpusError`` for bytes that are not text.
+    """
+    if isinstance(blocks, list) and len(blocks) == 1:
+        # A row of a table: there may be millions of them, each with next to no text.
+        yield Piece(blocks[0] if encoding is None else blocks[0].decode(encoding), True)
+        return
+    starts = True
+    if encoding is None:
+        parts: Iterator[str] | Iterator[bytes] = cut(blocks, b"\n")
+    else:
+        parts = cut(decoded(blocks, encoding, name, offset), "\n")
+    for part in parts:
+        yield Piece(part, starts)
+        starts = False
 
 
-def slices(text: AnyStr) -> Iterator[AnyStr]:
-    """``text`` in blocks."""
-    return (text[at : at + BLOCK] for at in range(0, len(text), BLOCK))
+def blocks_of(text: str) -> list[bytes]:
+    """``text`` in blocks of UTF-8."""
+    content = text.encode("utf-8")
+    return [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
 
 
 def cut(blocks: Iterable[AnyStr], newline: AnyStr) -> Iterator[AnyStr]:
-    """Join ``blocks`` and cut after the last line break in each, or else its last white space.
+    """Join ``blocks`` and cut after the last line break in each, or else after its last space.
 
     A block with neither is cut at its end, and the last block not at all.  Nothing is lost, and
     nothing that is yielded is empty.
@@ -137,18 +171,18 @@ def standard_encoding(name: str) -> str:
         if isinstance(codecs.getincrementaldecoder(name)("strict").decode(b"", False), str):
             return codecs.lookup(name).name
     raise ConfigError(
-        f"data.encoding must be the name of a text encoding, got {name!r}",
-        "for example --encoding utf-8, latin-1, cp1252, utf-16 or gb18030",
+        f"`data.encoding` must be the name of a text encoding, got {name!r}",
+        "for example utf-8, latin-1, cp1252, utf-16 or gb18030",
     )
 
 
-def decoded(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[str]:
+def decoded(blocks: Iterable[bytes], encoding: str, name: str, offset: int = 0) -> Iterator[str]:
     """Decode ``blocks`` strictly, across their borders.
 
     Raises ``CorpusError`` with the offset of the first byte that is not text.
     """
     decoder = codecs.getincrementaldecoder(encoding)("strict")
-    read, head = 0, b""
+    read, head = offset, b""
     for block in with_end(blocks):
         head = head or block[:4]
         read += len(block)
@@ -162,7 +196,7 @@ def decoded(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[str]:
         except UnicodeError as error:
             raise CorpusError(
                 f"{name} is not {encoding} text: {reason(error)}",
-                "name its encoding with --encoding, or read its bytes with --tokenizer byte",
+                "give its `encoding`, or train on its bytes with `tokenizer.kind='byte'`",
             ) from None
 
 
@@ -172,22 +206,31 @@ def with_end(blocks: Iterable[bytes]) -> Iterator[bytes]:
     yield b""
 
 
+class UndecodableText(CorpusError):
+    """Bytes that are no text in the encoding; ``offset`` says where in the file they begin."""
+
+    offset = 0
+
+
 def not_text(
     name: str, encoding: str, error: UnicodeDecodeError, at: int, head: bytes
-) -> CorpusError:
+) -> UndecodableText:
     """The error for bytes that are not text, with the way out that fits them."""
     byte = error.object[error.start]
-    cause = f"{name} is not {encoding} text: byte 0x{byte:02x} at offset {at:,} ({error.reason})"
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return CorpusError(cause, "it begins like UTF-16: try --encoding utf-16")
-    if b"\0" in head or b"\0" in error.object:
-        return CorpusError(
-            f"{name} looks like a binary file: {cause.partition(': ')[2]}",
-            "give a text file, or read any file byte by byte with --tokenizer byte",
-        )
-    return CorpusError(
-        cause, "read it as bytes with --tokenizer byte, or say --encoding latin-1 (or what it is)"
+    what = f"byte 0x{byte:02x} at offset {at:,} ({error.reason})"
+    cause = f"{name} is not {encoding} text: {what}"
+    hint = (
+        "give its encoding, like `encoding='latin-1'`, or train on its bytes with "
+        "`tokenizer.kind='byte'`"
     )
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        hint = "it begins like UTF-16: try `encoding='utf-16'`"
+    elif b"\0" in head or b"\0" in error.object:
+        cause = f"{name} looks like a binary file: {what}"
+        hint = "give a text file, or train on the bytes of any file with `tokenizer.kind='byte'`"
+    found = UndecodableText(cause, hint)
+    found.offset = at
+    return found
 
 
 def unreadable(name: str, error: OSError) -> CorpusError:
@@ -199,6 +242,17 @@ def unreadable(name: str, error: OSError) -> CorpusError:
     }
     hint = hints.get(type(error), "check the disk, then try again")
     return CorpusError(f"{name} cannot be read: {reason(error)}", hint)
+
+
+def printable(name: str, longest: int = 200) -> str:
+    """``name`` as messages can show it: bytes that are not UTF-8 escaped, one line, not too long.
+
+    A name that is not UTF-8 reaches Python with lone surrogates, which no terminal and no JSON
+    takes.
+    """
+    shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    shown = " ".join(shown.splitlines())
+    return shown if len(shown) <= longest else f"{shown[: longest // 4]}..."
 
 
 def reason(error: Exception) -> str:

@@ -1,61 +1,73 @@
 """Text in rows: JSON Lines, CSV, TSV, Parquet, saved datasets and the Hugging Face Hub.
 
-The only module that knows the ``datasets`` library, which it imports when it is first needed.
-Each row is a document.  JSON and CSV are read with the standard library all the same: the other
-reader guesses types, and makes a date of a text that looks like one, and 7 of 007.
+Each row is a document.  JSON and delimited tables are read with the standard library: the
+``datasets`` library guesses types, and makes a date of a text that looks like one, and 7 of 007.
 """
 
-import csv
-import gzip
-import io
 import json
-import logging
-import re
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from charlm.data.sources.pieces import Piece, text_pieces
+from charlm.data.sources import huggingface
+from charlm.data.sources.delimited import LONGEST_CELL, choose_separator, read_records
+from charlm.data.sources.lines import read_lines
+from charlm.data.sources.pieces import TextFile, blocks_of, printable
 from charlm.errors import CharlmError, CorpusError
 
-__all__ = ["Table", "is_saved_dataset", "is_table", "open_hub", "open_saved", "open_table"]
+__all__ = ["TextTable", "check_unicode", "is_table", "open_hub", "open_saved", "open_table"]
 
-HUB = re.compile(
-    r"hf:(?P<name>[\w-][\w.-]*(?:/[\w-][\w.-]*)?)(?:@(?P<config>[^:@]+))?(?::(?P<split>.+))?"
-)
-"""``hf:owner/name``, then ``@configuration`` and ``:split`` if wanted."""
-
+SEPARATORS = {"csv": ",", "tsv": "\t"}
 Row = dict[str, Any] | str
-ROWS = 256
-"""Rows taken at a time from a dataset."""
+Place = tuple[str, int]
+"""Where a row stands: its number, and whether that counts lines or rows."""
+
+
+class NoTextColumn(CorpusError):
+    """A table, or what its name says to be one, without the column that should hold the text."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """A source of rows; ``kind`` says how ``place`` is opened, ``column`` holds the text."""
+class TextTable:
+    """A source of rows; ``kind`` says how ``place`` is opened, ``column`` holds the text.
+
+    ``encoding`` is that of JSON and delimited files, ``config``, ``split`` and ``streaming`` are
+    for datasets.  ``remarks`` collects what reading found and the user should know.
+    """
 
     kind: str
     place: str
     column: str
+    encoding: str = "utf-8"
     config: str | None = None
     split: str = "train"
     streaming: bool = True
     size: None = None
+    remarks: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
         """What messages call it."""
         if self.kind != "hub":
-            return self.place
+            return printable(self.place)
         return f"hf:{self.place}" + (f"@{self.config}" if self.config else "") + f":{self.split}"
 
-    def rows(self) -> Iterator[Row]:
-        """The rows as they come.  Raises ``CorpusError`` for whatever goes wrong below."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, as far as the table has been read."""
+        return tuple(self.remarks.values())
+
+    def rows(self) -> Iterator[tuple[Place, Row]]:
+        """The rows and where they stand.  Raises ``CorpusError`` for whatever goes wrong."""
         try:
-            yield from READERS[self.kind](self)
+            if self.kind == "json":
+                yield from json_rows(self)
+            elif self.kind in SEPARATORS:
+                yield from delimited_rows(self)
+            else:
+                for number, row in enumerate(dataset_rows(self), 1):
+                    yield ("row", number), row
         except CharlmError:
             raise
         # The libraries below raise anything at all; to the user it is one matter.
@@ -63,33 +75,48 @@ class Table:
             raise self.failed(error) from error
 
     def texts(self) -> Iterator[str]:
-        """The text of each row; rows without one are skipped.  Raises ``CorpusError``."""
-        for number, row in enumerate(self.rows(), 1):
-            if not isinstance(row, str) and number == 1 and self.column not in row:
-                columns = ", ".join(map(str, row)) or "none"
-                raise CorpusError(
-                    f"{self.name} has no column {self.column!r}; its columns are: {columns}",
-                    "name the one with the text: --text-column NAME",
-                )
-            text = row if isinstance(row, str) else row.get(self.column)
+        """The text of each row; rows whose text is null are left out, and counted in the notes.
+
+        Raises ``CorpusError`` for a row without the column or with something else than text in it.
+        """
+        empty, first = 0, True
+        for place, row in self.rows():
+            if not isinstance(row, str) and self.column not in row:
+                raise self.lacking(row, "" if first else shown_place(place))
+            first = False
+            text = row if isinstance(row, str) else row[self.column]
             if text is None:
+                empty += 1
                 continue
             if not isinstance(text, str):
                 raise CorpusError(
-                    f"{self.name}: column {self.column!r} of row {number:,} holds "
+                    f"{self.name}: column {self.column!r} of {shown_place(place)} holds "
                     f"{type(text).__name__}, not text",
-                    "name a column of text: --text-column NAME",
+                    "name a column of text with `text_column=NAME`",
                 )
-            check_unicode(text, f"{self.name}: row {number:,}")
+            if not text.isascii():
+                check_unicode(text, f"{self.name}: {shown_place(place)}")
             yield text
+        if empty:
+            rows = "1 row" if empty == 1 else f"{empty:,} rows"
+            self.remarks["null"] = f"{self.name}: {rows} without text (null) left out"
 
-    def pieces(self, encoding: str | None) -> Iterator[Piece]:
-        """The rows as pieces; as bytes where ``encoding`` is None."""
-        return text_pieces(self.texts(), encoding)
+    def lacking(self, row: dict[str, Any], where: str) -> CorpusError:
+        """The error for a row without the column; ``where`` is empty for the first row."""
+        if where:
+            return CorpusError(
+                f"{self.name}: {where} has no column {self.column!r}",
+                "give each row the column, with null where there is no text",
+            )
+        columns = ", ".join(map(str, row)) or "none"
+        return NoTextColumn(
+            f"{self.name} has no column {self.column!r}; its columns are: {columns}",
+            "name the one with the text with `text_column=NAME`",
+        )
 
-    def contents(self) -> Iterator[Iterator[bytes]]:
-        """The bytes of each row's text, for hashing."""
-        return (iter((text.encode("utf-8"),)) for text in self.texts())
+    def contents(self) -> Iterator[list[bytes]]:
+        """The UTF-8 of each row's text, in blocks."""
+        return map(blocks_of, self.texts())
 
     def failed(self, error: Exception) -> CorpusError:
         """The error for what a library below raised."""
@@ -106,38 +133,46 @@ class Table:
         return CorpusError(f"{self.name} cannot be had from the Hub: {said}", hint)
 
 
+def shown_place(place: Place) -> str:
+    """A place for a message."""
+    return f"{place[0]} {place[1]:,}" if place[1] else "the list"
+
+
 def is_table(path: Path) -> bool:
     """Whether the name of ``path`` says that it holds rows."""
     return kind_of(path) is not None
 
 
-def open_table(path: Path, column: str) -> Table:
+def open_table(path: Path, column: str, encoding: str) -> TextTable:
     """A file of rows, chosen by its name.  Raises ``CorpusError`` if it has no such column."""
-    return checked(Table(kind_of(path) or "json", str(path), column))
+    return checked(TextTable(kind_of(path) or "json", str(path), column, encoding))
 
 
-def is_saved_dataset(folder: Path) -> bool:
-    """Whether ``folder`` was written by ``save_to_disk``."""
-    return (folder / "dataset_dict.json").is_file() or (
-        (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
-    )
-
-
-def open_saved(folder: str, column: str, split: str) -> Table:
+def open_saved(folder: str, column: str, split: str) -> TextTable:
     """A saved dataset; ``split`` counts where it has several.  Raises ``CorpusError``."""
-    return checked(Table("saved", folder, column, split=split))
+    return checked(TextTable("saved", folder, column, split=split))
 
 
-def open_hub(source: str, column: str, split: str, streaming: bool) -> Table:
+def open_hub(source: str, column: str, split: str, streaming: bool) -> TextTable:
     """A dataset of the Hub, ``hf:owner/name[@configuration][:split]``.  Raises ``CorpusError``."""
-    match = HUB.fullmatch(source)
+    match = huggingface.HUB_NAME.fullmatch(source)
     if match is None:
         raise CorpusError(
-            f"{source} is no name of a Hub dataset",
+            f"{printable(source)} is no name of a Hub dataset",
             "write hf:owner/name, hf:owner/name@configuration or hf:owner/name@configuration:split",
         )
     own = match["split"] or split
-    return checked(Table("hub", match["name"], column, match["config"], own, streaming))
+    return checked(
+        TextTable(
+            "hub", match["name"], column, config=match["config"], split=own, streaming=streaming
+        )
+    )
+
+
+def checked(table: TextTable) -> TextTable:
+    """``table``, after its first text was read, so that a wrong column is found at once."""
+    next(table.texts(), None)
+    return table
 
 
 def check_unicode(text: str, where: str) -> None:
@@ -151,23 +186,6 @@ def check_unicode(text: str, where: str) -> None:
         ) from None
 
 
-def library() -> Any:
-    """The ``datasets`` library, told to draw no bars and to log nothing."""
-    import datasets
-    import huggingface_hub
-
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(logging.CRITICAL)
-    huggingface_hub.logging.set_verbosity(logging.CRITICAL)
-    return datasets
-
-
-def checked(table: Table) -> Table:
-    """``table``, after a look at its first text, so that a wrong column is found at once."""
-    next(table.texts(), None)
-    return table
-
-
 def kind_of(path: Path) -> str | None:
     """Which reader a file's name asks for."""
     name = path.name.lower().removesuffix(".gz")
@@ -176,111 +194,87 @@ def kind_of(path: Path) -> str | None:
     return kinds.get(Path(name).suffix)
 
 
-def json_rows(table: Table) -> Iterator[Row]:
-    """Objects or texts: one a line, or all in one list."""
-    number = 0
-    with opened(table.place) as file, named(table, "JSON", lambda: number):
-        if file.readline().lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
-            file.seek(0)
-            yield from map(json_row, json.loads(file.read().decode("utf-8-sig")))
-            return
-        file.seek(0)
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield json_row(json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8")))
+def lines_of(table: TextTable) -> Iterator[str]:
+    """The lines of a file of rows, each at most as long as the longest cell."""
+    return read_lines(TextFile(Path(table.place), table.name), table.encoding, LONGEST_CELL)
 
 
-def json_row(row: Any) -> Row:
-    """``row`` if it can be one.  Raises ``ValueError``."""
-    if not isinstance(row, dict | str):
-        raise ValueError(f"a row is an object or a text, not {type(row).__name__}")
-    return row
+def json_rows(table: TextTable) -> Iterator[tuple[Place, Row]]:
+    """Objects or texts: one a line, or all in one list.  Raises ``CorpusError``."""
+    file = TextFile(Path(table.place), table.name)
+    head = next((str(piece.text) for piece in file.pieces(table.encoding)), "")
+    if head.lstrip("\ufeff \t\r\n").startswith("["):
+        whole = "".join(str(piece.text) for piece in file.pieces(table.encoding))
+        for number, row in enumerate(parsed(whole.lstrip("\ufeff"), table, ("row", 0)), 1):
+            yield ("row", number), json_row(row, table, ("row", number))
+        return
+    for number, line in enumerate(lines_of(table), 1):
+        if line.strip():
+            place = ("line", number)
+            yield place, json_row(parsed(line, table, place), table, place)
 
 
-def csv_rows(table: Table) -> Iterator[Row]:
-    """The rows of a CSV or TSV file, by the names in its first line."""
-    # The library's own limit would refuse a field as long as a book.
-    csv.field_size_limit((1 << 31) - 1)
-    with (
-        opened(table.place) as file,
-        io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines,
-    ):
-        separator = "," if table.kind == "csv" else "\t"
-        reader = csv.DictReader(lines, delimiter=separator, strict=True)
-        with named(table, "table", lambda: reader.reader.line_num):
-            yield from reader
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON.  Raises ``ValueError`` for a name that stands in it twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} stands twice in an object")
+    return found
 
 
-def opened(place: str) -> IO[bytes]:
-    """A file, through gzip if its name says so."""
-    packed = place.lower().endswith(".gz")
-    return gzip.open(place) if packed else Path(place).open("rb")  # type: ignore[return-value]
+DECODER = json.JSONDecoder(object_pairs_hook=unique)
 
 
-@contextmanager
-def named(table: Table, what: str, line: Callable[[], int]) -> Iterator[None]:
-    """Turn what is wrong with a file of rows into an error that names the line."""
+def parsed(text: str, table: TextTable, place: Place) -> Any:
+    """The value of some JSON.  Raises ``CorpusError``."""
     try:
-        yield
-    except (ValueError, RecursionError, csv.Error) as error:
-        where = f"line {line():,}" if line() else "the list"
+        return DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
         raise CorpusError(
-            f"{table.name} is no {what}: {where}: {error}",
-            "write a header line and one row a line, quoted where needed"
-            if what == "table"
-            else "write one JSON object a line, or one list of objects",
+            f"{table.name} is no JSON: {shown_place(place)}: {error}",
+            "write one JSON object a line, or one list of objects",
         ) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise CorpusError(f"{table.name} is damaged: {error}", "get the file again") from None
 
 
-def parquet_rows(table: Table) -> Iterable[Row]:
-    """The rows of a Parquet file, in a stream; nothing is copied to a cache."""
-    # A glob pattern would be read into a name with brackets.
-    place = str(Path(table.place).absolute()).translate({ord(sign): f"[{sign}]" for sign in "[*?"})
-    return only(
-        library().load_dataset("parquet", data_files=place, split="train", streaming=True),
-        table.column,
+def json_row(row: Any, table: TextTable, place: Place) -> Row:
+    """``row`` if it can be one.  Raises ``CorpusError``."""
+    if isinstance(row, dict | str):
+        return row
+    raise CorpusError(
+        f"{table.name}: {shown_place(place)}: a row is an object or a text, not "
+        f"{type(row).__name__}",
+        "write one JSON object a line, or one list of objects",
     )
 
 
-def saved_rows(table: Table) -> Iterable[Row]:
-    """The rows of a dataset that ``save_to_disk`` wrote."""
-    dataset = library().load_from_disk(table.place)
-    if isinstance(dataset, dict):
-        if table.split not in dataset:
-            raise CorpusError(
-                f"{table.name} has no split {table.split!r}; its splits are: {', '.join(dataset)}",
-                "choose one: --set data.dataset_split=NAME",
-            )
-        dataset = dataset[table.split]
-    return only(dataset, table.column)
+def delimited_rows(table: TextTable) -> Iterator[tuple[Place, Row]]:
+    """The rows of a CSV or TSV file, by the names in its first line.  Raises ``CorpusError``."""
+    usual = SEPARATORS[table.kind]
+    first = next((line for line in lines_of(table) if line.strip()), "")
+    separator = choose_separator(first, table.column, usual)
+    if separator != usual:
+        plural = {",": "commas", ";": "semicolons", "\t": "tabs"}[separator]
+        table.remarks["separator"] = f"{table.name}: cells are separated by {plural}"
+    records = read_records(lines_of(table), table.name, separator)
+    _, header = next(records, (0, []))
+    if header and table.column not in header:
+        raise table.lacking(dict.fromkeys(header), "")
+    if header.count(table.column) > 1:
+        raise CorpusError(
+            f"{table.name} has the column {table.column!r} twice", "rename one of them"
+        )
+    for number, cells in records:
+        yield ("line", number), dict(zip(header, cells, strict=True))
 
 
-def hub_rows(table: Table) -> Iterable[Row]:
-    """The rows of a dataset on the Hub; no code from there is run."""
-    from datasets import load_dataset
-
-    dataset = load_dataset(table.place, table.config, split=table.split, streaming=table.streaming)
-    return only(dataset, table.column)
-
-
-def only(dataset: Any, column: str) -> Iterator[Row]:
-    """The rows of ``dataset``, of which nothing but ``column`` is read where it exists."""
-    if column in (dataset.column_names or ()):
-        dataset = dataset.select_columns([column])
-    for batch in dataset.iter(ROWS):
-        if column in batch:
-            yield from ({column: value} for value in batch[column])
-        else:
-            yield dict.fromkeys(batch)
-
-
-READERS: dict[str, Callable[[Table], Iterable[Row]]] = {
-    "json": json_rows,
-    "csv": csv_rows,
-    "tsv": csv_rows,
-    "parquet": parquet_rows,
-    "saved": saved_rows,
-    "hub": hub_rows,
-}
+def dataset_rows(table: TextTable) -> Iterator[dict[str, Any]]:
+    """The rows that the ``datasets`` library reads.  Raises whatever it raises."""
+    if table.kind == "parquet":
+        return huggingface.parquet_rows(table.place, table.column)
+    if table.kind == "saved":
+        return huggingface.saved_rows(table.place, table.column, table.split)
+    return huggingface.hub_rows(
+        table.place, table.config, table.split, table.column, table.streaming
+    )

@@ -1,1 +1,1 @@
-"""Text made by sources whose entropy rate is known exactly."""
+"""Synthetic text from sources whose entropy rate is known exactly."""

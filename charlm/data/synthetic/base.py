@@ -1,43 +1,28 @@
-"""What all sources of made text share."""
+"""What sources of synthetic text share: their alphabet and the checks of their parameters."""
 
 import string
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import ConfigError, CorpusError
 
-__all__ = ["LETTERS", "LONGEST", "Floats", "Ints", "MadeSource", "check", "impossible", "positions"]
+__all__ = [
+    "LETTERS",
+    "LONGEST",
+    "Floats",
+    "Ints",
+    "check",
+    "impossible",
+    "positions",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 LONGEST = 1 << 30
-"""Characters that may be made at once."""
-
-
-class MadeSource:
-    """A random source of characters whose probabilities are all known."""
-
-    kind: ClassVar[str]
-
-    @property
-    def entropy_rate(self) -> float:
-        """Bits per character, exact to rounding: what the best possible model needs."""
-        raise NotImplementedError
-
-    def generate(self, chars: int, seed: int) -> str:
-        """So many characters, the same for the same seed."""
-        raise NotImplementedError
-
-    def surprisals(self, text: str) -> Floats:
-        """Bits of each character of ``text`` given all before it, under this source: (n,).
-
-        Raises ``CorpusError`` where the source cannot have written ``text``.
-        """
-        raise NotImplementedError
+"""Characters of a text at most."""
 
 
 def positions(text: str, alphabet: str) -> Ints:
@@ -52,10 +37,10 @@ def positions(text: str, alphabet: str) -> Ints:
     return ids
 
 
-def impossible(sign: str, at: int) -> CorpusError:
+def impossible(character: str, at: int) -> CorpusError:
     """The error for a text that a source cannot have written."""
     return CorpusError(
-        f"this source cannot have written {sign!r} at character {at:,}", "use the right source"
+        f"this source cannot have written {character!r} at character {at:,}", "use the right source"
     )
 
 

@@ -1,4 +1,4 @@
-"""Made text: sources whose entropy rate is known exactly, so that a perplexity can be checked.
+"""Synthetic text: sources whose entropy rate is known exactly, so that a perplexity can be checked.
 
 No model can predict such a text better than its entropy rate, except by the sampling error; a model
 that has learnt the source comes close to it.  Rates and surprisals here are in bits.
@@ -13,34 +13,38 @@ from typing import Any
 from charlm import durable
 from charlm.config.section import unknown_name
 from charlm.data.sources.pieces import reason
-from charlm.data.synthetic.base import MadeSource
 from charlm.data.synthetic.markov import MarkovSource
 from charlm.data.synthetic.nested import NestedSource
 from charlm.errors import CorpusError
 
-__all__ = ["MADE", "MadeSource", "MarkovSource", "NestedSource", "made_source", "write_made"]
+__all__ = [
+    "SOURCES",
+    "MarkovSource",
+    "NestedSource",
+    "SyntheticSource",
+    "synthetic_source",
+    "write_synthetic",
+]
 
-MADE: dict[str, type[MarkovSource] | type[NestedSource]] = {
-    "markov": MarkovSource,
-    "nested": NestedSource,
-}
+SyntheticSource = MarkovSource | NestedSource
+"""A random source of characters whose probabilities are all known."""
+
+SOURCES: dict[str, type[SyntheticSource]] = {"markov": MarkovSource, "nested": NestedSource}
 
 
-def made_source(kind: str, **parameters: Any) -> MarkovSource | NestedSource:
-    """The source of that kind.  Raises ``ConfigError`` for an unknown kind or parameter."""
-    if kind not in MADE:
-        raise unknown_name(f"kind of made text {kind}", kind, list(MADE))
-    known = [field.name for field in fields(MADE[kind])]
+def synthetic_source(kind: str, **parameters: Any) -> SyntheticSource:
+    """A source of a kind of ``SOURCES``.  Raises ``ConfigError`` for unknown names."""
+    if kind not in SOURCES:
+        raise unknown_name(f"kind of made text {kind}", kind, list(SOURCES))
+    known = [field.name for field in fields(SOURCES[kind])]
     for name in parameters:
         if name not in known:
             raise unknown_name(f"parameter {name} of {kind}", name, known)
-    return MADE[kind](**parameters)
+    return SOURCES[kind](**parameters)
 
 
-def write_made(
-    source: MarkovSource | NestedSource, path: Path, chars: int, seed: int
-) -> dict[str, Any]:
-    """Write a made text to ``path`` and what is known of it to ``path`` + ``.json``; return that.
+def write_synthetic(source: SyntheticSource, path: Path, chars: int, seed: int) -> dict[str, Any]:
+    """Write a synthetic text to ``path`` and its facts to ``path`` + ``.json``; return the facts.
 
     Raises ``CorpusError`` if either exists already or cannot be written.
     """

@@ -6,20 +6,27 @@ from typing import ClassVar
 
 import numpy as np
 
-from charlm.data.synthetic.base import LETTERS, LONGEST, Floats, Ints, MadeSource, check, positions
+from charlm.data.synthetic.base import (
+    LETTERS,
+    LONGEST,
+    Floats,
+    Ints,
+    check,
+    positions,
+)
 from charlm.errors import ConfigError
 
 __all__ = ["MarkovSource"]
 
 RESOLUTION = 1024
-"""Transition probabilities are multiples of one part in so many, so that drawing is a look-up."""
+"""Transition probabilities are multiples of 1 / RESOLUTION, so that a table samples a letter."""
 
 STATES = 1 << 14
 """Largest number of contexts."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkovSource(MadeSource):
+class MarkovSource:
     """The next of ``alphabet`` letters depends on the last ``order`` letters alone.
 
     Transitions are drawn with ``seed`` from a Dirichlet distribution; a small ``concentration``
@@ -79,7 +86,7 @@ class MarkovSource(MadeSource):
         return float(-self.stationary @ (transitions * np.log2(transitions)).sum(1))
 
     def generate(self, chars: int, seed: int) -> str:
-        """A stretch of the source in its long-run state."""
+        """A text of ``chars`` characters, the first from the stationary distribution."""
         check("chars", chars, 1, LONGEST)
         generator = np.random.Generator(np.random.PCG64(seed))
         first = int(generator.choice(self.states, p=self.stationary))
@@ -101,7 +108,10 @@ class MarkovSource(MadeSource):
         return bytearray((state // powers % self.alphabet).astype(np.uint8).tobytes())
 
     def surprisals(self, text: str) -> Floats:
-        """Bits of each character: (n,)."""
+        """Bits of each character of ``text`` given all before it: (n,).
+
+        Raises ``CorpusError`` where this source cannot have written ``text``.
+        """
         ids = positions(text, LETTERS[: self.alphabet])
         bits = np.empty(len(ids))
         head = min(self.order, len(ids))

@@ -11,7 +11,6 @@ from charlm.data.synthetic.base import (
     LONGEST,
     Floats,
     Ints,
-    MadeSource,
     check,
     impossible,
     positions,
@@ -23,7 +22,7 @@ BRACKETS = ("()", "[]", "{}", "<>")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NestedSource(MadeSource):
+class NestedSource:
     """Nested brackets with filler between them: what closes was opened far back.
 
     ``kinds`` of brackets are nested up to ``depth``.  Each is followed by ``gap`` filler letters,
@@ -47,9 +46,9 @@ class NestedSource(MadeSource):
     @property
     def opening(self) -> Floats:
         """Probability that a bracket opens, by the number that are open: (depth + 1,)."""
-        chances = np.full(self.depth + 1, 0.5)
-        chances[0], chances[-1] = 1.0, 0.0
-        return chances
+        probabilities = np.full(self.depth + 1, 0.5)
+        probabilities[0], probabilities[-1] = 1.0, 0.0
+        return probabilities
 
     @property
     def stationary(self) -> Floats:
@@ -66,12 +65,6 @@ class NestedSource(MadeSource):
         return float(self.stationary @ bits + self.filler_bits) / (self.gap + 1)
 
     @property
-    def short_sighted_rate(self) -> float:
-        """Bits per character, for the best model that sees the last ``gap`` characters only."""
-        up = float(self.stationary @ self.opening)
-        return (coin_bits(up) + self.kind_bits + self.filler_bits) / (self.gap + 1)
-
-    @property
     def kind_bits(self) -> float:
         """Bits that say which kind a bracket is."""
         return math.log2(self.kinds)
@@ -82,7 +75,7 @@ class NestedSource(MadeSource):
         return self.gap * math.log2(self.letters)
 
     def generate(self, chars: int, seed: int) -> str:
-        """A text that begins with nothing open."""
+        """A text of ``chars`` characters that begins with no bracket open."""
         check("chars", chars, 1, LONGEST)
         generator = np.random.Generator(np.random.PCG64(seed))
         rows = -(-chars // (self.gap + 1))
@@ -103,7 +96,10 @@ class NestedSource(MadeSource):
         return text.tobytes()[:chars].decode("ascii")
 
     def surprisals(self, text: str) -> Floats:
-        """Bits of each character: (n,)."""
+        """Bits of each character of ``text`` given all before it: (n,).
+
+        Raises ``CorpusError`` where this source cannot have written ``text``.
+        """
         period = self.gap + 1
         signs = "".join(BRACKETS[: self.kinds])
         ids = positions(text, LETTERS[: self.gap * self.letters] + signs)
@@ -120,20 +116,20 @@ class NestedSource(MadeSource):
     def bracket_bits(self, ids: Ints) -> Floats:
         """Bits of each bracket, infinite from the first that cannot stand where it stands."""
         bits = np.full(len(ids), math.inf)
-        chances = self.opening.tolist()
+        opening = self.opening.tolist()
         opened: list[int] = []
         for index, bracket in enumerate(ids.tolist()):
             kind, closes = divmod(bracket, 2)
-            up = chances[len(opened)]
-            chance = 1 - up if closes else up / self.kinds
-            if bracket < 0 or chance == 0 or (closes and opened.pop() != kind):
+            up = opening[len(opened)]
+            probability = 1 - up if closes else up / self.kinds
+            if bracket < 0 or probability == 0 or (closes and opened.pop() != kind):
                 break
             if not closes:
                 opened.append(kind)
-            bits[index] = -math.log2(chance)
+            bits[index] = -math.log2(probability)
         return bits
 
 
-def coin_bits(chance: float) -> float:
-    """Entropy of a coin that shows one side with ``chance``."""
-    return -sum(side * math.log2(side) for side in (chance, 1 - chance) if side > 0)
+def coin_bits(probability: float) -> float:
+    """Entropy in bits of an event of this probability."""
+    return -sum(p * math.log2(p) for p in (probability, 1 - probability) if p > 0)

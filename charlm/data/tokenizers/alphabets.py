@@ -1,4 +1,4 @@
-"""The smallest tokens: bytes and characters.  Both are table look-ups."""
+"""Byte and character tokenizers, which encode by a table from byte or code point to id."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from charlm.data.preparation.counting import CODE_SPACE, code_points
 from charlm.data.tokenizers.base import UNKNOWN, UNKNOWN_ID, Tokenizer, as_text
 from charlm.errors import TokenizerError
 
-__all__ = ["ByteTokenizer", "CharLearner", "CharTokenizer"]
+__all__ = ["ByteTokenizer", "CharTokenizer", "CharTrainer"]
 
 
 class ByteTokenizer(Tokenizer):
@@ -29,7 +29,7 @@ class ByteTokenizer(Tokenizer):
         return np.add(np.frombuffer(text, dtype=np.uint8), 1, dtype=self.dtype)
 
     def definition(self) -> dict[str, Any]:
-        """The kind says it all."""
+        """The kind alone: all byte tokenizers are equal."""
         return {"kind": self.kind}
 
 
@@ -81,7 +81,7 @@ class CharTokenizer(Tokenizer):
         return self.tables[width]
 
     def unknown(self, text: str) -> Counter[str]:
-        """Characters of ``text`` outside the alphabet, with counts."""
+        """The characters of ``text`` outside the alphabet, with their counts."""
         missing = code_points(text)[self.encode(text) == UNKNOWN_ID]
         return Counter(map(chr, missing.tolist()))
 
@@ -93,7 +93,7 @@ class CharTokenizer(Tokenizer):
 REMEDY = "the tokenizer folder is damaged: restore it, or train again"
 
 
-class CharLearner:
+class CharTrainer:
     """Counts characters as texts pass and makes an alphabet of the frequent ones."""
 
     def __init__(self, config: TokenizerConfig) -> None:
@@ -108,7 +108,7 @@ class CharLearner:
         self.counts[: len(found)] += found
 
     def finish(self) -> tuple[CharTokenizer, tuple[str, ...]]:
-        """The tokenizer, and what its user should know.
+        """The tokenizer, and notes for the user on rare characters.
 
         Raises ``TokenizerError`` if no character is frequent enough.
         """
@@ -120,7 +120,7 @@ class CharLearner:
         if not len(kept):
             raise TokenizerError(
                 f"no character of the text occurs {self.config.min_count} times",
-                "lower tokenizer.min_count, or give more text",
+                "lower `tokenizer.min_count`, or give more text",
             )
         dropped = len(codes) - len(kept)
         share = 1 - self.counts[kept].sum() / self.counts.sum()

@@ -1,4 +1,4 @@
-"""What every tokenizer can do: text to ids, ids to text, one id at a time, kept in a folder."""
+"""The interface of all tokenizers: text to ids, ids to text, a definition kept in a folder."""
 
 import codecs
 import hashlib
@@ -26,10 +26,13 @@ __all__ = [
     "as_text",
 ]
 
-UNKNOWN_ID = 1  # where there is an unknown symbol
+UNKNOWN_ID = 1
+"""The id of the unknown symbol, in tokenizers that have one."""
+
 UNKNOWN = "<unk>"
 DEFINITION = "tokenizer.json"
 FORMAT = 1
+"""Version of the tokenizer folder; another one is refused."""
 
 
 class Tokenizer(ABC):
@@ -52,7 +55,7 @@ class Tokenizer(ABC):
     def dtype(self) -> np.dtype[Any]:
         """The smallest of little-endian uint8, uint16 and uint32 that holds every id."""
         widths = (("<u1", 1 << 8), ("<u2", 1 << 16))
-        return np.dtype(next((name for name, room in widths if self.vocab_size <= room), "<u4"))
+        return np.dtype(next((name for name, ids in widths if self.vocab_size <= ids), "<u4"))
 
     @abstractmethod
     def encode(self, text: str | bytes) -> np.ndarray:
@@ -71,11 +74,11 @@ class Tokenizer(ABC):
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     def decode_bytes(self, ids: ArrayLike) -> bytes:
-        """The exact bytes of ``ids`` (N,).  Raises ``TokenizerError`` for an id out of range."""
+        """The bytes of ``ids`` (N,).  Raises ``TokenizerError`` for an id out of range."""
         return b"".join(map(self.table.__getitem__, self.checked(ids)))
 
     def token_bytes(self, id: int) -> bytes:
-        """What one id stands for.  Raises ``TokenizerError`` for an id out of range."""
+        """The bytes that one id stands for.  Raises ``TokenizerError`` for an id out of range."""
         if not 0 <= id < self.vocab_size:
             raise self.foreign(id)
         return self.table[id]
@@ -85,8 +88,16 @@ class Tokenizer(ABC):
         return TextStream(self)
 
     def unknown(self, text: str) -> Counter[str]:
-        """What of ``text`` the vocabulary lacks, with counts; nothing for most kinds."""
+        """The characters or words of ``text`` outside the vocabulary, with counts.
+
+        Empty for tokenizers without an unknown symbol.
+        """
         return Counter()
+
+    def oov(self, text: str | bytes, ids: np.ndarray) -> np.ndarray:
+        """ids (N,), the encoding of ``text`` -> which of them the vocabulary lacks (N,)."""
+        lacking: np.ndarray = np.equal(ids, -1 if self.unknown_id is None else self.unknown_id)
+        return lacking
 
     def digest(self) -> str:
         """SHA-256, in hex, over all that defines the tokenizer."""
@@ -98,7 +109,7 @@ class Tokenizer(ABC):
         write_text(folder / DEFINITION, json.dumps(table, ensure_ascii=False, indent=0) + "\n")
 
     def checked(self, ids: ArrayLike) -> list[int]:
-        """``ids`` as a list.  Raises ``TokenizerError`` for an id out of range."""
+        """``ids`` (N,) as a list of integers.  Raises ``TokenizerError`` for an id out of range."""
         array = np.asarray(ids, dtype=np.int64).ravel()
         if len(array) and not 0 <= array.min() <= array.max() < self.vocab_size:
             raise self.foreign(array[(array < 0) | (array >= self.vocab_size)][0])
@@ -115,7 +126,7 @@ class Tokenizer(ABC):
 class TextStream:
     """Decodes one id at a time and holds bytes back until they make a whole character.
 
-    All that ``push`` returned, and ``flush`` at the end, is what ``decode`` makes of the same ids.
+    What ``push`` returns for each id, and ``flush`` at the end, joins to what ``decode`` returns.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -127,7 +138,7 @@ class TextStream:
         return self.decoder.decode(self.tokenizer.token_bytes(id))
 
     def flush(self) -> str:
-        """What is still held back, as U+FFFD; the stream is then as new."""
+        """The bytes still held back, as U+FFFD; afterwards the stream can be used again."""
         rest = self.decoder.decode(b"", final=True)
         self.decoder.reset()
         return rest
@@ -145,5 +156,5 @@ def as_text(text: str | bytes) -> str:
         return text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise TokenizerError(
-            f"byte {error.start} of the text is not UTF-8", "use --tokenizer byte"
+            f"byte {error.start} of the text is not UTF-8", "use `tokenizer.kind='byte'`"
         ) from None

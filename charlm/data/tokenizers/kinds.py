@@ -1,72 +1,63 @@
 """Five ways to cut text into tokens behind one interface: byte, char, word, bpe, unigram.
 
-``train`` makes a tokenizer from text, ``save`` writes it into a folder, ``load`` reads it back.
+``tokenizer_trainer`` makes a tokenizer from text, ``save`` writes it, ``load`` reads it back.
 A folder holds JSON and, for bpe and unigram, a SentencePiece model; loading executes nothing.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 from charlm.config import TokenizerConfig
-from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.alphabets import ByteTokenizer, CharLearner, CharTokenizer
+from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer, CharTrainer
 from charlm.data.tokenizers.base import DEFINITION, FORMAT, TextStream, Tokenizer, as_text
-from charlm.data.tokenizers.subwords import MODEL, REMEDY, SubwordLearner, SubwordTokenizer
-from charlm.data.tokenizers.words import WordLearner, WordTokenizer
+from charlm.data.tokenizers.subwords import MODEL, REMEDY, SubwordTokenizer, SubwordTrainer
+from charlm.data.tokenizers.words import WordTokenizer, WordTrainer
 from charlm.errors import TokenizerError
 
-__all__ = ["Learner", "TextStream", "Tokenizer", "as_text", "learner", "load", "train"]
+__all__ = ["TextStream", "Tokenizer", "TokenizerTrainer", "as_text", "load", "tokenizer_trainer"]
 
-LARGEST_DEFINITION = 1 << 28  # bytes; far above any vocabulary that a model could use
+LARGEST_DEFINITION = 1 << 28
+"""Bytes of a definition that are read at most, far above any vocabulary that a model could use."""
+
 LARGEST_MODEL = 1 << 26
+"""Bytes of a SentencePiece model that are read at most."""
 
 
-class Learner(Protocol):
-    """Looks at texts one after the other and makes a tokenizer in the end."""
+class TokenizerTrainer(Protocol):
+    """Takes texts one after the other and makes a tokenizer of them.
+
+    Deterministic, and in memory bounded by the vocabulary, not by the text.
+    """
 
     def add(self, text: str | bytes) -> None:
-        """Look at a text.  Raises ``TokenizerError`` for a lone surrogate."""
+        """Take the next text.  Raises ``TokenizerError`` for a lone surrogate."""
 
     def finish(self) -> tuple[Tokenizer, tuple[str, ...]]:
-        """The tokenizer, and notes for its user.  Raises ``TokenizerError``."""
+        """The tokenizer, and notes for the user.  Raises ``TokenizerError``."""
 
 
-class ByteLearner:
-    """There is nothing to learn about bytes."""
+class ByteTrainer:
+    """Makes the byte tokenizer, which depends on no text."""
 
     def add(self, text: str | bytes) -> None:
-        """Nothing to do."""
+        """Ignore ``text``."""
 
     def finish(self) -> tuple[ByteTokenizer, tuple[str, ...]]:
-        """The byte tokenizer."""
+        """The byte tokenizer, without notes."""
         return ByteTokenizer(), ()
 
 
-def learner(config: TokenizerConfig) -> Learner:
-    """What learns a tokenizer of the kind that is asked for."""
+def tokenizer_trainer(config: TokenizerConfig) -> TokenizerTrainer:
+    """A new trainer for a tokenizer of the kind that ``config`` asks for."""
     if config.kind == "byte":
-        return ByteLearner()
+        return ByteTrainer()
     if config.kind == "char":
-        return CharLearner(config)
+        return CharTrainer(config)
     if config.kind == "word":
-        return WordLearner(config)
-    return SubwordLearner(config)
-
-
-def train(config: TokenizerConfig, pieces: Iterable[Piece]) -> tuple[Tokenizer, tuple[str, ...]]:
-    """Learn a tokenizer from a text; the notes say what its user should know.
-
-    Deterministic, and in memory bounded by the vocabulary, not by the text.  Raises
-    ``TokenizerError`` where the text or the settings allow no tokenizer.
-    """
-    learning = learner(config)
-    if config.kind != "byte":
-        for piece in pieces:
-            learning.add(piece.text)
-    return learning.finish()
+        return WordTrainer(config)
+    return SubwordTrainer(config)
 
 
 def load(folder: Path) -> Tokenizer:

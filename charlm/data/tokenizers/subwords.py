@@ -28,17 +28,25 @@ from charlm.data.tokenizers.base import Tokenizer, as_text
 from charlm.durable import write_bytes
 from charlm.errors import TokenizerError
 
-__all__ = ["MODEL", "SubwordLearner", "SubwordTokenizer"]
+__all__ = ["MODEL", "SubwordTokenizer", "SubwordTrainer"]
 
 MODEL = "tokenizer.model"
 BOUNDARY = "<|boundary|>"  # how the model spells id 0; the same letters in a text are just letters
 SPACE_MARK = "\u2581"
-LONGEST = 1024  # characters; 4,096 bytes at most, below the limit of SentencePiece's trainer
+LONGEST = 1024
+"""Characters of a training line: at most 4,096 bytes, below the limit of the trainer."""
+
 WORD = re.compile(r" ?[^ \n]{1,255}|\n| {1,255}(?= )| ")  # the last of many spaces is the word's
-MOST_KNOWN = 1 << 17  # words whose ids are remembered, each of 256 characters at most
+MOST_KNOWN = 1 << 17
+"""Words whose ids are remembered, each of 256 characters at most."""
+
 DEFAULT_SIZE = 4096
-BLOCK = 1 << 16  # characters sampled together
-SAMPLE = 1 << 23  # characters to learn from at most
+BLOCK = 1 << 16
+"""Characters that are sampled together."""
+
+SAMPLE = 1 << 23
+"""Characters that the pieces are learned from, at most."""
+
 REQUIRED = re.compile(r"required_chars\. \d+ vs (\d+)")
 REMEDY = "the tokenizer folder is damaged: restore it, or train again"
 
@@ -92,7 +100,7 @@ class SubwordTokenizer(Tokenizer):
         return self.plain_ids(text)
 
     def plain_ids(self, text: str) -> bytes:
-        """The ids, as bytes, of a text whose every sign has a piece or falls back to bytes."""
+        """The ids, as bytes, of a text whose characters have pieces or fall back to bytes."""
         words = WORD.findall(text)
         known = self.known
         new = [word for word in set(words) if word not in known]
@@ -148,24 +156,24 @@ def lines(text: str) -> Iterator[str]:
         yield line[start:] if start else line
 
 
-class SubwordLearner:
-    """Keeps an even sample of the texts that pass and learns pieces from it."""
+class SubwordTrainer:
+    """Keeps an even sample of the texts that are added, and learns pieces from it."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         self.config = config
         self.sample = Sample()
 
     def add(self, text: str | bytes) -> None:
-        """Take notice of a text.  Raises ``TokenizerError`` for a lone surrogate."""
+        """Add a text to the sample.  Raises ``TokenizerError`` for a lone surrogate."""
         text = as_text(text)
         for start in range(0, len(text), BLOCK):
             self.sample.add(text[start : start + BLOCK])
 
     def finish(self) -> tuple[SubwordTokenizer, tuple[str, ...]]:
-        """The tokenizer, and what its user should know.
+        """The tokenizer, and a note for the user if its vocabulary is smaller than asked for.
 
-        Raises ``TokenizerError`` if the text yields no pieces or the size has no room for the
-        symbols that are needed.
+        Raises ``TokenizerError`` if the text yields no pieces or the vocabulary size is
+        too small for the symbols that are needed.
         """
         asked = self.config.vocab_size or DEFAULT_SIZE
         try:
@@ -174,9 +182,9 @@ class SubwordLearner:
             needed = self.needed(error)
             if self.config.vocab_size is not None:
                 raise TokenizerError(
-                    f"tokenizer.vocab_size is {asked}, but this text needs at least {needed} "
+                    f"`tokenizer.vocab_size` is {asked}, but this text needs at least {needed} "
                     "symbols: the boundary, 256 bytes and its frequent characters",
-                    f"use --vocab-size {2 * needed}, or --tokenizer byte",
+                    f"use `tokenizer.vocab_size={2 * needed}`, or `tokenizer.kind='byte'`",
                 ) from None
             asked = 2 * needed
             model = self.train(asked)
@@ -194,7 +202,7 @@ class SubwordLearner:
             return int(match[1])
         raise TokenizerError(
             f"{self.config.kind} pieces cannot be learned from this text: {str(error).strip()}",
-            "give more text, or use --tokenizer byte or char",
+            "give more text, or use `tokenizer.kind='byte'` or `tokenizer.kind='char'`",
         ) from None
 
     def train(self, size: int) -> bytes:
@@ -226,7 +234,7 @@ class SubwordLearner:
 
 
 class Sample:
-    """Every n-th block of a text of unknown length, n as small as the room allows."""
+    """Every n-th block of a text of unknown length, n as small as ``SAMPLE`` allows."""
 
     def __init__(self) -> None:
         self.kept: list[str] = []
@@ -244,7 +252,7 @@ class Sample:
             self.close_block()
 
     def close_block(self) -> None:
-        """Keep what was gathered or drop it, as its turn comes; make room where there is none."""
+        """Keep every ``step``-th block; if that is too much, drop half and double ``step``."""
         if self.blocks % self.step == 0:
             self.kept.append("\n".join(self.gathered))
             self.chars += len(self.kept[-1])
@@ -256,7 +264,7 @@ class Sample:
             self.chars = sum(map(len, self.kept))
 
     def texts(self) -> list[str]:
-        """What was kept."""
+        """The sampled blocks."""
         if self.gathered:
             self.close_block()
         return self.kept

@@ -11,14 +11,15 @@ from charlm.config import TokenizerConfig
 from charlm.data.tokenizers.base import UNKNOWN, UNKNOWN_ID, TextStream, Tokenizer, as_text
 from charlm.errors import TokenizerError
 
-__all__ = ["END_OF_LINE", "WordLearner", "WordTokenizer"]
+__all__ = ["END_OF_LINE", "WordTokenizer", "WordTrainer"]
 
 END_OF_LINE = "<eos>"
-MOST_TYPES = 1 << 21  # distinct words counted at a time: some 300 MB
+MOST_TYPES = 1 << 21
+"""Distinct words that are counted at a time, which take some 300 MB of memory."""
 
 
 class WordIds(dict[str, int]):
-    """Word to id; a word that is not there is the unknown one."""
+    """Word to id; a missing word gets the id of the unknown symbol."""
 
     def __missing__(self, word: str) -> int:
         return UNKNOWN_ID
@@ -71,13 +72,22 @@ class WordTokenizer(Tokenizer):
         return "".join(map(stream.push, self.checked(ids))).encode()
 
     def stream(self) -> "WordStream":
-        """A decoder that puts the spaces where they belong."""
+        """A decoder that puts one space between two words."""
         return WordStream(self)
 
     def unknown(self, text: str) -> Counter[str]:
-        """Words of ``text`` outside the vocabulary, with counts."""
+        """The words of ``text`` outside the vocabulary, with their counts."""
         words = split_words(as_text(text), self.end_of_line)
         return Counter(word for word in words if word not in self.ids)
+
+    def oov(self, text: str | bytes, ids: np.ndarray) -> np.ndarray:
+        """Which tokens (N,) the vocabulary lacks: a literal ``<unk>`` is a word of the text."""
+        lacking = super().oov(text, ids)
+        if lacking.any():
+            words = split_words(as_text(text), self.end_of_line)
+            for at in np.flatnonzero(lacking).tolist():
+                lacking[at] = words[at] != UNKNOWN
+        return lacking
 
     def definition(self) -> dict[str, Any]:
         """The words in the order of the ids."""
@@ -85,12 +95,12 @@ class WordTokenizer(Tokenizer):
 
 
 def restored(symbols: list[str], end_of_line: bool) -> WordTokenizer:
-    """The tokenizer that another process sent."""
+    """A tokenizer from its pickled fields."""
     return WordTokenizer(symbols, end_of_line=end_of_line)
 
 
 class WordStream(TextStream):
-    """Decodes one word at a time."""
+    """A decoder of one word at a time, which remembers whether a space has to come first."""
 
     def __init__(self, tokenizer: WordTokenizer) -> None:
         super().__init__(tokenizer)
@@ -105,12 +115,12 @@ class WordStream(TextStream):
         return space + super().push(id)
 
     def flush(self) -> str:
-        """Nothing: words are never held back."""
+        """An empty text, because words are never held back; the stream can then be used again."""
         self.after_word = False
         return super().flush()
 
 
-class WordLearner:
+class WordTrainer:
     """Counts words as texts pass and makes a vocabulary of the frequent ones."""
 
     def __init__(self, config: TokenizerConfig) -> None:
@@ -127,7 +137,7 @@ class WordLearner:
             self.counts = Counter(frequent)
 
     def finish(self) -> tuple[WordTokenizer, tuple[str, ...]]:
-        """The tokenizer, and what its user should know.
+        """The tokenizer, and notes for the user on rare words.
 
         Raises ``TokenizerError`` if no word is frequent enough.
         """
@@ -141,7 +151,7 @@ class WordLearner:
         if not kept:
             raise TokenizerError(
                 f"no word of the text occurs {self.config.min_count} times",
-                "lower tokenizer.min_count, or give more text",
+                "lower `tokenizer.min_count`, or give more text",
             )
         known = sum(counts[word] for word in kept) + literal + lines
         notes = self.notes(len(order) - len(kept), 1 - known / total)
@@ -151,12 +161,14 @@ class WordLearner:
         return WordTokenizer(kept, end_of_line=self.config.end_of_line), notes
 
     def notes(self, dropped: int, share: float) -> tuple[str, ...]:
-        """What became of rare words."""
+        """Notes on ``dropped`` rare words, which are ``share`` of all words of the text."""
         rare = f"{dropped:,} rare words ({share:.2%} of the text) become {UNKNOWN}"
         many = f"more than {MOST_TYPES:,} distinct words: some of the rarest were not counted"
         return ((rare,) if dropped else ()) + ((many,) if self.forgotten else ())
 
 
 def split_words(text: str, end_of_line: bool) -> list[str]:
-    """The words of ``text``, line breaks among them if asked for."""
+    """The words of ``text`` as ``str.split`` finds them; with ``end_of_line`` also a word ``<eos>``
+    for each line break.
+    """
     return (text.replace("\n", f" {END_OF_LINE} ") if end_of_line else text).split()

@@ -153,7 +153,7 @@ def test_wrong_names_get_the_nearest() -> None:
     assert "ptb-word:valid" in caught.value.hint
     with pytest.raises(CorpusError, match="has no part 'test'") as caught:
         find("tinyshakespeare:test")
-    assert "--split" in caught.value.hint
+    assert "`split`" in caught.value.hint
 
 
 @pytest.mark.parametrize(

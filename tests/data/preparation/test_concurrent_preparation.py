@@ -56,6 +56,7 @@ def test_a_builder_waits_for_the_one_that_holds_the_lock(
     assert "encoding" in phases
     second = prepare(DataConfig(sources=(source,)), CHAR, own_cache)
     assert next(second) == Preparing("reading", 0, None)
+    assert next(second).phase == "measuring"
     assert "waiting for another process" in next(second).phase
     *_, built = first
     monkeypatch.setattr(preparation, "build", None)

@@ -1,5 +1,6 @@
 """Counts equal what Python's own methods say, however the text is cut."""
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -48,13 +49,27 @@ def test_text_counts_are_exact_across_pieces(text: str, places: list[int]) -> No
 def test_byte_counts_are_exact_across_pieces(content: bytes, places: list[int]) -> None:
     counts = counted(cut(content, places))
     assert counts.bytes == len(content)
-    assert counts.words == len(content.split())
+    assert counts.words == len(content.decode("utf-8", "replace").split())
     assert counts.chars == sum(byte & 0xC0 != 0x80 for byte in content)
 
 
 def test_characters_of_utf_8_are_counted_in_raw_bytes() -> None:
     text = "a\u20ac\U0001f600"
     assert counted([text.encode()]).chars == len(text)
+
+
+@pytest.mark.parametrize("space", ["\xa0", "\x85", "\u2003", "\u3000", "\x1c"])
+def test_words_of_bytes_are_the_words_of_their_text(space: str) -> None:
+    text = f"one{space}two {space}three"
+    assert counted([text]).words == counted([text.encode()]).words == len(text.split()) == 3
+    assert list(re.findall(r"\S+", text)) == text.split()
+
+
+def test_bytes_of_a_character_that_never_comes_are_a_word() -> None:
+    counter = TextCounter()
+    for part, starts in ((b"a \xe2", True), (b"b \xe2", True), (b"\x80", False), (b"\x83c", False)):
+        counter.add(Piece(part, starts))
+    assert counter.counts.words == 4
 
 
 def test_a_word_ends_with_its_document() -> None:

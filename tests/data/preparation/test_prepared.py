@@ -1,7 +1,11 @@
 """A text is prepared once and exactly, and what cannot be prepared is refused."""
 
+import gzip
+import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,6 +110,20 @@ def test_the_tokenizer_knows_the_training_part_only(tmp_path: Path, own_cache: P
     assert prepared.tokenizer.definition()["symbols"] == ["a", "b"]
     assert prepared.valid is not None
     assert prepared.valid.tokens.tolist() == [0, 1, 1, 1, 1, 1, 0]
+
+
+def test_what_the_vocabulary_lacks_of_held_out_text_is_counted_and_noted(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    texts = {"train": "a b <unk>\n" * 9, "valid": "a c <unk>\n", "test": "a b <unk>\n"}
+    for part, text in texts.items():
+        (tmp_path / part).write_text(text)
+    paths = {part: (str(tmp_path / part),) for part in texts}
+    data = DataConfig(sources=paths["train"], valid=paths["valid"], test=paths["test"])
+    prepared = finished(data, TokenizerConfig(kind="word"), own_cache)
+    stores = (prepared.train, prepared.valid, prepared.test)
+    assert [store and store.oov for store in stores] == [0, 1, 0]
+    assert prepared.notes == ("25.0% of the tokens of the valid part are not in the vocabulary",)
 
 
 def test_bytes_that_are_no_text_are_prepared_as_bytes(tmp_path: Path, own_cache: Path) -> None:
@@ -229,15 +247,82 @@ def test_a_validation_text_of_white_space_is_refused(
         finished(data, CHAR, own_cache)
 
 
-def test_a_text_that_grows_while_it_is_read_is_refused(source: str, own_cache: Path) -> None:
-    for record in (records := prepare(DataConfig(sources=(source,)), CHAR, own_cache)):
-        if isinstance(record, Preparing) and record.phase == "encoding":
-            break
-    with Path(source).open("a") as file:
-        file.write("more")
+def grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def change_a_byte(path: Path) -> None:
+    path.write_bytes(b"L" + path.read_bytes()[1:])
+
+
+def pack_more(path: Path) -> None:
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"more"))
+
+
+@pytest.mark.parametrize(
+    ("phase", "harm"),
+    [
+        *itertools.product(["hashing", "learning the tokenizer"], [grow, change_a_byte, pack_more]),
+        ("encoding", grow),
+    ],
+)
+def test_a_text_that_changes_after_it_was_hashed_is_refused(
+    phase: str,
+    harm: Callable[[Path], None],
+    source: str,
+    own_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = Path(source)
+    if harm is pack_more:
+        path = path.with_suffix(".gz")
+        path.write_bytes(gzip.compress(TEXT.encode()))
+    key_of = preparation.key_of
+
+    def harm_after_hashing(*arguments: Any) -> str:
+        if phase == "hashing":
+            harm(path)
+        return key_of(*arguments)
+
+    def prepare_and_harm() -> None:
+        left = {phase}
+        for record in prepare(DataConfig(sources=(str(path),)), CHAR, own_cache):
+            if isinstance(record, Preparing) and record.phase in left:
+                left.clear()
+                harm(path)
+
+    monkeypatch.setattr(preparation, "key_of", harm_after_hashing)
     with pytest.raises(CorpusError, match="changed while it was read"):
-        list(records)
+        prepare_and_harm()
     assert not list((own_cache / "tokens").glob("*/"))
+
+
+def test_what_was_left_out_and_what_the_tokenizer_says_is_noted(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    (tmp_path / "texts" / "runs").mkdir(parents=True)
+    (tmp_path / "texts" / "a.txt").write_bytes(b"\xef\xbb\xbf~" + TEXT.encode())
+    (tmp_path / "texts" / "runs" / "run.toml").touch()
+    data = DataConfig(sources=(str(tmp_path / "texts"),), split=(90, 10))
+    config = TokenizerConfig(kind="char", min_count=2)
+    for _ in range(2):  # built, then found
+        *kept, rare = finished(data, config, own_cache).notes
+        assert kept == [
+            f"{tmp_path}/texts: left out runs",
+            f"{tmp_path}/texts/a.txt begins with a byte order mark, left out",
+        ]
+        assert "rare characters" in rare
+
+
+def test_a_name_that_no_run_could_record_is_refused_first(tmp_path: Path, own_cache: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt")
+    Path(path).write_text(TEXT)
+    with pytest.raises(CorpusError, match=r"the name .*/caf\\xe9\.txt is not UTF-8") as caught:
+        finished(DataConfig(sources=(path,)), CHAR, own_cache)
+    assert "rename" in caught.value.hint
+    text_of_folder = finished(DataConfig(sources=(str(tmp_path),), split=(90, 10)), CHAR, own_cache)
+    assert text_of_folder.train.counts.chars == int(0.9 * len(TEXT))
 
 
 def test_a_cache_that_cannot_be_written_is_named(source: str, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.preparation.store import TokenStore
 from charlm.data.preparation.streams import Reset, StreamPart, cut_store, cut_text
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import CorpusError
+from tests.data.tokenizers.trained import train
 
 TEXT = "ab\n\ncab\nbc"
 TOKENIZER, _ = train(TokenizerConfig(kind="char"), [Piece(TEXT, True)])

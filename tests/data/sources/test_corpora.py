@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from charlm.data.sources.corpora import cache_folder
+from charlm.durable import TEMPORARY_MARK
 from charlm.errors import CorpusError
 from tests.data.texts import corpus, documents, failure
 
@@ -74,6 +75,61 @@ def test_a_folder_that_may_not_be_read_is_named(
     with pytest.raises(CorpusError, match="closed cannot be read: Permission denied") as caught:
         corpus(tmp_path)
     assert "permissions" in caught.value.hint
+
+
+def test_run_folders_caches_and_unfinished_work_are_no_text_of_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/a/run.toml", "runs/a/log.jsonl", "cache/tokens/store.json", "b/c.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(name)
+    Path(f"a.txt{TEMPORARY_MARK}1-ab").write_text("half")
+    text = corpus(".")
+    assert documents(text) == ["b/c.txt"]
+    assert text.notes == (".: left out cache, runs/a",)
+
+
+def test_a_folder_says_what_was_binary(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    for name in "bcdef":
+        (tmp_path / name).write_bytes(b"\0")
+    assert corpus(tmp_path).notes == (f"{tmp_path}: left out b, c, d and 2 more",)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\n"])
+def test_an_empty_name_is_not_the_current_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("text")
+    with pytest.raises(CorpusError, match="a name without anything in it"):
+        corpus(name)
+
+
+def test_a_text_given_as_a_source_is_shortened_in_the_error() -> None:
+    for text in ("It was the age of wisdom,\n" * 999, "hf:" + "x y " * 999, "Was it? " * 999):
+        with pytest.raises(CorpusError) as caught:
+            corpus(text)
+        assert len(str(caught.value)) < 150
+        assert "\n" not in str(caught.value)
+        assert text[:20] in str(caught.value)
+
+
+def test_a_file_name_that_is_not_utf_8_can_be_read_and_shown(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    Path(name).write_text("text")
+    Path(name + ".csv").write_text("body\ntext\n")
+    assert documents(corpus(name)) == ["text"]
+    assert documents(corpus(name + ".csv", text_column="body")) == ["text"]
+    text = corpus(tmp_path)
+    assert text.names == (f"{tmp_path}/caf\\xe9",)
+    assert text.notes == (f"{tmp_path}: left out caf\\xe9.csv",)
+    for source in (name + "x", name + "*x", name + ".csv"):
+        with pytest.raises(CorpusError, match=r"caf\\xe9") as caught:
+            corpus(source)
+        assert str(caught.value).isascii()
 
 
 def test_globs_name_files_and_a_name_with_signs_in_it_is_itself(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Plain text arrives as it is, piece by piece, or the error says at which byte it is none."""
 
 import gzip
+import hashlib
 import os
 import tracemalloc
 from pathlib import Path
@@ -45,10 +46,27 @@ def test_pieces_end_where_lines_end_or_else_words(
 
 
 def test_plain_text_is_read_exactly_as_it_is(tmp_path: Path) -> None:
-    content = b"\xef\xbb\xbfa\r\nb\rc\x0b\x1c\xc2\x85\n\n e\xcc\x81 \xef\xbf\xbd"
+    content = b"a\r\nb\rc\x0b\x1c\xc2\x85\n\n e\xcc\x81 \xef\xbf\xbd"
     (tmp_path / "a").write_bytes(content)
     assert documents(corpus(tmp_path / "a")) == [content.decode()]
     assert documents(corpus(tmp_path / "a", raw=True)) == [content]
+
+
+def test_a_byte_order_mark_is_no_text_except_to_a_model_of_bytes(tmp_path: Path) -> None:
+    content = b"\xef\xbb\xbfone\xef\xbb\xbf\n"
+    for name in ("a.txt", "a.txt.gz"):
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+        text = corpus(path)
+        assert documents(text) == ["one\ufeff\n"]
+        assert text.notes == (f"{path} begins with a byte order mark, left out",)
+        assert text.digest() == hashlib.sha256(content[3:]).hexdigest()
+        raw = corpus(path, raw=True)
+        assert documents(raw) == [content]
+        assert raw.notes == ()
+    assert corpus(tmp_path / "a.txt").size == 7
+    (tmp_path / "b.txt").write_bytes(b"\xef\xbb\xbfab\xff")
+    assert "at offset 5 " in str(failure(corpus(tmp_path / "b.txt")))
 
 
 def test_reading_needs_a_constant_amount_of_memory(tmp_path: Path) -> None:
@@ -76,8 +94,8 @@ def test_the_offset_of_a_byte_that_is_not_text_is_exact(
     error = failure(corpus(path))
     assert f"byte 0xff at offset {offset:,} " in str(error)
     assert str(path) in str(error)
-    assert "--tokenizer byte" in error.hint
-    assert "--encoding latin-1" in error.hint
+    assert "`tokenizer.kind='byte'`" in error.hint
+    assert "`encoding='latin-1'`" in error.hint
 
 
 @pytest.mark.parametrize(
@@ -121,7 +139,7 @@ def test_a_binary_file_and_utf_16_get_hints_of_their_own(tmp_path: Path) -> None
     error = failure(corpus(tmp_path / "a"))
     assert "looks like a binary file" in str(error)
     (tmp_path / "b").write_bytes("text".encode("utf-16"))
-    assert "--encoding utf-16" in failure(corpus(tmp_path / "b")).hint
+    assert "`encoding='utf-16'`" in failure(corpus(tmp_path / "b")).hint
 
 
 @pytest.mark.parametrize("name", ["klingon", "hex", "rot13", "", "utf-8\0", "undefined"])

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import datasets
 import pytest
 
 from charlm.config import DataConfig
-from charlm.data.sources import tables
+from charlm.data.sources import delimited, huggingface, tables
 from charlm.data.sources.corpora import Corpus, open_corpus
 from charlm.errors import CorpusError
 
@@ -86,9 +88,11 @@ def test_a_long_row_is_one_document_in_several_pieces(tmp_path: Path) -> None:
     assert "".join(str(piece.text) for piece in found) == long + "b"
 
 
-def test_rows_without_text_are_skipped_and_texts_in_a_list_are_rows(tmp_path: Path) -> None:
-    rows = [{"text": "a"}, {"text": None}, {"n": 1}, {"text": ""}, {"text": "b", "n": [1]}]
-    assert texts(corpus(lines(tmp_path / "a.jsonl", rows))) == ["a", "b"]
+def test_rows_of_null_are_counted_and_texts_in_a_list_are_rows(tmp_path: Path) -> None:
+    rows = [{"text": "a"}, {"text": None}, {"text": ""}, {"text": "b", "n": [1]}, {"text": None}]
+    text = corpus(lines(tmp_path / "a.jsonl", rows))
+    assert texts(text) == ["a", "b"]
+    assert text.notes == (f"{tmp_path}/a.jsonl: 2 rows without text (null) left out",)
     (tmp_path / "b.json").write_text('\ufeff["a", "b"]', encoding="utf-8")
     assert texts(corpus(tmp_path / "b.json")) == ["a", "b"]
 
@@ -98,13 +102,13 @@ def test_a_wrong_column_is_refused_at_once_with_those_that_exist(name: str, tmp_
     path = write(tmp_path / name, column="body")
     with pytest.raises(CorpusError, match="no column 'text'; its columns are: id, body") as caught:
         corpus(path)
-    assert "--text-column" in caught.value.hint
+    assert "`text_column=NAME`" in caught.value.hint
     assert texts(corpus(path, text_column="body")) == AWKWARD
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
-def test_a_column_of_numbers_is_not_text(name: str, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"column 'id' of row 1 holds int, not text"):
+@pytest.mark.parametrize(("name", "where"), [("a.jsonl", "line 1"), ("a.parquet", "row 1")])
+def test_a_column_of_numbers_is_not_text(name: str, where: str, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=f"column 'id' of {where} holds int, not text"):
         corpus(write(tmp_path / name), text_column="id")
 
 
@@ -113,10 +117,12 @@ def test_a_column_of_numbers_is_not_text(name: str, tmp_path: Path) -> None:
     [
         (b'{"text": "a"}\n{"text": "b\n', "is no JSON: line 2"),
         (b'{"text": "a"}\n\n[1]\n', "line 3: a row is an object or a text, not list"),
-        (b'{"text": "caf\xe9"}\n', "line 1"),
+        (b'{"text": "a"}\n{"text": "caf\xe9"}\n', "byte 0xe9 at offset 27 .*, in line 2$"),
+        (b'{"text": "a"}\n{"n": "b"}\n', "line 2 has no column 'text'$"),
+        (b'{"text": "a", "text": "b"}\n', "line 1: 'text' stands twice in an object$"),
         (b'[{"text": "a"}, ', "the list"),
         (b"[" * 100_000, "the list"),
-        (b'{"text": "a"}\n{"text": "\\ud83d"}\n', "row 2: character 0 is half a surrogate pair"),
+        (b'{"text": "a"}\n{"text": "\\ud83d"}\n', "line 2: character 0 is half a surrogate pair"),
     ],
 )
 def test_broken_json_is_named_by_its_line(content: bytes, message: str, tmp_path: Path) -> None:
@@ -128,14 +134,87 @@ def test_broken_json_is_named_by_its_line(content: bytes, message: str, tmp_path
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'text\na\n"b" c\n', "line 3"),
-        (b'text\n"never closed\n\n', "unexpected end of data"),
-        (b"text\ncaf\xe9\n", "can't decode byte 0xe9"),
+        (b'text\na\n"b" c\n', "is no table: line 3"),
+        (b'text\n"never closed\n\n', "is no table: .*unexpected end of data"),
+        (b"text\ncaf\xe9\n", "byte 0xe9 at offset 8 .*, in line 2$"),
+        (b"text\nthe king, who is dead, came\n", "line 2 has 3 cells, and the header has 1$"),
+        (b"n,text\n1,a\n\n2\n", "line 4 has 1 cell, and the header has 2$"),
+        (b"n,text,text\n1,a,b\n", "has the column 'text' twice$"),
     ],
 )
 def test_a_broken_csv_is_named_by_its_line(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(CorpusError, match=f"is no table: .*{message}"):
+    with pytest.raises(CorpusError, match=message) as caught:
+        list(corpus(tmp_path / "a.csv").pieces())
+    assert str(caught.value).startswith(str(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ('1\t"the king is dead.\n2\tsays"\n', ['"the king is dead.', 'says"']),
+        ('1\ta "b" c\n2\t"b" c\n', ['a "b" c', '"b" c']),
+        ('1\t"a ""b""\tc"\n2\t""\n3\t"\n', ['a "b"\tc', '"']),
+        ('1\t"a\nb ""c""\n"\n2\t"d\n', ['a\nb "c"\n', '"d']),
+    ],
+)
+def test_in_tsv_a_quote_is_text_except_around_a_whole_cell(
+    rows: str, expected: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.tsv").write_text("n\ttext\n" + rows)
+    assert texts(corpus(tmp_path / "a.tsv")) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("n\ttext\n1\ta\tb\n", "line 2 has 3 cells, and the header has 2$"),
+        ("n\ttext\n1\ta\n2\n", "line 3 has 1 cell, and the header has 2$"),
+        ('n\ttext\n1\t"a\nb\n3\tc\n', "line 3 has 1 cell, and the header has 2$"),
+    ],
+)
+def test_tsv_rows_of_another_width_are_refused(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text(content)
+    with pytest.raises(CorpusError, match=message):
+        list(corpus(tmp_path / "a.tsv").pieces())
+
+
+def test_the_table_that_excel_writes_is_read_and_its_separator_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes('id;text\r\n1;"caf\xe9; a"\r\n2;b, c\r\n'.encode("cp1252"))
+    with pytest.raises(CorpusError, match="byte 0xe9"):
+        corpus(path)
+    text = corpus(path, encoding="cp1252")
+    assert texts(text) == ["caf\xe9; a", "b, c"]
+    assert text.notes == (f"{path}: cells are separated by semicolons",)
+    path.write_text("text;id\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match="no column 'body'; its columns are: text;id"):
+        corpus(path, text_column="body")
+
+
+def test_the_encoding_holds_for_tables_of_every_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("text\né\n".encode("utf-16"))
+    (tmp_path / "a.jsonl").write_bytes('{"text": "é"}\n'.encode("utf-16"))
+    (tmp_path / "a.json").write_bytes('[{"text": "é"}]'.encode("utf-16"))
+    for name in ("a.csv", "a.jsonl", "a.json"):
+        assert texts(corpus(tmp_path / name, encoding="utf-16")) == ["é"]
+        assert texts(corpus(tmp_path / name, encoding="utf-16", raw=True)) == ["é".encode()]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+def test_a_row_of_absurd_size_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "LONGEST_CELL", 1 << 20)
+    (tmp_path / name).write_text('"text"\n"ok"\n' + "x" * 3_000_000)
+    with pytest.raises(CorpusError, match=r"line 3 is longer than 1,048,576 characters"):
+        list(corpus(tmp_path / name, text_column="text").pieces())
+
+
+def test_a_cell_of_absurd_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "LONGEST_CELL", 1 << 20)
+    (tmp_path / "a.csv").write_text('text\n"' + "some words\n" * 300_000 + '"\n')
+    with pytest.raises(CorpusError, match=r"line [\d,]+: field larger than field limit"):
         list(corpus(tmp_path / "a.csv").pieces())
 
 
@@ -180,10 +259,18 @@ def test_a_saved_dataset_is_a_source_and_its_split_can_be_chosen(
     assert capfd.readouterr() == ("", "")
 
 
-def test_tables_in_a_folder_are_read_as_tables(tmp_path: Path) -> None:
+def test_tables_in_a_folder_are_read_and_those_without_text_named(tmp_path: Path) -> None:
     write(tmp_path / "b.parquet")
     (tmp_path / "a.txt").write_text("plain")
-    assert texts(corpus(tmp_path)) == ["plain", *AWKWARD]
+    (tmp_path / "meta.json").write_text('{"a": 1}')
+    (tmp_path / "package.json").write_text('{\n "a": 1\n}\n')
+    text = corpus(tmp_path)
+    assert texts(text) == ["plain", *AWKWARD]
+    assert text.notes == (f"{tmp_path}: left out meta.json, package.json",)
+    (tmp_path / "a.txt").unlink()
+    (tmp_path / "b.parquet").unlink()
+    with pytest.raises(CorpusError, match=r"meta\.json has no column 'text'"):
+        corpus(tmp_path)
 
 
 class Hub:
@@ -220,6 +307,7 @@ def test_a_hub_name_says_dataset_configuration_and_split(
 ) -> None:
     hub = Hub()
     monkeypatch.setattr(datasets, "load_dataset", hub)
+    monkeypatch.setattr(huggingface, "hub_answers", lambda: True)
     text = corpus(source, streaming=streaming)
     assert texts(text) == ["from the hub"]
     # Code from the Hub is never run: nothing else is passed on.
@@ -245,10 +333,28 @@ def test_trouble_with_the_hub_becomes_one_line_and_a_remedy(
     error: Exception, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets, "load_dataset", Hub(error))
+    monkeypatch.setattr(huggingface, "hub_answers", lambda: True)
     with pytest.raises(CorpusError, match=r"^hf:x/y:train cannot be had from") as caught:
         corpus("hf:x/y")
     assert caught.value.hint.startswith(hint)
     assert "\n" not in str(caught.value)
+
+
+def test_without_a_network_the_hub_is_not_asked_for_half_a_minute(own_cache: Path) -> None:
+    code = (
+        "from charlm.config import DataConfig\n"
+        "from charlm.data.sources.corpora import open_corpus\n"
+        "open_corpus(['hf:owner/name'], DataConfig())"
+    )
+    nowhere = {"HF_ENDPOINT": "http://localhost:9", "HF_HOME": str(own_cache)}
+    environment = {**os.environ, **nowhere, "no_proxy": "localhost"}
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert "hf:owner/name:train cannot be had from the Hub" in done.stderr
+    assert "Retrying" not in done.stderr
+    assert time.monotonic() - began < 15
 
 
 def test_corpora_are_imported_without_the_datasets_library() -> None:
@@ -261,4 +367,4 @@ def test_corpora_are_imported_without_the_datasets_library() -> None:
     assert done.stdout.strip() == "set()"
     folder = Path(tables.__file__).parents[2]
     users = [path.name for path in folder.rglob("*.py") if "import datasets" in path.read_text()]
-    assert users == ["tables.py"]
+    assert users == ["huggingface.py"]

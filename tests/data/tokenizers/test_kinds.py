@@ -19,6 +19,7 @@ from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import TokenizerError
 from tests.data.strings import CHARACTERS, FAST, FRAGMENTS, LONG, TEXT, TWENTY
+from tests.data.tokenizers.trained import train
 
 CHAR = CharTokenizer("etaoin shr")
 WORD = WordTokenizer(["the", "<eos>", "cat"], end_of_line=True)
@@ -26,7 +27,7 @@ WORD = WordTokenizer(["the", "<eos>", "cat"], end_of_line=True)
 
 def trained(text: str, kind: str, **settings: object) -> tokenizers.Tokenizer:
     config = TokenizerConfig(kind=kind, **settings)
-    return tokenizers.train(config, [Piece(text, starts=True)])[0]
+    return train(config, [Piece(text, starts=True)])[0]
 
 
 def check_bytes(texts: list[str]) -> None:
@@ -99,7 +100,7 @@ def test_rare_characters_are_left_out_by_count_and_by_size() -> None:
     assert trained(text, "char", min_count=3).definition()["symbols"] == ["a", "b"]
     assert trained(text, "char", vocab_size=5).definition()["symbols"] == ["a", "b", "c"]
     config = TokenizerConfig(kind="char", min_count=2)
-    _, notes = tokenizers.train(config, [Piece(text, starts=True)])
+    _, notes = train(config, [Piece(text, starts=True)])
     assert notes == ("1 rare characters (10.000% of the text) become <unk>",)
 
 

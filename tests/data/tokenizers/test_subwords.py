@@ -17,6 +17,7 @@ from charlm.data.tokenizers import subwords
 from charlm.data.tokenizers.subwords import Sample, SubwordTokenizer, lines
 from charlm.errors import TokenizerError
 from tests.data.strings import FAST, FRAGMENTS, LONG, TEXT, TWENTY
+from tests.data.tokenizers.trained import train
 
 KINDS = ("bpe", "unigram")
 PROSE = (
@@ -29,7 +30,7 @@ PROSE = (
 
 def learned(kind: str, text: str, vocab_size: int | None = None) -> tuple[SubwordTokenizer, str]:
     config = TokenizerConfig(kind=kind, vocab_size=vocab_size)
-    tokenizer, notes = tokenizers.train(config, [Piece(text, starts=True)])
+    tokenizer, notes = train(config, [Piece(text, starts=True)])
     assert isinstance(tokenizer, SubwordTokenizer)
     return tokenizer, " ".join(notes)
 
@@ -165,7 +166,7 @@ def test_a_vocabulary_too_large_shrinks_to_the_text_and_says_so(kind: str) -> No
 def test_a_vocabulary_too_small_is_refused_with_the_smallest_that_works(
     kind: str, size: int
 ) -> None:
-    with pytest.raises(TokenizerError, match=f"vocab_size is {size}, .* at least") as caught:
+    with pytest.raises(TokenizerError, match=f"vocab_size` is {size}, .* at least") as caught:
         learned(kind, PROSE, size)
     smallest = int(str(caught.value).split("at least ")[1].split()[0])
     assert learned(kind, PROSE, smallest)[0].vocab_size == smallest

@@ -11,13 +11,14 @@ from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers import kinds as tokenizers
 from charlm.data.tokenizers.words import WordTokenizer
 from tests.data.strings import FAST
+from tests.data.tokenizers.trained import train
 
 WORD = WordTokenizer(["the", "<eos>", "cat"], end_of_line=True)
 
 
 def trained(text: str, **settings: object) -> tokenizers.Tokenizer:
     config = TokenizerConfig(kind="word", **settings)
-    return tokenizers.train(config, [Piece(text, starts=True)])[0]
+    return train(config, [Piece(text, starts=True)])[0]
 
 
 @FAST
@@ -32,6 +33,14 @@ def test_words_are_joined_by_one_space_and_lines_by_none() -> None:
     assert ids.tolist() == [2, 4, 3, 1, 1, 2, 3, 4]
     assert WORD.decode(ids) == "the cat\n<unk> <unk> the\ncat"
     assert WORD.unknown("dog <unk> dog the\n<|boundary|>") == {"dog": 2, "<|boundary|>": 1}
+
+
+def test_a_literal_unk_is_a_word_of_the_text_and_not_out_of_vocabulary() -> None:
+    text = "the <unk> dog\n<unk> cat emu"
+    ids = WORD.encode(text)
+    assert ids.tolist() == [2, 1, 1, 3, 1, 4, 1]
+    assert WORD.oov(text, ids).tolist() == [False, False, True, False, False, False, True]
+    assert WORD.oov(text, ids).sum() == WORD.unknown(text).total()
 
 
 def test_words_come_by_falling_count_and_the_line_end_among_them() -> None:
@@ -50,7 +59,7 @@ def test_too_many_distinct_words_are_forgotten_from_the_rarest(
     pieces = [
         Piece(f"the and {' '.join(f'w{n}x{i}' for i in range(40))} ", False) for n in range(9)
     ]
-    tokenizer, notes = tokenizers.train(TokenizerConfig(kind="word"), pieces)
+    tokenizer, notes = train(TokenizerConfig(kind="word"), pieces)
     assert tokenizer.encode("and the").tolist() == [2, 3]
     assert tokenizer.vocab_size < 110
     assert "more than 100 distinct words" in notes[-1]

@@ -10,7 +10,7 @@ import torch
 
 from charlm.config import Config, TokenizerConfig
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError, ModelError
 from charlm.inference.adaptation.adapter import Adapter
 from charlm.inference.adaptation.methods import Cache, Dynamic, Evaluation, parse_evaluation
@@ -18,6 +18,7 @@ from charlm.inference.adaptation.tuning import MOST_TOKENS, Trial, tune, tuning_
 from charlm.inference.loading import Loaded, load_part, load_run
 from charlm.inference.predictors.reader import Reader
 from charlm.training.launch import launch
+from tests.data.tokenizers.trained import train
 
 torch.set_num_threads(1)
 

@@ -11,8 +11,8 @@ import torch
 
 from charlm.config import Config, ModelConfig, TokenizerConfig
 from charlm.data.sources.pieces import Piece
-from charlm.data.synthetic.kinds import made_source
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.synthetic.kinds import synthetic_source
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError, ModelError
 from charlm.inference.comparison.difference import (
     BLOCK,
@@ -28,6 +28,7 @@ from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring.documents import score_text
 from charlm.model.language_model import LanguageModel
 from charlm.training.launch import launch
+from tests.data.tokenizers.trained import train
 from tests.inference.fixed import fixed_model, fixed_run, loaded_with
 
 torch.set_num_threads(1)
@@ -200,7 +201,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARLM_CACHE", str(folder / "cache"))
-        text = made_source("markov", order=2, alphabet=6).generate(40_000, seed=7)
+        text = synthetic_source("markov", order=2, alphabet=6).generate(40_000, seed=7)
         (folder / "text.txt").write_text(
             "\n".join(text[at : at + 60] for at in range(0, 40_000, 60))
         )

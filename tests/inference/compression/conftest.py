@@ -11,11 +11,12 @@ from torch.nn.functional import cross_entropy
 
 from charlm.config import Config, ModelConfig, TokenizerConfig
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run
+from tests.data.tokenizers.trained import train
 
 torch.set_num_threads(1)
 # How long an example takes says more about what else the machine does than about the code.

@@ -10,7 +10,7 @@ import torch
 from charlm.config import ModelConfig, TokenizerConfig
 from charlm.data.formats.nbest import Hypothesis, NbestList
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ModelError
 from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.reader import Reader
@@ -26,6 +26,7 @@ from charlm.inference.rescoring.hypotheses import (
 )
 from charlm.inference.rescoring.job import open_rescoring, rescore
 from charlm.model.language_model import LanguageModel
+from tests.data.tokenizers.trained import train
 from tests.inference.fixed import fixed_model, fixed_run, loaded_with
 
 torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from charlm.data.preparation.counting import TextCounter
 from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.pieces import Piece
 from charlm.data.synthetic.kinds import MarkovSource
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.scoring.baselines import (
     Baseline,
@@ -24,6 +24,7 @@ from charlm.inference.scoring.baselines import (
 )
 from charlm.model.ngram.kneser_ney import train_ngrams
 from charlm.model.ngram.ppm import learn_orders
+from tests.data.tokenizers.trained import train
 
 WORDS = "some words that come again and again, é日\n"
 SOURCE = MarkovSource(order=2, alphabet=8)

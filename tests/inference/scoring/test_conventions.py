@@ -14,7 +14,7 @@ import torch
 from charlm.config import ModelConfig, TokenizerConfig
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError, CorpusError
 from charlm.inference.loading import Loaded
@@ -31,6 +31,7 @@ from charlm.inference.scoring.conventions import (
 from charlm.inference.texts import TextSource
 from charlm.metrics import Score
 from charlm.model.language_model import LanguageModel
+from tests.data.tokenizers.trained import train
 from tests.inference.bigram import Bigram
 
 torch.set_num_threads(1)

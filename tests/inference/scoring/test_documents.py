@@ -11,7 +11,7 @@ from charlm.config import ModelConfig, TokenizerConfig
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.preparation.streams import RESETS, Reset
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError, CorpusError
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.predictors.reader import Reader
@@ -23,6 +23,7 @@ from charlm.inference.scoring.scorer import StreamOptions, score_ids
 from charlm.inference.surprisal.text import UNITS, Surprisal, surprisals
 from charlm.metrics import Score
 from charlm.model.language_model import LanguageModel
+from tests.data.tokenizers.trained import train
 from tests.inference.bigram import Bigram
 
 torch.set_num_threads(1)

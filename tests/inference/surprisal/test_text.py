@@ -10,12 +10,13 @@ import torch
 from charlm.config import TokenizerConfig
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer, train
+from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.predictors.reader import Reader
 from charlm.inference.surprisal import text as surprisal
 from charlm.inference.surprisal.text import surprisals
 from tests.data.strings import FRAGMENTS
+from tests.data.tokenizers.trained import train
 from tests.inference.toys import (
     KINDS,
     MIXED,

@@ -1,0 +1,50 @@
+"""Standard input and named pipes, kept in files so that they can be read again."""
+
+import atexit
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from charlm.data.cache import cache_folder
+from charlm.data.sources.pieces import reason
+from charlm.errors import CorpusError
+
+__all__ = ["spool", "spooled_input"]
+
+spooled: list[tuple[object, Path]] = []
+"""The standard input that was last read, and where it went: it can be read only once."""
+
+
+def spooled_input() -> Path:
+    """The file that holds standard input, which is read when it is first asked for."""
+    if not spooled or spooled[-1][0] is not sys.stdin:
+        spooled[:] = [(sys.stdin, spool(sys.stdin.buffer, "standard input"))]
+    return spooled[-1][1]
+
+
+def spool(stream: IO[bytes], name: str) -> Path:
+    """Copy ``stream`` to a temporary file that is removed at exit.  Raises ``CorpusError``."""
+    folder = cache_folder() / "spool"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".txt", delete=False) as file:
+            path, owner = Path(file.name), os.getpid()
+
+            @atexit.register
+            def remove() -> None:
+                # A forked child has inherited this, and must leave the file to its parent.
+                if os.getpid() == owner:
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+
+            while block := stream.read(1 << 20):
+                file.write(block)
+    except OSError as error:
+        raise CorpusError(
+            f"{name} cannot be kept under {folder}: {reason(error)}",
+            "free some space, or set CHARLM_CACHE to another folder",
+        ) from None
+    return path
