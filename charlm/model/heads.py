@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["AdaptiveHead", "MixtureHead", "ProjectedHead", "draw_affine", "widen"]
+from charlm.model.affine import Linear
+
+__all__ = ["AdaptiveHead", "MixtureHead", "ProjectedHead", "widen"]
 
 SHARES = (32, 10, 4, 2)
 """The tails of an adaptive softmax begin after these parts of the vocabulary.  With words spread
@@ -18,7 +20,7 @@ as those of WikiText-2 are, the products are half those of one cut after a fifte
 a fifth; further cuts gain little."""
 
 
-class ProjectedHead(nn.Linear):
+class ProjectedHead(Linear):
     """A projection H -> E before the output weights, so that these may be a smaller embedding's.
 
     Inan, Khosravi and Socher 2017 (arXiv:1611.01462); none where H = E.
@@ -27,14 +29,14 @@ class ProjectedHead(nn.Linear):
     def __init__(self, hidden_size: int, size: int, vocab_size: int) -> None:
         super().__init__(size, vocab_size)
         equal = hidden_size == size
-        self.projection = nn.Identity() if equal else nn.Linear(hidden_size, size, bias=False)
+        self.projection = nn.Identity() if equal else Linear(hidden_size, size, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., H) -> logits (..., V)."""
         return super().forward(self.projection(features))
 
 
-class MixtureHead(nn.Linear):
+class MixtureHead(Linear):
     """Mixture of softmaxes: Yang et al. 2018 (arXiv:1711.03953).
 
     Each of K parts reads a latent vector of its own; a prior, which depends on the features too,
@@ -43,8 +45,8 @@ class MixtureHead(nn.Linear):
 
     def __init__(self, hidden_size: int, size: int, vocab_size: int, parts: int) -> None:
         super().__init__(size, vocab_size)
-        self.latent = nn.Linear(hidden_size, parts * size)
-        self.prior = nn.Linear(hidden_size, parts)
+        self.latent = Linear(hidden_size, parts * size)
+        self.prior = Linear(hidden_size, parts)
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., H) -> log-probabilities (..., V), which serve as logits."""
@@ -83,7 +85,7 @@ class AdaptiveHead(ProjectedHead):
         cuts = sorted({max(1, vocab_size // share) for share in SHARES} & set(range(vocab_size)))
         self.shortlist = min([*cuts, vocab_size])
         self.tails = list(itertools.pairwise([*cuts, vocab_size]))
-        self.clusters = nn.Linear(size, len(self.tails))
+        self.clusters = Linear(size, len(self.tails))
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., H) -> log-probabilities (..., V), which serve as logits."""
@@ -139,12 +141,3 @@ def log_softmax(logits: Tensor) -> Tensor:
 def widen(logits: Tensor) -> Tensor:
     """The same in no less than float32."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def draw_affine(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw fresh weights for affine maps: Xavier for matrices, zeros for biases."""
-    for parameter in module.parameters():
-        if parameter.dim() > 1:
-            nn.init.xavier_uniform_(parameter, generator=generator)
-        else:
-            nn.init.zeros_(parameter)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from charlm.config import ModelConfig
 from charlm.errors import ModelError
+from charlm.model.affine import Embedding, Linear, allocate, initialise_affine
 from charlm.model.cells import FUSED, LayerState
 from charlm.model.dropout import Dropout, drop_tokens
-from charlm.model.heads import AdaptiveHead, MixtureHead, ProjectedHead, draw_affine, widen
+from charlm.model.heads import AdaptiveHead, MixtureHead, ProjectedHead, widen
 from charlm.model.recurrence import RecurrentLayer
 from charlm.model.stepped import SteppedLayer
 
@@ -37,7 +38,7 @@ class LanguageModel(nn.Module):
         self.vocab_size = vocab_size
         sizes = [config.embedding] + [config.hidden_size] * config.num_layers
         with torch.device("meta"):
-            self.embedding = nn.Embedding(vocab_size, config.embedding)
+            self.embedding = Embedding(vocab_size, config.embedding)
             self.layers = nn.ModuleList(make_layer(config, size) for size in sizes[:-1])
             self.input_dropout = Dropout(config.input_dropout, config.dropout_kind)
             self.dropout = Dropout(config.dropout, config.dropout_kind)
@@ -56,7 +57,7 @@ class LanguageModel(nn.Module):
         """
         model = cls(config, vocab_size)
         try:
-            model.to_empty(device="cpu")
+            allocate(model)
         except RuntimeError:
             raise ModelError(
                 f"no memory for {model.count_parameters():,} parameters",
@@ -112,9 +113,9 @@ class LanguageModel(nn.Module):
         # What other settings add comes last: the weights above are then the same with and without.
         for layer in self.recurrent_layers():
             if isinstance(layer, SteppedLayer):
-                draw_affine(layer.mogrifier, generator)
+                initialise_affine(layer.mogrifier, generator)
         for addition in self.head.children():
-            draw_affine(addition, generator)
+            initialise_affine(addition, generator)
 
     def begin_as_unigram(self, counts: Tensor) -> None:
         """Let the head's bias hold the log-frequencies of ``counts`` (V); none counts as a half.
@@ -143,7 +144,7 @@ class LanguageModel(nn.Module):
     def plain(self) -> bool:
         """Whether it is nothing but plain LSTM layers one on the other and a linear head."""
         lstms = all(type(x) is RecurrentLayer and x.kind == "lstm" for x in self.layers)
-        return lstms and type(self.head) is nn.Linear and self.config.connections == "plain"
+        return lstms and type(self.head) is Linear and self.config.connections == "plain"
 
     def walk(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """tokens (B, T) -> what the layers give (T, B, H) before dropout, and the state after.
@@ -226,7 +227,7 @@ def make_head(config: ModelConfig, vocab_size: int) -> nn.Linear:
         return AdaptiveHead(hidden_size, size, vocab_size)
     if size != hidden_size:
         return ProjectedHead(hidden_size, size, vocab_size)
-    return nn.Linear(hidden_size, vocab_size)
+    return Linear(hidden_size, vocab_size)
 
 
 def detach(state: State) -> State:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.model import native
+from charlm.model.affine import Linear
 from charlm.model.cells import Affine, LayerState, mogrify, normalise
 from charlm.model.recurrence import RecurrentLayer
 
@@ -44,8 +45,8 @@ class Mogrifier(nn.ModuleList):
 def make_affine(inputs: int, outputs: int, rank: int | None) -> nn.Module:
     """An affine map whose matrix is whole or the product of two narrow ones."""
     if rank is None:
-        return nn.Linear(inputs, outputs)
-    return nn.Sequential(nn.Linear(inputs, rank, bias=False), nn.Linear(rank, outputs))
+        return Linear(inputs, outputs)
+    return nn.Sequential(Linear(inputs, rank, bias=False), Linear(rank, outputs))
 
 
 def packed_affine(affine: nn.Module, pack: Callable[[Tensor], Matrix]) -> Affine:
