@@ -221,10 +221,10 @@ def test_environment_switches_the_path_off(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_kernels_with_wrong_results_are_not_used(kernels: Kernels) -> None:
-    assert native.scans_proved(kernels)
-    assert not native.scans_proved(dataclasses.replace(kernels, scan_forward=lambda layer: None))
-    assert native.decoding_proved(kernels)
-    assert not native.decoding_proved(dataclasses.replace(kernels, decode=lambda stack: 0))
+    assert native.scans_agree(kernels)
+    assert not native.scans_agree(dataclasses.replace(kernels, scan_forward=lambda layer: None))
+    assert native.decoding_agrees(kernels)
+    assert not native.decoding_agrees(dataclasses.replace(kernels, decode=lambda stack: 0))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

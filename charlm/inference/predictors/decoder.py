@@ -11,7 +11,7 @@ from charlm.inference.generation.filters import Sampling
 from charlm.model import native
 from charlm.model.language_model import LanguageModel, State
 from charlm.model.likelihood import evaluating
-from charlm.model.native.stack import BITS, NativeStack, Rule, Weights
+from charlm.model.native.stack import BITS, NativeStack, Rule, StackWeights
 
 __all__ = ["Decoder", "NativeDecoder", "open_decoder"]
 
@@ -43,7 +43,7 @@ def open_decoder(
     return Decoder(model, lanes)
 
 
-def plain_weights(model: LanguageModel) -> Weights | None:
+def plain_weights(model: LanguageModel) -> StackWeights | None:
     """The weights of a plain stack of LSTM layers in float32 on the CPU; ``None`` for all else."""
     if not model.plain:
         return None
@@ -52,7 +52,7 @@ def plain_weights(model: LanguageModel) -> Weights | None:
     parts = [(x.weight_ih, x.weight_hh, x.bias) for x in model.recurrent_layers()]
     layers = [tuple(part.detach() for part in layer) for layer in parts]
     head = model.head
-    return Weights(
+    return StackWeights(
         model.embedding.weight.detach(), layers, head.weight.detach(), head.bias.detach()
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from charlm.model.native.library import Kernels, Level, Rule, Stack, addresses, pack, pack_gates
 
-__all__ = ["BITS", "NativeStack", "Rule", "Weights"]
+__all__ = ["BITS", "NativeStack", "Rule", "StackWeights"]
 
 BITS = {"float32": 32, "bfloat16": 16, "int8": 8}
 """How weights are kept -> bits of each.  States and sums are float32 in any case."""
@@ -23,7 +23,7 @@ LARGEST_TABLE = 1024
 token of the vocabulary has to be won back, one read of those weights less for each token read."""
 
 
-class Weights(NamedTuple):
+class StackWeights(NamedTuple):
     """What the stack computes with: float32, on the CPU."""
 
     embedding: Tensor  # (V, E)
@@ -44,7 +44,7 @@ class Packed(NamedTuple):
 class NativeStack:
     """Packed weights, and the state of B lanes; starts from zeros."""
 
-    def __init__(self, kernels: Kernels, weights: Weights, lanes: int, bits: int = 32) -> None:
+    def __init__(self, kernels: Kernels, weights: StackWeights, lanes: int, bits: int = 32) -> None:
         self.kernels, self.bits = kernels, bits
         self.vocab_size, self.hidden_size = weights.head.shape
         self.embedding: Tensor | None = weights.embedding.contiguous()
