@@ -92,7 +92,7 @@ class TrainConfig(Section):
     save_minutes: float = setting(5.0, "Save at least this often.", above=0)
     precision: str = setting(
         "auto",
-        "auto: on a GPU the faster of bfloat16 and float16, else float32.",
+        "auto: bfloat16 on a GPU that has it, else float32.",
         choices=("auto", "float32", "bfloat16", "float16"),
     )
     device: str = setting("auto", "auto, cpu, cuda, cuda:N, mps.")

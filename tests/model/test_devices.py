@@ -1,10 +1,14 @@
-"""What a machine's memory does while a model learns."""
+"""Devices: which there are, and what a machine's memory does while a model learns."""
 
 import platform
 import subprocess
 import sys
 
 import pytest
+import torch
+
+from charlm.errors import ConfigError
+from charlm.model.devices import choose_device, uses_graphs
 
 FAULTS = """
 import resource, sys
@@ -36,3 +40,24 @@ def faults_of(case: str) -> int:
     """Page faults of the last time in a fresh process."""
     command = [sys.executable, "-c", FAULTS, case]
     return int(subprocess.run(command, check=True, capture_output=True, timeout=120).stdout)
+
+
+@pytest.mark.parametrize("name", ["meta", "cuda:99", "nosuch", ""])
+def test_a_device_that_holds_no_numbers_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^there is no device '{name}' here$"):
+        choose_device(name)
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("value", "used"), [(None, False), ("0", False), ("1", True)])
+def test_graphs_are_used_on_gpus_when_asked_for(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, used: bool
+) -> None:
+    monkeypatch.delenv("CHARLM_GRAPHS", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CHARLM_GRAPHS", value)
+    assert uses_graphs(torch.device("cuda")) is used
+    assert not uses_graphs(torch.device("cpu"))

@@ -67,7 +67,7 @@ class Rule(ctypes.Structure):
     )
 
 
-class Level(ctypes.Structure):
+class StackLevel(ctypes.Structure):
     """A layer of a stack, or its head."""
 
     _fields_ = (
@@ -97,7 +97,7 @@ class Product(ctypes.Structure):
     )
 
 
-class Probe(ctypes.Structure):
+class ProbeJob(ctypes.Structure):
     """A measurement of the processor."""
 
     _fields_ = (
@@ -119,8 +119,8 @@ class Kernels:
     rows_times: Callable[[Product], None]
     columns_times: Callable[[Product], None]
     decode: Callable[[Stack], int]
-    probe_products: Callable[[Probe], None]
-    probe_reads: Callable[[Probe], None]
+    probe_products: Callable[[ProbeJob], None]
+    probe_reads: Callable[[ProbeJob], None]
     activations: Callable[..., None]
     spares: dict[tuple[int, int], list[Tensor]] = field(default_factory=dict)
 
@@ -238,8 +238,8 @@ def kernels_of(library: ctypes.CDLL, width: int) -> Kernels:
         "rows_times": [ctypes.POINTER(Product)],
         "columns_times": [ctypes.POINTER(Product)],
         "decode": [ctypes.POINTER(Stack)],
-        "probe_products": [ctypes.POINTER(Probe)],
-        "probe_reads": [ctypes.POINTER(Probe)],
+        "probe_products": [ctypes.POINTER(ProbeJob)],
+        "probe_reads": [ctypes.POINTER(ProbeJob)],
         "activations": by_address,
     }
     functions = []

@@ -11,7 +11,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from charlm.model.native.library import Kernels, Level, Rule, Stack, addresses, pack, pack_gates
+from charlm.model.native.library import (
+    Kernels,
+    Rule,
+    Stack,
+    StackLevel,
+    addresses,
+    pack,
+    pack_gates,
+)
 
 __all__ = ["BITS", "NativeStack", "Rule", "StackWeights"]
 
@@ -76,7 +84,9 @@ class NativeStack:
         """The job as the kernel takes it; the tensors it names have to stay where they are."""
         lanes = len(self.logits)
         self.scratch = torch.empty(lanes, 2, self.vocab_size + self.kernels.width)
-        self.table = levels = (Level * len(self.levels))()  # an address alone keeps nothing alive
+        self.table = levels = (
+            StackLevel * len(self.levels)
+        )()  # an address alone keeps nothing alive
         for place, (packed, inputs) in enumerate(zip(self.levels, self.inputs, strict=True)):
             given = {"weights": packed.panels, "start": packed.start, "inputs": inputs}
             if packed.scales is not None:
@@ -84,7 +94,7 @@ class NativeStack:
             if place < len(self.cells):
                 given["cells"] = self.cells[place]
             stride = packed.start.shape[1] if packed.start.dim() == 2 else 0
-            levels[place] = Level(packed.depth, stride, **addresses(given))
+            levels[place] = StackLevel(packed.depth, stride, **addresses(given))
         return Stack(
             self.kernels.team(lanes),
             layers=len(self.cells),
