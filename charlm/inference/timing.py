@@ -37,8 +37,11 @@ class Timing:
     ratio: float
 
 
-def compare_ways(ways: dict[str, Way], rounds: int) -> dict[str, Timing]:
-    """Time all ways, one of them ``PEER``: each once a round, after one round to warm up."""
+def compare_ways(ways: dict[str, Way], rounds: int, peer: str = PEER) -> dict[str, Timing]:
+    """Time all ways, each once a round, after one round to warm up.
+
+    Ratios are to the way called ``peer``.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in ways}  # of one token
     for done in range(rounds + 1):
         for name, way in ways.items():
@@ -48,7 +51,7 @@ def compare_ways(ways: dict[str, Way], rounds: int) -> dict[str, Timing]:
                 seconds[name].append((time.perf_counter() - start) / way.tokens)
     timings = {}
     for name, own in seconds.items():
-        ratios = [peer / one for peer, one in zip(seconds[PEER], own, strict=True)]
+        ratios = [other / one for other, one in zip(seconds[peer], own, strict=True)]
         timings[name] = Timing(1 / statistics.median(own), statistics.median(ratios))
     return timings
 
