@@ -76,8 +76,8 @@ def test_results_do_not_depend_on_the_number_of_threads(
         torch.set_num_threads(threads)
         stack = stack_of(kernels, model, lanes)
         results.append(stack.read(tokens).clone())
-        chances = torch.rand(lanes, 16, generator=torch.Generator().manual_seed(1)).double()
-        results.append(NativeDecoder(stack).write(chances, torch.zeros(50), Sampling()))
+        uniforms = torch.rand(lanes, 16, generator=torch.Generator().manual_seed(1)).double()
+        results.append(NativeDecoder(stack).write(uniforms, torch.zeros(50), Sampling()))
     assert all(torch.equal(results[n], results[n % 2]) for n in range(2, 6))
 
 
@@ -125,7 +125,7 @@ RULES = [
 
 @pytest.mark.parametrize("vocab", [2, 33, 300])
 @pytest.mark.parametrize("rule", RULES)
-def test_draws_are_those_of_the_filters_for_the_same_chances(
+def test_draws_are_those_of_the_filters_for_the_same_uniforms(
     kernels: Kernels, rule: Sampling, vocab: int
 ) -> None:
     stack = stack_of(kernels, model_of(1, 4, vocab), 200)
@@ -134,9 +134,9 @@ def test_draws_are_those_of_the_filters_for_the_same_chances(
     banned = torch.zeros(vocab)
     banned[1] = -math.inf
     expected = draw(logits + banned, rule, torch.Generator().manual_seed(9))
-    chances = torch.rand(200, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    uniforms = torch.rand(200, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
     stack.logits.copy_(logits)
-    drawn = NativeDecoder(stack).write(chances[:, None], banned, rule)[:, 0]
+    drawn = NativeDecoder(stack).write(uniforms[:, None], banned, rule)[:, 0]
     assert torch.equal(drawn, expected)
     assert 1 not in drawn
 
@@ -146,8 +146,8 @@ def test_writing_reads_what_it_has_drawn(kernels: Kernels) -> None:
     writer, reader = (NativeDecoder(stack_of(kernels, model, 2)) for _ in range(2))
     for decoder in (writer, reader):
         decoder.read(tokens_of(model, 2, 3))
-    chances = torch.rand(2, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    written = writer.write(chances, torch.zeros(9), Sampling())
+    uniforms = torch.rand(2, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    written = writer.write(uniforms, torch.zeros(9), Sampling())
     assert torch.equal(writer.stack.logits, reader.read(written))
 
 
@@ -182,8 +182,8 @@ def test_logits_that_are_not_numbers_give_no_token(
         pytest.skip("infinity is the largest")
     stack = stack_of(kernels, model_of(1, 4, 3), 1)
     stack.logits.copy_(torch.tensor([logits]))
-    chances = torch.full((1, 2), 0.5, dtype=torch.float64)
-    assert NativeDecoder(stack).write(chances, torch.zeros(3), rule)[0, 0] == -1
+    uniforms = torch.full((1, 2), 0.5, dtype=torch.float64)
+    assert NativeDecoder(stack).write(uniforms, torch.zeros(3), rule)[0, 0] == -1
 
 
 def test_packed_words_hold_the_first_vector_in_the_lowest_bits() -> None:

@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from charlm.config import BOUNDARY_ID
 from charlm.model.ngram.counts import (
     ABSENT,
     GramCounts,
@@ -159,43 +157,6 @@ class NgramModel:
                 p = level.refine(p, contexts, nodes)
             nll[begin - 1 : begin - 1 + AT_ONCE] = -np.log(p[context - 1 :])
         return nll
-
-    def distribution(self, context: ArrayLike) -> np.ndarray:
-        """context (n,), everything before, boundary first -> the next token's distribution (V,).
-
-        Raises ``TokenizerError`` for ids outside the vocabulary.
-        """
-        tail = self.reachable(np.asarray(context, dtype=np.int64))
-        p = np.full(self.vocab_size, 1 / self.vocab_size)
-        for length, level in enumerate(self.levels[: len(tail) + 1]):
-            node = self.node(tail[len(tail) - length :])
-            if node == ABSENT:
-                break
-            keys = self.keys[length]
-            begin, end = np.searchsorted(
-                keys, [node * self.vocab_size, (node + 1) * self.vocab_size]
-            )
-            p *= level.shares[node]
-            following = keys[begin:end] - node * self.vocab_size
-            p[following] += level.seen(np.arange(begin, end), np.array(node))
-        return p
-
-    def reachable(self, context: np.ndarray) -> np.ndarray:
-        """The end of context (n,) that matters: no more than the order, none before a boundary."""
-        check_ids(context, self.vocab_size)
-        tail = context[max(len(context) - self.order + 1, 0) :]
-        boundaries = np.flatnonzero(tail == BOUNDARY_ID)
-        return tail[boundaries[-1] :] if len(boundaries) else tail
-
-    def node(self, gram: np.ndarray) -> int:
-        """The node of gram (n,), or ABSENT; that of no tokens is 0."""
-        node = 0
-        for keys, token in zip(self.keys, gram.tolist(), strict=False):
-            key = node * self.vocab_size + token
-            node = int(np.searchsorted(keys, key))
-            if node == len(keys) or keys[node] != key:
-                return ABSENT
-        return node
 
 
 def train_ngrams(ids: np.ndarray, vocab_size: int, order: int) -> NgramModel:
