@@ -2,6 +2,7 @@
 
 __all__ = [
     "CharlmError",
+    "CharlmWarning",
     "CheckpointError",
     "ConfigError",
     "CorpusError",
@@ -44,3 +45,7 @@ class ModelError(CharlmError):
 
 class CheckpointError(CharlmError):
     """A run folder or checkpoint that is none, damaged, in use or from another version."""
+
+
+class CharlmWarning(UserWarning):
+    """Something that a user should know though nothing failed; the command line prints it."""

@@ -1,10 +1,24 @@
-"""Checkpoints: a folder each, whole or absent, verified before it is believed.
+"""Checkpoints: a folder each, whole or absent, verified before it is used.
 
 ``step-00001200/`` holds ``model.safetensors``, ``train.safetensors``, ``state.json`` and
 ``manifest.json`` with the size and SHA-256 of the others.
+
+What is on disk while a checkpoint is saved (``tmp``: a name with ``durable.TEMPORARY_MARK``), and
+what the next start does with it (``settle``):
+
+1. ``tmp`` being filled: not yet a checkpoint; removed.
+2. ``step-N``: whole and on disk, because the rename comes after every fsync.
+3. Only where ``step-N`` existed before: the new one is ``step-N-again`` first.  Both are whole;
+   ``step-N-again`` is the newer one, and the start finishes the replacement.
+4. ``step-N`` renamed to ``tmp``, ``step-N-again`` alone: the start renames it to ``step-N``.
+5. ``step-N-again`` renamed to ``step-N``; ``tmp`` is superseded and removed.
+
+So at every moment some name that is read holds a whole checkpoint, if there was one before.
+Removed is only what a verified newer checkpoint supersedes: what is damaged or could not be read
+neither counts as a checkpoint that is kept nor is it ever deleted.
 """
 
-import hashlib
+import errno
 import json
 import re
 import shutil
@@ -13,24 +27,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 from torch import Tensor
 
 from charlm import durable
 from charlm.errors import CheckpointError
-
-__all__ = ["Checkpoint", "list_checkpoints", "prune", "read_checkpoint", "write_checkpoint"]
-
-FORMAT = 1
-MODEL, TRAIN, STATE, MANIFEST = (
-    "model.safetensors",
-    "train.safetensors",
-    "state.json",
-    "manifest.json",
+from charlm.storage.integrity import (
+    FORMAT,
+    GONE,
+    MALFORMED,
+    MANIFEST,
+    MODEL,
+    STATE,
+    TRAIN,
+    damaged,
+    digest,
+    files_of,
+    is_whole,
+    unreadable,
+    verified,
 )
-LARGEST_JSON = 1 << 20
-FOLDER_NAME = re.compile(r"step-(\d{8,12})")
+
+__all__ = [
+    "Checkpoint",
+    "list_checkpoints",
+    "prune",
+    "read_checkpoint",
+    "read_state",
+    "settle",
+    "step_of",
+    "write_checkpoint",
+]
+
+FOLDER_NAME = re.compile(r"step-(\d{8,12})(-again)?")
+AGAIN = "-again"
+"""End of the name of a checkpoint whose predecessor of the same step is still there."""
+
+MARK = durable.TEMPORARY_MARK
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -62,128 +96,116 @@ def write_checkpoint(
     }
     files = {name: {"bytes": len(c), "sha256": digest(c)} for name, c in contents.items()}
     manifest = json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1)
-    replaced = durable.temporary_name(target)
+    again = target.exists()  # damaged, or without the validation of its step
+    written = target.with_name(target.name + AGAIN) if again else target
     try:
-        if target.exists():  # damaged, or without the validation of its step
-            target.rename(replaced)
-        with durable.write_folder(target) as temporary:
+        with durable.write_folder(written) as temporary:
             for name, content in contents.items():
                 (temporary / name).write_bytes(content)
             (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+        if again:
+            replace_by(written)
     except OSError as error:
-        if replaced.exists():
-            replaced.rename(target)
         needed = sum(len(content) for content in contents.values()) / 1e6
+        room = f"make {needed:,.1f} MB of disk space free" if error.errno in FULL else "mend that"
         raise CheckpointError(
             f"cannot save a checkpoint in {folder}: {error.strerror}",
-            f"make {needed:,.1f} MB of room there, then give the same command again",
+            f"{room}, then train again: training resumes from the checkpoint before",
         ) from error
-    shutil.rmtree(replaced, ignore_errors=True)
     return target
+
+
+def replace_by(again: Path) -> None:
+    """Give ``step-N-again``, whole and on disk, the name ``step-N``, and remove the old one.
+
+    A damaged old one keeps a name of its own, for whoever wants to restore it.  Raises ``OSError``.
+    """
+    target = again.with_name(again.name.removesuffix(AGAIN))
+    superseded = durable.temporary_name(target)
+    if target.exists():
+        if not is_whole(target):
+            superseded = target.with_name(f"damaged-{superseded.name.replace(MARK, '-')}")
+        target.rename(superseded)
+    again.rename(target)
+    durable.sync_folder(target.parent)
+    if durable.TEMPORARY_MARK in superseded.name:
+        shutil.rmtree(superseded, ignore_errors=True)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read and verify one checkpoint folder.
 
-    Raises ``CheckpointError`` naming the file unless every size and SHA-256 agrees.
+    Raises ``CheckpointError`` naming the file unless every size and SHA-256 agrees, and its kind
+    ``UnreadableError`` where the system does not let it be read or a newer charlm wrote it.
     """
-    manifest = read_json(folder / MANIFEST)
     try:
-        if manifest["format"] > FORMAT:
-            raise newer_version(folder)
-        files = {
-            name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()
-        }
+        files = files_of(folder)
         contents = {name: verified(folder / name, *files[name]) for name in (MODEL, TRAIN, STATE)}
         state = json.loads(contents[STATE])
         model, train = (safetensors.torch.load(contents[name]) for name in (MODEL, TRAIN))
         return Checkpoint(int(state["step"]), model, train, state)
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except MALFORMED as error:
         raise damaged(folder, str(error)) from error
-    except safetensors.SafetensorError as error:
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The verified content of a checkpoint's ``state.json``; its tensors are not read.
+
+    Raises what ``read_checkpoint`` does.
+    """
+    try:
+        state = json.loads(verified(folder / STATE, *files_of(folder)[STATE]))
+        return {"step": int(state["step"]), **state}
+    except MALFORMED as error:
         raise damaged(folder, str(error)) from error
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Folders that are named like checkpoints, oldest first; links are not followed."""
-    if not folder.is_dir():
-        return []
-    found = [path for path in folder.iterdir() if FOLDER_NAME.fullmatch(path.name)]
-    real = [path for path in found if path.is_dir() and not path.is_symlink()]
-    return sorted(real, key=step_of)
+    """Folders that are named like checkpoints, oldest first; links are not followed.
+
+    Raises ``UnreadableError`` if the folder cannot be listed.
+    """
+    try:
+        found = [path for path in folder.iterdir() if FOLDER_NAME.fullmatch(path.name)]
+        real = [path for path in found if not path.is_symlink() and path.is_dir()]
+    except OSError as error:
+        if error.errno in GONE:
+            return []
+        raise unreadable(folder, error) from error
+    return sorted(real, key=lambda path: (step_of(path), path.name))
 
 
 def step_of(path: Path) -> int:
     """The step in a checkpoint folder's name."""
-    return int(path.name.removeprefix("step-"))
+    return int(path.name.removeprefix("step-").removesuffix(AGAIN))
 
 
 def prune(folder: Path, keep: set[int], newest: int = 2) -> None:
-    """Remove all checkpoints but the ``newest`` ones and those whose step is in ``keep``."""
-    for path in list_checkpoints(folder)[:-newest]:
+    """Remove whole checkpoints but the ``newest`` ones and those whose step is in ``keep``.
+
+    What is damaged or cannot be read is not counted and stays.
+    """
+    for path in list(filter(is_whole, list_checkpoints(folder)))[:-newest]:
         if step_of(path) not in keep:
             # Renamed first: a half-removed folder must not look like a checkpoint.
-            doomed = durable.temporary_name(path)
-            path.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+            superseded = durable.temporary_name(path)
+            path.rename(superseded)
+            shutil.rmtree(superseded, ignore_errors=True)
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what an interrupted save or removal left; nothing else carries its mark."""
+def settle(folder: Path) -> None:
+    """Finish or undo what an interrupted save left (states 1 to 5 above).
+
+    The caller holds the lock of the run.  Raises ``UnreadableError``.
+    """
+    for path in list_checkpoints(folder):
+        if path.name.endswith(AGAIN) and is_whole(path):
+            replace_by(path)
     if folder.is_dir():
-        for path in folder.glob(f"*{durable.TEMPORARY_MARK}*"):
+        for path in folder.glob(f"*{MARK}*"):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def ready(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors as safetensors takes them: on the CPU, contiguous, none sharing memory."""
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-
-
-def verified(path: Path, size: int, sha256: str) -> bytes:
-    """The content of a file that agrees with its manifest.  Raises ``CheckpointError``."""
-    try:
-        if path.is_symlink() or path.stat().st_size != size:
-            raise damaged(path.parent, f"{path.name} does not have its {size} bytes")
-        content = path.read_bytes()
-    except OSError as error:
-        raise damaged(path.parent, f"{path.name}: {error.strerror}") from error
-    if digest(content) != sha256:
-        raise damaged(path.parent, f"{path.name} has changed since it was written")
-    return content
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A small JSON object from a file.  Raises ``CheckpointError``."""
-    try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise damaged(path.parent, f"{path.name} is too large")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise damaged(path.parent, f"{path.name}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise damaged(path.parent, f"{path.name} is no JSON") from error
-    if not isinstance(value, dict):
-        raise damaged(path.parent, f"{path.name} is no JSON object")
-    return value
-
-
-def digest(content: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def damaged(folder: Path, why: str) -> CheckpointError:
-    """The error for a checkpoint that cannot be believed."""
-    why = " ".join(why.split())
-    return CheckpointError(
-        f"the checkpoint {folder} is damaged: {why}",
-        "restore the folder, or use an older checkpoint",
-    )
-
-
-def newer_version(folder: Path) -> CheckpointError:
-    """The error for what a later version wrote."""
-    return CheckpointError(
-        f"{folder} was written by a newer charlm", "upgrade charlm, or train with this version"
-    )

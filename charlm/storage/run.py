@@ -1,9 +1,9 @@
 """The run folder: settings, tokenizer, checkpoints, log.  Readable by people, executes nothing."""
 
 import json
-import os
 import shutil
 import tomllib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,16 @@ from charlm import __version__, durable
 from charlm.config import Config
 from charlm.data.tokenizers import kinds as tokenizers
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.errors import CharlmError, CheckpointError
-from charlm.storage import checkpoints
+from charlm.errors import CharlmError, CharlmWarning, CheckpointError
+from charlm.storage import checkpoints, integrity
 from charlm.storage.checkpoints import Checkpoint
+from charlm.storage.log import Log
 
 __all__ = ["Run", "create_run", "lock", "open_run", "remove_blank"]
 
 FORMAT = 1
 SETTINGS, TOKENIZER, LOG, BEST, LOCK = "run.toml", "tokenizer", "log.jsonl", "best.json", ".lock"
+CHECKPOINTS = "checkpoints"
 LARGEST_SETTINGS = 1 << 20
 
 
@@ -42,7 +44,12 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """Where the checkpoints are."""
-        return self.folder / "checkpoints"
+        return self.folder / CHECKPOINTS
+
+    @property
+    def log(self) -> Log:
+        """The reports of its training."""
+        return Log(self.folder / LOG)
 
     @property
     def blank(self) -> bool:
@@ -53,55 +60,87 @@ class Run:
         return not foreign and not saved
 
     def tokenizer(self) -> Tokenizer:
-        """The run's tokenizer.  Raises ``TokenizerError``."""
-        return tokenizers.load(self.folder / TOKENIZER)
+        """The run's tokenizer.  Raises ``TokenizerError``; ``CheckpointError`` for another one."""
+        found = tokenizers.load(self.folder / TOKENIZER)
+        if self.origin.get("tokenizer", found.digest()) != found.digest():
+            raise CheckpointError(
+                f"the tokenizer in {self.folder / TOKENIZER} is not the one of this run",
+                "restore that folder, or train a new run",
+            )
+        return found
 
     def checkpoint(self, step: int | None = None) -> Checkpoint:
         """The checkpoint of a step; the best on validation, else the newest, if none is named.
 
+        Warns with ``CharlmWarning`` where the best is damaged and the newest is used instead.
         Raises ``CheckpointError`` for a run without a usable checkpoint.
         """
-        wanted = step if step is not None else (self.best() or {}).get("step")
-        if wanted is None:
-            return self.require_newest()
-        try:
-            return checkpoints.read_checkpoint(self.checkpoints / f"step-{wanted:08d}")
-        except CheckpointError:
-            if step is not None:
-                self.require_step(step)
+        if step is not None:
+            return self.read_step(step)
+        for _ in range(3):  # a training process may replace the best while it is looked up
+            best = (self.best() or {}).get("step")
+            if best is None:
+                return self.require_newest()
+            try:
+                return self.read_step(best)
+            except integrity.UnreadableError:
                 raise
-            return self.require_newest()
+            except CheckpointError as error:
+                failure = error
+        found = self.require_newest()
+        warnings.warn(
+            f"{failure}; step {found.step:,} is used instead of the best, {best:,}",
+            CharlmWarning,
+            stacklevel=2,
+        )
+        return found
 
-    def require_step(self, step: int) -> None:
-        """Raise ``CheckpointError`` naming the steps there are if ``step`` is none of them."""
-        known = [
-            checkpoints.step_of(path) for path in checkpoints.list_checkpoints(self.checkpoints)
-        ]
+    def read_step(self, step: int) -> Checkpoint:
+        """The newest whole checkpoint of a step.
+
+        Raises ``CheckpointError``; where there is none of that step it names those there are.
+        """
+        paths = checkpoints.list_checkpoints(self.checkpoints)
+        known = list(dict.fromkeys(map(checkpoints.step_of, paths)))
         if step not in known:
             there = f"choose one of: {', '.join(map(str, known))}" if known else "train it first"
             raise CheckpointError(f"{self.folder} holds no checkpoint of step {step}", there)
+        of_step = [path for path in paths if checkpoints.step_of(path) == step]
+        whole = list(filter(integrity.is_whole, of_step))
+        return checkpoints.read_checkpoint((whole or of_step)[-1])
 
     def require_newest(self) -> Checkpoint:
-        """The newest good checkpoint.  Raises ``CheckpointError`` where there is none."""
-        found, notes = self.newest()
+        """The newest whole checkpoint.  Raises ``CheckpointError`` where there is none."""
+        found, _ = self.newest()
         if found is not None:
             return found
-        if notes:
-            hint = "restore the folder; the same train command would begin anew"
-            raise CheckpointError(notes[0], hint)
         raise CheckpointError(
             f"{self.folder} holds no checkpoint yet",
-            "give the same train command again; it goes on from what is there",
+            "train it again with the settings of before; training resumes from what is there",
         )
 
-    def newest(self) -> tuple[Checkpoint | None, tuple[str, ...]]:
-        """The newest checkpoint that holds, and a note for each damaged one that was skipped."""
+    def newest(self, *, anew: bool = False) -> tuple[Checkpoint | None, tuple[str, ...]]:
+        """The newest whole checkpoint, and a note for each damaged one that was skipped.
+
+        None for a run that never saved one.  Raises ``CheckpointError`` where all are damaged or
+        gone, unless training may begin ``anew``, and ``UnreadableError`` where a newer one cannot
+        be read now: to resume from an older one would throw progress away.
+        """
         notes: list[str] = []
         for path in reversed(checkpoints.list_checkpoints(self.checkpoints)):
             try:
                 return checkpoints.read_checkpoint(path), tuple(notes)
+            except integrity.UnreadableError:
+                raise
             except CheckpointError as error:
                 notes.append(str(error))
+        if not notes and (self.folder / BEST).exists():
+            notes.append(f"{self.folder} has a {BEST}, but its checkpoints are gone")
+        if notes and not anew:
+            raise CheckpointError(
+                notes[0],
+                f"restore {self.checkpoints}, or move it and {BEST} away to train from the start",
+            )
         return None, tuple(notes)
 
     def save(
@@ -113,37 +152,53 @@ class Run:
         best: Mapping[str, Any] | None,
     ) -> Path:
         """Write a checkpoint, then say which one is best, then remove those no longer needed."""
-        self.checkpoints.mkdir(exist_ok=True)
+        if not self.checkpoints.is_dir():
+            self.checkpoints.mkdir()
+            durable.sync_folder(self.folder)
+        state = {**state, "best": best}
         path = checkpoints.write_checkpoint(self.checkpoints, step, model, train, state)
-        if best is not None:
-            durable.write_text(self.folder / BEST, json.dumps(best, indent=1) + "\n")
-        checkpoints.prune(self.checkpoints, keep={best["step"]} if best else set())
+        self.settle(best)
         return path
 
-    def best(self) -> dict[str, Any] | None:
-        """The content of ``best.json``, or None; it is only a hint."""
+    def settle(self, best: Mapping[str, Any] | None) -> None:
+        """Say in ``best.json`` which step is best, and remove checkpoints no longer needed."""
         try:
-            best = checkpoints.read_json(self.folder / BEST)
-        except CheckpointError:
-            return None
-        fine = isinstance(best.get("step"), int) and 0 <= best["step"] < 10**12
-        return best if fine else None
+            if best is not None and integrity.read_best(self.folder / BEST) != best:
+                durable.write_text(self.folder / BEST, json.dumps(best, indent=1) + "\n")
+            checkpoints.prune(self.checkpoints, keep={best["step"]} if best else set())
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.folder / BEST} cannot be written: {error.strerror}",
+                "mend that, then train again: training resumes from the checkpoint just saved",
+            ) from error
 
-    def append_log(self, record: Mapping[str, Any]) -> None:
-        """Add one line to the log; it becomes durable with the next checkpoint."""
-        with (self.folder / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+    def recover(self) -> None:
+        """Finish what an interrupted save left undone; the caller holds the lock.
 
-    def sync_log(self) -> int:
-        """Make the log durable; returns its length in bytes, for the checkpoint to remember."""
-        with (self.folder / LOG).open("ab") as file:
-            os.fsync(file.fileno())
-            return file.tell()
+        Raises ``CheckpointError``.
+        """
+        checkpoints.settle(self.checkpoints)
+        for path in self.folder.glob(f"*{durable.TEMPORARY_MARK}*"):
+            path.unlink(missing_ok=True)
+        best = self.best()
+        if best is not None:
+            self.settle(best)
 
-    def cut_log(self, length: int) -> None:
-        """Drop log lines that are newer than the checkpoint that is resumed."""
-        with (self.folder / LOG).open("ab") as file:
-            file.truncate(min(length, file.tell()))
+    def best(self) -> dict[str, Any] | None:
+        """The best step on validation with its figures, or None.
+
+        The newest checkpoint knows; ``best.json`` repeats it for people, and is older after a
+        crash between the two.
+        """
+        for path in reversed(checkpoints.list_checkpoints(self.checkpoints)):
+            try:
+                state = checkpoints.read_state(path)
+            except CheckpointError:
+                continue
+            if "best" not in state:  # written by an older version
+                break
+            return state["best"] if integrity.is_best(state["best"]) else None
+        return integrity.read_best(self.folder / BEST)
 
     def update(self, config: Config) -> "Run":
         """The same run with other settings, written down.  Raises ``CheckpointError``."""
@@ -193,13 +248,19 @@ def open_run(folder: Path) -> Run:
     if not path.is_file():
         what = f"is not a run: it has no {SETTINGS}" if folder.exists() else "does not exist"
         raise CheckpointError(f"{folder} {what}", "name a folder that charlm train --out has made")
+    for name in (SETTINGS, TOKENIZER, LOG, BEST, CHECKPOINTS):
+        if (folder / name).is_symlink():
+            raise CheckpointError(
+                f"{folder / name} is a link, which might lead out of the run",
+                "put the file or folder itself in its place",
+            )
     try:
         if path.stat().st_size > LARGEST_SETTINGS:
             raise ValueError("it is too large")
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         origin, written = tables.pop("origin", {}), tables.pop("charlm", {})
         if written.get("format", 0) > FORMAT:
-            raise checkpoints.newer_version(folder)
+            raise integrity.newer_version(folder)
         if not isinstance(origin.get("digest"), str):
             raise ValueError("[origin] lacks its digest")
         return Run(folder, Config.from_tables(tables), origin)

@@ -10,7 +10,6 @@ from charlm.config import DEFAULT_MINUTES, Config
 from charlm.data.cache import cache_folder
 from charlm.data.preparation.prepared import Prepared, Preparing, prepare
 from charlm.errors import CheckpointError, ConfigError, CorpusError
-from charlm.storage.checkpoints import remove_unfinished
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
 from charlm.training import ngrams
 from charlm.training.budget.decisions import FREE, decide
@@ -59,7 +58,7 @@ def launch(
     with lock(folder) if world.first else nullcontext():
         run = open_run(folder)
         if world.first:
-            remove_unfinished(run.checkpoints)
+            run.recover()
             run = run.update(config)
         world.wait()
         run = run if world.first else open_run(folder)

@@ -64,7 +64,7 @@ def train(
     ``stop`` is asked after each order.  Raises ``CheckpointError`` if saving fails.
     """
     sitting = Sitting(run, train_store, Validation(valid_store, 0), vocab_size)
-    found, notes = run.newest()
+    found, notes = run.newest(anew=True)  # the same text gives the same counts
     yield from (Note(text=f"skipped: {note}") for note in notes)
     if found is not None:
         counters = Counters.from_table(found.state["counters"])
@@ -132,13 +132,13 @@ class Sitting:
         order, tokens = counted.model.order, self.train_store.counts.tokens
         counters = Counters(step=order, tokens=tokens, seconds=counted.seconds, finished=FINISHED)
         yield self.started(counted.model.size, 0, resumed=False)
-        self.run.cut_log(0)
+        self.run.log.cut(0)
         for report in self.evaluated(counted):
-            self.run.append_log({"type": "evaluated", **asdict(report)})
+            self.run.log.append({"type": "evaluated", **asdict(report)})
             yield report
             if report.best:
                 counters.best_step, counters.best_nll = report.step, report.valid_nll
-        counters.log_bytes = self.run.sync_log()
+        counters.log_bytes = self.run.log.sync()
         state = {"counters": counters.to_table(), "parameters": counted.model.size}
         best = self.best(counters)
         yield Saved(

@@ -72,7 +72,7 @@ class Session:
         self.saved_step = self.counters.step if found is not None else -1
         self.saved_at = self.counters.seconds
         if world.first:
-            run.cut_log(self.counters.log_bytes)
+            run.log.cut(self.counters.log_bytes)
         self.pace = Pace(config, len(segments), self.counters.seconds)
         self.expect_evaluation()
         self.rate = 0.0
@@ -196,7 +196,7 @@ class Session:
     def log(self, report: Stepped | Evaluated) -> None:
         """Add a report to the run's log."""
         if self.world.first:
-            self.run.append_log({"type": type(report).__name__.lower(), **asdict(report)})
+            self.run.log.append({"type": type(report).__name__.lower(), **asdict(report)})
 
     def evaluate(self, fraction: float, stop: Callable[[], str | None]) -> Evaluated | None:
         """Validate in process 0 and let all processes know; None if stopped on the way."""
@@ -247,7 +247,7 @@ class Session:
         self.saved_step = counters.step
         if not self.world.first:
             return None
-        counters.log_bytes = self.run.sync_log()
+        counters.log_bytes = self.run.log.sync()
         path = self.run.save(
             counters.step,
             self.learner.weights(),

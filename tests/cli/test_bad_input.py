@@ -182,7 +182,7 @@ RUNS = {
     "no tokenizer": (lambda: shutil.rmtree("run/tokenizer"), "cannot be read", "tokenizer"),
     "bad tokenizer": (lambda: damage("tokenizer/tokenizer.json", b"{"), "no JSON", "damaged"),
     "flipped bits": (flip_weights, "has changed since it was written", "restore"),
-    "no checkpoints": (lambda: shutil.rmtree("run/checkpoints"), "no checkpoint yet", "again"),
+    "no checkpoints": (lambda: shutil.rmtree("run/checkpoints"), "checkpoints are gone", "restore"),
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from charlm.storage.checkpoints import (
     list_checkpoints,
     prune,
     read_checkpoint,
-    remove_unfinished,
+    settle,
     write_checkpoint,
 )
 
@@ -119,7 +119,7 @@ def test_a_failed_write_leaves_nothing_and_harms_nothing(
     monkeypatch.setattr(durable, "sync_file", full)
     with pytest.raises(CheckpointError, match="No space left") as caught:
         write_checkpoint(saved.parent, 8, MODEL, TRAIN, STATE)
-    assert "MB of room" in caught.value.hint
+    assert "MB of disk space" in caught.value.hint
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
     assert read_checkpoint(saved).step == 7
 
@@ -139,7 +139,7 @@ def test_only_our_own_leftovers_are_removed(saved: Path) -> None:
     folder = saved.parent
     (folder / f"step-00000008{durable.TEMPORARY_MARK}1-ab").mkdir()
     (folder / "notes.tmp").write_text("mine")
-    remove_unfinished(folder)
+    settle(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["notes.tmp", saved.name]
 
 

@@ -123,9 +123,29 @@ def test_only_one_process_writes(made: Run) -> None:
 
 
 def test_the_log_is_cut_to_what_the_checkpoint_knew(made: Run) -> None:
-    made.append_log({"step": 1})
-    length = made.sync_log()
-    made.append_log({"step": 2})
-    made.cut_log(length)
-    made.append_log({"step": 3})
+    made.log.append({"step": 1})
+    length = made.log.sync()
+    made.log.append({"step": 2})
+    made.log.cut(length)
+    made.log.append({"step": 3})
     assert (made.folder / runs.LOG).read_text() == '{"step": 1}\n{"step": 3}\n'
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "checkpoints", "tokenizer", "best.json", "run.toml"])
+def test_links_out_of_a_run_are_refused(made: Run, tmp_path: Path, name: str) -> None:
+    path, elsewhere = made.folder / name, tmp_path / "elsewhere"
+    if path.exists():
+        path.rename(elsewhere)
+    else:
+        elsewhere.write_text("precious")
+    path.symlink_to(elsewhere)
+    with pytest.raises(CheckpointError, match="is a link"):
+        open_run(made.folder)
+
+
+def test_a_tokenizer_of_another_run_is_refused(tmp_path: Path) -> None:
+    origin = {"digest": "d", "tokenizer": TOKENIZER.digest()}
+    run = create_run(tmp_path / "run", CONFIG, TOKENIZER, origin)
+    CharTokenizer(list("ba")).save(run.folder / "tokenizer")
+    with pytest.raises(CheckpointError, match="is not the one of this run"):
+        run.tokenizer()

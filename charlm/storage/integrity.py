@@ -1,0 +1,185 @@
+"""Whether files are what their manifest says: sizes, SHA-256, and what cannot be read just now."""
+
+import errno
+import hashlib
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import safetensors
+
+from charlm.errors import CheckpointError
+
+__all__ = [
+    "MALFORMED",
+    "UnreadableError",
+    "damaged",
+    "digest",
+    "files_of",
+    "is_best",
+    "is_whole",
+    "newer_version",
+    "read_best",
+    "read_json",
+    "unreadable",
+    "verified",
+]
+
+FORMAT = 1
+MODEL, TRAIN, STATE, MANIFEST = (
+    "model.safetensors",
+    "train.safetensors",
+    "state.json",
+    "manifest.json",
+)
+LARGEST_JSON = 1 << 20
+
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
+"""Errors that say what a folder holds; others, like a lack of permission, say nothing about it."""
+
+
+MALFORMED = (
+    KeyError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    safetensors.SafetensorError,
+)
+"""What reading a file of another form than ours may raise."""
+
+WHOLE: set[tuple[Any, ...]] = set()
+"""Signatures of the files of checkpoints that this process has found whole."""
+
+
+class UnreadableError(CheckpointError):
+    """A checkpoint that may be whole but cannot be read now, or is from a newer version."""
+
+
+def files_of(folder: Path) -> dict[str, tuple[int, str]]:
+    """Size in bytes and SHA-256 of each file, from the manifest.
+
+    Raises ``CheckpointError``, or one of ``MALFORMED`` for a manifest of another form.
+    """
+    manifest = read_json(folder / MANIFEST)
+    if manifest["format"] > FORMAT:
+        raise newer_version(folder)
+    return {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether every file of a checkpoint can be read and has its size and SHA-256.
+
+    A checkpoint whose files have not changed since it was last found whole is not read again.
+    """
+    try:
+        signature = tuple(
+            (name, found.st_ino, found.st_size, found.st_mtime_ns)
+            for name in (MODEL, TRAIN, STATE, MANIFEST)
+            for found in [(folder / name).lstat()]
+        )
+        if signature in WHOLE:
+            return True
+        files = files_of(folder)
+        for name in (MODEL, TRAIN, STATE):
+            check_file(folder / name, *files[name])
+    except (CheckpointError, OSError, *MALFORMED):
+        return False
+    WHOLE.add(signature)
+    return True
+
+
+def verified(path: Path, size: int, sha256: str) -> bytes:
+    """The content of a file that agrees with its manifest.  Raises ``CheckpointError``."""
+    check_size(path, size)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if digest(content) != sha256:
+        raise damaged(path.parent, f"{path.name} has changed since it was written")
+    return content
+
+
+def check_file(path: Path, size: int, sha256: str) -> None:
+    """Raise ``CheckpointError`` unless a file agrees with its manifest; little of it is in memory
+    at a time."""
+    check_size(path, size)
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise damaged(path.parent, f"{path.name} has changed since it was written")
+
+
+def check_size(path: Path, size: int) -> None:
+    """Raise ``CheckpointError`` unless this is a regular file, no link, of ``size`` bytes."""
+    try:
+        found = path.lstat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+        raise damaged(path.parent, f"{path.name} is not a file of {size} bytes")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A small JSON object from a file.  Raises ``CheckpointError``."""
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_JSON:
+            raise damaged(path.parent, f"{path.name} is no file of at most {LARGEST_JSON} bytes")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise damaged(path.parent, f"{path.name} is no JSON") from error
+    if not isinstance(value, dict):
+        raise damaged(path.parent, f"{path.name} is no JSON object")
+    return value
+
+
+def read_best(path: Path) -> dict[str, Any] | None:
+    """The content of a ``best.json``, or None where it is none."""
+    try:
+        best = read_json(path)
+    except CheckpointError:
+        return None
+    return best if is_best(best) else None
+
+
+def is_best(value: Any) -> bool:
+    """Whether this names a step as ``best.json`` does."""
+    step = value.get("step") if isinstance(value, dict) else None
+    return isinstance(step, int) and 0 <= step < 10**12
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def damaged(folder: Path, why: str) -> CheckpointError:
+    """The error for a checkpoint that cannot be believed."""
+    why = " ".join(why.split())
+    return CheckpointError(
+        f"the checkpoint {folder} is damaged: {why}",
+        "restore the folder, or use an older checkpoint",
+    )
+
+
+def unreadable(path: Path, error: OSError) -> CheckpointError:
+    """The error for a file of a checkpoint that cannot be opened: damage if it is not there."""
+    why = f"{path.name}: {error.strerror}"
+    if error.errno in GONE:
+        return damaged(path.parent, why)
+    return UnreadableError(
+        f"the checkpoint {path.parent} cannot be read now: {why}",
+        "make it readable and try again; nothing was changed",
+    )
+
+
+def newer_version(folder: Path) -> UnreadableError:
+    """The error for what a later version wrote."""
+    return UnreadableError(
+        f"{folder} was written by a newer charlm", "upgrade charlm, or train with this version"
+    )
