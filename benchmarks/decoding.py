@@ -77,7 +77,7 @@ def cells(size: Size) -> Way:
 
 
 def onnx_runtime(size: Size) -> Way | None:
-    """One step as an ONNX graph, drawn in numpy; ``None`` where it is not installed."""
+    """One step as an ONNX graph, sampled in numpy; ``None`` where it is not installed."""
     try:
         import onnx
         import onnxruntime

@@ -20,7 +20,7 @@ class RunSummary:
     ``text`` holds the counts of each part of the text, ``made`` when and where training began,
     ``checkpoints`` an entry for each checkpoint, which was read and verified, and ``best`` the
     content of ``best.json``.  ``step``, ``tokens`` and ``seconds`` say how far training has come,
-    ``bytes`` how much room the folder takes on disk.
+    ``bytes`` the disk space of the folder.
     """
 
     run: str
