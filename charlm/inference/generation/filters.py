@@ -1,7 +1,7 @@
 """From logits to the next token: small pure functions.
 
 Filters take and give logits (B, V); what is ruled out becomes minus infinity.  The native decoder
-does the same (``charlm/model/native/draws.h``).
+does the same (``charlm/model/native/sampling.h``).
 """
 
 import math

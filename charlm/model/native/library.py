@@ -146,10 +146,11 @@ class Kernels:
 
         A large new tensor is slow to fill, because the system clears its pages one by one.
         """
-        spares = self.spares.get((rows, columns))
-        # A tensor made in inference mode could not be used in training later.
-        with torch.inference_mode(False):
-            return spares.pop() if spares else torch.empty(rows, columns)
+        try:
+            return self.spares[rows, columns].pop()
+        except (KeyError, IndexError):  # none left; asking first would not be safe among threads
+            with torch.inference_mode(False):  # such a tensor could not be used in training later
+                return torch.empty(rows, columns)
 
     def give_back(self, tensor: Tensor) -> None:
         """Keep a tensor for ``acquire``; tensors of too many different shapes are dropped."""
