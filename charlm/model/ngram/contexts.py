@@ -1,8 +1,7 @@
-"""The state of an n-gram model, and the distribution of the next token that follows from it.
+"""What an n-gram model knows of what was read, and what it expects next: rows of nodes.
 
-The state of a stream is a row (L,) of nodes, those of the last 0, 1, ..., L - 1 tokens, where L is
-the model's order.  A node is ABSENT where training has not met these tokens in a row, or where a
-boundary lies among them.  Letters: B lanes, N tokens of a stream, V vocabulary.
+A row (L,) holds the nodes of the last 0, 1, ..., L - 1 tokens read, L being the model's order;
+ABSENT where training has not met them or a boundary lies between.  It is the model's state.
 """
 
 import numpy as np
@@ -15,14 +14,14 @@ __all__ = ["advance", "distributions", "start", "states"]
 
 
 def start(model: NgramModel, lanes: int) -> np.ndarray:
-    """The states (B, L) of B = ``lanes`` streams before any token."""
+    """The states (B, L) of ``lanes`` that have read nothing."""
     nodes = np.full((lanes, model.order), ABSENT, dtype=np.int32)
     nodes[:, 0] = 0
     return nodes
 
 
 def states(model: NgramModel, ids: np.ndarray) -> np.ndarray:
-    """ids (N,) from the beginning of a stream -> the states (N, L) after each of them.
+    """ids (N,), the beginning of a stream -> the states (N, L) after each of them.
 
     Raises ``TokenizerError`` for ids outside the vocabulary.
     """
@@ -37,24 +36,24 @@ def states(model: NgramModel, ids: np.ndarray) -> np.ndarray:
 
 
 def advance(model: NgramModel, nodes: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """States (B, L) and the tokens (B,) that follow -> the states (B, L) after these tokens."""
+    """States (B, L) and the tokens (B,) read next -> the states (B, L) after them."""
     after = start(model, len(nodes))
     after[:, 1:2] = tokens[:, None]
     for length in range(2, model.order):
         contexts = np.where(tokens == BOUNDARY_ID, ABSENT, nodes[:, length - 1])
         if np.all(contexts == ABSENT):
-            break  # longer ones contain these, so they are absent too
+            break  # then no longer one is known either
         after[:, length] = next_nodes(model.keys[length - 1], contexts, tokens, model.vocab_size)
     return after
 
 
 def distributions(model: NgramModel, nodes: np.ndarray) -> np.ndarray:
-    """States (B, L) -> the distributions (B, V) of the tokens that follow.
+    """States (B, L) -> the distributions (B, V) of what comes next.
 
-    Needs memory for B * V numbers, and a few times more only where nearly every token has followed
-    every context.
+    Takes the memory of B times V numbers, and a few times more only where nearly every token has
+    followed every context.
     """
-    shares = np.ones(len(nodes))  # of the probability, left by longer contexts to shorter ones
+    shares = np.ones(len(nodes))  # what the longer contexts leave to shorter ones
     p = np.zeros((len(nodes), model.vocab_size))
     for length in range(model.order, 1, -1):
         rows = np.flatnonzero(nodes[:, length - 1] != ABSENT)
@@ -72,10 +71,8 @@ def distributions(model: NgramModel, nodes: np.ndarray) -> np.ndarray:
 def following(
     keys: np.ndarray, contexts: np.ndarray, vocab_size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All F pairs of a context (n,) and a token that training has seen after it.
-
-    Returns the index of the context (F,), the node of both together among ``keys`` (M,) (F,), and
-    the token (F,), ordered by context and token.
+    """All that followed contexts (n,), one after the other: which of them it followed (F,), its
+    nodes (F,) among ``keys`` (M,) and its tokens (F,).
     """
     lowest = contexts.astype(np.int64) * vocab_size
     begins, ends = keys.searchsorted(lowest), keys.searchsorted(lowest + vocab_size)
