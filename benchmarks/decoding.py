@@ -28,6 +28,7 @@ from torch import nn
 from charlm.inference import speed
 from charlm.inference.loading import load_run, open_for
 from charlm.inference.predictors.decoder import open_decoder
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.speed import TEMPERATURE, Size, Usual
 from charlm.inference.timing import PEER, Way, compare_ways, without_native
 from charlm.model import native
@@ -203,10 +204,10 @@ def perplexities(run: Path, text: str) -> Iterator[dict[str, object]]:
     encoded = (loaded.tokenizer.encode(piece) for piece in pieces)
     ids = np.concatenate([[loaded.tokenizer.boundary_id], *islice(encoded, 64)])[: READ + 1]
     for precision in ("float32", "bfloat16", "int8"):
-        decoder, nll = open_decoder(network, precision=precision), 0.0
+        decoder, nll = open_decoder(Recurrent(network, precision)), 0.0
         for token, following in pairwise(ids):
-            logits = decoder.step(torch.tensor([int(token)]))
-            nll -= float(logits[0].log_softmax(-1)[int(following)])
+            log_probs = decoder.advance(torch.tensor([[int(token)]]))
+            nll -= float(log_probs[0, int(following)])
         yield {"precision": precision, "perplexity": math.exp(nll / (len(ids) - 1))}
 
 

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from training_step import charlm_step, usual_step
 
-from charlm.inference.generation.filters import Sampling
-from charlm.inference.generation.lanes import write
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.config import GenerationConfig
+from charlm.inference.generation.lanes import sample_tokens
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.speed import Size, Usual
 from charlm.inference.timing import PEER, Way, compare_ways
 
@@ -57,8 +57,8 @@ def usual_writing(size: Size, device: torch.device) -> Way:
 def writing(size: Size, device: torch.device) -> Way:
     """What ``charlm generate`` does for one text."""
     model = Recurrent(size.network().to(device))
-    prompt, banned = torch.zeros(1, dtype=torch.long), torch.zeros(size.vocab, device=device)
-    (blocks,) = write(model, prompt, banned, Sampling(), [1]).values()
+    prompt, bias = torch.zeros(1, dtype=torch.long), torch.zeros(size.vocab, device=device)
+    (blocks,) = sample_tokens(model, prompt, bias, GenerationConfig(), [1])
 
     def call() -> None:
         count = 0

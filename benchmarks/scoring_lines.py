@@ -29,7 +29,8 @@ from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.corpora import open_corpus
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, train
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.inference.predictors.lines import nll_of_lines
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring.documents import score_documents, score_text
 from charlm.inference.scoring.scorer import Reading
 from charlm.inference.timing import Way, compare_ways
@@ -88,7 +89,7 @@ def measure(size: str, threads: int, rounds: int, lines: list[str]) -> dict[str,
     }
     timings = compare_ways(ways, rounds, peer="one by one")
     encoded = [np.append(tokenizer.encode(line), tokenizer.dtype.type(0)) for line in lines]
-    found = [nll[:-1].sum() for nll in model.read_lines(encoded)]
+    found = [nll[:-1].sum() for nll in nll_of_lines(model, encoded)]
     return {
         "size": size,
         "threads": threads,

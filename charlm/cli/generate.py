@@ -1,55 +1,64 @@
 """``charlm generate``."""
 
-import secrets
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import device_option, json_option, run_argument, step_option
+from charlm.config import GenerationConfig
 
 __all__ = ["command"]
+
+ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+
+
+def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for each setting of ``GenerationConfig``; one that is not given is None."""
+    shorts = {"length": ("-n",), "temperature": ("-t",)}
+    metavars: Mapping[object, str] = {int: "N", float: "X"}
+    for entry in reversed(dataclasses.fields(GenerationConfig)):
+        kind: Any = entry.type
+        flags = ["--" + entry.name.replace("_", "-"), *shorts.get(entry.name, ())]
+        help_text = f"{entry.metadata['help']}  [default: {entry.default}]"
+        option = click.option(
+            *flags, type=kind, metavar=metavars[kind], help=help_text,
+            multiple=True, callback=given_once,
+        )  # fmt: skip
+        command = option(command)
+    return command
+
+
+def given_once(_: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
+    """The value of an option, or None.  Raises ``BadParameter`` where it was given twice."""
+    if len(values) > 1:
+        shown = " and ".join(map(str, values))
+        raise click.BadParameter(f"given more than once: {shown}", param=option)
+    return values[0] if values else None
+
+
+def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    r"""Texts with the line breaks and tabs that \n, \t and \r stand for; \\ is a backslash."""
+    return tuple(re.sub(r"\\([ntr\\])", lambda found: ESCAPES[found[1]], text) for text in texts)
 
 
 @click.command("generate", short_help="Let a trained model write.")
 @run_argument
 @click.option("--prompt", "-p", default="", metavar="TEXT|-", help="What to go on from.")
+@generation_options
 @click.option(
-    "--length",
-    "-n",
-    default=500,
-    show_default=True,
-    type=click.IntRange(0),
-    metavar="N",
-    help="Characters to write.",
+    "--stop",
+    multiple=True,
+    metavar="TEXT",
+    callback=unescaped,
+    help=r"End before this text; \n is a line break, \t a tab.  May be given repeatedly.",
 )
 @click.option(
-    "--temperature",
-    "-t",
-    default=0.8,
-    show_default=True,
-    metavar="X",
-    help="Lower is safer; 0: always the likeliest.",
-)
-@click.option(
-    "--top-k", default=0, show_default=True, metavar="N", help="Only the N likeliest; 0: all."
-)
-@click.option(
-    "--top-p",
-    default=1.0,
-    show_default=True,
-    metavar="X",
-    help="Only the likeliest that together have this probability.",
-)
-@click.option(
-    "--min-p",
-    default=0.0,
-    show_default=True,
-    metavar="X",
-    help="Only those this probable beside the likeliest.",
-)
-@click.option(
-    "--stop", multiple=True, metavar="TEXT", help="End before this text; may be given repeatedly."
+    "--past-end", is_flag=True, help="Go on with another document where the model ends one."
 )
 @click.option(
     "--samples",
@@ -84,12 +93,8 @@ __all__ = ["command"]
 def command(
     run: Path,
     prompt: str,
-    length: int,
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    min_p: float,
     stop: tuple[str, ...],
+    past_end: bool,
     samples: int,
     seed: int | None,
     precision: str,
@@ -98,25 +103,23 @@ def command(
     step: int | None,
     device: str,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Let a trained model write: the prompt and its continuation, nothing else."""
-    from charlm.console.samples import show_samples
+    from charlm.console.samples import show_samples, tell_seed
     from charlm.console.streams import read_prompt
-    from charlm.inference.generation.text import Sampling, generate_each, replace_symbols
+    from charlm.inference.generation.text import random_seed, replace_symbols, write_samples
     from charlm.inference.loading import load_run
-    from charlm.inference.predictors.predictor import in_precision
+    from charlm.inference.predictors.recurrent import in_precision
 
-    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    config = GenerationConfig(**{name: x for name, x in settings.items() if x is not None})
     loaded = mix(load_run(run, step=step, device=device))
     text = replace_symbols(loaded.tokenizer, read_prompt(prompt), replace_unknown)
-    first = secrets.randbelow(2**31) if seed is None else seed
-    texts = generate_each(
-        in_precision(loaded.model, precision),
-        loaded.tokenizer,
-        text,
-        length=length,
-        sampling=sampling,
-        stop=stop,
-        seeds=range(first, first + samples),
+    first = random_seed() if seed is None else seed
+    model, seeds = in_precision(loaded.model, precision), range(first, first + samples)
+    written = write_samples(
+        model, loaded.tokenizer, text, config, seeds=seeds, stop=stop, past_end=past_end
     )
-    show_samples(text, texts, as_json=as_json)
+    if seed is None and not as_json and config.temperature:
+        tell_seed(seeds)
+    show_samples(written, as_json=as_json)

@@ -5,6 +5,7 @@ Command-line options, TOML keys and the documentation are all read from the fiel
 A section checks itself when it is made, so a section that exists is valid.
 """
 
+from charlm.config.generation import GenerationConfig
 from charlm.config.model import ModelConfig
 from charlm.config.text import BOUNDARY_ID, DataConfig, TokenizerConfig
 from charlm.config.training import DEFAULT_MINUTES, TrainConfig
@@ -15,6 +16,7 @@ __all__ = [
     "DEFAULT_MINUTES",
     "Config",
     "DataConfig",
+    "GenerationConfig",
     "ModelConfig",
     "TokenizerConfig",
     "TrainConfig",

@@ -6,9 +6,10 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from charlm.config import GenerationConfig
 from charlm.console.samples import opening
 from charlm.console.streams import print_named, printable, talk
-from charlm.inference.generation.text import Sampling, generate
+from charlm.inference.generation.text import stream
 from charlm.inference.loading import Loaded, load_part, load_run
 from charlm.inference.scoring.baselines import measure_baselines
 from charlm.inference.scoring.documents import score_store
@@ -17,7 +18,7 @@ from charlm.metrics import Score
 __all__ = ["show_demo"]
 
 SAMPLE_LENGTH = 400
-TEMPERATURE = 0.7
+TEMPERATURE, SEED = 0.7, 1
 INDENT = 3
 """The column beside what is written."""
 
@@ -57,13 +58,8 @@ def show_comparison(score: Score, rows: dict[str, float]) -> None:
 
 def show_writing(loaded: Loaded, prompt: str) -> None:
     """What the model writes where the text that it was tested on begins."""
-    pieces = generate(
-        loaded.model,
-        loaded.tokenizer,
-        prompt,
-        length=SAMPLE_LENGTH,
-        sampling=Sampling(temperature=TEMPERATURE),
-    )
+    config = GenerationConfig(length=SAMPLE_LENGTH, temperature=TEMPERATURE)
+    pieces = stream(loaded.model, loaded.tokenizer, prompt, config, seed=SEED)
     console = talk()
     console.print(f"it writes, at temperature {TEMPERATURE}:\n")
     written = printable("".join(pieces)).strip()

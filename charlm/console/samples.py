@@ -1,29 +1,61 @@
 """Text that a model writes, as it is written."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 
-from charlm.console.streams import print_json, write_text
+from charlm.console.streams import print_json, talk, write_text
 from charlm.data.preparation.store import TokenStore
 from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.inference.generation.text import Sample
 
-__all__ = ["opening", "show_samples"]
+__all__ = ["opening", "show_samples", "tell_seed"]
 
 OPENING = 256
 """Tokens of text that a model is given to go on from."""
 
+RULE = 60
+"""Columns of the line between two samples on a terminal."""
 
-def show_samples(prompt: str, samples: Mapping[int, Iterator[str]], *, as_json: bool) -> None:
-    """Print the prompt and its continuation for every seed, a blank line between two."""
-    for number, (seed, pieces) in enumerate(samples.items()):
+
+def tell_seed(seeds: Sequence[int]) -> None:
+    """Say on stderr which seeds, that nobody chose, give these texts again."""
+    last = f" to {seeds[-1]}" if len(seeds) > 1 else ""
+    talk().print(f"seed {seeds[0]}{last}", style="dim")
+
+
+def show_samples(samples: Sequence[Sample], *, as_json: bool) -> None:
+    """Print the prompt and its continuation for every seed.
+
+    On a terminal a line with the seed stands before each of several, elsewhere a blank line
+    between two.
+    """
+    on_terminal = sys.stdout.isatty()
+    for number, sample in enumerate(samples):
         if as_json:
-            print_json({"prompt": prompt, "text": "".join(pieces), "seed": seed})
+            text = "".join(sample)
+            print_json(
+                {"prompt": sample.prompt, "text": text, "seed": sample.seed,
+                 "finish": sample.finish}
+            )  # fmt: skip
             continue
-        write_text(("\n\n" if number else "") + prompt)
-        for piece in pieces:
+        if on_terminal and len(samples) > 1:
+            sys.stdout.write(
+                "\n" * (number > 0) + f"── seed {sample.seed} ".ljust(RULE, "─") + "\n"
+            )
+        elif number:
+            write_text("\n\n")
+        write_text(sample.prompt)
+        for piece in sample:
             write_text(piece)
-    if not as_json and sys.stdout.isatty():
-        sys.stdout.write("\n")
+        if on_terminal:
+            sys.stdout.write("\n")
+            tell_end(sample)
+
+
+def tell_end(sample: Sample) -> None:
+    """Say on stderr that a text is short because the model ended the document."""
+    if sample.finish == "end":
+        talk().print("the model ended the document here; --past-end goes on", style="dim")
 
 
 def opening(store: TokenStore, tokenizer: Tokenizer) -> str:

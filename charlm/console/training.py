@@ -12,11 +12,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from charlm.config import GenerationConfig
 from charlm.console.reports import print_reports
 from charlm.console.samples import opening
 from charlm.console.streams import compact, duration, print_named, printable, talk
 from charlm.data.preparation.prepared import Prepared, Preparing
-from charlm.inference.generation.text import Sampling, generate
+from charlm.inference.generation.text import stream
 from charlm.inference.loading import load_run
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started, Stepped
 
@@ -160,15 +161,8 @@ class Display:
             return
         self.last_sample = time.monotonic()
         loaded = load_run(self.folder, step=record.step)
-        sampling = Sampling(temperature=0.8)
-        pieces = generate(
-            loaded.model,
-            loaded.tokenizer,
-            self.prompt,
-            length=SAMPLE_LENGTH,
-            sampling=sampling,
-            seed=record.step,
-        )
+        config = GenerationConfig(length=SAMPLE_LENGTH)
+        pieces = stream(loaded.model, loaded.tokenizer, self.prompt, config, seed=record.step)
         self.show_sample("".join(pieces))
         self.sample_took = time.monotonic() - self.last_sample
 

@@ -14,14 +14,19 @@ import numpy as np
 from lm_eval.api.model import LM
 from lm_eval.api.registry import register_model
 
-from charlm.inference.generation.text import Sampling, generate, replace_symbols
+from charlm.config import GenerationConfig
+from charlm.inference.generation.text import replace_symbols, stream
 from charlm.inference.loading import Loaded, load_run
-from charlm.model.likelihood import pick
+from charlm.inference.predictors.lines import nll_of_lines
+from charlm.inference.predictors.reader import Reader, pick
 
 __all__ = ["HarnessModel"]
 
 MOST_GENERATED = 256
 """Characters to write where a task does not say how many."""
+
+SEED = 1
+"""Of what is sampled, so that the figures of a task can be had again."""
 
 
 @register_model("charlm")
@@ -40,7 +45,7 @@ class HarnessModel(LM):
         The harness also gives batch sizes, which do nothing.  Raises what ``load_run`` does.
         """
         super().__init__()
-        loaded = run if isinstance(run, Loaded) else load_run(Path(run), step, device)
+        loaded = run if isinstance(run, Loaded) else load_run(run, step, device)
         self.model, self.run_tokenizer = loaded.model, loaded.tokenizer
 
     def loglikelihood(
@@ -53,12 +58,12 @@ class HarnessModel(LM):
         """The log-probability of a continuation, which white space before it belongs to."""
         encode = self.run_tokenizer.encode
         ids = encode(context + continuation)
-        reader, log_probs, greedy = self.model.reader(), 0.0, True
+        reader, log_probs, greedy = Reader(self.model), 0.0, True
         begin = len(encode(context.rstrip()))
-        reader.read(ids[:begin])
+        reader.nll(ids[:begin])
         for first in range(begin, len(ids), reader.chunk):
             part = ids[first : first + reader.chunk]
-            predicted = reader.predict(part)
+            predicted = reader.log_probs(part)
             log_probs += float(pick(predicted, part).sum())
             greedy = greedy and np.array_equal(predicted.argmax(dim=-1).cpu().numpy(), part)
         return log_probs, greedy
@@ -68,7 +73,7 @@ class HarnessModel(LM):
     ) -> list[float]:
         """Nats of each text; all of what came before is its context, however long."""
         lines = [self.run_tokenizer.encode(request.args[0]) for request in requests]
-        return [-float(nll.sum()) for nll in self.model.read_lines(lines)]
+        return [-float(nll.sum()) for nll in nll_of_lines(self.model, lines)]
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """The continuation of each context, to the first of its stop strings."""
@@ -78,17 +83,18 @@ class HarnessModel(LM):
         """Write as the task wants; what the model has never seen is left out of the context."""
         until = wanted.get("until") or ()
         drawn = bool(wanted.get("do_sample", wanted.get("temperature", 0) > 0))
-        sampling = Sampling(
+        config = GenerationConfig(
+            length=int(wanted.get("max_gen_toks", MOST_GENERATED)),
             temperature=float(wanted.get("temperature", 1)) if drawn else 0,
             top_k=int(wanted.get("top_k", 0)),
             top_p=float(wanted.get("top_p", 1)),
         )
-        pieces = generate(
+        pieces = stream(
             self.model,
             self.run_tokenizer,
             replace_symbols(self.run_tokenizer, context, ""),
-            length=int(wanted.get("max_gen_toks", MOST_GENERATED)),
-            sampling=sampling,
+            config,
+            seed=SEED,
             stop=tuple(filter(None, [until] if isinstance(until, str) else until)),
         )
         return "".join(pieces)

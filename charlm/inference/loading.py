@@ -14,7 +14,8 @@ from charlm.data.sources.corpora import Corpus, open_corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError, CorpusError, ModelError
 from charlm.inference.predictors.ngram import NgramPredictor
-from charlm.inference.predictors.predictor import Predictor, Recurrent
+from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import from_tensors
@@ -39,12 +40,13 @@ class Loaded:
         return f"{self.run.folder}, step {self.step:,}"
 
 
-def load_run(folder: Path, step: int | None = None, device: str = "cpu") -> Loaded:
-    """Load the model of a step; the best on validation, else the newest, if none is named.
+def load_run(folder: str | Path, step: int | None = None, device: str = "cpu") -> Loaded:
+    """Load a run with the model of a step; without one, of the step that is best on validation,
+    else the newest.
 
     Raises ``CheckpointError``, ``TokenizerError``, ``ModelError`` or ``ConfigError``.
     """
-    run = open_run(folder)
+    run = open_run(Path(folder))
     tokenizer = run.tokenizer()
     chosen = choose_device(device)
     found = run.checkpoint(step)

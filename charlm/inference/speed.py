@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from charlm.config import ModelConfig
-from charlm.inference.generation.filters import Sampling
-from charlm.inference.generation.lanes import write
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.config import GenerationConfig, ModelConfig
+from charlm.inference.generation.lanes import sample_tokens
+from charlm.inference.predictors.reader import Reader
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.timing import PEER, Way, compare_ways
 from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader
 from charlm.model.limits import Limits, measure_limits
 
 __all__ = ["Size", "Speed", "Usual", "measure_speed"]
@@ -154,17 +153,17 @@ def measure(
 def sampling(size: Size, precision: str = "float32") -> Way:
     """Sample tokens as ``charlm generate`` does, with weights kept in ``precision``."""
     model = Recurrent(size.network(), precision)
-    prompt, banned = torch.zeros(1, dtype=torch.int64), torch.zeros(size.vocab)
-    rule, seeds = Sampling(temperature=TEMPERATURE), range(size.lanes)
-    texts = write(model, prompt, banned, rule, seeds)
+    prompt, bias = torch.zeros(1, dtype=torch.int64), torch.zeros(size.vocab)
+    config, seeds = GenerationConfig(temperature=TEMPERATURE), range(size.lanes)
+    texts = sample_tokens(model, prompt, bias, config, seeds)
     count = len(next(texts[0]))
 
     def call() -> None:
-        for blocks in texts.values():
+        for blocks in texts:
             next(blocks)
 
-    for seed in seeds[1:]:
-        next(texts[seed])
+    for blocks in texts[1:]:
+        next(blocks)
     return Way(call, count * size.lanes)
 
 
@@ -188,9 +187,9 @@ def usual_sampling(size: Size) -> Way:
 
 def scoring(size: Size) -> Way:
     """Score one stream as ``charlm perplexity`` does."""
-    reader = StreamReader(size.network())
+    reader = Reader(Recurrent(size.network()))
     ids = np.random.default_rng(1).integers(size.vocab, size=2 * STREAM)
-    return Way(lambda: reader.read(ids), len(ids))
+    return Way(lambda: reader.nll(ids), len(ids))
 
 
 def usual_scoring(size: Size) -> Way:

@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
 from charlm.data.preparation.store import TokenStore
 from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader
+from charlm.model.likelihood import nll_of_stream
 
 __all__ = ["Validation"]
 
@@ -32,13 +33,15 @@ class Validation:
 
     def nll(self, model: LanguageModel, stop: Callable[[], str | None]) -> float | None:
         """Mean nats per token of text, boundaries read but not counted; None if stopped."""
-        reader = StreamReader(model)
-        total, count = 0.0, 0
+        state, last = None, 0
+        device, total, count = model.head.bias.device, 0.0, 0
         for begin in range(0, len(self.tokens), READ_AT_ONCE):
             if stop():
                 return None
             ids = self.tokens[begin : begin + READ_AT_ONCE]
-            of_text = ids != 0
-            total += float(reader.read(ids)[of_text].sum())
+            tokens = torch.from_numpy(np.append(last, ids).astype(np.int64))
+            nll, state = nll_of_stream(model, tokens[None].to(device), state)
+            of_text, last = ids != 0, int(ids[-1])
+            total += float(nll[0, of_text].sum())
             count += int(of_text.sum())
         return total / max(count, 1)

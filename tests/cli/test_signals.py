@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from charlm.cli.signals import CAUGHT, Interrupted, StopFlag, interruptible, stopping
-from charlm.inference.predictors.decoder import Decoder, NativeDecoder
+from charlm.inference.predictors.decoder import CompiledDecoder, Decoder
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model import native
-from charlm.model.likelihood import StreamReader
 from tests.cli.conftest import call, start, tree
 
 pytestmark = pytest.mark.timeout(120)
@@ -88,10 +88,10 @@ def test_tokenizing_that_is_interrupted_leaves_nothing(own_folder: Path) -> None
 @pytest.mark.parametrize(
     ("command", "owner", "name"),
     [
-        (("generate", "run", "--prompt", "ba", "--seed", "1"), Decoder, "step"),
-        (("generate", "run", "--prompt", "ba", "--seed", "1"), NativeDecoder, "write"),
-        (("perplexity", "run", "long.txt"), StreamReader, "advance"),
-        (("score", "run", "long.txt"), StreamReader, "advance"),
+        (("generate", "run", "--prompt", "ba", "--seed", "1"), Decoder, "advance"),
+        (("generate", "run", "--prompt", "ba", "--seed", "1"), CompiledDecoder, "sample"),
+        (("perplexity", "run", "long.txt"), Recurrent, "nll"),
+        (("score", "run", "long.txt"), Recurrent, "forward"),
     ],
 )
 def test_everything_else_ends_at_once(
@@ -101,7 +101,7 @@ def test_everything_else_ends_at_once(
     work, calls = getattr(owner, name), []
     if owner is Decoder:
         monkeypatch.setattr(native, "kernels", lambda: None)
-    elif owner is NativeDecoder and native.kernels() is None:
+    elif owner is CompiledDecoder and native.kernels() is None:
         pytest.skip(f"the native decoder is not there: {native.status()}")
 
     def interrupted_work(self: object, *given: object) -> object:

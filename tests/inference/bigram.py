@@ -1,49 +1,25 @@
 """A model that can be computed by hand: the next token depends on the last one only."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from charlm.inference.predictors.predictor import Predictor
 
-class Bigram:
+
+class Bigram(Predictor):
     """``probabilities`` (V, V) of each token after each; id 0 is the boundary."""
 
-    mode = "static"
-    device = torch.device("cpu")
-    chunk = 1024
-
     def __init__(self, probabilities: np.ndarray) -> None:
-        self.probabilities = np.asarray(probabilities, dtype=np.float64)
-        self.vocab_size = len(self.probabilities)
-        self.last = 0
-
-    def reader(self) -> "Bigram":
-        return Bigram(self.probabilities)
-
-    def readers(self, lines: Sequence[np.ndarray]) -> "list[Bigram]":
-        return [self.reader() for _ in lines]
-
-    def read(self, ids: np.ndarray) -> np.ndarray:
-        return -np.array([self.log_probability(token) for token in ids.tolist()])
-
-    def log_probability(self, token: int) -> float:
-        before, self.last = self.last, token
         with np.errstate(divide="ignore"):
-            return float(np.log(self.probabilities[before, token]))
+            self.log_probs = torch.from_numpy(np.log(np.asarray(probabilities, dtype=np.float64)))
+        self.vocab_size = len(self.log_probs)
 
-    def predict(self, ids: np.ndarray) -> Tensor:
-        raise NotImplementedError
+    def start(self, lanes: int = 1) -> None:
+        return None
 
-    def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return [self.reader().read(line) for line in lines]
+    def advance(self, tokens: Tensor, state: None) -> tuple[Tensor, None]:
+        return self.log_probs[tokens], None
 
-    def decoder(self, lanes: int = 1) -> "Bigram":
-        return self
-
-    def step(self, tokens: Tensor) -> Tensor:
-        return torch.from_numpy(np.log(self.probabilities[tokens.numpy()]))
-
-    def select(self, lanes: Tensor) -> None:
-        raise NotImplementedError
+    def select(self, state: None, lanes: Tensor) -> None:
+        return None

@@ -10,7 +10,7 @@ import torch
 from charlm.config import Config, ModelConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.loading import Loaded
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from charlm.config import Config
-from charlm.inference.generation.text import Sampling, generate
+from charlm.config import Config, GenerationConfig
+from charlm.inference.generation.text import stream
 from charlm.inference.loading import Loaded, load_run
+from charlm.inference.predictors.reader import Reader
 from charlm.inference.scoring.documents import score_text
 from charlm.training.launch import launch
 
@@ -128,7 +129,7 @@ def test_perplexities_are_those_of_hand_made_arithmetic(
 
 def log_prob(loaded: Loaded, context: str, continuation: str) -> float:
     ids = loaded.tokenizer.encode(context + continuation)
-    return -float(loaded.model.reader().read(ids)[len(context) :].sum())
+    return -Reader(float(loaded.model).nll(ids)[len(context) :].sum())
 
 
 def test_choices_are_those_of_the_largest_log_probabilities(
@@ -163,9 +164,8 @@ def test_a_log_probability_is_that_of_the_continuation(
 
 def greedy(run: Path, context: str, length: int) -> str:
     loaded = load_run(run)
-    likeliest = Sampling(temperature=0)
-    pieces = generate(loaded.model, loaded.tokenizer, context, length=length, sampling=likeliest)
-    return "".join(pieces)
+    likeliest = GenerationConfig(temperature=0, length=length)
+    return "".join(stream(loaded.model, loaded.tokenizer, context, likeliest))
 
 
 def test_a_continuation_is_greedy_if_each_token_is_the_likeliest(harness: Any, run: Path) -> None:

@@ -12,7 +12,8 @@ from charlm.config import ModelConfig, TokenizerConfig
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, train
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 6
@@ -54,43 +55,30 @@ def expectation(history: tuple[int, ...], size: int) -> np.ndarray:
     return logits - np.logaddexp.reduce(logits)
 
 
-class ToyReader:
-    chunk = 3
-
-    def __init__(self, size: int) -> None:
-        self.size, self.history = size, (0,)
-
-    def predict(self, ids: np.ndarray) -> Tensor:
-        rows = []
-        for token in ids.tolist():
-            rows.append(expectation(self.history, self.size))
-            self.history += (token,)
-        return torch.from_numpy(np.array(rows))
-
-    def read(self, ids: np.ndarray) -> np.ndarray:
-        return np.array([-self.predict(ids[at : at + 1])[0, ids[at]] for at in range(len(ids))])
-
-
-class ToyModel:
-    """Any distribution after any history."""
-
-    mode = "static"
-    device = torch.device("cpu")
+class ToyModel(Predictor):
+    """Any distribution after any history; the state is all histories."""
 
     def __init__(self, size: int) -> None:
         self.vocab_size = size
 
-    def reader(self) -> ToyReader:
-        return ToyReader(self.vocab_size)
+    def start(self, lanes: int = 1) -> list[tuple[int, ...]]:
+        return [()] * lanes
 
-    def readers(self, lines: Sequence[np.ndarray]) -> list[ToyReader]:
-        return [self.reader() for _ in lines]
+    def advance(
+        self, tokens: Tensor, state: list[tuple[int, ...]]
+    ) -> tuple[Tensor, list[tuple[int, ...]]]:
+        whole = [(*before, *own) for before, own in zip(state, tokens.tolist(), strict=True)]
+        rows = [
+            [
+                expectation(history[:end], self.vocab_size)
+                for end in range(len(before) + 1, len(history) + 1)
+            ]
+            for before, history in zip(state, whole, strict=True)
+        ]
+        return torch.from_numpy(np.array(rows)), whole
 
-    def decoder(self, lanes: int = 1) -> Any:
-        raise NotImplementedError
-
-    def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return [self.reader().read(line) for line in lines]
+    def select(self, state: list[tuple[int, ...]], lanes: Tensor) -> list[tuple[int, ...]]:
+        return [state[lane] for lane in lanes.tolist()]
 
 
 def text_probability(tokenizer: Tokenizer, prefix: str, length: int) -> float:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from charlm.config import ModelConfig
-from charlm.inference.generation.filters import Sampling, draw
-from charlm.inference.predictors.decoder import NativeDecoder, plain_weights
+from charlm.config import GenerationConfig, ModelConfig
+from charlm.inference.generation.filters import sample_from_uniforms
+from charlm.inference.predictors.decoder import CompiledDecoder, plain_weights
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import evaluating
 from charlm.model.native import stack as stacks
@@ -17,6 +17,7 @@ from charlm.model.native.stack import NativeStack
 
 pytestmark = pytest.mark.usefixtures("threads")
 
+PLAIN = GenerationConfig(temperature=1)
 SHAPES = [(1, 1, 2), (2, 19, 9), (3, 70, 33), (1, 33, 1100)]
 """Layers, H, V: one of everything, partial vectors and panels, and too many tokens for a table."""
 
@@ -77,7 +78,7 @@ def test_results_do_not_depend_on_the_number_of_threads(
         stack = stack_of(kernels, model, lanes)
         results.append(stack.read(tokens).clone())
         uniforms = torch.rand(lanes, 16, generator=torch.Generator().manual_seed(1)).double()
-        results.append(NativeDecoder(stack).write(uniforms, torch.zeros(50), Sampling()))
+        results.append(CompiledDecoder(stack).sample(uniforms, torch.zeros(50), PLAIN))
     assert all(torch.equal(results[n], results[n % 2]) for n in range(2, 6))
 
 
@@ -111,55 +112,56 @@ def test_whole_numbers_are_exact_where_the_weights_are_multiples_of_one(kernels:
 
 
 RULES = [
-    Sampling(),
-    Sampling(temperature=0.5),
-    Sampling(temperature=0),
-    Sampling(top_k=5),
-    Sampling(top_k=1),
-    Sampling(top_p=0.7),
-    Sampling(top_p=1e-6),
-    Sampling(min_p=0.2),
-    Sampling(temperature=1.3, top_k=9, top_p=0.8, min_p=0.05),
+    PLAIN,
+    GenerationConfig(temperature=0.5),
+    GenerationConfig(temperature=0),
+    GenerationConfig(temperature=1, top_k=5),
+    GenerationConfig(temperature=1, top_k=1),
+    GenerationConfig(temperature=1, top_p=0.7),
+    GenerationConfig(temperature=1, top_p=1e-6),
+    GenerationConfig(temperature=1, min_p=0.2),
+    GenerationConfig(temperature=1.3, top_k=9, top_p=0.8, min_p=0.05),
 ]
 
 
 @pytest.mark.parametrize("vocab", [2, 33, 300])
 @pytest.mark.parametrize("rule", RULES)
 def test_draws_are_those_of_the_filters_for_the_same_uniforms(
-    kernels: Kernels, rule: Sampling, vocab: int
+    kernels: Kernels, rule: GenerationConfig, vocab: int
 ) -> None:
     stack = stack_of(kernels, model_of(1, 4, vocab), 200)
     generator = torch.Generator().manual_seed(4)
     logits = torch.randn(200, vocab, generator=generator) * 3
     banned = torch.zeros(vocab)
     banned[1] = -math.inf
-    expected = draw(logits + banned, rule, torch.Generator().manual_seed(9))
     uniforms = torch.rand(200, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    expected = sample_from_uniforms(logits + banned, rule, uniforms)
     stack.logits.copy_(logits)
-    drawn = NativeDecoder(stack).write(uniforms[:, None], banned, rule)[:, 0]
+    drawn = CompiledDecoder(stack).sample(uniforms[:, None], banned, rule)[:, 0]
     assert torch.equal(drawn, expected)
     assert 1 not in drawn
 
 
 def test_writing_reads_what_it_has_drawn(kernels: Kernels) -> None:
     model = model_of(2, 19, 9)
-    writer, reader = (NativeDecoder(stack_of(kernels, model, 2)) for _ in range(2))
+    writer, reader = (CompiledDecoder(stack_of(kernels, model, 2)) for _ in range(2))
     for decoder in (writer, reader):
-        decoder.read(tokens_of(model, 2, 3))
+        decoder.advance(tokens_of(model, 2, 3))
     uniforms = torch.rand(2, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    written = writer.write(uniforms, torch.zeros(9), Sampling())
-    assert torch.equal(writer.stack.logits, reader.read(written))
+    written = writer.sample(uniforms, torch.zeros(9), PLAIN)
+    assert torch.equal(writer.log_probs, reader.advance(written))
 
 
 def test_lanes_are_taken_several_times_and_left_out(kernels: Kernels) -> None:
     model = model_of(2, 19, 9)
-    decoder, tokens = NativeDecoder(stack_of(kernels, model, 3)), tokens_of(model, 3, 6)
-    decoder.read(tokens[:, :3])
+    decoder, tokens = CompiledDecoder(stack_of(kernels, model, 3)), tokens_of(model, 3, 6)
+    decoder.advance(tokens[:, :3])
     lanes = torch.tensor([2, 0, 2])
     decoder.select(lanes)
     with evaluating(model):
-        expected = model(torch.cat([tokens[lanes, :3], tokens[:, 3:]], dim=1))[0][:, -1]
-    torch.testing.assert_close(decoder.read(tokens[:, 3:]), expected, atol=2e-5, rtol=1e-5)
+        logits = model(torch.cat([tokens[lanes, :3], tokens[:, 3:]], dim=1))[0][:, -1]
+    expected = logits.log_softmax(-1)
+    torch.testing.assert_close(decoder.advance(tokens[:, 3:]), expected, atol=2e-5, rtol=1e-5)
 
 
 def test_a_token_that_is_none_is_refused_and_changes_nothing(kernels: Kernels) -> None:
@@ -172,18 +174,23 @@ def test_a_token_that_is_none_is_refused_and_changes_nothing(kernels: Kernels) -
 
 
 @pytest.mark.parametrize(
-    "rule", [Sampling(), Sampling(temperature=0), Sampling(top_k=2, top_p=0.5)]
+    "rule",
+    [
+        PLAIN,
+        GenerationConfig(temperature=0),
+        GenerationConfig(temperature=1, top_k=2, top_p=0.5),
+    ],
 )
 @pytest.mark.parametrize("logits", [[math.nan] * 3, [1.0, math.nan, 2.0], [math.inf, 0.0, 0.0]])
 def test_logits_that_are_not_numbers_give_no_token(
-    kernels: Kernels, rule: Sampling, logits: list[float]
+    kernels: Kernels, rule: GenerationConfig, logits: list[float]
 ) -> None:
     if rule.temperature == 0 and math.inf in logits:
         pytest.skip("infinity is the largest")
     stack = stack_of(kernels, model_of(1, 4, 3), 1)
     stack.logits.copy_(torch.tensor([logits]))
     uniforms = torch.full((1, 2), 0.5, dtype=torch.float64)
-    assert NativeDecoder(stack).write(uniforms, torch.zeros(3), rule)[0, 0] == -1
+    assert CompiledDecoder(stack).sample(uniforms, torch.zeros(3), rule)[0, 0] == -1
 
 
 def test_packed_words_hold_the_first_vector_in_the_lowest_bits() -> None:

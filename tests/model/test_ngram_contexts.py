@@ -5,13 +5,17 @@ import pytest
 import torch
 
 from charlm.errors import ModelError, TokenizerError
-from charlm.model.ngram.contexts import advance, distributions, start, states
+from charlm.model.ngram.contexts import distributions, row_nll, row_states
 from charlm.model.ngram.kneser_ney import NgramModel, train_ngrams
 from charlm.model.ngram.tensors import from_tensors, to_tensors
 from tests.model.test_ngrams import distribution, random_stream
 
 ORDERS = [1, 2, 3, 6]
 IDS = np.array([*random_stream(3, 20, 1500, 0.2), *random_stream(4, 20, 300, 0.2)])
+
+
+def states(model: NgramModel, ids: np.ndarray) -> np.ndarray:
+    return row_states(model, ids[None])[0]
 
 
 @pytest.fixture(params=ORDERS)
@@ -38,17 +42,16 @@ def test_the_stream_scores_as_its_distributions(model: NgramModel) -> None:
     assert model.nll(IDS) == pytest.approx(nll, abs=1e-12)
 
 
-def test_states_that_advance_are_those_of_the_stream(model: NgramModel) -> None:
-    whole = states(model, IDS)
-    nodes = start(model, 1)
-    for at, token in enumerate(IDS):
-        nodes = advance(model, nodes, np.array([token]))
-        assert np.array_equal(nodes[0], whole[at])
-    assert np.array_equal(advance(model, whole[:-1], IDS[1:]), whole[1:])  # as lanes
-
-
-def test_nothing_read_is_the_shortest_context(model: NgramModel) -> None:
-    assert np.array_equal(distributions(model, start(model, 2)), np.tile(model.unigram, (2, 1)))
+def test_rows_are_streams_of_their_own(model: NgramModel) -> None:
+    rows = IDS[:1792].reshape(-1, 14)
+    together, nll = row_states(model, rows), row_nll(model, rows)
+    assert nll.shape == (128, 13)
+    for row, nodes, own in zip(rows, together, nll, strict=True):
+        assert np.array_equal(nodes, states(model, row))
+        every = distributions(model, nodes[:-1])
+        assert own == pytest.approx(-np.log(every[np.arange(13), row[1:]]), abs=1e-12)
+        for at in (0, 1, 5):
+            assert every[at] == pytest.approx(distribution(model, row[: at + 1]), abs=1e-12)
 
 
 def test_a_model_comes_back_from_its_tensors(model: NgramModel) -> None:

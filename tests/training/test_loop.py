@@ -12,6 +12,7 @@ from charlm.config import ModelConfig, TrainConfig
 from charlm.data.batches import Segments
 from charlm.errors import ConfigError, ModelError
 from charlm.inference.loading import load_run
+from charlm.inference.predictors.reader import Reader
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import open_run
 from charlm.training.budget.pace import Pace
@@ -47,7 +48,7 @@ def test_the_reported_validation_is_the_score_of_the_saved_model(config, tmp_pat
     loaded = load_run(tmp_path / "run")
     heldout = (WORDS * 40)[int(len(WORDS * 40) * 0.8) :]
     assert loaded.step == done.best_step
-    nll = loaded.model.reader().read(loaded.tokenizer.encode(heldout)).mean()
+    nll = Reader(loaded.model).nll(loaded.tokenizer.encode(heldout)).mean()
     assert nll == pytest.approx(done.valid_nll, abs=1e-6)
     assert done.valid_bpc == pytest.approx(nll / math.log(2), abs=1e-6)
 

@@ -9,6 +9,8 @@ import torch
 from charlm.config import Config, ModelConfig, merge
 from charlm.inference.loading import load_run
 from charlm.inference.predictors.decoder import Decoder
+from charlm.inference.predictors.reader import Reader
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 from tests.training.conftest import WORDS, StopAt, last, train_into
 from tests.training.test_resume import assert_same_end
@@ -59,7 +61,7 @@ def test_a_method_resumes_in_the_same_bits_and_scores_as_it_was_validated(
     loaded = load_run(tmp_path / "whole")
     tokenizer = loaded.tokenizer
     heldout = tokenizer.encode((WORDS * 40)[int(len(WORDS * 40) * 0.8) :])
-    assert loaded.model.reader().read(heldout).mean() == pytest.approx(done.valid_nll, abs=1e-6)
+    assert Reader(loaded.model).nll(heldout).mean() == pytest.approx(done.valid_nll, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -72,9 +74,10 @@ def test_decoding_and_reading_in_parts_give_what_the_whole_gives(method: str) ->
     second, end_of_halves = model(tokens[:, 6:], state)
     torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
     torch.testing.assert_close(end_of_halves, end)
-    decoder = Decoder(model, lanes=4)
-    logits = [decoder.read(tokens[:, :4]), *(decoder.step(tokens[:, t]) for t in range(4, 10))]
-    torch.testing.assert_close(torch.stack(logits, dim=1), whole[:, 3:].detach())
+    decoder = Decoder(predictor := Recurrent(model), predictor.start(4))
+    steps = [tokens[:, :4], *(tokens[:, t : t + 1] for t in range(4, 10))]
+    found = torch.stack([decoder.advance(part) for part in steps], dim=1)
+    torch.testing.assert_close(found, whole[:, 3:].detach().log_softmax(-1))
 
 
 @pytest.mark.parametrize("method", list(METHODS))

@@ -10,6 +10,7 @@ from charlm.config import Config, merge
 from charlm.errors import CheckpointError, CorpusError, ModelError
 from charlm.inference.loading import load_part, load_run, require_recurrent
 from charlm.inference.predictors.ngram import NgramPredictor
+from charlm.inference.predictors.reader import Reader
 from charlm.inference.scoring.documents import score_store
 from charlm.metrics import Score
 from charlm.storage.run import open_run
@@ -149,5 +150,5 @@ def test_ngrams_of_words_find_their_order_too(settings: Config, tmp_path: Path) 
     train_into(words, tmp_path / "run")
     loaded = load_run(tmp_path / "run")
     assert 2 <= loaded.step <= 5
-    nll = loaded.model.reader().read(loaded.tokenizer.encode("the quick brown fox jumps"))
+    nll = Reader(loaded.model).nll(loaded.tokenizer.encode("the quick brown fox jumps"))
     assert np.all(nll[1:] < 0.5)

@@ -1,36 +1,42 @@
-"""A run read with the methods of an ``Evaluation``."""
+"""A run whose model is helped by the methods of an ``Evaluation`` while it reads."""
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 from torch import Tensor
 
-from charlm.inference.adaptation.cache import CacheWalk
-from charlm.inference.adaptation.dynamic import DynamicWalk, Steps, gather_statistics, plan_steps
+from charlm.inference.adaptation.cache import CachedPredictor
+from charlm.inference.adaptation.dynamic import (
+    DynamicPredictor,
+    StepSizes,
+    gather_statistics,
+    plan_steps,
+)
 from charlm.inference.adaptation.methods import Evaluation
-from charlm.inference.adaptation.walks import NetworkWalk, TemperedWalk, Walk, Walking
+from charlm.inference.adaptation.temperature import TemperedPredictor
 from charlm.inference.loading import Loaded, load_part, require_recurrent
 from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.recurrent import NetworkPredictor, Recurrent
 from charlm.model.language_model import LanguageModel
 
-__all__ = ["Adapted", "Adapter", "adapted"]
+__all__ = ["Adapted", "Adapter", "with_methods"]
 
 
 @dataclass(frozen=True)
 class Adapted(Loaded):
-    """A run with another way to read it; ``static`` is the run as it was loaded."""
+    """A run with the model of an ``Evaluation``; ``static`` is the run as it was loaded."""
 
     evaluation: Evaluation
     static: Loaded
 
     @property
     def readings(self) -> tuple[Loaded, ...]:
-        """This one and, where it has a method, the static one, which is shown beside it."""
+        """This run and, where it has a method, the static one, which is shown beside it."""
         return (self, self.static) if self.evaluation.methods else (self,)
 
 
 class Adapter:
-    """Reads a run with any ``Evaluation``; neither the folder nor the loaded network change.
+    """Makes the models of a run for any ``Evaluation``; the loaded network does not change.
 
     The statistics of the training text are gathered once for each length of segments.
     """
@@ -52,11 +58,9 @@ class Adapter:
         """
         if not evaluation.methods:
             return self.loaded.model
-        network = require_recurrent(self.loaded)
-        dynamic, steps = evaluation.dynamic, None
-        if dynamic is not None:
-            steps = plan_steps(dynamic, self.statistics(dynamic.segment))
-        return Walking(network, evaluation.mode, partial(begin_walk, network, evaluation, steps))
+        network, dynamic = require_recurrent(self.loaded), evaluation.dynamic
+        sizes = plan_steps(dynamic, self.statistics(dynamic.segment)) if dynamic else None
+        return with_methods(network, evaluation, sizes)
 
     def gather(self, segment: int) -> tuple[Tensor, ...]:
         """The statistics of the run's training text."""
@@ -64,16 +68,19 @@ class Adapter:
         return gather_statistics(require_recurrent(self.loaded), tokens, segment)
 
 
-def adapted(loaded: Loaded, evaluation: Evaluation) -> Adapted:
-    """The run read with the methods of ``evaluation``; raises what ``Adapter.model`` does."""
-    return Adapter(loaded).adapt(evaluation)
+def with_methods(
+    network: LanguageModel, evaluation: Evaluation, sizes: StepSizes | None
+) -> NetworkPredictor:
+    """A network with the methods around it: the cache outermost, then the temperature.
 
-
-def begin_walk(network: LanguageModel, evaluation: Evaluation, steps: Steps | None) -> Walk:
-    """A new stream: the cache is around the temperature, and that around the network."""
-    walk: Walk = NetworkWalk(network) if steps is None else DynamicWalk(network, steps)
+    ``sizes`` are those of the steps of dynamic evaluation, ``None`` without it.
+    """
+    model: NetworkPredictor = (
+        Recurrent(network) if sizes is None else DynamicPredictor(network, sizes)
+    )
     if evaluation.temperature is not None:
-        walk = TemperedWalk(walk, evaluation.temperature.value)
+        model = TemperedPredictor(model, evaluation.temperature.value)
     if evaluation.cache is not None:
-        walk = CacheWalk(walk, evaluation.cache)
-    return walk
+        model = CachedPredictor(model, evaluation.cache)
+    model.mode = evaluation.mode
+    return model

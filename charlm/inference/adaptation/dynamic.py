@@ -15,24 +15,26 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from charlm.errors import ModelError
 from charlm.inference.adaptation.methods import Dynamic
+from charlm.inference.predictors.recurrent import NetworkPredictor
 from charlm.model.language_model import LanguageModel, State, detach
 
-__all__ = ["DynamicWalk", "Steps", "gather_statistics", "plan_steps"]
+__all__ = ["DynamicPredictor", "StepSizes", "gather_statistics", "plan_steps"]
 
 PLACES, SEGMENTS = 32, 32
 """The gradient's statistics come from so many places of the text, from so many segments each."""
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepSizes:
     """What the steps of all streams share, for each number of the network, parameter by parameter.
 
     ``rates`` multiply its gradient, ``pulls`` how far it is from where it was trained to.
@@ -76,84 +78,126 @@ def stretches(tokens: np.ndarray, segment: int) -> Iterator[np.ndarray]:
         yield tokens[begin : begin + length + 1]
 
 
-def plan_steps(settings: Dynamic, rms: Sequence[Tensor]) -> Steps:
+def plan_steps(settings: Dynamic, rms: Sequence[Tensor]) -> StepSizes:
     """Rates and pulls of every number from its statistics."""
     mean = sum(float(part.sum()) for part in rms) / sum(part.numel() for part in rms)
     rates = tuple(settings.lr / (part + settings.epsilon * mean) for part in rms)
     pulls = tuple((settings.decay * part / mean).clamp(max=1.0) for part in rms)
-    return Steps(settings.segment, rates, pulls)
+    return StepSizes(settings.segment, rates, pulls)
 
 
-class DynamicWalk:
-    """A walk in one lane that learns; the network it is given stays as it is."""
+class Lane(NamedTuple):
+    """The state of one lane: what it has learned, and the segment that it is in.
 
-    def __init__(self, network: LanguageModel, steps: Steps) -> None:
-        self.origin = [weight.detach() for weight in network.parameters()]
-        self.network = copy.deepcopy(network).eval()
-        self.weights = list(self.network.parameters())
-        self.steps = steps
-        self.start: State | None = None
-        """Before the segment that is being read; ``state`` is where reading is."""
-        self.state: State | None = None
-        self.held = torch.empty(0, dtype=torch.long, device=self.origin[0].device)
-        """The tokens of the segment so far."""
-        self.logits: Tensor | None = None
-        """Of the whole segment, with the graph that made them, if it was read at once."""
+    ``before`` is the recurrent state at the begin of the segment, ``now`` after the tokens
+    ``held`` (n,), n at most the length of a segment.
+    """
 
-    def advance(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``Walk``; tokens (1, T).  Raises ``ModelError`` for more lanes."""
-        if len(tokens) != 1:
-            raise ModelError(
-                "dynamic evaluation reads one text at a time",
-                "leave --dynamic out, or use one lane",
-            )
+    network: LanguageModel
+    before: State
+    now: State
+    held: Tensor
+    graph: list[Tensor]
+    """The logits of the segment with the graph that made them, if it was read in one call.
+
+    Going back through the graph uses it up, so the first step taken from this state pops it, and
+    another one reads the segment again.
+    """
+
+
+class DynamicPredictor(NetworkPredictor):
+    """A network that learns while it reads, each lane by itself; the one given stays as it is.
+
+    The network of a lane is replaced, never changed, so states may be kept and shared.
+    """
+
+    mode = "dynamic"
+    lanes = 1  # each lane holds weights of its own
+
+    def __init__(self, network: LanguageModel, sizes: StepSizes) -> None:
+        super().__init__(copy.deepcopy(network).eval() if network.training else network)
+        self.trained = [weight.detach() for weight in network.parameters()]
+        self.sizes = sizes
+
+    def start(self, lanes: int = 1) -> tuple[Lane, ...]:
+        """Lanes with the trained weights."""
+        zeros = self.network.zero_state(1)
+        held = torch.empty(0, dtype=torch.long, device=self.device)
+        return (Lane(self.network, zeros, zeros, held, []),) * lanes
+
+    def select(self, state: tuple[Lane, ...], lanes: Tensor) -> tuple[Lane, ...]:
+        """See ``Predictor``."""
+        return tuple(state[lane] for lane in lanes.tolist())
+
+    def forward(
+        self, tokens: Tensor, state: tuple[Lane, ...]
+    ) -> tuple[Tensor, Tensor, tuple[Lane, ...]]:
+        """See ``NetworkPredictor``.  Raises ``ModelError`` where learning diverges."""
+        found = [self.read(own, lane) for own, lane in zip(tokens, state, strict=True)]
+        features, logits, lanes = zip(*found, strict=True)
+        return torch.cat(features), torch.cat(logits), lanes
+
+    def read(self, tokens: Tensor, lane: Lane) -> tuple[Tensor, Tensor, Lane]:
+        """tokens (T,) of one lane -> features (1, T, H), logits (1, T, V), and the lane after."""
         parts: list[tuple[Tensor, Tensor]] = []
-        rest = tokens[0]
-        while len(rest):
-            if len(self.held) == self.steps.segment:
-                self.learn(rest[:1])
-            room = self.steps.segment - len(self.held)
-            parts.append(self.read(rest[:room]))
-            rest = rest[room:]
-        features, logits = zip(*parts, strict=True)
-        return torch.cat(features, dim=1), torch.cat(logits, dim=1)
+        while len(tokens):
+            if len(lane.held) == self.sizes.segment:
+                lane = self.learn(lane, tokens[:1])
+            free = self.sizes.segment - len(lane.held)
+            features, logits, lane = self.read_on(tokens[:free], lane)
+            parts.append((features, logits))
+            tokens = tokens[free:]
+        features, logits = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+        return features, logits, lane
 
-    def read(self, part: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (T,) of the segment -> features (1, T, H) and logits (1, T, V) after each."""
-        whole = len(part) == self.steps.segment
+    def read_on(self, part: Tensor, lane: Lane) -> tuple[Tensor, Tensor, Lane]:
+        """``read`` for tokens (T,) that end within the segment."""
+        whole = len(part) == self.sizes.segment
         with differentiable() if whole else torch.no_grad():
-            features, state = self.network.features(part[None], self.state)
-            logits = self.network.head(features)
-        self.held = torch.cat([self.held, part])
-        self.logits = logits if whole else None
-        self.state = detach(state)
-        return features.detach(), logits.detach()
+            features, now = lane.network.features(part[None], lane.now)
+            logits = lane.network.head(features)
+        after = lane._replace(
+            now=detach(now),
+            held=torch.cat([lane.held, part]),
+            graph=[logits] if whole else [],
+        )
+        return features.detach(), logits.detach(), after
 
-    def learn(self, following: Tensor) -> None:
+    def learn(self, lane: Lane, following: Tensor) -> Lane:
         """Take the step on the segment held, whose last token is followed by ``following`` (1,).
 
-        Raises ``ModelError`` where the weights went astray.
+        Raises ``ModelError`` where the loss is NaN or infinite.
         """
+        weights = list(lane.network.parameters())
         with differentiable():
-            logits = self.logits
-            if logits is None:
-                logits, _ = self.network(self.held[None], self.start)
-            targets = torch.cat([self.held[1:], following])
+            try:
+                logits = lane.graph.pop()
+            except IndexError:
+                logits, _ = lane.network(lane.held[None], lane.before)
+            targets = torch.cat([lane.held[1:], following])
             loss = cross_entropy(logits[0].float(), targets)
-            gradients = torch.autograd.grad(loss, self.weights)
+            gradients = torch.autograd.grad(loss, weights)
         if not math.isfinite(loss.item()):
-            raise ModelError("dynamic evaluation went astray", "choose a smaller lr, or --tune-on")
-        numbers = zip(self.weights, self.origin, gradients, strict=True)
+            raise ModelError(
+                "dynamic evaluation diverges: its loss is NaN or infinite",
+                "choose a smaller lr, or let it be tuned",
+            )
+        numbers = zip(
+            weights, self.trained, self.sizes.pulls, self.sizes.rates, gradients, strict=True
+        )
         with torch.no_grad():
-            for index, (weight, trained, gradient) in enumerate(numbers):
-                weight.lerp_(trained, self.steps.pulls[index])
-                weight.addcmul_(self.steps.rates[index], gradient, value=-1)
-        self.start, self.held, self.logits = self.state, self.held[:0], None
+            stepped = [
+                torch.lerp(weight, trained, pull).addcmul_(rate, gradient, value=-1)
+                for weight, trained, pull, rate, gradient in numbers
+            ]
+        return Lane(with_weights(lane.network, stepped), lane.now, lane.now, lane.held[:0], [])
 
-    def select(self, lanes: Tensor) -> None:
-        """See ``Walk``; there is one lane.  Raises ``ModelError`` for more."""
-        if len(lanes) != 1:
-            raise ModelError("dynamic evaluation has one lane", "leave --dynamic out")
+
+def with_weights(network: LanguageModel, weights: Sequence[Tensor]) -> LanguageModel:
+    """Another network with these weights, in the order of ``network.parameters()``."""
+    replaced = zip(network.parameters(), weights, strict=True)
+    # What is in the memo is not copied: only the modules around the weights are.
+    return copy.deepcopy(network, {id(old): nn.Parameter(new) for old, new in replaced})
 
 
 @contextmanager

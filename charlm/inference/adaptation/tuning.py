@@ -12,6 +12,7 @@ from charlm.inference.adaptation.adapter import Adapter
 from charlm.inference.adaptation.methods import Evaluation
 from charlm.inference.adaptation.overlap import read_ids
 from charlm.inference.loading import Loaded, load_part, open_for
+from charlm.inference.predictors.reader import Reader
 
 __all__ = ["Trial", "tune", "tuning_ids"]
 
@@ -106,7 +107,7 @@ def mean_nll(adapter: Adapter, ids: np.ndarray, evaluation: Evaluation) -> float
     """Nats per token of ids (N,), boundaries read and not counted; infinite if it went astray."""
     model = adapter.model(evaluation)
     try:
-        nll = float(model.reader().read(ids)[ids != 0].mean())
+        nll = float(Reader(model).nll(ids)[ids != 0].mean())
     except ModelError:
         return math.inf
     return nll if math.isfinite(nll) else math.inf

@@ -15,7 +15,7 @@ from charlm.data.preparation.counting import Counts, TextCounter
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.loading import Loaded
-from charlm.inference.predictors.predictor import Reader
+from charlm.inference.predictors.reader import Reader
 from charlm.metrics import Score
 
 __all__ = ["Paired", "Place", "count_more", "cut_units", "pair_lines", "pair_tokens"]
@@ -77,11 +77,11 @@ def pair_tokens(
 
     ``stretches`` are ids (N,), boundaries among them, and the counts of their text.
     """
-    readers = (a.model.reader(), b.model.reader())
+    readers = (Reader(a.model), Reader(b.model))
     tokenizer, index = a.tokenizer, 0
     sizes = np.array([max(1, len(content)) for content in tokenizer.table])
     for ids, counts in stretches:
-        nll = np.stack([reader.read(ids) for reader in readers])
+        nll = np.stack([reader.nll(ids) for reader in readers])
         of_text = ids != tokenizer.boundary_id
         ids, nll = ids[of_text], nll[:, of_text]
         unknown = ids == (-1 if tokenizer.unknown_id is None else tokenizer.unknown_id)
@@ -98,7 +98,7 @@ def pair_lines(a: Loaded, b: Loaded, pieces: Iterable[Piece], most: int) -> Iter
 
     The pieces are text, not bytes.  Raises ``TokenizerError`` for text that cannot be encoded.
     """
-    readers = (a.model.reader(), b.model.reader())
+    readers = (Reader(a.model), Reader(b.model))
     counter, index = TextCounter(), 0
     for piece in pieces:
         counts = count_more(counter, piece)
@@ -106,7 +106,7 @@ def pair_lines(a: Loaded, b: Loaded, pieces: Iterable[Piece], most: int) -> Iter
         sides = []
         for loaded, reader in ((a, readers[0]), (b, readers[1])):
             if piece.starts and counter.counts.documents > 1:
-                reader.read(np.zeros(1, dtype=loaded.tokenizer.dtype))
+                reader.nll(np.zeros(1, dtype=loaded.tokenizer.dtype))
             sides.append(read_units(reader, loaded.tokenizer, units, counts))
         nll = np.stack([side[0] for side in sides])
         sizes = np.array([len(unit.encode()) for unit in units])
@@ -126,7 +126,7 @@ def read_units(
     encoded = [tokenizer.encode(unit) for unit in units]
     ids = np.concatenate(encoded)
     owner = np.repeat(np.arange(len(units)), [len(part) for part in encoded])
-    nll = reader.read(ids)
+    nll = reader.nll(ids)
     unknown = ids == (-1 if tokenizer.unknown_id is None else tokenizer.unknown_id)
     sums = np.bincount(owner, weights=nll, minlength=len(units))
     holds = np.bincount(owner[unknown], minlength=len(units)) > 0

@@ -12,7 +12,8 @@ from charlm.inference.compression.coder import Steps
 from charlm.inference.compression.fixed_point import FixedPointNetwork, fits
 from charlm.inference.compression.floating import FloatNetwork, Learning
 from charlm.inference.loading import Loaded, require_recurrent
-from charlm.inference.predictors.predictor import Recurrent, StepDecoder
+from charlm.inference.predictors.decoder import Decoder, open_decoder
+from charlm.inference.predictors.recurrent import Recurrent
 
 __all__ = ["Arithmetic", "Plan", "at_rates", "choose_plan", "fingerprint", "machine", "make_steps"]
 
@@ -72,7 +73,7 @@ def at_rates(plan: Plan) -> list[Plan]:
 def make_steps(loaded: Loaded, plan: Plan) -> Steps:
     """The model at the start of a stream in each lane."""
     if plan.arithmetic is Arithmetic.OWN:
-        return OwnSteps(loaded.model.decoder(plan.lanes), loaded.model.device)
+        return OwnSteps(open_decoder(loaded.model, plan.lanes))
     network = require_recurrent(loaded)
     if plan.arithmetic is Arithmetic.FLOAT:
         return FloatNetwork(network, plan.lanes, plan.learning)
@@ -82,14 +83,13 @@ def make_steps(loaded: Loaded, plan: Plan) -> Steps:
 class OwnSteps:
     """Any predictor's decoder."""
 
-    def __init__(self, decoder: StepDecoder, device: torch.device) -> None:
+    def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
-        self.device = device
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """tokens (B,) -> logits (B, V)."""
-        logits = self.decoder.step(torch.from_numpy(tokens.copy()).to(self.device))
-        found: np.ndarray = logits.double().cpu().numpy()
+        log_probs = self.decoder.advance(torch.from_numpy(tokens.copy())[:, None])
+        found: np.ndarray = log_probs.double().cpu().numpy()
         return found
 
 

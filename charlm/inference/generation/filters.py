@@ -1,57 +1,24 @@
 """From logits to the next token: small pure functions.
 
-Filters take and give logits (B, V); what is ruled out becomes minus infinity.  The native decoder
-does the same (``charlm/model/native/sampling.h``).
+Filters take and give logits (B, V); what is ruled out becomes minus infinity.  Log-probabilities
+are logits too.  The compiled decoder computes the same (``charlm/model/native/sampling.h``).
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from charlm.errors import ConfigError, ModelError
+from charlm.config import GenerationConfig
 
 __all__ = [
-    "Sampling",
-    "chances",
-    "choose",
-    "draw",
     "filter_logits",
     "keep_min_p",
     "keep_top_k",
     "keep_top_p",
-    "no_numbers",
+    "sample_from_uniforms",
+    "uniforms",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How the next token is chosen.
-
-    ``temperature`` divides the logits, 0 takes the most probable; ``top_k`` keeps the k most
-    probable, 0 all; ``top_p`` the smallest set that holds so much probability, 1 all; ``min_p``
-    those at least so probable relative to the most probable, 0 all.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-
-    def __post_init__(self) -> None:
-        rules = (
-            ("temperature", 0 <= self.temperature < math.inf, "0 or more"),
-            ("top_k", self.top_k >= 0, "0 or more"),
-            ("top_p", 0 < self.top_p <= 1, "more than 0 and at most 1"),
-            ("min_p", 0 <= self.min_p <= 1, "between 0 and 1"),
-        )
-        for name, fine, allowed in rules:
-            if not fine:
-                option = "--" + name.replace("_", "-")
-                raise ConfigError(
-                    f"{option} must be {allowed}, got {getattr(self, name)}", f"change {option}"
-                )
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
@@ -81,48 +48,32 @@ def keep_min_p(logits: Tensor, p: float) -> Tensor:
     return logits.masked_fill(logits < border, -math.inf)
 
 
-def filter_logits(logits: Tensor, sampling: Sampling) -> Tensor:
+def filter_logits(logits: Tensor, config: GenerationConfig) -> Tensor:
     """Temperature, then top-k, top-p and min-p."""
-    if sampling.temperature > 0:
-        logits = logits / sampling.temperature
-    logits = keep_top_k(logits, sampling.top_k)
-    logits = keep_top_p(logits, sampling.top_p)
-    return keep_min_p(logits, sampling.min_p)
+    if config.temperature > 0:
+        logits = logits / config.temperature
+    logits = keep_top_k(logits, config.top_k)
+    logits = keep_top_p(logits, config.top_p)
+    return keep_min_p(logits, config.min_p)
 
 
-def chances(generator: torch.Generator, count: int) -> Tensor:
-    """Numbers (count,) from 0 to 1, one for each draw; the same however many are taken at once."""
+def uniforms(generator: torch.Generator, count: int) -> Tensor:
+    """The next ``count`` random numbers (count,) between 0 and 1, one for each token.
+
+    The sequence does not depend on how many are taken at once.
+    """
     return torch.rand(count, generator=generator, dtype=torch.float64)
 
 
-def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-    """logits (B, V) -> the next tokens (B,), one chance each, or none where the first is taken.
+def sample_from_uniforms(logits: Tensor, config: GenerationConfig, numbers: Tensor) -> Tensor:
+    """logits (B, V) and random numbers (B,) between 0 and 1 -> tokens (B,).
 
-    Raises ``ModelError`` for logits that are not numbers.
+    A token is the first up to which the probabilities sum to more than its number, or the most
+    probable at temperature 0; -1 where logits are NaN or infinite.
     """
-    drawn = torch.empty(0) if sampling.temperature == 0 else chances(generator, len(logits))
-    # On the CPU, where the draw is the same for every device.
-    tokens = choose(logits.cpu(), sampling, drawn)
-    if (tokens < 0).any():
-        raise no_numbers()
-    return tokens
-
-
-def choose(logits: Tensor, sampling: Sampling, drawn: Tensor) -> Tensor:
-    """logits (B, V) and chances (B,) -> tokens (B,): each the first up to which the probabilities
-    sum to more than its chance.  -1 where the logits are not numbers.
-    """
-    if sampling.temperature == 0:
+    if config.temperature == 0:
         return logits.argmax(dim=-1).masked_fill(logits.isnan().any(dim=-1), -1)
-    weights = filter_logits(logits, sampling).double().softmax(dim=-1)
+    weights = filter_logits(logits, config).double().softmax(dim=-1)
     sums = weights.cumsum(dim=-1)  # (B, V)
-    found = torch.searchsorted(sums, drawn[:, None] * sums[:, -1:], right=True).squeeze(-1)
+    found = torch.searchsorted(sums, numbers[:, None] * sums[:, -1:], right=True).squeeze(-1)
     return found.masked_fill(~sums[:, -1].isfinite(), -1)
-
-
-def no_numbers() -> ModelError:
-    """What to say of logits among which there is no choice."""
-    return ModelError(
-        "the model's predictions are not numbers: its training has diverged",
-        "choose an earlier checkpoint with --step, or train with a smaller learning rate",
-    )

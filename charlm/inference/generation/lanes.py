@@ -1,7 +1,7 @@
-"""Tokens, chosen one after the other: one sample alone, or many side by side.
+"""Tokens sampled one after the other: one sample alone, or many side by side.
 
-A sample depends on its seed alone, whatever others are written with it: each has its own random
-numbers, and lanes are shared only where a lane's numbers do not depend on the others.
+A sample depends on its seed alone, whatever others are made with it: each has its own random
+numbers, and lanes are shared only where the numbers of a lane do not depend on the others.
 """
 
 from collections import deque
@@ -10,78 +10,63 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from charlm.inference.generation.cuda_graphs import BLOCK, BlockWriter, open_writer
-from charlm.inference.generation.filters import Sampling, chances, draw, no_numbers
-from charlm.inference.predictors.decoder import Decoder, NativeDecoder
-from charlm.inference.predictors.predictor import Predictor, StepDecoder
+from charlm.config import GenerationConfig
+from charlm.errors import ModelError
+from charlm.inference.generation.filters import sample_from_uniforms, uniforms
+from charlm.inference.predictors.decoder import CompiledDecoder, Decoder, open_decoder
+from charlm.inference.predictors.predictor import Predictor
 
-__all__ = ["write"]
+__all__ = ["sample_tokens"]
 
 LANES = 64
 """Most samples side by side."""
 
 
-def write(
-    model: Predictor, prompt: Tensor, banned: Tensor, sampling: Sampling, seeds: Sequence[int]
-) -> dict[int, Iterator[list[int]]]:
-    """What follows the ids ``prompt`` (T,), for each seed: without end, some tokens at a time.
+def sample_tokens(
+    model: Predictor,
+    prompt: Tensor,
+    logit_bias: Tensor,
+    config: GenerationConfig,
+    seeds: Sequence[int],
+) -> list[Iterator[list[int]]]:
+    """For each seed the tokens that follow the ids ``prompt`` (T,): without end, some at a time.
 
-    ``banned`` (V) is added to the logits.  Raises ``ModelError`` for logits that are not numbers.
+    ``logit_bias`` (V) is added to the logits.  The iterators raise ``ModelError`` where logits
+    are NaN or infinite.
     """
-    decoder = model.decoder()
-    if not isinstance(decoder, NativeDecoder):
-        return {seed: one_by_one(model, prompt, banned, sampling, seed) for seed in seeds}
-    decoder.read(prompt[None])
-    texts: dict[int, Iterator[list[int]]] = {}
-    for begin in range(0, len(seeds), LANES):
-        group = seeds[begin : begin + LANES]
-        lanes = Lanes(decoder, banned, sampling, group)
-        texts |= {seed: lanes.blocks(place) for place, seed in enumerate(group)}
+    decoder = open_decoder(model)
+    decoder.advance(prompt[None])
+    most = LANES if isinstance(decoder, CompiledDecoder) else 1
+    texts: list[Iterator[list[int]]] = []
+    for begin in range(0, len(seeds), most):
+        group = seeds[begin : begin + most]
+        lanes = Lanes(decoder, logit_bias, config, group)
+        texts += [lanes.blocks(place) for place in range(len(group))]
     return texts
 
 
-def one_by_one(
-    model: Predictor, prompt: Tensor, banned: Tensor, sampling: Sampling, seed: int
-) -> Iterator[list[int]]:
-    """One sample by any decoder."""
-    generator = torch.Generator().manual_seed(seed)
-    decoder: StepDecoder = model.decoder()
-    logits = decoder.read(prompt[None].to(model.device))
-    if isinstance(decoder, Decoder):
-        writer = open_writer(decoder, logits, banned, sampling)
-        if writer is not None:
-            yield from at_a_launch(writer, generator)
-    while True:
-        token = draw(logits + banned, sampling, generator)
-        yield [int(token)]
-        logits = decoder.step(token.to(model.device))
-
-
-def at_a_launch(writer: BlockWriter, generator: torch.Generator) -> Iterator[list[int]]:
-    """One sample, a block at a time."""
-    while True:
-        (tokens,) = writer.write(chances(generator, BLOCK)[None]).tolist()
-        if -1 in tokens:
-            raise no_numbers()
-        yield tokens
-
-
 class Lanes:
-    """Samples that go on from one state side by side; whoever asks for the next tokens of one
-    moves all on, and those of the others wait."""
+    """Samples that go on from one state side by side.
+
+    Asking for the next tokens of one sample makes those of all; the others' wait.
+    """
 
     def __init__(
-        self, decoder: NativeDecoder, banned: Tensor, sampling: Sampling, seeds: Sequence[int]
+        self,
+        decoder: Decoder,
+        logit_bias: Tensor,
+        config: GenerationConfig,
+        seeds: Sequence[int],
     ) -> None:
         self.before = decoder
-        self.banned, self.sampling = banned, sampling
+        self.logit_bias, self.config = logit_bias, config
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.waiting: list[deque[list[int]]] = [deque() for _ in seeds]
         self.going = list(range(len(seeds)))
-        self.decoder: NativeDecoder | None = None
+        self.decoder: Decoder | None = None
 
     def blocks(self, place: int) -> Iterator[list[int]]:
-        """The tokens of one sample; who stops asking takes it out."""
+        """The tokens of one sample; closing the iterator drops the sample."""
         try:
             while True:
                 if not self.waiting[place]:
@@ -92,14 +77,17 @@ class Lanes:
                 self.leave(place)
 
     def advance(self) -> None:
-        """Some tokens more for each."""
+        """Sample some more tokens for each."""
         if self.decoder is None:
-            self.decoder = self.before.copy(len(self.going))
+            self.decoder = self.before.fork(torch.zeros(len(self.going), dtype=torch.int64))
         count = self.decoder.block
-        drawn = torch.stack([chances(self.generators[place], count) for place in self.going])
-        tokens = self.decoder.write(drawn, self.banned, self.sampling).tolist()
+        numbers = torch.stack([uniforms(self.generators[place], count) for place in self.going])
+        tokens = sample_block(self.decoder, numbers, self.logit_bias, self.config).tolist()
         if any(-1 in block for block in tokens):
-            raise no_numbers()
+            raise ModelError(
+                "the model's logits are NaN or infinite: its training has diverged",
+                "choose an earlier checkpoint (`step`), or train with a smaller learning rate",
+            )
         for place, block in zip(self.going, tokens, strict=True):
             self.waiting[place].append(block)
 
@@ -109,3 +97,20 @@ class Lanes:
         self.going.remove(place)
         if self.decoder is not None and rest:
             self.decoder.select(torch.tensor(rest))
+
+
+def sample_block(
+    decoder: Decoder, numbers: Tensor, logit_bias: Tensor, config: GenerationConfig
+) -> Tensor:
+    """Sample tokens (B, T) with random numbers (B, T), and read them; -1 where logits are
+    NaN or infinite.
+    """
+    if isinstance(decoder, CompiledDecoder):
+        return decoder.sample(numbers, logit_bias, config)
+    columns = []
+    for column in numbers.T:
+        # On the CPU, where sampling gives the same tokens for every device.
+        logits = decoder.log_probs.cpu() + logit_bias
+        columns.append(sample_from_uniforms(logits, config, column))
+        decoder.advance(columns[-1].clamp(min=0)[:, None])
+    return torch.stack(columns, dim=1)

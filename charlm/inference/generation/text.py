@@ -2,105 +2,234 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, Literal, Self
 
 import torch
 
+from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError, TokenizerError
-from charlm.inference.generation.filters import Sampling
-from charlm.inference.generation.lanes import write
+from charlm.inference.generation.lanes import sample_tokens
 from charlm.inference.predictors.predictor import Predictor
 
-__all__ = ["Sampling", "generate", "generate_each", "replace_symbols"]
+__all__ = [
+    "Finish",
+    "Sample",
+    "generate",
+    "name_unknown",
+    "random_seed",
+    "replace_symbols",
+    "stream",
+    "write_samples",
+]
+
+Finish = Literal["length", "stop", "end"]
+"""Why a text is over: its length is reached, a stop string came, or the document ended."""
+
+DEFAULTS = GenerationConfig()
+
+SEEDS, RANDOM_SEEDS = 1 << 63, 1 << 31
+"""Seeds are whole numbers below the first; random ones below the second, short to write down."""
+
+
+class Sample:
+    """One text in the making: an iterator over the pieces of what follows the prompt.
+
+    A piece is the text of one token, or of a few where characters or stop strings need several;
+    it always holds whole characters.  ``finish`` is None until the iterator has ended.
+    """
+
+    def __init__(self, prompt: str, seed: int, pieces: Generator[str, None, Finish]) -> None:
+        self.prompt, self.seed = prompt, seed
+        self.pieces = pieces
+        self.finish: Finish | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        try:
+            return next(self.pieces)
+        except StopIteration as end:
+            self.finish = end.value or self.finish
+            raise
+
+    def __repr__(self) -> str:
+        return f"Sample(prompt={self.prompt!r}, seed={self.seed}, finish={self.finish!r})"
 
 
 def generate(
     model: Predictor,
     tokenizer: Tokenizer,
-    prompt: str = "",
+    prompt: str | Sequence[str] = "",
+    config: GenerationConfig = DEFAULTS,
     *,
-    length: int = 500,
-    sampling: Sampling | None = None,
+    samples: int | None = None,
+    seed: int | None = None,
     stop: Sequence[str] = (),
-    seed: int = 1,
-) -> Iterator[str]:
-    """Yield the continuation of ``prompt`` piece by piece, whole characters only.
+    past_end: bool = False,
+) -> str | list[Any]:
+    """The prompt and what the model writes after it.
 
-    Ends after ``length`` characters, before the first of the ``stop`` strings, or where the model
-    ends the document.  The prompt follows a boundary and is not repeated.  Raises
-    ``TokenizerError`` for a prompt with unknown characters or words, ``ConfigError`` for an empty
-    stop string.
+    With ``samples`` a list of so many texts, of the seeds ``seed``, ``seed + 1``, ...; for a list
+    of prompts a list with what each of them alone would give.  Raises what ``write_samples`` does.
     """
-    seeds = [seed]
-    return generate_each(
-        model, tokenizer, prompt, length=length, sampling=sampling, stop=stop, seeds=seeds
-    )[seed]
+    first = random_seed() if seed is None else seed
+    if isinstance(prompt, Sequence) and not isinstance(prompt, str):
+        return [
+            generate(
+                model, tokenizer, check_prompt(one), config,
+                samples=samples, seed=first, stop=stop, past_end=past_end,
+            )
+            for one in prompt
+        ]  # fmt: skip
+    count = 1 if samples is None else samples
+    if count < 1:
+        raise ConfigError(f"`samples` must be 1 or more, got {count}", "leave `samples` out")
+    written = write_samples(
+        model, tokenizer, prompt, config,
+        seeds=range(first, first + count), stop=stop, past_end=past_end,
+    )  # fmt: skip
+    texts = [prompt + "".join(sample) for sample in written]
+    return texts[0] if samples is None else texts
 
 
-def generate_each(
+def stream(
     model: Predictor,
     tokenizer: Tokenizer,
     prompt: str = "",
+    config: GenerationConfig = DEFAULTS,
     *,
-    length: int = 500,
-    sampling: Sampling | None = None,
+    seed: int | None = None,
     stop: Sequence[str] = (),
+    past_end: bool = False,
+) -> Sample:
+    """What the model writes after ``prompt``, piece by piece.
+
+    Raises what ``write_samples`` does.
+    """
+    seeds = [random_seed() if seed is None else seed]
+    (sample,) = write_samples(
+        model, tokenizer, prompt, config, seeds=seeds, stop=stop, past_end=past_end
+    )
+    return sample
+
+
+def write_samples(
+    model: Predictor,
+    tokenizer: Tokenizer,
+    prompt: str = "",
+    config: GenerationConfig = DEFAULTS,
+    *,
     seeds: Sequence[int],
-) -> dict[int, Iterator[str]]:
-    """The same for each seed, side by side where that is faster; a seed's text is the same."""
-    if "" in stop:
-        raise ConfigError("--stop must not be empty", "leave it out, or give the text to end at")
+    stop: Sequence[str] = (),
+    past_end: bool = False,
+) -> list[Sample]:
+    """One sample for each seed, made side by side where that is faster, while they are iterated.
+
+    A sample depends on its seed alone.  The prompt follows a boundary and is not repeated.  A
+    sample ends after ``config.length`` characters, before the first of the ``stop`` strings, or
+    where the model ends the document; with ``past_end`` another document follows there, on a new
+    line.
+
+    Raises ``TokenizerError`` for a prompt with unknown characters or words, and ``ConfigError``
+    for an empty stop string, a seed out of range and a prompt that is no text.
+    """
+    check_prompt(prompt)
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    if "" in stops:
+        raise ConfigError("`stop` must not be empty", "leave it out, or give the text to end at")
+    for seed in seeds:
+        if not 0 <= seed < SEEDS:
+            raise ConfigError(f"`seed` must be from 0 to {SEEDS - 1}, got {seed}", "change `seed`")
     unknown = tokenizer.unknown(prompt)
     if unknown:
         raise TokenizerError(
-            f"the prompt has what the model has never seen: {name_unknown(unknown)}",
-            "leave it out, or say what to put there with --replace-unknown",
+            f"the prompt contains what the model has never seen: {name_unknown(unknown)}",
+            "leave it out, or say what to put there with `replace_unknown`",
         )
     ids = [tokenizer.boundary_id, *map(int, tokenizer.encode(prompt))]
-    banned = torch.zeros(model.vocab_size, device=model.device)
+    bias = torch.zeros(model.vocab_size)
     if tokenizer.unknown_id is not None:
-        banned[tokenizer.unknown_id] = -math.inf  # it stands for no text
-    written = write(model, torch.tensor(ids), banned, sampling or Sampling(), seeds)
-    return {
-        seed: cut(decode(tokenizer, ids[1:], blocks), length, tuple(stop))
-        for seed, blocks in written.items()
-    }
+        bias[tokenizer.unknown_id] = -math.inf  # it stands for no text
+    tokens = sample_tokens(model, torch.tensor(ids), bias, config, seeds)
+    written = (decode(tokenizer, prompt, ids[1:], blocks, past_end=past_end) for blocks in tokens)
+    return [
+        Sample(prompt, seed, cut(pieces, config.length, stops))
+        for seed, pieces in zip(seeds, written, strict=True)
+    ]
+
+
+def random_seed() -> int:
+    """A seed that nobody can foresee."""
+    return secrets.randbelow(RANDOM_SEEDS)
+
+
+def check_prompt(prompt: object) -> str:
+    """The prompt.  Raises ``ConfigError`` for what is no text."""
+    if not isinstance(prompt, str):
+        raise ConfigError(
+            f"`prompt` must be a text, got {prompt!r}", "give a str, or a list of them"
+        )
+    return prompt
 
 
 def decode(
-    tokenizer: Tokenizer, prompt: Sequence[int], blocks: Iterator[list[int]]
+    tokenizer: Tokenizer,
+    prompt: str,
+    ids: Sequence[int],
+    blocks: Iterator[list[int]],
+    *,
+    past_end: bool = False,
 ) -> Iterator[str]:
-    """Yield the text of tokens that follow a prompt, up to the first boundary."""
+    """Yield the text of tokens that follow a prompt of ``ids``, up to the first boundary.
+
+    With ``past_end`` a boundary is a line break, unless one came just before.
+    """
     text = tokenizer.stream()
-    for token in prompt:
-        text.push(token)  # half a character at the prompt's end is completed by what follows
-    for block in blocks:
-        if tokenizer.boundary_id in block:
-            block = block[: block.index(tokenizer.boundary_id)]
-            yield "".join(map(text.push, block)) + text.flush()
-            return
-        yield "".join(map(text.push, block))
+    # Half a character at the prompt's end is completed by what follows.
+    given = "".join(map(text.push, ids))
+    # Words keep no white space: what the prompt ends with stands for the space before the next.
+    spaced, last = prompt[-1:].isspace() and not given[-1:].isspace(), prompt[-1:]
+    for token in (token for block in blocks for token in block):
+        piece = text.push(token) if token != tokenizer.boundary_id else text.flush()
+        if spaced and piece:
+            piece, spaced = piece.removeprefix(" "), False
+        last = piece[-1:] or last
+        if token == tokenizer.boundary_id:
+            if not past_end:
+                yield piece
+                return
+            if last not in ("", "\n"):
+                piece, last = piece + "\n", "\n"
+        if piece:
+            yield piece
 
 
-def cut(pieces: Iterator[str], length: int, stop: Sequence[str]) -> Iterator[str]:
-    """The first ``length`` characters, ending before the first stop string."""
+def cut(pieces: Iterator[str], length: int, stop: Sequence[str]) -> Generator[str, None, Finish]:
+    """The first ``length`` characters, ending before the first stop string; returns the reason."""
     held, emitted = "", 0
+    if not length:
+        return "length"
     for piece in pieces:
         held += piece
         found = [held.find(text) for text in stop if text in held]
         if found:
             yield held[: min(found)][: length - emitted]
-            return
+            return "stop" if min(found) <= length - emitted else "length"
         # What might be the beginning of a stop string waits.
         ready = held[: len(held) - overlap(held, stop)]
         if emitted + len(held) >= length:
             yield held[: length - emitted]
-            return
+            return "length"
         if ready:
             yield ready
             held, emitted = held[len(ready) :], emitted + len(ready)
-    yield held
+    if held:
+        yield held
+    return "end"
 
 
 def overlap(text: str, stop: Sequence[str]) -> int:

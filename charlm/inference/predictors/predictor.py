@@ -1,137 +1,89 @@
-"""What scores and writes: one interface for LSTMs, n-gram models and what is made of them.
+"""What every language model can do here: take tokens and a state, give probabilities and a state.
 
-Shapes: N tokens of a stream, T at a time, B lanes, V vocabulary.
+Shapes: B lanes, T steps, V vocabulary.  A lane is one stream of tokens; its first token, by
+convention the boundary, is given and every later one is predicted from all before it.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.errors import ConfigError
-from charlm.inference.predictors.decoder import open_decoder
-from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader, read_ahead, read_together
+__all__ = ["CHUNK", "Predictor", "State", "nll_of_targets"]
 
-__all__ = ["Predictor", "Reader", "Recurrent", "StepDecoder", "in_precision"]
+State: TypeAlias = Any
+"""What a predictor knows of the tokens read so far in B lanes.
+
+Only the predictor that made it can use it.  It is never changed in place, so it may be kept, used
+several times and handed to another thread.
+"""
+
+CHUNK = 1024
+"""Most steps in one call of a model; only speed and memory depend on it."""
+
+NUMBERS_AT_ONCE = 1 << 22
+"""Most log-probabilities held at a time (16 MiB of float32)."""
+
+LANES = 128
+"""Most lines read side by side: more were not faster, and leave more lanes idle."""
 
 
-class Reader(Protocol):
-    """Reads one stream, boundary first, and says how probable each token was, given all before.
+class Predictor(ABC):
+    """A language model as scoring, generation and compression use it.
 
-    How the stream is cut into calls does not matter.
+    A new kind of model defines ``vocab_size`` and the methods ``start``, ``advance`` and
+    ``select``.  ``nll`` may be overridden by a faster way to get equal numbers.
     """
-
-    chunk: int
-    """Most tokens that ``predict`` takes at a time."""
-
-    def read(self, ids: np.ndarray) -> np.ndarray:
-        """ids (N,) that come next -> nll (N,) in nats, float64."""
-        ...
-
-    def predict(self, ids: np.ndarray) -> Tensor:
-        """ids (T,), at most ``chunk`` -> the log-probabilities (T, V) that met them."""
-        ...
-
-
-class StepDecoder(Protocol):
-    """Reads tokens in B lanes and says how probable each token of the vocabulary comes next.
-
-    What is returned need not be normalised: its softmax is the distribution.
-    """
-
-    def read(self, tokens: Tensor) -> Tensor:
-        """tokens (B, T), T > 0 -> logits (B, V) after the last; a prompt, read at once."""
-        ...
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """tokens (B,) -> logits (B, V) of what follows."""
-        ...
-
-    def select(self, lanes: Tensor) -> None:
-        """Go on with these lanes (b,) in this order; one may be taken several times."""
-        ...
-
-
-class Predictor(Protocol):
-    """A language model as scoring and sampling see it."""
 
     vocab_size: int
-    mode: str
-    """``static``, or what changes its predictions while it reads."""
+
+    mode: str = "static"
+    """``static``, or the methods that change predictions while text is read."""
+
+    lanes: int = LANES
+    """Most independent lines that are worth reading side by side."""
 
     @property
     def device(self) -> torch.device:
-        """Where the tokens of a decoder have to be."""
-        ...
-
-    def reader(self) -> Reader:
-        """A new stream."""
-        ...
-
-    def readers(self, lines: Sequence[np.ndarray]) -> Sequence[Reader]:
-        """A new stream for each of ``lines`` (n,), which it is to read.
-
-        To rounding what ``reader`` gives; lines may be empty and of one type.
-        """
-        ...
-
-    def decoder(self, lanes: int = 1) -> StepDecoder:
-        """New lanes, each at the start of a stream; the boundary has still to be read."""
-        ...
-
-    def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The nll (n,) in nats of each of ``lines`` (n,), each a stream of its own.
-
-        To rounding what ``reader`` gives line by line; lines may be empty and of one type.
-        """
-        ...
-
-
-class Recurrent:
-    """A recurrent network, its weights as they are; a decoder may round them to ``precision``."""
-
-    mode = "static"
-
-    def __init__(self, network: LanguageModel, precision: str = "float32") -> None:
-        self.network = network
-        self.precision = precision
-        self.vocab_size = network.vocab_size
+        """The device on which the tokens given to the model have to be."""
+        return torch.device("cpu")
 
     @property
-    def device(self) -> torch.device:
-        """The network's."""
-        return self.network.head.bias.device
+    def chunk(self) -> int:
+        """Most tokens of one lane whose log-probabilities should be held at a time."""
+        most = max(1, min(CHUNK, NUMBERS_AT_ONCE // self.vocab_size))
+        return 1 << (most.bit_length() - 1)  # a power of two: segments of learning fit into it
 
-    def reader(self) -> StreamReader:
-        """A new stream."""
-        return StreamReader(self.network)
+    @abstractmethod
+    def start(self, lanes: int = 1) -> State:
+        """The state of lanes that have read nothing, not even the boundary."""
 
-    def readers(self, lines: Sequence[np.ndarray]) -> Sequence[Reader]:
-        """Lines of about the same length side by side."""
-        return read_ahead(self.network, lines)
+    @abstractmethod
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """tokens (B, T) int64, T > 0 -> log-probabilities (B, T, V) of what follows each, in nats,
+        and the state after the last.
+        """
 
-    def decoder(self, lanes: int = 1) -> StepDecoder:
-        """New lanes."""
-        return open_decoder(self.network, lanes, self.precision)
+    @abstractmethod
+    def select(self, state: State, lanes: Tensor) -> State:
+        """The state of the lanes (b,) in this order; a lane may be taken several times."""
 
-    def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Lines of about the same length side by side."""
-        return read_together(self.network, lines)
+    def nll(self, tokens: Tensor, state: State) -> tuple[np.ndarray, State]:
+        """tokens (B, T + 1) -> nll (B, T) in nats, float64, of all but the first, and the state
+        after all but the last.
+        """
+        steps = max(1, self.chunk // len(tokens))
+        parts = [np.empty((len(tokens), 0))]
+        for begin in range(0, tokens.shape[1] - 1, steps):
+            part = tokens[:, begin : begin + steps + 1]
+            log_probs, state = self.advance(part[:, :-1], state)
+            parts.append(nll_of_targets(log_probs, part[:, 1:]))
+        return np.concatenate(parts, axis=1), state
 
 
-def in_precision(model: Predictor, precision: str) -> Predictor:
-    """The model with decoders that round the weights.
-
-    Raises ``ConfigError`` for another precision than float32 if the model has no weights.
-    """
-    if precision == "float32":
-        return model
-    if isinstance(model, Recurrent):
-        return Recurrent(model.network, precision)
-    raise ConfigError(
-        f"--precision {precision} is for recurrent networks, and this is none",
-        "leave --precision out",
-    )
+def nll_of_targets(log_probs: Tensor, targets: Tensor) -> np.ndarray:
+    """log_probs (..., V) and the ids (...) that came -> their nll (...) in nats, float64."""
+    picked = log_probs.gather(-1, targets.to(log_probs.device)[..., None]).squeeze(-1)
+    return -picked.double().cpu().numpy()

@@ -18,6 +18,7 @@ from torch import Tensor
 from charlm.data.formats.nbest import Hypothesis, NbestList
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.loading import Loaded
+from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.predictor import Predictor
 
 __all__ = [
@@ -145,25 +146,25 @@ def log_likelihoods(model: Predictor, lines: Sequence[np.ndarray]) -> np.ndarray
     for row, line in zip(ids, lines, strict=True):
         row[: len(line)] = line
     total = np.zeros(len(lines))
-    decoder = model.decoder()
-    logits = decoder.step(as_tensor(np.zeros(1), model))
+    decoder = open_decoder(model)
+    log_probs = decoder.advance(as_tensor(np.zeros((1, 1)), model))
     branch = np.zeros(len(lines), dtype=np.int64)  # in which lane each line is
     for depth in range(ids.shape[1]):
         going = np.flatnonzero(lengths > depth)
         edges = branch[going] * model.vocab_size + ids[going, depth]
-        total[going] += edge_log_p(logits, edges)
+        total[going] += edge_log_p(log_probs, edges)
         further = lengths[going] > depth + 1
         if not further.any():
             break
         distinct, branch[going[further]] = np.unique(edges[further], return_inverse=True)
         decoder.select(as_tensor(distinct // model.vocab_size, model))
-        logits = decoder.step(as_tensor(distinct % model.vocab_size, model))
+        log_probs = decoder.advance(as_tensor(distinct % model.vocab_size, model)[:, None])
     return total
 
 
-def edge_log_p(logits: Tensor, edges: np.ndarray) -> np.ndarray:
-    """logits (B, V) and edges (n,), lane * V + token -> ln p (n,) of the token in its lane."""
-    log_p = torch.log_softmax(logits, dim=-1).flatten()
+def edge_log_p(log_probs: Tensor, edges: np.ndarray) -> np.ndarray:
+    """log_probs (B, V), edges (n,), lane * V + token -> ln p (n,) of the token in its lane."""
+    log_p = log_probs.flatten()
     found: np.ndarray = log_p[torch.from_numpy(edges).to(log_p.device)].double().cpu().numpy()
     return found
 

@@ -16,6 +16,7 @@ from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.reader import Reader
 from charlm.inference.scoring.scorer import CARRIED, Reading, Scored, Scorer, score_ids
 from charlm.inference.scoring.streams import store_segments, text_segments
 from charlm.metrics import Score
@@ -95,10 +96,10 @@ def score_part(
 def score_store(model: Predictor, store: TokenStore, unknown_id: int | None) -> Iterator[Scored]:
     """Score the tokens of a store, bit by bit, as one stream."""
     yield Scored(text_of(store))
-    reader, tokens = model.reader(), store.tokens[1:]
+    reader, tokens = Reader(model), store.tokens[1:]
     for begin in range(0, len(tokens), AT_ONCE):
         ids = tokens[begin : begin + AT_ONCE]
-        yield Scored(score_ids(reader.read(ids), ids, unknown_id), read=len(ids))
+        yield Scored(score_ids(reader.nll(ids), ids, unknown_id), read=len(ids))
 
 
 def score_text(

@@ -9,7 +9,9 @@ import numpy as np
 
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
+from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.reader import Reader
 from charlm.inference.scoring.curve import Curve, blocks_of, curve_of
 from charlm.inference.scoring.streams import Place, Reset, Segment
 from charlm.metrics import Score
@@ -71,7 +73,7 @@ class Scorer:
         self.reading = reading
         self.names = names
         self.together = reading.reset in ("document", "line")
-        self.reader = model.reader()
+        self.reader = Reader(model)
         self.position = 0
 
     def score(self, segments: Iterable[Segment]) -> Iterator[Scored]:
@@ -108,7 +110,7 @@ class Scorer:
         """Score whole streams, each a block."""
         lines = [with_end(segment) for segment in window]
         lengths = np.array([len(line) for line in lines])
-        nll, ids = np.concatenate(self.model.read_lines(lines)), np.concatenate(lines)
+        nll, ids = np.concatenate(nll_of_lines(self.model, lines)), np.concatenate(lines)
         labels = np.repeat(np.arange(len(lines)), lengths)
         begins = np.cumsum(lengths) - lengths
         if len(bad := self.impossible(nll, ids)):
@@ -121,11 +123,11 @@ class Scorer:
     def score_stream(self, segment: Segment) -> Iterator[Scored]:
         """Score what comes next in a stream, bit by bit."""
         if segment.begins and self.position:
-            self.reader, self.position = self.model.reader(), 0
+            self.reader, self.position = Reader(self.model), 0
         ids = with_end(segment) if segment.ends else segment.ids
         for begin in range(0, len(ids), AT_ONCE):
             some = ids[begin : begin + AT_ONCE]
-            nll = self.reader.read(some)
+            nll = self.reader.nll(some)
             if len(bad := self.impossible(nll, some)):
                 self.refuse(ids, begin + bad[0], segment.place)
             labels = in_blocks(self.counted(some))

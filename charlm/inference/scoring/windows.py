@@ -7,13 +7,13 @@ over them; here they cover the text in order, each token once, so that the figur
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import torch
 
 from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
+from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.scoring.documents import Watcher, text_of
 from charlm.inference.scoring.scorer import Reading, Scored, Scorer
@@ -48,8 +48,8 @@ def score_windows(
     tokens = 0
     for batch in batches(windows(chunks, size)):
         lengths = [len(ids) - 1 for ids in batch]
-        rows = zip(read(model, batch), lengths, strict=True)
-        nll = np.concatenate([own[:length] for own, length in rows])
+        first = [int(ids[0]) for ids in batch]
+        nll = np.concatenate(nll_of_lines(model, [ids[1:] for ids in batch], first))
         targets = np.concatenate([ids[1:] for ids in batch])
         if len(bad := scorer.impossible(nll, targets)):
             scorer.refuse(targets, bad[0], None)
@@ -106,20 +106,3 @@ def batches(items: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
             batch = []
     if batch:
         yield batch
-
-
-def read(model: Predictor, batch: list[np.ndarray]) -> np.ndarray:
-    """Windows of ids (n + 1,) -> nll (B, T) of all but their first; of shorter ones the rest
-    means nothing."""
-    longest = max(map(len, batch))
-    padded = np.zeros((len(batch), longest), dtype=np.int64)
-    for lane, ids in enumerate(batch):
-        padded[lane, : len(ids)] = ids
-    tokens = torch.from_numpy(padded).to(model.device)
-    decoder = model.decoder(len(batch))
-    nll = np.empty((len(batch), longest - 1))
-    for step in range(longest - 1):
-        logits = decoder.step(tokens[:, step]).float()
-        losses = torch.nn.functional.cross_entropy(logits, tokens[:, step + 1], reduction="none")
-        nll[:, step] = losses.double().cpu().numpy()
-    return nll

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.inference.predictors.predictor import Reader
-from charlm.model.likelihood import pick
+from charlm.inference.predictors.reader import Reader, pick
 
 __all__ = ["Measures", "Prediction", "Predictions", "leading_space"]
 
@@ -74,13 +73,18 @@ class Predictions:
         """The ids (N,) that come next in a stream."""
         for begin in range(0, len(ids), reader.chunk):
             part = ids[begin : begin + reader.chunk]
-            log_probs = reader.predict(part)
-            rows = max(1, AT_ONCE // log_probs.shape[1])
-            for at in range(0, len(part), rows):
-                yield from self.measure(log_probs[at : at + rows], part[at : at + rows])
+            yield from self.measure(reader.log_probs(part), part)
 
     def measure(self, log_probs: Tensor, ids: np.ndarray) -> list[Prediction]:
-        """log_probs (T, V) and the ids (T,) that met them."""
+        """log_probs (T, V) and the ids (T,) that met them, as many at a time as caches hold."""
+        rows = max(1, AT_ONCE // log_probs.shape[1])
+        found: list[Prediction] = []
+        for at in range(0, len(ids), rows):
+            found += self.measure_some(log_probs[at : at + rows], ids[at : at + rows])
+        return found
+
+    def measure_some(self, log_probs: Tensor, ids: np.ndarray) -> list[Prediction]:
+        """``measure`` for few tokens."""
         found = [
             Prediction(token, self.contents[token], whole)
             for token, whole in zip(ids.tolist(), measures(log_probs, ids, self.top), strict=True)

@@ -15,6 +15,7 @@ import numpy as np
 from charlm.data.formats.alignment import join_texts, token_spans
 from charlm.data.formats.pairs import Pair
 from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.predictor import Predictor
 
 __all__ = ["Accuracy", "PairScore", "Tally", "score_pairs"]
@@ -107,7 +108,7 @@ def score_pairs(
     while some := list(islice(left, AT_ONCE)):
         lines = [encode(tokenizer, pair.context, text)
                  for pair in some for text in (pair.good, pair.bad)]  # fmt: skip
-        nll = model.read_lines([ids for ids, _ in lines])
+        nll = nll_of_lines(model, [ids for ids, _ in lines])
         scored = [
             (ids[first:], -float(each[first:].sum()))
             for each, (ids, first) in zip(nll, lines, strict=True)

@@ -11,6 +11,7 @@ from charlm.data.formats.listing import Listing
 from charlm.data.formats.regions import Item, Region, RegionTable, column_names
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
+from charlm.inference.predictors.lines import measure_lines
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.surprisal.measures import Predictions
 from charlm.inference.surprisal.text import Surprisal, describe
@@ -79,9 +80,8 @@ def region_surprisals(
     index, number = 0, 0
     waiting = iter(items)
     while some := [(item, lay_out(tokenizer, item, join)) for item in islice(waiting, TOGETHER)]:
-        readers = model.readers([layout.ids for _, layout in some])
-        for (item, layout), reader in zip(some, readers, strict=True):
-            tokens = predictions.read(reader, layout.ids)
+        measured = measure_lines(model, [layout.ids for _, layout in some], predictions.measure)
+        for (item, layout), tokens in zip(some, measured, strict=True):
             units = by_region(tokens, layout.spans, layout.ends)
             own = islice(units, int(bool(item.context)), None)
             described = describe(tokenizer, own, index, number)

@@ -14,7 +14,9 @@ import numpy as np
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
+from charlm.inference.predictors.lines import measure_lines
 from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.reader import Reader
 from charlm.inference.surprisal.measures import Prediction, Predictions
 from charlm.inference.surprisal.units import (
     Unit,
@@ -158,11 +160,11 @@ def read_on(
     model: Predictor, predictions: Predictions, parts: Iterable[Part]
 ) -> Iterator[tuple[Place, Prediction]]:
     """Every token with its place; all are one stream, with a boundary between places."""
-    reader, place = model.reader(), (0, 0)
+    reader, place = Reader(model), (0, 0)
     for here, ids in parts:
         if here != place:
             place = here
-            reader.read(np.zeros(1, dtype=ids.dtype))
+            reader.nll(np.zeros(1, dtype=ids.dtype))
         for token in predictions.read(reader, ids):
             yield place, token
 
@@ -181,7 +183,7 @@ def read_apart(
             yield from read_waiting(model, predictions, waiting)
             waiting = []
         if len(ids) >= TOGETHER:
-            reader = model.reader()
+            reader = Reader(model)
             for some in chain([ids], rest):
                 yield from ((place, token) for token in predictions.read(reader, some))
     yield from read_waiting(model, predictions, waiting)
@@ -191,9 +193,9 @@ def read_waiting(
     model: Predictor, predictions: Predictions, waiting: list[Part]
 ) -> Iterator[tuple[Place, Prediction]]:
     """Places with all their ids, side by side."""
-    readers = model.readers([ids for _, ids in waiting])
-    for reader, (place, ids) in zip(readers, waiting, strict=True):
-        yield from ((place, token) for token in predictions.read(reader, ids))
+    found = measure_lines(model, [ids for _, ids in waiting], predictions.measure)
+    for tokens, (place, _) in zip(found, waiting, strict=True):
+        yield from ((place, token) for token in tokens)
 
 
 def join(arrays: Iterator[np.ndarray], enough: int) -> np.ndarray:

@@ -1,50 +1,54 @@
-"""What an n-gram model knows of what was read, and what it expects next: rows of nodes.
+"""The contexts that an n-gram model has after each token, and what it expects there.
 
-A row (L,) holds the nodes of the last 0, 1, ..., L - 1 tokens read, L being the model's order;
-ABSENT where training has not met them or a boundary lies between.  It is the model's state.
+A state (L,) holds the nodes of the last 0, 1, ..., L - 1 tokens read, L being the model's order;
+ABSENT where training has not met them or a boundary lies between.
+
+Shapes: B streams side by side, N tokens of each, V vocabulary.
 """
 
 import numpy as np
 
 from charlm.config import BOUNDARY_ID
-from charlm.model.ngram.counts import ABSENT, check_ids, look_up, next_nodes
+from charlm.model.ngram.counts import ABSENT, check_ids, find_nodes, look_up
 from charlm.model.ngram.kneser_ney import NgramModel
 
-__all__ = ["advance", "distributions", "start", "states"]
+__all__ = ["distributions", "row_nll", "row_states"]
 
 
-def start(model: NgramModel, lanes: int) -> np.ndarray:
-    """The states (B, L) of ``lanes`` that have read nothing."""
-    nodes = np.full((lanes, model.order), ABSENT, dtype=np.int32)
-    nodes[:, 0] = 0
-    return nodes
-
-
-def states(model: NgramModel, ids: np.ndarray) -> np.ndarray:
-    """ids (N,), the beginning of a stream -> the states (N, L) after each of them.
+def row_states(model: NgramModel, rows: np.ndarray) -> np.ndarray:
+    """rows (B, N) of tokens, the beginnings of B streams -> the states (B, N, L) after each token.
 
     Raises ``TokenizerError`` for ids outside the vocabulary.
     """
+    ids = rows.ravel()
     check_ids(ids, model.vocab_size)
-    nodes = start(model, len(ids))
+    nodes = np.full((*rows.shape, model.order), ABSENT, dtype=np.int32)
+    nodes[:, :, 0] = 0
     ending = np.zeros(len(ids), dtype=np.int32)
     for length, keys in enumerate(model.keys[:-1], start=1):
         _, ending = look_up(keys, length, ending, ids, model.vocab_size)
-        nodes[:, length] = ending
-    nodes[ids == BOUNDARY_ID, 2:] = ABSENT
+        # What ends earlier in a row than it is long would begin in the row before.
+        nodes[:, length - 1 :, length] = ending.reshape(rows.shape)[:, length - 1 :]
+    nodes[rows == BOUNDARY_ID, 2:] = ABSENT
     return nodes
 
 
-def advance(model: NgramModel, nodes: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """States (B, L) and the tokens (B,) read next -> the states (B, L) after them."""
-    after = start(model, len(nodes))
-    after[:, 1:2] = tokens[:, None]
-    for length in range(2, model.order):
-        contexts = np.where(tokens == BOUNDARY_ID, ABSENT, nodes[:, length - 1])
-        if np.all(contexts == ABSENT):
-            break  # then no longer one is known either
-        after[:, length] = next_nodes(model.keys[length - 1], contexts, tokens, model.vocab_size)
-    return after
+def row_nll(model: NgramModel, rows: np.ndarray) -> np.ndarray:
+    """rows (B, N) of tokens, N > 0, the beginnings of B streams -> nll (B, N - 1) in nats, float64,
+    of all but the first.
+
+    Raises ``TokenizerError`` for ids outside the vocabulary.
+    """
+    ids = rows.ravel()
+    check_ids(ids, model.vocab_size)
+    before = np.arange(1, len(ids)) % rows.shape[1]  # tokens before each in its row
+    p = np.full(len(ids) - 1, 1 / model.vocab_size)
+    grams = find_nodes(model.keys, ids, model.vocab_size)
+    for length, (level, (contexts, nodes)) in enumerate(zip(model.levels, grams, strict=True)):
+        if len(rows) > 1:  # a context does not reach into the row before
+            contexts, nodes = (np.where(before < length, ABSENT, x) for x in (contexts, nodes))
+        p = level.refine(p, contexts, nodes)
+    return np.append(np.nan, -np.log(p)).reshape(rows.shape)[:, 1:]
 
 
 def distributions(model: NgramModel, nodes: np.ndarray) -> np.ndarray:

@@ -1,7 +1,5 @@
 """The steps of dynamic evaluation are those of the paper."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,12 @@ from torch import Tensor
 
 from charlm.config import ModelConfig
 from charlm.errors import ModelError
-from charlm.inference.adaptation.dynamic import DynamicWalk, Steps, gather_statistics, plan_steps
+from charlm.inference.adaptation.dynamic import (
+    DynamicPredictor,
+    StepSizes,
+    gather_statistics,
+    plan_steps,
+)
 from charlm.inference.adaptation.methods import Dynamic
 from charlm.model.language_model import LanguageModel
 
@@ -28,8 +31,8 @@ def test_a_step_is_the_rule_of_the_paper(network: LanguageModel) -> None:
     settings = Dynamic(lr=0.01, decay=0.05, segment=4, epsilon=0.2)
     rms = tuple(torch.rand_like(weight) + 0.1 for weight in network.parameters())
     tokens = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8])
-    walk = DynamicWalk(network, plan_steps(settings, rms))
-    walk.advance(tokens[None])
+    model = DynamicPredictor(network, plan_steps(settings, rms))
+    _, (lane,) = model.advance(tokens[None], model.start())
 
     mean = torch.cat([part.flatten() for part in rms]).mean()
     weights = [weight.detach().clone() for weight in network.parameters()]
@@ -48,7 +51,7 @@ def test_a_step_is_the_rule_of_the_paper(network: LanguageModel) -> None:
             (w + (0.05 * r / mean).clamp(max=1) * (o - w) - 0.01 * g / (r + 0.2 * mean)).detach()
             for w, o, g, r in zip(weights, trained, gradients, rms, strict=True)
         ]
-    for found, expected in zip(walk.weights, weights, strict=True):
+    for found, expected in zip(lane.network.parameters(), weights, strict=True):
         torch.testing.assert_close(found.detach(), expected, atol=1e-6, rtol=1e-5)
 
 
@@ -77,13 +80,13 @@ def test_statistics_are_the_root_mean_square_of_the_gradients(network: LanguageM
 
 
 @pytest.fixture
-def astray(network: LanguageModel) -> Callable[[], DynamicWalk]:
+def astray(network: LanguageModel) -> DynamicPredictor:
     infinite = tuple(torch.full_like(weight, torch.inf) for weight in network.parameters())
     still = tuple(torch.zeros_like(weight) for weight in network.parameters())
-    return lambda: DynamicWalk(network, Steps(4, infinite, still))
+    return DynamicPredictor(network, StepSizes(4, infinite, still))
 
 
-def test_steps_too_large_end_in_advice(astray: Callable[[], DynamicWalk]) -> None:
-    with pytest.raises(ModelError, match="astray") as error:
-        astray().advance(torch.zeros(1, 20, dtype=torch.long))
+def test_steps_too_large_end_in_advice(astray: DynamicPredictor) -> None:
+    with pytest.raises(ModelError, match="diverges") as error:
+        astray.advance(torch.zeros(1, 20, dtype=torch.long), astray.start())
     assert "smaller lr" in error.value.hint

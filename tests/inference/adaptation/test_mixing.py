@@ -6,9 +6,11 @@ import torch
 
 from charlm.config import ModelConfig
 from charlm.errors import ConfigError, CorpusError
-from charlm.inference.adaptation.mixing import Mixture, best_weight, tune_weight
+from charlm.inference.adaptation.mixing import best_weight, tune_weight
+from charlm.inference.predictors.mixture import Mixture
 from charlm.inference.predictors.ngram import NgramPredictor
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.inference.predictors.reader import Reader
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.kneser_ney import train_ngrams
 
@@ -21,7 +23,7 @@ NETWORK = Recurrent(LanguageModel.create(ModelConfig(hidden_size=8), VOCAB, seed
 
 
 def mixed_probabilities(ids: np.ndarray, weight: float) -> torch.Tensor:
-    first, second = (part.reader().predict(ids).double().exp() for part in (NGRAM, NETWORK))
+    first, second = (Reader(part).log_probs(ids).double().exp() for part in (NGRAM, NETWORK))
     return weight * first + (1 - weight) * second
 
 
@@ -30,27 +32,12 @@ def test_a_mixture_reads_as_the_sum_of_its_parts(weight: float) -> None:
     ids = IDS[1:200]
     mixture = Mixture(NGRAM, NETWORK, weight)
     wanted = mixed_probabilities(ids, weight)
-    read = mixture.reader()
-    halves = torch.cat([read.predict(ids[:77]), read.predict(ids[77:])])
+    read = Reader(mixture)
+    halves = torch.cat([read.log_probs(ids[:77]), read.log_probs(ids[77:])])
     assert halves.exp().numpy() == pytest.approx(wanted.numpy(), abs=1e-6)
     assert halves.exp().sum(dim=1).numpy() == pytest.approx(np.ones(len(ids)), abs=1e-6)
     nll = -wanted[np.arange(len(ids)), ids].log().numpy()
-    assert mixture.reader().read(ids) == pytest.approx(nll, abs=1e-5)
-    (line,) = mixture.read_lines([ids])
-    assert line == pytest.approx(nll, abs=1e-5)
-
-
-def test_a_mixture_writes_as_it_reads() -> None:
-    mixture = Mixture(NETWORK, NGRAM, 0.4)
-    ids = torch.from_numpy(IDS[:20].astype(np.int64))
-    wanted = mixture.reader().predict(np.append(IDS[1:20], 0))
-    decoder = mixture.decoder(2)
-    both = decoder.read(torch.stack([ids[:5], ids[:5]]))
-    assert both[1].exp().numpy() == pytest.approx(wanted[4].exp().numpy(), abs=1e-6)
-    decoder.select(torch.tensor([1]))
-    for at in range(5, 20):
-        log_probs = decoder.step(ids[at : at + 1])
-        assert log_probs[0].exp().numpy() == pytest.approx(wanted[at].exp().numpy(), abs=1e-6)
+    assert Reader(mixture).nll(ids) == pytest.approx(nll, abs=1e-5)
 
 
 def test_the_best_weight_is_where_the_mean_nll_is_least() -> None:
@@ -82,7 +69,7 @@ def test_a_tuned_mixture_is_no_worse_than_its_parts_on_what_it_was_tuned_on() ->
     valid = IDS[500:]
     weight = tune_weight(NGRAM, NETWORK, valid)
     models = (Mixture(NGRAM, NETWORK, weight), NGRAM, NETWORK)
-    best, *parts = (model.reader().read(valid[1:])[valid[1:] != 0].mean() for model in models)
+    best, *parts = (Reader(model).nll(valid[1:])[valid[1:] != 0].mean() for model in models)
     assert best <= min(parts) + 1e-6
 
 

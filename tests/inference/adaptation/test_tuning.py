@@ -17,6 +17,7 @@ from charlm.inference.adaptation.methods import Cache, Dynamic, Evaluation, pars
 from charlm.inference.adaptation.overlap import refuse_overlap
 from charlm.inference.adaptation.tuning import MOST_TOKENS, Trial, tune, tuning_ids
 from charlm.inference.loading import Loaded, load_part, load_run
+from charlm.inference.predictors.reader import Reader
 from charlm.training.launch import launch
 
 torch.set_num_threads(1)
@@ -108,7 +109,7 @@ def test_tuning_ends_with_the_best_of_its_trials(loaded: Loaded) -> None:
         assert trial.evaluation.dynamic is not None
         assert trial.evaluation.dynamic.segment == 8
     model = Adapter(loaded).model(better[-1].evaluation)
-    assert model.reader().read(ids)[ids != 0].mean() == pytest.approx(better[-1].nll)
+    assert Reader(model).nll(ids)[ids != 0].mean() == pytest.approx(better[-1].nll)
 
 
 def test_values_that_go_astray_are_only_worse(loaded: Loaded) -> None:
@@ -164,6 +165,6 @@ def test_methods_help_on_a_play_that_was_never_seen(shared_data: Path, tmp_path:
     list(launch(config, tmp_path / "run"))
     loaded = load_run(tmp_path / "run")
     ids = load_part(loaded, "test").tokens[1:30_001]
-    static = loaded.model.reader().read(ids).mean()
+    static = Reader(loaded.model).nll(ids).mean()
     for evaluation in (Evaluation(dynamic=Dynamic()), Evaluation(cache=Cache())):
-        assert Adapter(loaded).model(evaluation).reader().read(ids).mean() < static - 0.03
+        assert Reader(Adapter(loaded).model(evaluation)).nll(ids).mean() < static - 0.03

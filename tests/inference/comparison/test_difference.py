@@ -22,7 +22,8 @@ from charlm.inference.comparison.difference import (
 )
 from charlm.inference.comparison.units import LONGEST, cut_units, pair_lines
 from charlm.inference.loading import Loaded, load_run
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.inference.predictors.reader import Reader
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring.documents import score_text
 from charlm.model.language_model import LanguageModel
 from charlm.training.launch import launch
@@ -156,7 +157,7 @@ def test_documents_stay_apart() -> None:
     pieces = [Piece(text, True) for text in ("the cat\n", "sat on\n")]
     found = compare(pair_lines(a, b, pieces, 0), "line", 0)
     ids = [a.tokenizer.encode(str(piece.text)) for piece in pieces]
-    nll = a.model.reader().read(np.concatenate([ids[0], [0], ids[1]]))
+    nll = Reader(a.model).nll(np.concatenate([ids[0], [0], ids[1]]))
     expected = nll.sum() - nll[len(ids[0])]
     assert found.scores[0].nll == pytest.approx(expected, rel=1e-6)
 
@@ -165,7 +166,7 @@ def test_most_places_are_those_with_the_largest_differences(tmp_path: Path) -> N
     a, b = random_run("char"), random_run("char", seed=9)
     text = "".join(np.random.default_rng(1).choice(list("the cat\né"), size=900))
     ids = a.tokenizer.encode(text)
-    difference = a.model.reader().read(ids) - b.model.reader().read(ids)
+    difference = Reader(a.model).nll(ids) - Reader(b.model).nll(ids)
     found = compared(a, b, text, tmp_path, most=4)
     for_b = [place for place in found.places if place.difference > 0]
     assert [place.index for place in for_b] == np.argsort(-difference, kind="stable")[:4].tolist()

@@ -12,7 +12,7 @@ from charlm.config import Config, ModelConfig, TokenizerConfig
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.inference.loading import Loaded
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run
 

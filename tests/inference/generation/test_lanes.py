@@ -1,17 +1,20 @@
 """A sample is the same alone, among others, in any blocks, natively and by torch."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
-from charlm.config import ModelConfig
+from charlm.config import GenerationConfig, ModelConfig
 from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.errors import ConfigError, ModelError
 from charlm.inference.generation import lanes
-from charlm.inference.generation.filters import Sampling, chances, draw
-from charlm.inference.generation.text import generate, generate_each
+from charlm.inference.generation.filters import sample_from_uniforms, uniforms
+from charlm.inference.generation.text import stream, write_samples
 from charlm.inference.predictors import decoder as decoders
-from charlm.inference.predictors.decoder import Decoder, NativeDecoder, open_decoder
-from charlm.inference.predictors.predictor import Recurrent, in_precision
+from charlm.inference.predictors.decoder import CompiledDecoder, Decoder, open_decoder
+from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.recurrent import Recurrent, in_precision
 from charlm.model import native
 from charlm.model.language_model import LanguageModel
 
@@ -37,10 +40,14 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
         pytest.skip(f"the native decoder is not there: {native.status()}")
 
 
-def texts(model: Recurrent, **settings: object) -> dict[int, str]:
-    given = {"prompt": "ab", "length": 60, "seeds": SEEDS} | settings
-    pieces = generate_each(model, ALPHABET, **given)  # type: ignore[arg-type]
-    return {seed: "".join(text) for seed, text in pieces.items()}
+LONG = GenerationConfig(length=60, temperature=1)
+
+
+def texts(
+    model: Predictor, config: GenerationConfig = LONG, stop: Sequence[str] = ()
+) -> dict[int, str]:
+    samples = write_samples(model, ALPHABET, "ab", config, seeds=SEEDS, stop=stop)
+    return {sample.seed: "".join(sample) for sample in samples}
 
 
 @pytest.mark.usefixtures("way")
@@ -49,16 +56,16 @@ def test_a_text_does_not_depend_on_the_others(model: Recurrent, stop: tuple[str,
     together = texts(model, stop=stop)
     assert len(set(together.values())) > 1
     for seed, text in together.items():
-        alone = generate(model, ALPHABET, "ab", length=60, stop=stop, seed=seed)
+        alone = stream(model, ALPHABET, "ab", LONG, stop=stop, seed=seed)
         assert "".join(alone) == text
 
 
 @pytest.mark.usefixtures("way")
 def test_a_text_does_not_depend_on_the_order_in_which_they_are_asked_for(model: Recurrent) -> None:
     expected = texts(model)
-    pieces = generate_each(model, ALPHABET, "ab", length=60, seeds=SEEDS)
-    first = next(pieces[SEEDS[-1]])
-    found = {seed: "".join(pieces[seed]) for seed in reversed(SEEDS)}
+    samples = write_samples(model, ALPHABET, "ab", LONG, seeds=SEEDS)
+    first = next(samples[-1])
+    found = {sample.seed: "".join(sample) for sample in reversed(samples)}
     found[SEEDS[-1]] = first + found[SEEDS[-1]]
     assert found == expected
 
@@ -73,28 +80,29 @@ def test_a_text_does_not_depend_on_blocks_and_groups(
 
 
 @pytest.mark.parametrize(
-    "rule", [Sampling(), Sampling(temperature=0.7, top_k=6, top_p=0.9, min_p=0.02)]
+    "config",
+    [LONG, GenerationConfig(length=60, temperature=0.7, top_k=6, top_p=0.9, min_p=0.02)],
 )
 def test_both_ways_write_the_same(
-    model: Recurrent, rule: Sampling, monkeypatch: pytest.MonkeyPatch
+    model: Recurrent, config: GenerationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = texts(model, sampling=rule)
+    expected = texts(model, config)
     monkeypatch.setattr(native, "kernels", lambda: None)
-    assert texts(model, sampling=rule) == expected
+    assert texts(model, config) == expected
 
 
-def test_chances_are_the_same_however_many_are_taken_at_once() -> None:
+def test_random_numbers_are_the_same_however_many_are_taken_at_once() -> None:
     one, other = (torch.Generator().manual_seed(5) for _ in range(2))
-    pieces = [chances(one, count) for count in (1, 1, 3, 16, 17, 2)]
-    assert torch.equal(torch.cat(pieces), chances(other, 40))
+    pieces = [uniforms(one, count) for count in (1, 1, 3, 16, 17, 2)]
+    assert torch.equal(torch.cat(pieces), uniforms(other, 40))
 
 
 @pytest.mark.usefixtures("way")
 def test_written_tokens_follow_the_models_distribution(model: Recurrent) -> None:
-    prompt, banned = torch.tensor([0, 3, 1]), torch.zeros(model.vocab_size)
-    written = lanes.write(model, prompt, banned, Sampling(), range(2000))
-    drawn = torch.tensor([next(blocks)[0] for blocks in written.values()])
-    expected = model.decoder().read(prompt[None])[0].softmax(-1)
+    prompt, bias = torch.tensor([0, 3, 1]), torch.zeros(model.vocab_size)
+    written = lanes.sample_tokens(model, prompt, bias, LONG, range(2000))
+    drawn = torch.tensor([next(blocks)[0] for blocks in written])
+    expected = open_decoder(model).advance(prompt[None])[0].exp()
     shares = torch.bincount(drawn, minlength=model.vocab_size) / len(drawn)
     torch.testing.assert_close(shares, expected, atol=0.035, rtol=0)
 
@@ -103,9 +111,9 @@ def test_written_tokens_follow_the_models_distribution(model: Recurrent) -> None
 def test_a_model_whose_training_diverged_is_named_as_that(model: Recurrent) -> None:
     model.network.head.bias.data[:] = float("nan")
     for temperature in (0.0, 0.8):
-        rule = Sampling(temperature=temperature)
-        with pytest.raises(ModelError, match="not numbers"):
-            "".join(generate(model, ALPHABET, "ab", sampling=rule))
+        config = GenerationConfig(temperature=temperature)
+        with pytest.raises(ModelError, match="NaN or infinite"):
+            "".join(stream(model, ALPHABET, "ab", config))
 
 
 @pytest.mark.parametrize(
@@ -125,18 +133,18 @@ def test_a_model_whose_training_diverged_is_named_as_that(model: Recurrent) -> N
 def test_what_is_not_a_plain_stack_is_decoded_by_torch(settings: dict[str, object]) -> None:
     config = ModelConfig(hidden_size=8, num_layers=2, **settings)  # type: ignore[arg-type]
     network = LanguageModel.create(config, 30, seed=1).eval()
-    decoder, tokens = open_decoder(network), torch.tensor([[1, 2, 3], [4, 5, 29]])
-    assert isinstance(decoder, Decoder)
-    decoder = open_decoder(network, lanes=2)
-    decoder.read(tokens[:, :2])
-    expected = network(tokens)[0][:, -1]
-    torch.testing.assert_close(decoder.step(tokens[:, 2]), expected, atol=1e-5, rtol=1e-5)
+    decoder, tokens = open_decoder(Recurrent(network), 2), torch.tensor([[1, 2, 3], [4, 5, 29]])
+    assert type(decoder) is Decoder
+    decoder.advance(tokens[:, :2])
+    expected = network(tokens)[0][:, -1].detach().log_softmax(-1)
+    torch.testing.assert_close(decoder.advance(tokens[:, 2:]), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_only_float32_is_decoded_natively() -> None:
     network = LanguageModel.create(ModelConfig(hidden_size=8), 9, seed=1)
-    assert isinstance(open_decoder(network), NativeDecoder) == (native.kernels() is not None)
-    assert isinstance(open_decoder(network.double()), Decoder)
+    compiled = isinstance(open_decoder(Recurrent(network)), CompiledDecoder)
+    assert compiled == (native.kernels() is not None)
+    assert type(open_decoder(Recurrent(network.double()))) is Decoder
 
 
 def test_rounded_weights_need_the_native_decoder_and_a_network(
@@ -144,16 +152,15 @@ def test_rounded_weights_need_the_native_decoder_and_a_network(
 ) -> None:
     assert in_precision(model, "float32") is model
     monkeypatch.setattr(native, "kernels", lambda: None)
-    with pytest.raises(ConfigError, match="--precision int8 needs the native decoder"):
-        in_precision(model, "int8").decoder()
-    with pytest.raises(ConfigError, match="--precision int8 is for recurrent networks"):
+    with pytest.raises(ConfigError, match="`precision=int8` needs the compiled decoder"):
+        open_decoder(in_precision(model, "int8"))
+    with pytest.raises(ConfigError, match="`precision=int8` is for recurrent networks"):
         in_precision(object(), "int8")  # type: ignore[arg-type]
 
 
-def test_the_draw_takes_the_token_in_whose_share_the_chance_falls() -> None:
+def test_a_token_is_sampled_if_the_random_number_falls_into_its_share() -> None:
     logits = torch.tensor([[0.5, 0.0, 0.25, 0.25]]).log()
-    drawn = [
-        int(draw(logits, Sampling(), torch.Generator().manual_seed(seed))) for seed in range(200)
-    ]
-    found = [float(chances(torch.Generator().manual_seed(seed), 1)) for seed in range(200)]
-    assert drawn == [0 if chance < 0.5 else 2 if chance < 0.75 else 3 for chance in found]
+    numbers = uniforms(torch.Generator().manual_seed(1), 200)
+    drawn = sample_from_uniforms(logits.expand(200, 4), GenerationConfig(temperature=1), numbers)
+    found = [0 if number < 0.5 else 2 if number < 0.75 else 3 for number in numbers.tolist()]
+    assert drawn.tolist() == found

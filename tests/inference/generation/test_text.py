@@ -1,123 +1,139 @@
-"""Filters keep what their definitions say, draws follow the distribution, text comes whole."""
+"""Text comes whole, ends where it should and says why, and its seed gives it again."""
 
-import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from charlm.config import ModelConfig
+from charlm.config import GenerationConfig, ModelConfig
 from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer
+from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError, TokenizerError
-from charlm.inference.generation.filters import (
-    Sampling,
-    draw,
-    filter_logits,
-    keep_min_p,
-    keep_top_k,
-    keep_top_p,
-)
-from charlm.inference.generation.text import cut, generate
-from charlm.inference.predictors.decoder import Decoder
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.inference.generation.text import cut, generate, stream, write_samples
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import evaluating
+from tests.inference.bigram import Bigram
 
 torch.set_num_threads(1)
-FOUR = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log()
 
 
-def kept(logits: torch.Tensor) -> list[bool]:
-    return torch.isfinite(logits[0]).tolist()
-
-
-@pytest.mark.parametrize(("k", "expected"), [(0, 4), (1, 1), (2, 2), (4, 4), (9, 4)])
-def test_top_k_keeps_the_k_most_probable(k: int, expected: int) -> None:
-    assert kept(keep_top_k(FOUR, k)) == [True] * expected + [False] * (4 - expected)
-
-
-@pytest.mark.parametrize(("p", "expected"), [(1.0, 4), (0.01, 1), (0.5, 1), (0.6, 2), (0.8, 3)])
-def test_top_p_keeps_the_smallest_set_of_that_probability(p: float, expected: int) -> None:
-    assert kept(keep_top_p(FOUR, p)) == [True] * expected + [False] * (4 - expected)
-
-
-@pytest.mark.parametrize(("p", "expected"), [(0.0, 4), (0.25, 3), (0.4, 2), (0.6, 1), (1.0, 1)])
-def test_min_p_keeps_what_is_so_probable_relative_to_the_first(p: float, expected: int) -> None:
-    assert kept(keep_min_p(FOUR, p)) == [True] * expected + [False] * (4 - expected)
-
-
-def test_top_p_works_in_any_order() -> None:
-    order = torch.tensor([2, 0, 3, 1])
-    assert torch.equal(keep_top_p(FOUR[:, order], 0.6), keep_top_p(FOUR, 0.6)[:, order])
-
-
-def test_temperature_raises_probabilities_to_its_inverse() -> None:
-    probabilities = filter_logits(FOUR, Sampling(temperature=0.5)).softmax(-1)
-    squares = FOUR.exp().square()
-    torch.testing.assert_close(probabilities, squares / squares.sum())
-
-
-def test_temperature_zero_takes_the_most_probable() -> None:
-    generator = torch.Generator().manual_seed(1)
-    assert draw(FOUR, Sampling(temperature=0), generator).tolist() == [0]
-
-
-def test_draws_follow_the_distribution() -> None:
-    generator = torch.Generator().manual_seed(1)
-    drawn = draw(FOUR.expand(20_000, 4), Sampling(), generator)
-    shares = torch.bincount(drawn, minlength=4) / 20_000
-    torch.testing.assert_close(shares, FOUR[0].exp(), atol=0.012, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("temperature", -1),
-        ("temperature", math.inf),
-        ("top_k", -1),
-        ("top_p", 0),
-        ("top_p", 1.1),
-        ("min_p", -0.1),
-        ("min_p", 2),
-        ("temperature", math.nan),
-        ("top_p", math.nan),
-    ],
-)
-def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
-    with pytest.raises(ConfigError, match="--" + name.replace("_", "-")):
-        Sampling(**{name: value})
-
-
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("tied", [True, False])
-def test_decoder_equals_the_models_forward(cell: str, tied: bool) -> None:
-    config = ModelConfig(cell=cell, hidden_size=12, num_layers=3, tie_weights=tied)
-    model = LanguageModel.create(config, 7, seed=1).double().eval()
-    tokens = torch.randint(7, (2, 9), generator=torch.Generator().manual_seed(1))
-    with evaluating(model):
-        whole = model(tokens)[0]
-        decoder = Decoder(model, lanes=2)
-        steps = [decoder.read(tokens[:, :4]), *(decoder.step(tokens[:, t]) for t in range(4, 9))]
-    torch.testing.assert_close(torch.stack(steps, dim=1), whole[:, 3:])
-
-
-def model_for(tokenizer: ByteTokenizer | CharTokenizer) -> Recurrent:
+def model_for(tokenizer: Tokenizer) -> Recurrent:
     config = ModelConfig(hidden_size=8)
     return Recurrent(LanguageModel.create(config, tokenizer.vocab_size, seed=1))
 
 
-def test_same_seed_writes_the_same_text_and_another_one_other_text() -> None:
-    tokenizer = CharTokenizer(list("abcdefgh "))
-    model = model_for(tokenizer)
-    texts = ["".join(generate(model, tokenizer, "ab", seed=seed)) for seed in (1, 1, 2)]
+LETTERS = CharTokenizer(list("abcdefgh "))
+
+
+def always(tokenizer: Tokenizer, *tokens: int) -> Bigram:
+    """A model that goes through the tokens in a circle, beginning after the boundary."""
+    table = torch.zeros(tokenizer.vocab_size, tokenizer.vocab_size)
+    for before, after in zip((0, *tokens), (*tokens, tokens[0]), strict=True):
+        table[before, after] = 1
+    return Bigram(table.numpy())
+
+
+def test_a_seed_gives_the_same_text_again() -> None:
+    model = model_for(LETTERS)
+    texts = [generate(model, LETTERS, "ab", seed=seed) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
+    assert texts[0].startswith("ab")
+
+
+def test_without_a_seed_each_text_is_another_and_its_seed_is_told() -> None:
+    model = model_for(LETTERS)
+    samples = [stream(model, LETTERS, "ab") for _ in range(3)]
+    texts = ["".join(sample) for sample in samples]
+    assert len(set(texts)) > 1
+    assert [generate(model, LETTERS, "ab", seed=one.seed) for one in samples] == [
+        "ab" + text for text in texts
+    ]
+
+
+def test_several_samples_and_prompts_are_lists_of_what_each_alone_is() -> None:
+    model, config = model_for(LETTERS), GenerationConfig(length=20)
+    alone = [
+        [generate(model, LETTERS, prompt, config, seed=seed) for seed in (5, 6)]
+        for prompt in ("a", "b")
+    ]
+    assert generate(model, LETTERS, "a", config, samples=2, seed=5) == alone[0]
+    assert generate(model, LETTERS, ["a", "b"], config, samples=2, seed=5) == alone
+    assert generate(model, LETTERS, ["a", "b"], config, seed=5) == [alone[0][0], alone[1][0]]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"prompt": 3}, "`prompt` must be a text"),
+        ({"prompt": ["a", 3]}, "`prompt` must be a text, got 3"),
+        ({"samples": 0}, "`samples` must be 1 or more, got 0"),
+        ({"seed": -1}, "`seed` must be from 0"),
+        ({"stop": [""]}, "`stop` must not be empty"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        generate(model_for(LETTERS), LETTERS, **given)  # type: ignore[arg-type]
+
+
+def test_threads_write_from_one_model_what_one_would() -> None:
+    model, config = model_for(LETTERS), GenerationConfig(length=200)
+    model.network.head.bias.data[0] = -100
+
+    def write(seed: int) -> str:
+        return "".join(stream(model, LETTERS, "ab", config, seed=seed))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(write, range(12))) == [write(seed) for seed in range(12)]
 
 
 def test_length_counts_characters_exactly() -> None:
-    tokenizer = CharTokenizer(list("abcdefgh"))
-    model = model_for(tokenizer)
-    model.network.head.bias.data[tokenizer.boundary_id] = -100  # it would end the text earlier
-    assert len("".join(generate(model, tokenizer, length=123))) == 123
-    assert "".join(generate(model, tokenizer, length=0)) == ""
+    model = model_for(LETTERS)
+    model.network.head.bias.data[LETTERS.boundary_id] = -100  # it would end the text earlier
+    for length in (0, 1, 123):
+        sample = stream(model, LETTERS, config=GenerationConfig(length=length))
+        assert len("".join(sample)) == length
+        assert sample.finish == "length"
+
+
+def test_a_text_says_why_it_is_over() -> None:
+    model, a, b = always(LETTERS, 2, 3, 0), "a", "b"
+    sample = stream(model, LETTERS)
+    assert (sample.finish, list(sample), sample.finish) == (None, [a, b], "end")
+    assert list(sample) == []
+    assert sample.finish == "end"
+    sample = stream(model, LETTERS, stop=[b])
+    assert ("".join(sample), sample.finish) == (a, "stop")
+    sample = stream(model, LETTERS, config=GenerationConfig(length=1), stop=[b])
+    assert ("".join(sample), sample.finish) == (a, "length")
+
+
+def test_past_the_end_another_document_begins_on_a_new_line() -> None:
+    tokenizer, config = CharTokenizer(list("ab\n")), GenerationConfig(length=7)
+    a, b, newline = (int(tokenizer.encode(text)[0]) for text in ("a", "b", "\n"))
+    sample = stream(always(tokenizer, a, b, 0), tokenizer, config=config, past_end=True)
+    assert ("".join(sample), sample.finish) == ("ab\nab\na", "length")
+    closed = always(tokenizer, a, newline, 0)
+    assert generate(closed, tokenizer, config=config, past_end=True) == "a\na\na\na"
+    assert generate(always(tokenizer, a, b, 0), tokenizer, "ab", config, past_end=True) == (
+        "ab\nab\nab\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"), [("the ", "the cat"), ("the", "the cat"), ("the\n", "the\ncat")]
+)
+def test_white_space_at_the_end_of_a_prompt_counts_once(prompt: str, expected: str) -> None:
+    tokenizer = WordTokenizer(["the", "cat"], end_of_line=False)
+    the, cat = map(int, tokenizer.encode("the cat"))
+    assert generate(always(tokenizer, the, cat, 0), tokenizer, prompt) == expected
+
+
+def test_pieces_are_single_tokens() -> None:
+    model = model_for(LETTERS)
+    model.network.head.bias.data[LETTERS.boundary_id] = -100
+    assert {len(piece) for piece in stream(model, LETTERS)} == {1}
 
 
 def test_bytes_come_out_as_whole_characters_only() -> None:
@@ -126,7 +142,7 @@ def test_bytes_come_out_as_whole_characters_only() -> None:
     model.network.head.bias.data[:] = -100
     for byte in "é日".encode():
         model.network.head.bias.data[byte + 1] = 0
-    pieces = list(generate(model, tokenizer, length=200))
+    pieces = list(stream(model, tokenizer, config=GenerationConfig(length=200)))
     assert "".join(pieces).encode().decode() == "".join(pieces)
 
 
@@ -140,7 +156,7 @@ def test_the_boundary_ends_the_text() -> None:
     tokenizer = CharTokenizer(list("ab"))
     model = model_for(tokenizer)
     model.network.head.bias.data[tokenizer.boundary_id] = 100
-    assert "".join(generate(model, tokenizer, length=50)) == ""
+    assert generate(model, tokenizer) == ""
 
 
 def test_the_unknown_symbol_is_never_written() -> None:
@@ -148,13 +164,13 @@ def test_the_unknown_symbol_is_never_written() -> None:
     model = model_for(tokenizer)
     model.network.head.bias.data[tokenizer.unknown_id] = 100
     model.network.head.bias.data[tokenizer.boundary_id] = -100
-    assert set("".join(generate(model, tokenizer, length=50))) <= {"a", "b"}
+    assert set(generate(model, tokenizer)) == {"a", "b"}
 
 
 def test_a_prompt_with_unknown_characters_is_refused_naming_them() -> None:
     tokenizer = CharTokenizer(list("ab"))
     with pytest.raises(TokenizerError, match=r"'z' \(2x\)"):
-        next(generate(model_for(tokenizer), tokenizer, "azbz"))
+        write_samples(model_for(tokenizer), tokenizer, "azbz", seeds=[1])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ from charlm.data.formats.nbest import Hypothesis, NbestList
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.errors import ModelError
-from charlm.inference.predictors.predictor import Recurrent
+from charlm.inference.predictors.decoder import open_decoder
+from charlm.inference.predictors.reader import Reader
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.rescoring import hypotheses as rescoring
 from charlm.inference.rescoring.files import open_reranking, rerank
 from charlm.inference.rescoring.hypotheses import (
@@ -48,7 +50,7 @@ def test_the_tree_gives_what_each_line_gets_alone(cell: str) -> None:
     model = random_model(9, cell)
     lines = [source.integers(0, 3, size=source.integers(0, 25)) for _ in range(150)]
     lines += [np.array([1, 2, 2]), np.array([1, 2, 2]), np.array([1]), np.array([], dtype=int)]
-    alone = [-model.reader().read(line).sum() for line in lines]
+    alone = [-Reader(model).nll(line).sum() for line in lines]
     np.testing.assert_allclose(log_likelihoods(model, lines), alone, rtol=0, atol=1e-5)
 
 
@@ -60,13 +62,13 @@ def test_no_lines_and_empty_lines_have_probability_one() -> None:
 
 def test_what_lists_begin_with_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model, steps = random_model(9), []
-    whole = type(model.decoder()).step
+    whole = type(open_decoder(model)).advance
 
     def counted(self: object, tokens: torch.Tensor) -> torch.Tensor:
         steps.append(len(tokens))
         return whole(self, tokens)
 
-    monkeypatch.setattr(type(model.decoder()), "step", counted)
+    monkeypatch.setattr(type(open_decoder(model)), "advance", counted)
     lines = [np.array([3, 4, 5, last, 0]) for last in (6, 7, 8)]
     log_likelihoods(model, lines)
     assert steps == [1, 1, 1, 1, 3]  # boundary, 3, 4, 5, the three; what ends them is not read
@@ -83,7 +85,7 @@ def test_the_number_of_lanes_changes_nothing(lanes: int, monkeypatch: pytest.Mon
     assert [each.nbest.id for each in found] == ["u", "v", "w"]
     for each in found:
         texts = [hypothesis.text for hypothesis in each.nbest.hypotheses]
-        alone = [-model.reader().read(tokenizer.encode(text + "\n")).sum() for text in texts]
+        alone = [-Reader(model).nll(tokenizer.encode(text + "\n")).sum() for text in texts]
         np.testing.assert_allclose(each.log_p, alone, atol=1e-5)
 
 

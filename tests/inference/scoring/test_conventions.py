@@ -18,7 +18,8 @@ from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError, CorpusError
 from charlm.inference.loading import Loaded
-from charlm.inference.predictors.predictor import Predictor, Recurrent
+from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring import conventions, windows
 from charlm.inference.scoring.conventions import (
     Convention,

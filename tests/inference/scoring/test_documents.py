@@ -1,18 +1,20 @@
 """Scores are sums over the text, independent of pieces; surprisals of all units add up to them."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from charlm.config import ModelConfig, TokenizerConfig
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.errors import ConfigError, CorpusError
-from charlm.inference.predictors.predictor import Predictor, Recurrent
+from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.reader import Reader
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring import scorer
 from charlm.inference.scoring.curve import Curve
 from charlm.inference.scoring.documents import score_documents, score_ids, score_text
@@ -56,7 +58,7 @@ def test_a_score_is_the_summed_nll_of_the_tokens_of_the_text(tokenizer: Tokenize
     model = model_for(tokenizer)
     ids = tokenizer.encode(TEXT.encode() if tokenizer.kind == "byte" else TEXT)
     score = total(model, tokenizer, pieces_of(tokenizer, TEXT))
-    assert score.nll == pytest.approx(model.reader().read(ids).sum(), rel=1e-9)
+    assert score.nll == pytest.approx(Reader(model).nll(ids).sum(), rel=1e-9)
     assert score.tokens == len(ids)
     assert (score.chars, score.bytes, score.words) == (
         len(TEXT),
@@ -80,7 +82,7 @@ def test_documents_are_one_stream_with_boundaries_kept_apart(tokenizer: Tokenize
     score = total(model, tokenizer, pieces_of(tokenizer, *documents))
     encoded = [piece.ids for piece in pieces_of(tokenizer, *documents)]
     stream = np.concatenate([part for ids in encoded for part in (ids, [0])])
-    nll = model.reader().read(stream)
+    nll = Reader(model).nll(stream)
     assert score.nll == pytest.approx(nll[stream != 0].sum(), rel=1e-6)
     assert score.boundary_nll == pytest.approx(nll[stream == 0].sum(), rel=1e-6)
     assert score.boundaries == 3
@@ -135,7 +137,7 @@ def test_the_spaces_share_of_the_next_token_goes_to_the_word_that_ends() -> None
     model = model_for(tokenizer)
     piece = pieces_of(tokenizer, "the cat sat")[0]
     ids = piece.ids
-    log_probs = model.reader().predict(ids)
+    log_probs = Reader(model).log_probs(ids)
     beginnings = [tokenizer.token_bytes(token)[:1] for token in range(tokenizer.vocab_size)]
     spaces = [token for token, byte in enumerate(beginnings) if byte == b" "]
     ends = next(t for t in range(1, len(ids)) if int(ids[t]) in spaces)
@@ -152,7 +154,7 @@ def test_unknown_characters_are_counted_named_and_kept_apart() -> None:
     score = sum((part.score for part in scored), start=Score())
     assert score.oov == 3
     assert sum((part.unknown for part in scored[1:]), start=scored[0].unknown) == {"z": 2, "q": 1}
-    nll = model.reader().read(tokenizer.encode("abz zq"))
+    nll = Reader(model).nll(tokenizer.encode("abz zq"))
     assert score.oov_nll == pytest.approx(nll[[2, 4, 5]].sum())
     assert score.perplexity_without_oov == pytest.approx(math.exp(nll[[0, 1, 3]].mean()))
 
@@ -221,16 +223,9 @@ class Counting(Bigram):
 
     most = 0
 
-    def read_lines(self, lines: Sequence[np.ndarray]) -> list[np.ndarray]:
-        Counting.most = max(Counting.most, sum(map(len, lines)))
-        return super().read_lines(lines)
-
-    def reader(self) -> "Counting":
-        return Counting(self.probabilities)
-
-    def read(self, ids: np.ndarray) -> np.ndarray:
-        Counting.most = max(Counting.most, len(ids))
-        return super().read(ids)
+    def nll(self, tokens: Tensor, state: None) -> tuple[np.ndarray, None]:
+        Counting.most = max(Counting.most, tokens[:, 1:].numel())
+        return super().nll(tokens, state)
 
 
 def test_a_line_without_end_is_read_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from charlm.data.formats.regions import Item, Region
 from charlm.errors import CorpusError
+from charlm.inference.predictors.reader import Reader
 from charlm.inference.surprisal.neural_complexity import complexities
 from charlm.inference.surprisal.regions import region_surprisals
 from charlm.inference.surprisal.text import Surprisal, surprisals
@@ -58,7 +59,7 @@ def test_regions_that_are_words_have_the_surprisals_of_words(kind: str) -> None:
     assert figures(found[6:]) == figures(found[:6])  # each item by itself
     spaced = [item_of("the ", "cat", " sat ", " on the mat")]
     found = [row.surprisal for row in region_surprisals(model, tokenizer, spaced)]
-    total = model.reader().read(tokenizer.encode("the cat sat  on the mat")).sum()
+    total = Reader(model).nll(tokenizer.encode("the cat sat  on the mat")).sum()
     assert sum(row.nll for row in found) == pytest.approx(total, rel=1e-6)
 
 
@@ -107,4 +108,4 @@ def test_the_table_of_neural_complexity(kind: str) -> None:
     assert rows[1].entred == pytest.approx(max(0, rows[0].entropy - rows[1].entropy))
     total = sum(row.surp for row in rows[:3])
     line = "the cat sat" if kind == "word" else "the cat sat\n"
-    assert total == pytest.approx(model.reader().read(tokenizer.encode(line)).sum(), rel=1e-5)
+    assert total == pytest.approx(Reader(model).nll(tokenizer.encode(line)).sum(), rel=1e-5)

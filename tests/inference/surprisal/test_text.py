@@ -12,6 +12,7 @@ from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, train
 from charlm.errors import ConfigError
+from charlm.inference.predictors.reader import Reader
 from charlm.inference.surprisal import text as surprisal
 from charlm.inference.surprisal.text import surprisals
 from tests.data.strings import FRAGMENTS
@@ -62,7 +63,7 @@ def test_all_words_and_the_end_of_the_text_are_all_that_can_come() -> None:
     longer = sum(text_probability(tokenizer, w + c, 3) for w in words[2:] for c in "ab")
     spaced = text_probability(tokenizer, " ", 3)
     over = [np.append(tokenizer.encode(word), 0) for word in ["", *words]]
-    closed = sum(math.exp(-ToyModel(5).reader().read(ids).sum()) for ids in over)
+    closed = sum(math.exp(-Reader(ToyModel(5)).nll(ids).sum()) for ids in over)
     assert ended + longer + spaced + closed == pytest.approx(1.0, abs=1e-9)
 
 
@@ -100,7 +101,7 @@ def test_words_of_two_hundred_texts_sum_to_the_total(tokenizer: Tokenizer) -> No
     for text in texts:
         pieces = pieces_of(tokenizer, text)
         rows = list(surprisals(model, tokenizer, pieces, "word"))
-        total = model.reader().read(pieces[0].ids).sum()
+        total = Reader(model).nll(pieces[0].ids).sum()
         assert sum(row.nll for row in rows) == pytest.approx(total, rel=1e-6)
         assert sum(row.tokens for row in rows) == len(pieces[0].ids)
         assert all(row.nll >= 0 for row in rows)
@@ -123,7 +124,7 @@ def test_rows_of_documents_and_lines_sum_to_those_read_by_themselves(
         ("line", [line for text in texts for line in text.splitlines(keepends=True)]),
     ):
         rows = list(surprisals(model, tokenizer, pieces, "word", context=context))
-        apart = sum(model.reader().read(tokenizer.encode(part)).sum() for part in parts)
+        apart = sum(Reader(model).nll(tokenizer.encode(part)).sum() for part in parts)
         assert sum(row.nll for row in rows) == pytest.approx(apart, rel=1e-6)
         assert [row.index for row in rows] == list(range(len(rows)))
         assert [row.document for row in rows] == sorted(row.document for row in rows)
@@ -154,7 +155,7 @@ def test_a_document_without_tokens_is_still_a_document() -> None:
     model = model_for(tokenizer)
     rows = list(surprisals(model, tokenizer, pieces_of(tokenizer, "the", "\n", "cat"), "word"))
     the, cat = tokenizer.encode("the cat")
-    nll = model.reader().read(np.array([the, 0, 0, cat]))
+    nll = Reader(model).nll(np.array([the, 0, 0, cat]))
     assert [row.nll for row in rows] == pytest.approx(nll[[0, 3]], rel=1e-5)
     assert [row.document for row in rows] == [0, 2]
 
@@ -200,11 +201,9 @@ def test_what_is_expected_of_a_word_is_expected_once_its_space_has_come() -> Non
 class Sure(ToyModel):
     """Sees nothing but the end coming."""
 
-    def reader(self):  # type: ignore[no-untyped-def]
-        reader = super().reader()
+    def advance(self, tokens, state):  # type: ignore[no-untyped-def]
         row = [0.0, *[-math.inf] * (self.vocab_size - 1)]
-        reader.predict = lambda ids: torch.tensor([row] * len(ids))
-        return reader
+        return torch.tensor(row).expand(*tokens.shape, -1), state
 
 
 @pytest.mark.parametrize("kind", list(TOYS))

@@ -9,6 +9,7 @@ from torch import nn
 from charlm.config import TrainConfig
 from charlm.errors import ConfigError
 from charlm.inference.loading import load_run
+from charlm.inference.predictors.reader import Reader
 from charlm.storage.run import open_run
 from charlm.training.optimization.averaging import Average
 from charlm.training.reports import Evaluated
@@ -101,7 +102,7 @@ def test_what_was_validated_is_what_is_saved_and_used(config, tmp_path: Path, av
     end = [report for report in reports if isinstance(report, Evaluated)][-1]
     for step, validated in [(end.step, end.valid_nll), (None, last(reports).valid_nll)]:
         model = load_run(run.folder, step).model
-        assert model.reader().read(heldout).mean() == pytest.approx(validated, abs=1e-6)
+        assert Reader(model).nll(heldout).mean() == pytest.approx(validated, abs=1e-6)
     found, _ = run.newest()
     assert any(not torch.equal(found.model[n], found.train[f"raw/{n}"]) for n in found.model)
 

@@ -1,0 +1,114 @@
+"""Independent lines read side by side: the one way to batch what shares no state.
+
+A line is a stream of its own.  Lines of about the same length share a batch, the longest first,
+so that the lanes of those that have ended can be left out; equal lines are read once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.config import BOUNDARY_ID
+from charlm.inference.predictors.predictor import NUMBERS_AT_ONCE, Predictor, State
+
+__all__ = ["measure_lines", "nll_of_lines"]
+
+STEPS = 128
+"""Most steps in one call of a model whose lanes may end at any of them."""
+
+Result = TypeVar("Result")
+
+
+def nll_of_lines(
+    model: Predictor, lines: Sequence[np.ndarray], first: Sequence[int] | None = None
+) -> list[np.ndarray]:
+    """The nll (n,) in nats, float64, of each of the ``lines``, ids (n,).
+
+    A line follows a boundary, or the token of ``first`` in its place.  Up to rounding the numbers
+    are those of a ``Reader`` for each line.  Lines may be empty.
+    """
+    streams = streams_of(lines, first)
+    found: dict[bytes, np.ndarray] = {}
+    for batch in batches(streams, model.lanes):
+        nll = np.zeros((len(batch), len(batch[0]) - 1))
+        for begin, _, part in read_batch(model, batch, STEPS, model.nll):
+            nll[: len(part), begin : begin + part.shape[1]] = part
+        for stream, own in zip(batch, nll, strict=True):
+            found[stream.tobytes()] = own[: len(stream) - 1]
+    return [found[stream.tobytes()] for stream in streams]
+
+
+def measure_lines(
+    model: Predictor,
+    lines: Sequence[np.ndarray],
+    measure: Callable[[Tensor, np.ndarray], Sequence[Result]],
+) -> list[list[Result]]:
+    """What ``measure`` finds for each token of each of the ``lines``, ids (n,).
+
+    ``measure`` takes log-probabilities (N, V), of tokens of several lines, with the ids (N,) that
+    came, and gives N results.  Few log-probabilities are held at a time.
+    """
+    streams = streams_of(lines, None)
+    found: dict[bytes, list[Result]] = {stream.tobytes(): [] for stream in streams}
+    for batch in batches(streams, model.lanes):
+        steps = max(1, min(STEPS, NUMBERS_AT_ONCE // model.vocab_size // len(batch)))
+        lengths = torch.tensor([len(stream) - 1 for stream in batch])
+        for begin, tokens, log_probs in read_batch(model, batch, steps, advance_of(model)):
+            times = torch.arange(begin, begin + log_probs.shape[1])
+            real = times < lengths[: len(tokens), None]  # (B, T)
+            ids = tokens[:, 1:][real].numpy()
+            results = iter(measure(log_probs[real.to(log_probs.device)], ids))
+            for stream, count in zip(batch, real.sum(dim=1).tolist(), strict=False):
+                found[stream.tobytes()] += [next(results) for _ in range(count)]
+    return [found[stream.tobytes()] for stream in streams]
+
+
+def advance_of(model: Predictor) -> Callable[[Tensor, State], tuple[Tensor, State]]:
+    """``advance`` for tokens (B, T + 1) of which the last are only predicted."""
+    return lambda tokens, state: model.advance(tokens[:, :-1], state)
+
+
+def streams_of(lines: Sequence[np.ndarray], first: Sequence[int] | None) -> list[np.ndarray]:
+    """Lines (n,) with the token that is given before each: (n + 1,) int64."""
+    begins = repeat(BOUNDARY_ID, len(lines)) if first is None else first
+    return [
+        np.append(token, line).astype(np.int64) for token, line in zip(begins, lines, strict=True)
+    ]
+
+
+def batches(streams: Sequence[np.ndarray], lanes: int) -> Iterator[list[np.ndarray]]:
+    """Different streams, those of about the same length together, the longest first."""
+    unique = {stream.tobytes(): stream for stream in streams}
+    order = sorted(unique.values(), key=len, reverse=True)
+    for begin in range(0, len(order), lanes):
+        yield order[begin : begin + lanes]
+
+
+def read_batch(
+    model: Predictor,
+    streams: Sequence[np.ndarray],
+    steps: int,
+    read: Callable[[Tensor, State], tuple[Result, State]],
+) -> Iterator[tuple[int, Tensor, Result]]:
+    """Read streams (n + 1,), the longest first, at most ``steps`` tokens of each in one call.
+
+    Yields where in the streams the tokens begin, tokens (B, T + 1) of the B streams that have not
+    ended, zeros after their ends, and what ``read`` made of them and of the state.
+    """
+    lengths = np.array([len(stream) - 1 for stream in streams])
+    padded = np.zeros((len(streams), lengths[0] + 1), dtype=np.int64)
+    for row, stream in zip(padded, streams, strict=True):
+        row[: len(stream)] = stream
+    state = model.start(len(streams))
+    lanes = len(streams)
+    for begin in range(0, int(lengths[0]), steps):
+        left = int(np.count_nonzero(lengths > begin))
+        if left < lanes:
+            lanes, state = left, model.select(state, torch.arange(left, device=model.device))
+        tokens = torch.from_numpy(padded[:lanes, begin : begin + steps + 1])
+        result, state = read(tokens.to(model.device), state)
+        yield begin, tokens, result
