@@ -8,16 +8,16 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CompileNative(BuildHookInterface):  # type: ignore[type-arg]
-    """Puts the library and its seal beside their source, and into the wheel."""
+    """Compile the library beside its source, and put it with its seal into the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Called before a wheel (``standard``) or an ``editable`` installation is put together."""
+        """Compile; called before a wheel (``standard``) or an ``editable`` installation is made."""
         folder = Path(self.root) / "charlm" / "model" / "native"
         try:
-            # Run, not imported: the package needs torch, which is not here at build time.
+            # Run the file instead of importing it: the package needs torch, which is missing here.
             build = runpy.run_path(str(folder / "build.py"))
             reason = build["compile_library"](folder)
-        except Exception as error:  # whatever it is, the package works without
+        except Exception as error:  # whatever went wrong, the package works without
             reason = f"{type(error).__name__}: {error}"
         if reason is not None:
             self.app.display_warning(f"charlm's native path is left out: {reason}")

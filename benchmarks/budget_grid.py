@@ -36,7 +36,7 @@ AXES = {
     "bptt": 64,
     "seed": 1,
 }
-"""What a cell says, and what it means where it does not; a rate of 0: by the size."""
+"""The settings of a combination and their defaults; a learning rate of 0 depends on the size."""
 
 
 def measure(text: str, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def measure(text: str, cell: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Walk the grid."""
+    """Train every combination that is not in the file yet."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("text", type=Path)
     parser.add_argument("--out", type=Path, required=True)

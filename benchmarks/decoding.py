@@ -5,18 +5,17 @@
     python benchmarks/decoding.py --precision RUN TEXT    perplexity with rounded weights
 
 Peers of sampling: ``nn.LSTM`` as pytorch/examples' generate.py steps it, the same without oneDNN,
-a loop of ``nn.LSTMCell``, ONNX Runtime (if it is installed with the package onnx), and charlm's own
-decoder in torch.  All draw from the distribution.  A figure is a median over the rounds, a ratio
-the median over the rounds of the ratio to ``nn.LSTM`` in the same round; the share is that of the
-time which reading the weights or the arithmetic takes at least.
+a loop of ``nn.LSTMCell``, ONNX Runtime (if it is installed with the package onnx), and charlm
+without its native path.  All sample from the distribution.  A figure is a median over the rounds, a
+ratio the median over the rounds of the ratio to ``nn.LSTM`` in the same round; the share is that of
+the time which reading the weights or the arithmetic takes at least.
 """
 
 import argparse
 import json
 import math
 import os
-import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -26,13 +25,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from charlm.config import GenerationConfig
 from charlm.inference import speed
-from charlm.inference.generation.filters import sample_from_uniforms, uniforms
-from charlm.inference.loading import load_run, open_for
-from charlm.inference.predictors.decoder import Decoder, open_decoder
-from charlm.inference.predictors.recurrent import Recurrent, in_precision
-from charlm.inference.speed import PEER, TEMPERATURE, Size, Usual, Way, in_turns
+from charlm.inference.loading import load_run, open_for, require_recurrent
+from charlm.inference.predictors.decoder import open_decoder
+from charlm.inference.predictors.recurrent import Recurrent
+from charlm.inference.speed import TEMPERATURE, Size, Usual
+from charlm.inference.timing import PEER, Way, compare_ways, without_native
 from charlm.model import native
 from charlm.model.limits import Limits, measure_limits
 
@@ -49,28 +47,13 @@ READ = 20_000
 
 
 def without_onednn(way: Way) -> Way:
-    """The same with oneDNN switched off."""
+    """The way with oneDNN switched off."""
 
     def call() -> None:
         with torch.backends.mkldnn.flags(enabled=False):
             way.call()
 
     return Way(call, way.tokens)
-
-
-def without_native(way: Callable[[Size], Way], size: Size) -> Way:
-    """The same with the native path switched off."""
-    chosen = native.kernels
-
-    def switched(work: Callable[[], object]) -> object:
-        native.kernels = lambda: None
-        try:
-            return work()
-        finally:
-            native.kernels = chosen
-
-    made = switched(lambda: way(size))
-    return Way(lambda: switched(made.call), made.tokens)
 
 
 def cells(size: Size) -> Way:
@@ -94,24 +77,8 @@ def cells(size: Size) -> Way:
     return Way(call, STEPS * size.lanes)
 
 
-def by_torch(size: Size) -> Way:
-    """charlm's decoder for all models."""
-    decoder = Decoder(model := Recurrent(size.network()), model.start(size.lanes))
-    generator = torch.Generator().manual_seed(1)
-    tokens = torch.zeros(size.lanes, dtype=torch.int64)
-    rule = GenerationConfig(temperature=TEMPERATURE)
-
-    def call() -> None:
-        nonlocal tokens
-        for _ in range(STEPS):
-            log_probs = decoder.advance(tokens[:, None])
-            tokens = sample_from_uniforms(log_probs, rule, uniforms(generator, size.lanes))
-
-    return Way(call, STEPS * size.lanes)
-
-
 def onnx_runtime(size: Size) -> Way | None:
-    """One step as an ONNX graph, drawn in numpy; ``None`` where it is not installed."""
+    """One step as an ONNX graph, sampled in numpy; ``None`` where it is not installed."""
     try:
         import onnx
         import onnxruntime
@@ -125,13 +92,13 @@ def onnx_runtime(size: Size) -> Way | None:
     zeros = np.zeros((1, size.lanes, size.hidden), dtype=np.float32)
     given = {f"{part}{n}": zeros for part in "hc" for n in range(size.layers)}
     given["tokens"] = np.zeros((1, size.lanes), dtype=np.int64)
-    chance = np.random.default_rng(1)
+    uniforms = np.random.default_rng(1)
 
     def call() -> None:
         for _ in range(STEPS):
             logits, *state = session.run(None, given)
             weights = np.exp(logits / TEMPERATURE).cumsum(axis=1)
-            sought = chance.random((size.lanes, 1)) * weights[:, -1:]
+            sought = uniforms.random((size.lanes, 1)) * weights[:, -1:]
             given["tokens"] = (weights < sought).sum(axis=1)[None]
             given.update(zip(list(given)[: 2 * size.layers], state, strict=True))
 
@@ -179,7 +146,7 @@ def sampling_ways(size: Size) -> dict[str, Way]:
         "oneDNN off": without_onednn(usual),
         "LSTMCell": cells(size),
         "ONNX Runtime": onnx_runtime(size),
-        "charlm, torch": by_torch(size),
+        "charlm, torch": without_native(lambda: speed.sampling(size)),
         "charlm": speed.sampling(size),
     }
     if native.kernels() is not None:
@@ -194,7 +161,7 @@ def scoring_ways(size: Size) -> dict[str, Way]:
     return {
         PEER: usual,
         "oneDNN off": without_onednn(usual),
-        "charlm, torch": without_native(speed.scoring, size),
+        "charlm, torch": without_native(lambda: speed.scoring(size)),
         "charlm": speed.scoring(size),
     }
 
@@ -202,20 +169,17 @@ def scoring_ways(size: Size) -> dict[str, Way]:
 def rows(
     work: str, name: str, ways: dict[str, Way], needed: float, rounds: int
 ) -> Iterator[dict[str, object]]:
-    """One for each way; ``needed`` seconds for a token at least."""
-    seconds = in_turns(ways, rounds)
-    for way, times in seconds.items():
-        ratios = [peer / own for peer, own in zip(seconds[PEER], times, strict=True)]
+    """One row for each way; a token needs ``needed`` seconds at least."""
+    for way, timing in compare_ways(ways, rounds).items():
         yield {
             "work": work,
             "size": name,
             "threads": torch.get_num_threads(),
             "way": way,
-            "tokens_per_second": round(1 / statistics.median(times)),
-            "us_per_token": round(1e6 * statistics.median(times), 2),
-            "best_us": round(1e6 * min(times), 2),
-            "ratio": round(statistics.median(ratios), 2),
-            "share": round(needed / statistics.median(times), 3),
+            "tokens_per_second": round(timing.tokens_per_second),
+            "us_per_token": round(1e6 / timing.tokens_per_second, 2),
+            "ratio": round(timing.ratio, 2),
+            "share": round(needed * timing.tokens_per_second, 3),
         }
 
 
@@ -223,26 +187,27 @@ def measure(names: list[str], limits: Limits, rounds: int) -> Iterator[dict[str,
     """All rows; shares are those of float32."""
     for name in names:
         size = SIZES[name]
-        arithmetic = 2 * size.weights / limits.products
-        reading = 4 * size.weights / limits.read_rate(4 * size.weights) / size.lanes
-        needed = max(arithmetic, reading)
+        arithmetic, reads = 2 * size.weights, 4 * size.weights
+        needed = max(limits.seconds(arithmetic, reads / size.lanes, reads).values())
         yield from rows("sampling", name, sampling_ways(size), needed, rounds)
         if size.lanes == 1 and name != "3x1150":
-            reading = 4 * size.recurrent / limits.read_rate(4 * size.recurrent)
-            needed = max(arithmetic, reading)
+            reads = 4 * size.recurrent
+            needed = max(limits.seconds(arithmetic, reads, reads).values())
             yield from rows("scoring", name, scoring_ways(size), needed, rounds)
 
 
 def perplexities(run: Path, text: str) -> Iterator[dict[str, object]]:
     """Perplexity of the first tokens of a text with weights kept in each precision."""
     loaded = load_run(run)
+    network = require_recurrent(loaded)
     pieces = (piece.text for piece in open_for(loaded, (text,)).pieces())
     encoded = (loaded.tokenizer.encode(piece) for piece in pieces)
     ids = np.concatenate([[loaded.tokenizer.boundary_id], *islice(encoded, 64)])[: READ + 1]
     for precision in ("float32", "bfloat16", "int8"):
-        decoder, nll = open_decoder(in_precision(loaded.model, precision)), 0.0
+        decoder, nll = open_decoder(Recurrent(network, precision)), 0.0
         for token, following in pairwise(ids):
-            nll -= float(decoder.advance(torch.tensor([[int(token)]]))[0, int(following)])
+            log_probs = decoder.advance(torch.tensor([[int(token)]]))
+            nll -= float(log_probs[0, int(following)])
         yield {"precision": precision, "perplexity": math.exp(nll / (len(ids) - 1))}
 
 

@@ -12,75 +12,32 @@ rounds of the ratio to the peer in the same round.
 import argparse
 import json
 import os
-import statistics
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
+from training_step import charlm_step, usual_step
 
-from charlm.config import GenerationConfig, TrainConfig
-from charlm.data.batches import Segments
+from charlm.config import GenerationConfig
 from charlm.inference.generation.lanes import sample_tokens
 from charlm.inference.predictors.recurrent import Recurrent
-from charlm.inference.speed import Size, Usual, Way, in_turns
-from charlm.model.devices import autocast, corpus_device
-from charlm.training.distributed import World
-from charlm.training.learner import Learner
+from charlm.inference.speed import Size, Usual
+from charlm.inference.timing import PEER, Way, compare_ways
 
 SIZES = [Size(1, 512, 65, 32), Size(2, 512, 256, 64), Size(1, 1024, 65, 64), Size(3, 1024, 256, 64)]
 STEPS = 128
-TEXT = 1_000_000
+"""Steps of time of a training step."""
 WRITTEN = 256
-PEER = "nn.LSTM"
+"""Tokens that are written in one call."""
 
 
-def at_once(call: Callable[[], object]) -> Callable[[], object]:
-    """The same without CUDA graphs."""
-
-    def switched() -> object:
-        os.environ["CHARLM_GRAPHS"] = "0"
-        try:
-            return call()
-        finally:
-            del os.environ["CHARLM_GRAPHS"]
-
-    return switched
-
-
-def usual_step(size: Size, device: torch.device, precision: torch.dtype) -> Way:
-    """A step of the usual loop."""
-    model = Usual(size).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
-    tokens = torch.randint(size.vocab, (STEPS + 1, size.lanes), device=device)
-    state: Any = None
-
-    def call() -> None:
-        nonlocal state
-        optimizer.zero_grad(set_to_none=True)
-        with autocast(device, precision):
-            logits, state = model(tokens[:-1], state)
-            loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens[1:].flatten())
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        state = tuple(part.detach() for part in state)
-        loss.item()
-
-    return Way(call, STEPS * size.lanes)
-
-
-def step(size: Size, device: torch.device, precision: str) -> Way:
-    """A step of ``charlm train``."""
-    config = TrainConfig(
-        batch_size=size.lanes, bptt=STEPS, precision=precision, device=str(device), steps=1
-    )
-    text = np.random.default_rng(1).integers(size.vocab, size=TEXT).astype(np.uint16)
-    segments = Segments(text, size.lanes, STEPS, 1, device=corpus_device(text.nbytes, device))
-    learner = Learner(size.network().to(device), segments, config, World())
-    taken = iter(range(1_000_000))
-    return Way(lambda: learner.learn(next(taken), 1e-3), STEPS * size.lanes)
+def with_graphs(make: Callable[[], Any]) -> Any:
+    """What ``make`` gives where it may capture CUDA graphs."""
+    os.environ["CHARLM_GRAPHS"] = "1"
+    try:
+        return make()
+    finally:
+        del os.environ["CHARLM_GRAPHS"]
 
 
 def usual_writing(size: Size, device: torch.device) -> Way:
@@ -113,14 +70,13 @@ def writing(size: Size, device: torch.device) -> Way:
 
 def ways(size: Size, device: torch.device) -> dict[str, dict[str, Way]]:
     """What is timed for a size: work -> name -> way."""
-    plain: Way = at_once(lambda: step(size, device, "auto"))()  # type: ignore[assignment]
     return {
         "training": {
-            PEER: usual_step(size, device, torch.float32),
-            f"{PEER} bfloat16": usual_step(size, device, torch.bfloat16),
-            "charlm": step(size, device, "auto"),
-            "charlm bfloat16": step(size, device, "bfloat16"),
-            "charlm without graphs": plain,
+            PEER: usual_step(size, STEPS, device),
+            f"{PEER} bfloat16": usual_step(size, STEPS, device, torch.bfloat16),
+            "charlm": charlm_step(size, STEPS, device),
+            "charlm float32": charlm_step(size, STEPS, device, "float32"),
+            "charlm with graphs": with_graphs(lambda: charlm_step(size, STEPS, device)),
         },
         "writing": {PEER: usual_writing(size, device), "charlm": writing(size, device)},
     }
@@ -135,10 +91,8 @@ def main() -> None:
     device = torch.device(options.device)
     for size in SIZES:
         for work, timed in ways(size, device).items():
-            seconds = in_turns(timed, options.rounds)
-            for name, times in seconds.items():
-                ratios = [peer / own for peer, own in zip(seconds[PEER], times, strict=True)]
-                rate, ratio = 1 / statistics.median(times), statistics.median(ratios)
+            for name, timing in compare_ways(timed, options.rounds).items():
+                rate, ratio = timing.tokens_per_second, timing.ratio
                 row = {"work": work, "size": str(size), "way": name, "tokens_per_second": rate}
                 line = f"{work:9} {size!s:18} {name:22} {rate:>12,.0f} tokens/s {ratio:6.2f}x"
                 print(json.dumps(row | {"ratio": ratio}) if options.json else line, flush=True)

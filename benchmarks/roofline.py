@@ -19,7 +19,7 @@ GIGA = 1e9
 
 
 def by_torch(threads: int, rounds: int) -> dict[str, float]:
-    """The same by torch's operations."""
+    """Rates of torch's own product and sum: FLOP and bytes per second."""
     torch.set_num_threads(threads)
     a = torch.ones(1024, 1024)
     rates = {"mm": 2 * 1024**3 / median_seconds(lambda: a @ a, rounds)}

@@ -14,10 +14,8 @@ import argparse
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from itertools import islice
 
@@ -34,6 +32,7 @@ from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring.documents import score_documents, score_text
 from charlm.inference.scoring.scorer import StreamOptions
+from charlm.inference.timing import Way, compare_ways
 from charlm.metrics import Score
 from charlm.model import native
 from charlm.model.language_model import LanguageModel
@@ -80,23 +79,23 @@ def measure(size: str, threads: int, rounds: int, lines: list[str]) -> dict[str,
     trainer.add("".join(lines))
     tokenizer, _ = trainer.finish()
     model = model_of(size, tokenizer)
-    together(model, tokenizer, lines[:100])
-    seconds: list[tuple[float, float]] = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        single = [score_text(model, tokenizer, line).nll for line in lines]
-        between = time.perf_counter()
-        together(model, tokenizer, lines)
-        seconds.append((between - start, time.perf_counter() - between))
+    single: list[float] = []
+
+    def one_by_one() -> None:
+        single[:] = [score_text(model, tokenizer, line).nll for line in lines]
+
+    ways = {
+        "one by one": Way(one_by_one, len(lines)),
+        "together": Way(lambda: together(model, tokenizer, lines), len(lines)),
+    }
+    timings = compare_ways(ways, rounds, peer="one by one")
     encoded = [np.append(tokenizer.encode(line), tokenizer.dtype.type(0)) for line in lines]
     found = [nll[:-1].sum() for nll in nll_of_lines(model, encoded)]
-    one, batched = (statistics.median(each) / len(lines) for each in zip(*seconds, strict=True))
     return {
         "size": size,
         "threads": threads,
-        "one by one": round(one * 1e6, 1),
-        "together": round(batched * 1e6, 1),
-        "ratio": round(statistics.median(a / b for a, b in seconds), 1),
+        **{name: round(1e6 / timing.tokens_per_second, 1) for name, timing in timings.items()},
+        "ratio": round(timings["together"].ratio, 1),
         "most": float(f"{max(map(abs, np.subtract(single, found))):.1g}"),
     }
 

@@ -1,4 +1,4 @@
-"""Every error a user can cause, under one root: a cause in one line and a way out in another."""
+"""The errors that a user can cause, under one root: each has a cause and a way out."""
 
 __all__ = [
     "CharlmError",
@@ -23,7 +23,7 @@ class CharlmError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[type["CharlmError"], tuple[str, str]]:
-        """Errors cross from worker processes whole."""
+        """Pickle the hint too, so that an error keeps it on the way from a worker process."""
         return type(self), (str(self), self.hint)
 
 
@@ -40,11 +40,11 @@ class TokenizerError(CharlmError):
 
 
 class ModelError(CharlmError):
-    """A model that cannot be built, or whose numbers went astray."""
+    """A model that cannot be built, or whose weights or logits are NaN or infinite."""
 
 
 class CheckpointError(CharlmError):
-    """A run folder or checkpoint that is none, damaged, in use or from another version."""
+    """A run folder or checkpoint that is missing, damaged, in use or from another version."""
 
 
 class CharlmWarning(UserWarning):

@@ -13,8 +13,8 @@ __all__ = ["command"]
 )
 @json_option("one JSON object per line: the limits, then each figure")
 def command(as_json: bool) -> None:
-    """Measure how fast this machine samples, scores and learns: tokens per second, how many times
-    the usual PyTorch code, and which share of what the processor could do at best.
+    """Measure how fast this machine samples, scores and trains: in tokens per second, as a
+    multiple of the speed of usual PyTorch code, and as a share of the highest possible speed.
 
     Takes about half a minute on the CPU; other busy programs make it slower and less certain.
     """

@@ -8,10 +8,14 @@ from charlm.cli.shared import json_option
 __all__ = ["command"]
 
 
-@click.command("doctor", cls=Command, short_help="Say what this machine offers.")
+@click.command(
+    "doctor", cls=Command, short_help="Show versions, device and the implementation in use."
+)
 @json_option("one JSON object")
 def command(as_json: bool) -> None:
-    """Say what this machine offers, how fast it is, and which implementation is in use."""
+    """Show the versions of charlm and its libraries, the device and precision that training
+    takes by default, which implementation of the LSTM is in use, and where the cache is.
+    """
     from charlm.console.machine import show_machine
 
     show_machine(as_json=as_json)

@@ -125,7 +125,7 @@ class TrainConfig(Section):
     )
     precision: str = setting(
         "auto",
-        "auto: on a GPU the faster of bfloat16 and float16, else float32.",
+        "auto: bfloat16 on a GPU that has it, else float32.",
         choices=("auto", "float32", "bfloat16", "float16"),
     )
     device: str = setting("auto", "auto, cpu, cuda, cuda:N, mps.")

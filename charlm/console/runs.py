@@ -1,78 +1,111 @@
-"""What a run folder contains."""
+"""What ``charlm info`` shows of one run, and of several side by side."""
 
-import dataclasses
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from charlm.config import Config
 from charlm.console.figures import print_pairs
-from charlm.console.streams import duration, print_json
-from charlm.storage.description import Description, describe
+from charlm.console.streams import compact, duration, print_json, printable
 from charlm.storage.run import Run
+from charlm.storage.summary import RunSummary, differing_settings, number, summarise_run, table
 
-__all__ = ["show_run"]
+__all__ = ["show_runs"]
+
+UNKNOWN = "-"
 
 
-def show_run(run: Run, *, as_json: bool) -> None:
-    """Print a run's description, as rows for people or as one JSON object."""
-    about = describe(run)
+def show_runs(runs: Sequence[Run], *, as_json: bool) -> None:
+    """Print what each run holds: one JSON object a line, pairs for one run, else a table."""
+    summaries = [summarise_run(run) for run in runs]
     if as_json:
-        print_json(dataclasses.asdict(about))
-        return
-    train = about.text.get("train", {})
-    rows = {
-        "run": f"{about.run} ({about.bytes / 1e6:,.1f} MB on the disk)",
-        "text": f"{', '.join(run.config.data.sources)}: {train.get('chars', 0):,} characters, "
-        f"{train.get('tokens', 0):,} tokens to train on",
-        "tokenizer": f"{run.config.tokenizer.kind}, vocabulary {about.vocab_size:,}",
-        "model": model_row(run.config, about),
-        "settings": settings_row(run.config),
-        "trained": f"{about.step:,} steps, {about.tokens:,} tokens, "
-        f"{duration(about.seconds)}" + " (finished)" * about.finished,
-        "begun": begun_row(about.made),
-        "validation": best_row(about.best),
-        "checkpoints": checkpoints_row(about),
-    }
-    print_pairs({name: row for name, row in rows.items() if row})
+        for summary in summaries:
+            print_json(asdict(summary))
+    elif len(summaries) == 1:
+        print_pairs({name: printable(text) for name, text in facts(summaries[0]).items()})
+    else:
+        print_table(summaries)
 
 
-def model_row(config: Config, about: Description) -> str:
-    """What kind of model, and how large."""
-    model = config.model
-    if model.kind == "ngram":
-        return f"n-grams of up to {about.step} tokens, {about.parameters:,} in all"
-    size = f"{model.num_layers} x {model.hidden_size} {model.cell}"
-    return f"{size}, {about.parameters:,} parameters"
-
-
-def settings_row(config: Config) -> str:
-    """The settings of training that are most asked for; those of n-grams are in the model's row."""
-    training = config.training
-    if config.model.kind == "ngram":
-        return ""
-    return (
-        f"dropout {config.model.dropout:g}, learning rate {training.learning_rate:g}, batch size "
-        f"{training.batch_size}, bptt {training.bptt}, seed {training.seed}"
+def facts(summary: RunSummary) -> dict[str, str]:
+    """The lines about one run, by name."""
+    settings, train = summary.settings, table(summary.text, "train")
+    counts = (f"{number(train, unit) or 0:,} {name}" for unit, name in UNITS.items())
+    checkpoints = ", ".join(
+        f"{entry['step']:,}" + ("" if entry["good"] else " (damaged)")
+        for entry in summary.checkpoints
     )
+    return {
+        "run": summary.run,
+        **({"made": made_at(summary.made)} if summary.made else {}),
+        "text": f"{', '.join(settings['data']['sources'])}: {', '.join(counts)} to train on",
+        "tokenizer": f"{settings['tokenizer']['kind']}, vocabulary {summary.vocab_size:,}",
+        "model": describe_model(summary),
+        **describe_training(summary),
+        "trained": f"{summary.step:,} steps, {summary.tokens:,} tokens, "
+        f"{duration(summary.seconds)}" + (" (finished)" if summary.finished else ""),
+        "validation": describe_best(summary),
+        "checkpoints": checkpoints or "none yet",
+        "disk space": f"{compact(summary.bytes)}B",
+    }
 
 
-def begun_row(made: dict[str, Any]) -> str:
-    """When and on what the run began; empty for a run of an earlier version."""
-    if not made:
-        return ""
-    machine = made.get("processor") or made.get("machine", "")
-    return f"{made.get('date', '')}, {machine}, torch {made.get('torch', '')}"
+UNITS = {"chars": "characters", "tokens": "tokens"}
 
 
-def best_row(best: dict[str, Any] | None) -> str:
-    """The best validation; ``best.json`` may lack figures."""
-    best = best or {}
-    nll, bpc = best.get("valid_nll"), best.get("valid_bpc")
-    if not isinstance(nll, float) or not isinstance(bpc, float):
+def made_at(made: dict[str, Any]) -> str:
+    """When and where training began, as far as the run says it."""
+    parts = [made.get(name) for name in ("date", "processor", "machine")]
+    versions = [f"torch {made['torch']}"] if "torch" in made else []
+    return ", ".join([*(str(part) for part in parts if part), *versions])
+
+
+def describe_model(summary: RunSummary) -> str:
+    """What kind of model, and how large."""
+    model, size = summary.settings["model"], f"{summary.parameters:,}"
+    if model["kind"] == "ngram":
+        return f"n-grams of up to {summary.step} tokens, {size} in all"
+    return f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
+
+
+def describe_training(summary: RunSummary) -> dict[str, str]:
+    """The settings of training that one asks for first; n-grams have none."""
+    model, training = summary.settings["model"], summary.settings["training"]
+    if model["kind"] == "ngram":
+        return {}
+    given = {
+        "dropout": model.get("dropout"),
+        "learning rate": training.get("learning_rate"),
+        "seed": training.get("seed"),
+    }
+    return {"training": ", ".join(f"{name} {value}" for name, value in given.items())}
+
+
+def describe_best(summary: RunSummary) -> str:
+    """The best validation; ``best.json`` is only a hint and may lack figures."""
+    nll, bpc = summary.valid_nll, summary.valid_bpc
+    if nll is None or bpc is None:
         return "none yet"
-    return f"{nll:.4f} nats/token, {bpc:.3f} bpc (step {best['step']:,})"
+    return f"{nll:.4f} nats/token, {bpc:.3f} bpc (step {(summary.best or {})['step']:,})"
 
 
-def checkpoints_row(about: Description) -> str:
-    """The steps of the checkpoints, damaged ones marked."""
-    steps = (f"{e['step']:,}" + " (damaged)" * (not e["good"]) for e in about.checkpoints)
-    return ", ".join(steps) or "none yet"
+def print_table(summaries: list[RunSummary]) -> None:
+    """A column for each run: settings that differ, then how far and how well it was trained."""
+    rows = {
+        name: [UNKNOWN if value is None else str(value) for value in values]
+        for name, values in differing_settings(summaries).items()
+    }
+    rows |= {
+        "parameters": [f"{each.parameters:,}" for each in summaries],
+        "step": [f"{each.step:,}" for each in summaries],
+        "valid bpc": [
+            UNKNOWN if each.valid_bpc is None else f"{each.valid_bpc:.3f}" for each in summaries
+        ],
+        "disk space": [f"{compact(each.bytes)}B" for each in summaries],
+    }
+    columns = [["run", *rows], *([each.run] for each in summaries)]
+    for column, values in zip(columns[1:], zip(*rows.values(), strict=True), strict=True):
+        column += [printable(value) for value in values]
+    widths = [max(map(len, column)) for column in columns]
+    for name, *cells in zip(*columns, strict=True):
+        right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        print("  ".join([name.ljust(widths[0]), *right]).rstrip())

@@ -2,12 +2,11 @@
 
 from dataclasses import asdict
 
-import torch
-
 from charlm.console.streams import print_json
-from charlm.inference.speed import PEER, Figure, measure_speed
+from charlm.inference.speed import Speed, measure_speed
+from charlm.inference.timing import PEER
 from charlm.model import native
-from charlm.model.limits import Limits, measure_limits
+from charlm.model.limits import Limits
 
 __all__ = ["show_speed"]
 
@@ -15,21 +14,25 @@ GIGA = 1e9
 
 
 def show_speed(*, as_json: bool) -> None:
-    """Print the processor's limits, then each figure as soon as it is measured."""
-    limits = measure_limits(torch.get_num_threads())
-    if as_json:
-        print_json({"type": "limits", "native": native.status(), **asdict(limits)})
-    else:
-        print_limits(limits)
-    for figure in measure_speed(limits):
+    """Print the processor's limits, then each speed as soon as it is measured."""
+    for record in measure_speed():
         if as_json:
-            print_json({"type": "figure", **asdict(figure)})
+            print_json(as_object(record))
+        elif isinstance(record, Limits):
+            print_limits(record)
         else:
-            print_figure(figure)
+            print_speed(record)
+
+
+def as_object(record: Limits | Speed) -> dict[str, object]:
+    """A record as an object of JSON."""
+    if isinstance(record, Limits):
+        return {"type": "limits", "native": native.status(), **asdict(record)}
+    return {"type": "figure", **asdict(record)}
 
 
 def print_limits(limits: Limits) -> None:
-    """What the processor can do, and the head of the table."""
+    """Print what the processor can do, and the head of the table."""
     print(f"{limits.threads} thread{'s' * (limits.threads > 1)}; {native.status()}")
     print(f"arithmetic  {limits.products / GIGA:,.0f} GFLOP/s")
     rates = ", ".join(
@@ -39,10 +42,10 @@ def print_limits(limits: Limits) -> None:
     print(f"{'':<34} {'tokens/s':>9}  {'over ' + PEER:>12}  {'of the limit':<16}")
 
 
-def print_figure(figure: Figure) -> None:
-    """One line of the table."""
+def print_speed(speed: Speed) -> None:
+    """Print one line of the table."""
     print(
-        f"{figure.work:<9}{figure.size:<25} {figure.tokens_per_second:>9,.0f}"
-        f"  {figure.ratio:>11.1f}x  {figure.share:>4.0%} ({figure.limit})",
+        f"{speed.work:<9}{speed.size:<25} {speed.tokens_per_second:>9,.0f}"
+        f"  {speed.ratio:>11.1f}x  {speed.share:>4.0%} ({speed.limit})",
         flush=True,
     )

@@ -1,14 +1,11 @@
 """How fast charlm is on this machine, beside the usual PyTorch code and beside the limit.
 
-Both sides do the same work on models of the same shape, in turns in one process.  A figure is a
-median over the rounds, a ratio the median of the ratios within a round, so that a busy machine
-disturbs it less.  The limit is what the processor needs at least to read the weights or to do the
-arithmetic (``charlm/model/limits.py``).
+Both sides do equal work on models of one shape, in turns in one process (``timing.py``).  The limit
+is what the processor needs at least to read the weights or to do the arithmetic
+(``charlm/model/limits.py``).  ``charlm bench`` and the scripts in ``benchmarks/`` share this.
 """
 
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,21 +16,28 @@ from charlm.config import GenerationConfig, ModelConfig
 from charlm.inference.generation.lanes import sample_tokens
 from charlm.inference.predictors.reader import Reader
 from charlm.inference.predictors.recurrent import Recurrent
+from charlm.inference.timing import PEER, Way, compare_ways
 from charlm.model.language_model import LanguageModel
-from charlm.model.limits import Limits
+from charlm.model.limits import Limits, measure_limits
 
-__all__ = ["PEER", "Figure", "Size", "Usual", "Way", "in_turns", "measure_speed"]
+__all__ = ["Size", "Speed", "Usual", "measure_speed"]
 
-PEER = "nn.LSTM"
 ROUNDS = 7
+"""Rounds of ``charlm bench``, after one to warm up."""
+
 STREAM = 512
-"""Tokens of a stream that are scored at a time, and the ``bptt`` of the usual code."""
+"""Tokens of a stream that are scored in one call."""
+
+BPTT = 64
+"""Steps of time of a training step."""
+
 TEMPERATURE = 0.8
+"""Temperature at which tokens are sampled; it hardly changes the speed."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Shape of a model, and how many lanes it works on."""
+    """Shape of a plain LSTM model, and the number of lanes it works on."""
 
     layers: int
     hidden: int
@@ -46,32 +50,30 @@ class Size:
 
     @property
     def recurrent(self) -> int:
-        """Recurrent weights."""
+        """Number of recurrent weights, which one stream reads at every step of time."""
         return self.layers * 4 * self.hidden**2
 
     @property
     def weights(self) -> int:
-        """Weights that every token meets: without layer 0's input, which can be looked up."""
+        """Number of weights that are multiplied for every token.
+
+        The first layer's input weights are left out: their products can be looked up by token.
+        """
         return self.recurrent + (self.layers - 1) * 4 * self.hidden**2 + self.hidden * self.vocab
 
     def network(self) -> LanguageModel:
-        """Such a model, untrained."""
+        """A charlm model of this shape, untrained."""
         config = ModelConfig(num_layers=self.layers, hidden_size=self.hidden, dropout=0.0)
         return LanguageModel.create(config, self.vocab, seed=1)
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way of doing some work: a call does ``tokens`` of it."""
+class Speed:
+    """The speed of charlm in one kind of work on a model of some size.
 
-    call: Callable[[], object]
-    tokens: int
-
-
-@dataclass(frozen=True)
-class Figure:
-    """Tokens a second, over those of the usual code in the same round, and the share of the limit,
-    which reading or arithmetic sets."""
+    ``ratio`` says how many times as fast charlm is as the usual code, ``share`` which part of the
+    highest possible speed it reaches, and ``limit`` what sets that: reading or arithmetic.
+    """
 
     work: str
     size: str
@@ -83,13 +85,15 @@ class Figure:
 
 
 class Usual(nn.Module):
-    """The model as it is usually written."""
+    """An LSTM language model as it is usually written in PyTorch; time comes first."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, *, tied: bool = False) -> None:
         super().__init__()
         self.embedding = nn.Embedding(size.vocab, size.hidden)
         self.lstm = nn.LSTM(size.hidden, size.hidden, size.layers)
         self.head = nn.Linear(size.hidden, size.vocab)
+        if tied:
+            self.head.weight = self.embedding.weight
 
     def forward(
         self, tokens: Tensor, state: tuple[Tensor, Tensor] | None
@@ -104,55 +108,50 @@ SCORED = Size(2, 512, 256)
 LEARNED = Size(1, 256, 65, lanes=32)
 
 
-def measure_speed(limits: Limits) -> Iterator[Figure]:
-    """Figures one by one; some seconds each."""
+def measure_speed() -> Iterator[Limits | Speed]:
+    """Measure the limits of torch's threads, then sampling, scoring and training.
+
+    Each record takes some seconds.
+    """
+    limits = measure_limits(torch.get_num_threads())
+    yield limits
+    # A multiplication and an addition for each weight and token, twice as many again backwards.
     for size in SAMPLED:
         ways = {PEER: usual_sampling(size), "charlm": sampling(size)}
-        yield figure("sampling", size, ways, limits, 2 * size.weights, 4 * size.weights)
+        yield measure("sampling", size, ways, limits, 2 * size.weights, 4 * size.weights)
     size = SCORED
     ways = {PEER: usual_scoring(size), "charlm": scoring(size)}
-    yield figure("scoring", size, ways, limits, 2 * size.weights, 4 * size.recurrent)
+    yield measure("scoring", size, ways, limits, 2 * size.weights, 4 * size.recurrent)
     size = LEARNED
     ways = {PEER: usual_training(size), "charlm": training(size)}
-    yield figure("training", size, ways, limits, 6 * size.weights, 0)
+    yield measure("training", size, ways, limits, 6 * size.weights, 0)
 
 
-def figure(
-    work: str,
-    size: Size,
-    ways: dict[str, Way],
-    limits: Limits,
-    arithmetic: int,
-    reads: int,
-) -> Figure:
-    """Measure; ``arithmetic`` in FLOP for each token, ``reads`` in bytes for each step of lanes."""
-    seconds = in_turns(ways, ROUNDS)
-    needs = {
-        "arithmetic": arithmetic / limits.products,
-        "reading": reads / limits.read_rate(reads) / size.lanes,
-    }
-    limit = max(needs, key=needs.__getitem__)
-    ratios = [one / other for one, other in zip(seconds[PEER], seconds["charlm"], strict=True)]
-    own, peer = (statistics.median(seconds[name]) for name in ("charlm", PEER))
-    return Figure(
-        work, str(size), 1 / own, 1 / peer, statistics.median(ratios), needs[limit] / own, limit
+def measure(
+    work: str, size: Size, ways: dict[str, Way], limits: Limits, arithmetic: int, reads: int
+) -> Speed:
+    """Compare charlm with its peer and with the limit.
+
+    ``arithmetic`` in floating-point operations (FLOP) for each token; ``reads`` in bytes for each
+    step of time, which all lanes share.
+    """
+    timings = compare_ways(ways, ROUNDS)
+    own, peer = timings["charlm"], timings[PEER]
+    seconds = limits.seconds(arithmetic, reads / size.lanes, reads)
+    limit = max(seconds, key=seconds.__getitem__)
+    return Speed(
+        work,
+        str(size),
+        own.tokens_per_second,
+        peer.tokens_per_second,
+        own.ratio,
+        seconds[limit] * own.tokens_per_second,
+        limit,
     )
 
 
-def in_turns(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
-    """Seconds for one token, each way once a round, after one round to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for done in range(rounds + 1):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way.call()
-            if done:
-                seconds[name].append((time.perf_counter() - start) / way.tokens)
-    return seconds
-
-
 def sampling(size: Size, precision: str = "float32") -> Way:
-    """Write and draw tokens as ``charlm generate`` does."""
+    """Sample tokens as ``charlm generate`` does, with weights kept in ``precision``."""
     model = Recurrent(size.network(), precision)
     prompt, bias = torch.zeros(1, dtype=torch.int64), torch.zeros(size.vocab)
     config, seeds = GenerationConfig(temperature=TEMPERATURE), range(size.lanes)
@@ -169,7 +168,7 @@ def sampling(size: Size, precision: str = "float32") -> Way:
 
 
 def usual_sampling(size: Size) -> Way:
-    """The loop of pytorch/examples' word_language_model/generate.py, for any number of lanes."""
+    """Sample tokens as pytorch/examples' word_language_model/generate.py does, for any lanes."""
     model = Usual(size).eval()
     tokens = torch.zeros(1, size.lanes, dtype=torch.int64)
     state = (torch.zeros(size.layers, size.lanes, size.hidden),) * 2
@@ -187,14 +186,14 @@ def usual_sampling(size: Size) -> Way:
 
 
 def scoring(size: Size) -> Way:
-    """One stream as ``charlm perplexity`` reads it."""
+    """Score one stream as ``charlm perplexity`` does."""
     reader = Reader(Recurrent(size.network()))
     ids = np.random.default_rng(1).integers(size.vocab, size=2 * STREAM)
     return Way(lambda: reader.nll(ids), len(ids))
 
 
 def usual_scoring(size: Size) -> Way:
-    """One stream through ``nn.LSTM``, a segment at a time."""
+    """Score one stream with ``nn.LSTM``, ``STREAM`` tokens in a call."""
     model = Usual(size).eval()
     ids = torch.randint(size.vocab, (STREAM + 1, 1), generator=torch.Generator().manual_seed(1))
     state = None
@@ -208,21 +207,21 @@ def usual_scoring(size: Size) -> Way:
     return Way(call, STREAM)
 
 
-def training(size: Size, steps: int = 64) -> Way:
-    """Loss and gradients, without the optimizer."""
+def training(size: Size) -> Way:
+    """Loss and gradients of charlm's model, without the optimizer."""
     model = size.network().train()
-    tokens = torch.randint(size.vocab, (size.lanes, steps))
+    tokens = torch.randint(size.vocab, (size.lanes, BPTT))
     return Way(lambda: learn(model, model(tokens)[0], tokens), tokens.numel())
 
 
-def usual_training(size: Size, steps: int = 64) -> Way:
-    """The same with ``nn.LSTM``."""
+def usual_training(size: Size) -> Way:
+    """Loss and gradients of ``nn.LSTM``, without the optimizer."""
     model = Usual(size).train()
-    tokens = torch.randint(size.vocab, (steps, size.lanes))
+    tokens = torch.randint(size.vocab, (BPTT, size.lanes))
     return Way(lambda: learn(model, model(tokens, None)[0], tokens), tokens.numel())
 
 
 def learn(model: nn.Module, logits: Tensor, tokens: Tensor) -> None:
-    """Back-propagate a loss."""
+    """Back-propagate the cross entropy of ``tokens`` to all parameters."""
     loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten())
     torch.autograd.grad(loss, list(model.parameters()))

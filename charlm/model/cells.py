@@ -1,9 +1,9 @@
-"""The textbook equations, one step of time each.  The reference for every faster implementation.
+"""The textbook equations of one step of time: the reference for every faster implementation.
 
 With x_t the input, h the hidden state, c the cell state and sigma the logistic function, each cell
-takes the input's share W_x x_t + b of its gates, already computed (``projection``), the ``state``
-after step t - 1 and the recurrent weights W_h, and returns the state after step t.  The first part
-of a state is h, which is also the cell's output.
+takes ``projection``, the input's share W_x x_t + b of its gates, the ``state`` after step t - 1
+and the recurrent weights W_h, and returns the state after step t.  The first part of a state is h,
+which is also the cell's output.
 
 Shapes: projection (B, G*H), each part of the state (B, H), weight_hh (G*H, H), with G gates.
 """
@@ -84,8 +84,8 @@ def layer_norm_lstm(
     """LSTM with layer normalisation, as in Ba, Kiros and Hinton 2016 (arXiv:1607.06450).
 
     The products W_x x and W_h h are each normalised over all four gates together and scaled by
-    gains (4H), of which ``projection`` has had the first; the cell state is normalised, scaled
-    and shifted (H) on its way out.
+    gains (4H); in ``projection`` that is done.  The output gate acts on the cell state normalised,
+    scaled by ``gain_c`` and shifted by ``bias_c`` (H).
     """
     h, c = state
     i, f, g, o = (projection + gain_h * normalise(h @ weight_hh.T)).chunk(4, dim=-1)
@@ -102,8 +102,8 @@ def normalise(features: Tensor) -> Tensor:
 def mogrify(x: Tensor, h: Tensor, rounds: Iterable[Affine]) -> tuple[Tensor, Tensor]:
     """Let x (B, I) and h (B, H) gate each other in turns: 2 sigma(Q h) * x, 2 sigma(R x) * h, ...
 
-    What a Mogrifier does before the cell: Melis, Kocisky and Blunsom 2020 (arXiv:1909.01792).
-    Each round is a function of the one that gates, to the size of the one that is gated.
+    The Mogrifier of Melis, Kocisky and Blunsom 2020 (arXiv:1909.01792), which comes before the
+    cell.  Each round maps the gating vector to the size of the gated one; Q and R are learnt.
     """
     for index, affine in enumerate(rounds):
         if index % 2 == 0:
@@ -135,7 +135,7 @@ def rnn(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
 
 
 class Cell(NamedTuple):
-    """What the layers need to know of a cell; ``forget`` is which gate forgets."""
+    """A cell's step, its number of gates and state parts, and the index of its forget gate."""
 
     step: Callable[..., LayerState]
     gates: int
@@ -153,4 +153,4 @@ CELLS = {
 }
 
 FUSED = ("lstm", "gru", "rnn")
-"""Those of which torch has a whole layer."""
+"""Cells of which torch has a fused layer over all steps of time."""

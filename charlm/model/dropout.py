@@ -7,11 +7,11 @@ __all__ = ["Dropout", "drop_tokens", "drop_weights"]
 
 
 class Dropout(nn.Module):
-    """Drop a share of the features of (T, B, F) in training; keep the expectation.
+    """Set a share of the features (T, B, F) to zero in training and scale up the others.
 
     ``variational`` draws one mask (1, B, F) for all steps of time (Gal and Ghahramani 2016,
     arXiv:1512.05287); ``ordinary`` draws (T, B, F) (Zaremba et al. 2014, arXiv:1409.2329).
-    Draws come from torch's global generator, which the training loop seeds step by step.
+    Masks come from torch's global generator, which the training loop seeds step by step.
     """
 
     def __init__(self, share: float, kind: str) -> None:
@@ -19,13 +19,14 @@ class Dropout(nn.Module):
         self.share = share
         self.kind = kind
 
-    def drops(self) -> bool:
-        """Whether it does anything now."""
+    @property
+    def active(self) -> bool:
+        """Whether ``forward`` changes anything: in training, for a share above 0."""
         return self.training and self.share > 0
 
     def forward(self, features: Tensor) -> Tensor:
         """(T, B, F) -> (T, B, F); the identity in evaluation and for a share of 0."""
-        if not self.drops():
+        if not self.active:
             return features
         if self.kind == "ordinary":
             return nn.functional.dropout(features, self.share)
@@ -35,7 +36,7 @@ class Dropout(nn.Module):
 
 
 def drop_weights(weights: Tensor, share: float, training: bool) -> Tensor:
-    """Drop a share of the single weights in training; keep the expectation.
+    """Set a share of the weights to zero in training and scale up the others.
 
     DropConnect (Wan et al. 2013) on recurrent weights: one mask for all steps and lanes of a
     segment, as Merity, Keskar and Socher 2018 (arXiv:1708.02182) do it.
@@ -44,10 +45,10 @@ def drop_weights(weights: Tensor, share: float, training: bool) -> Tensor:
 
 
 def drop_tokens(inputs: Tensor, tokens: Tensor, vocab_size: int, share: float) -> Tensor:
-    """Drop a share of the kinds of tokens; keep the expectation.
+    """Set the embeddings of a share of the vocabulary to zero and scale up the others.
 
-    ``inputs`` (T, B, E) are the embeddings of ``tokens`` (T, B).  A token is dropped wherever it
-    occurs in the segment (Gal and Ghahramani 2016, arXiv:1512.05287).
+    ``inputs`` (T, B, E) are the embeddings of ``tokens`` (T, B).  A dropped token is dropped
+    wherever it occurs in the segment (Gal and Ghahramani 2016, arXiv:1512.05287).
     """
     if not share:
         return inputs

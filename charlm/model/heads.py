@@ -1,7 +1,7 @@
 """From the last layer's hidden states to logits: heads beside the plain linear one.
 
-Letters: H hidden size, E the head's own size, V vocabulary, K parts of a mixture or tails.
-Each has ``weight`` (V, E), which may be the embedding's, and ``bias`` (V).
+Letters: H hidden size, E size of the output weights, V vocabulary, K parts of a mixture, N rows.
+Each head has ``weight`` (V, E), which may be the embedding's, and ``bias`` (V).
 """
 
 import itertools
@@ -10,41 +10,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["AdaptiveHead", "MixtureHead", "ProjectedHead", "draw_affine", "widen"]
+from charlm.model.affine import Linear
+
+__all__ = ["AdaptiveHead", "MixtureHead", "ProjectedHead", "widen"]
 
 SHARES = (32, 10, 4, 2)
-"""The tails of an adaptive softmax begin after these parts of the vocabulary.  With words spread
-as those of WikiText-2 are, the products are half those of one cut after a fifteenth and one after
-a fifth; further cuts gain little."""
+"""The tails of an adaptive softmax begin after 1/32, 1/10, 1/4 and 1/2 of the vocabulary.  With
+the word frequencies of WikiText-2 the matrix products cost half as much as with cuts after 1/15
+and 1/5; further cuts gain little."""
 
 
-class ProjectedHead(nn.Linear):
-    """A projection H -> E before the output weights, so that these may be a smaller embedding's.
+class ProjectedHead(Linear):
+    """A linear head with a projection H -> E, so that it can use a smaller embedding's weights.
 
-    Inan, Khosravi and Socher 2017 (arXiv:1611.01462); none where H = E.
+    Inan, Khosravi and Socher 2017 (arXiv:1611.01462).  There is no projection where H = E.
     """
 
     def __init__(self, hidden_size: int, size: int, vocab_size: int) -> None:
         super().__init__(size, vocab_size)
         equal = hidden_size == size
-        self.projection = nn.Identity() if equal else nn.Linear(hidden_size, size, bias=False)
+        self.projection = nn.Identity() if equal else Linear(hidden_size, size, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., H) -> logits (..., V)."""
         return super().forward(self.projection(features))
 
 
-class MixtureHead(nn.Linear):
+class MixtureHead(Linear):
     """Mixture of softmaxes: Yang et al. 2018 (arXiv:1711.03953).
 
-    Each of K parts reads a latent vector of its own; a prior, which depends on the features too,
-    weighs their probabilities.
+    Each of K parts is a softmax over a latent vector of its own.  Their probabilities are averaged
+    with weights, the prior, that depend on the features too.
     """
 
     def __init__(self, hidden_size: int, size: int, vocab_size: int, parts: int) -> None:
         super().__init__(size, vocab_size)
-        self.latent = nn.Linear(hidden_size, parts * size)
-        self.prior = nn.Linear(hidden_size, parts)
+        self.latent = Linear(hidden_size, parts * size)
+        self.prior = Linear(hidden_size, parts)
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., H) -> log-probabilities (..., V), which serve as logits."""
@@ -63,7 +65,7 @@ class MixtureHead(nn.Linear):
         return log_softmax(self.prior(features))
 
     def losses(self, features: Tensor, targets: Tensor) -> Tensor:
-        """features (N, H), targets (N,) -> nll (N,); only the targets are mixed."""
+        """features (N, H), targets (N,) -> nll (N,) in nats; only the targets are mixed."""
         parts = widen(self.parts(features))  # (N, K, V)
         each = targets.repeat_interleave(parts.shape[1])
         nll = functional.cross_entropy(parts.flatten(0, 1), each, reduction="none")
@@ -73,9 +75,10 @@ class MixtureHead(nn.Linear):
 class AdaptiveHead(ProjectedHead):
     """Adaptive softmax: Grave et al. 2017 (arXiv:1609.04309).
 
-    The first tokens, by convention the frequent ones, are predicted at once with the ``tails`` of
-    the others; a token of a tail within its tail, which most steps of training need not look at.
-    Unlike in the paper the tails are as wide as the rest, so that weights can be tied.
+    The root predicts the first tokens of the vocabulary, by convention the frequent ones, and
+    which of the ``tails`` holds any other token; a softmax within the tail predicts that token.
+    So training computes the logits of a tail only where a token of it comes.  Unlike in the paper
+    the tails have the size E of the root, so that weights can be tied.
     """
 
     def __init__(self, hidden_size: int, size: int, vocab_size: int) -> None:
@@ -83,7 +86,7 @@ class AdaptiveHead(ProjectedHead):
         cuts = sorted({max(1, vocab_size // share) for share in SHARES} & set(range(vocab_size)))
         self.shortlist = min([*cuts, vocab_size])
         self.tails = list(itertools.pairwise([*cuts, vocab_size]))
-        self.clusters = nn.Linear(size, len(self.tails))
+        self.clusters = Linear(size, len(self.tails))
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., H) -> log-probabilities (..., V), which serve as logits."""
@@ -97,10 +100,11 @@ class AdaptiveHead(ProjectedHead):
         return torch.cat(found, dim=-1)
 
     def parts(self) -> list[tuple[Tensor, Tensor]]:
-        """Weights and biases: those of the shortlist and of the tails as wholes, and each tail's.
+        """Weights and biases of the root, then of each tail.
 
-        Split at once, so that their gradients are joined at once.
+        The root has a row for each token of the shortlist and one for each tail.
         """
+        # One split for all of them: its gradient is one concatenation.
         sizes = [self.shortlist, *(end - begin for begin, end in self.tails)]
         weights, biases = list(torch.split(self.weight, sizes)), list(torch.split(self.bias, sizes))
         weights[0] = torch.cat([weights[0], self.clusters.weight])
@@ -108,7 +112,7 @@ class AdaptiveHead(ProjectedHead):
         return list(zip(weights, biases, strict=True))
 
     def losses(self, features: Tensor, targets: Tensor) -> Tensor:
-        """features (N, H), targets (N,) -> nll (N,), without all the logits."""
+        """features (N, H), targets (N,) -> nll (N,) in nats, without all the logits."""
         features = self.projection(features)
         root, *tails = self.parts()
         in_root, within = targets.clone(), []
@@ -125,26 +129,17 @@ class AdaptiveHead(ProjectedHead):
         return losses
 
     def begin_as(self, log_probs: Tensor) -> None:
-        """Let the biases say these log-probabilities (V)."""
+        """Set the biases so that weights of zero predict these log-probabilities (V)."""
         self.bias.copy_(log_probs)
         for index, (begin, end) in enumerate(self.tails):
             self.clusters.bias[index] = log_probs[begin:end].logsumexp(0)
 
 
 def log_softmax(logits: Tensor) -> Tensor:
-    """Over the last dimension."""
+    """Log-probabilities over the last dimension, computed in no less than float32."""
     return functional.log_softmax(widen(logits), dim=-1)
 
 
 def widen(logits: Tensor) -> Tensor:
-    """The same in no less than float32."""
+    """The logits in float32 if they have fewer bits, else as they are."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def draw_affine(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw fresh weights for affine maps: Xavier for matrices, zeros for biases."""
-    for parameter in module.parameters():
-        if parameter.dim() > 1:
-            nn.init.xavier_uniform_(parameter, generator=generator)
-        else:
-            nn.init.zeros_(parameter)

@@ -1,7 +1,16 @@
 """The language model: embedding, stacked recurrent layers, head.
 
-Legend, here and in every module: B lanes, T steps of time, V vocabulary, E embedding size,
-H hidden size, L layers, N length of a stream.
+Letters of shapes, here and in every module:
+
+    B  lanes: streams that are computed side by side, the rows of a batch
+    T  steps of time
+    V  size of the vocabulary
+    E  embedding size
+    H  hidden size
+    L  layers
+    N  tokens of a stream, or rows of a matrix
+    I  size of a layer's input: E for the first layer, H for the others
+    G  gates of a cell
 """
 
 from collections.abc import Mapping
@@ -12,32 +21,36 @@ from torch import Tensor, nn
 
 from charlm.config import ModelConfig
 from charlm.errors import ModelError
+from charlm.model.affine import Embedding, Linear, allocate, initialise_affine
 from charlm.model.cells import FUSED, LayerState
 from charlm.model.dropout import Dropout, drop_tokens
-from charlm.model.heads import AdaptiveHead, MixtureHead, ProjectedHead, draw_affine, widen
+from charlm.model.heads import AdaptiveHead, MixtureHead, ProjectedHead, widen
 from charlm.model.recurrence import RecurrentLayer
 from charlm.model.stepped import SteppedLayer
 
 __all__ = ["LanguageModel", "State", "detach"]
 
 State = tuple[LayerState, ...]
-"""One ``LayerState`` a layer."""
+"""One ``LayerState`` for each of the L layers, from the embedding upwards."""
 
 
 class LanguageModel(nn.Module):
-    """``model(tokens, state) -> (logits, state)``; two halves in a row give the whole."""
+    """A stacked recurrent language model: ``model(tokens, state) -> (logits, state)``.
+
+    A text in two halves, the state carried from one to the other, gives the logits of the whole.
+    """
 
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
-        """Lay out the modules on the device ``meta``: shapes without numbers.
+        """Lay out the modules on the device ``meta``: parameters with a shape and no numbers.
 
-        ``create`` draws numbers for them, ``from_tensors`` takes them over.
+        ``create`` gives them fresh numbers, ``from_tensors`` those of a checkpoint.
         """
         super().__init__()
         self.config = config = config.with_defaults()
         self.vocab_size = vocab_size
         sizes = [config.embedding] + [config.hidden_size] * config.num_layers
         with torch.device("meta"):
-            self.embedding = nn.Embedding(vocab_size, config.embedding)
+            self.embedding = Embedding(vocab_size, config.embedding)
             self.layers = nn.ModuleList(make_layer(config, size) for size in sizes[:-1])
             self.input_dropout = Dropout(config.input_dropout, config.dropout_kind)
             self.dropout = Dropout(config.dropout, config.dropout_kind)
@@ -49,18 +62,18 @@ class LanguageModel(nn.Module):
     def create(
         cls, config: ModelConfig, vocab_size: int, seed: int, counts: Tensor | None = None
     ) -> Self:
-        """A model with fresh weights: a function of the seed alone, whatever else was drawn.
+        """A model with fresh weights on the CPU, which depend on the arguments alone.
 
-        ``counts`` (V), how often each token occurs, lets it begin as the unigram distribution.
-        Raises ``ModelError`` if the machine has no memory for it.
+        With ``counts`` (V), how often each token occurs, its first predictions are the unigram
+        distribution.  Raises ``ModelError`` if the machine has no memory for the model.
         """
         model = cls(config, vocab_size)
         try:
-            model.to_empty(device="cpu")
+            allocate(model)
         except RuntimeError:
             raise ModelError(
                 f"no memory for {model.count_parameters():,} parameters",
-                "choose a smaller model.hidden_size or model.num_layers",
+                "choose a smaller `model.hidden_size` or `model.num_layers`",
             ) from None
         model.tie()
         model.initialise(seed)
@@ -72,7 +85,7 @@ class LanguageModel(nn.Module):
     def from_tensors(
         cls, config: ModelConfig, vocab_size: int, tensors: Mapping[str, Tensor]
     ) -> Self:
-        """A model with the weights that ``tensors`` named; the tensors are taken over.
+        """A model whose parameters are these ``tensors``, which ``tensors()`` gave: not copied.
 
         Raises ``ModelError`` unless names, shapes and types are exactly the model's.
         """
@@ -96,32 +109,32 @@ class LanguageModel(nn.Module):
             self.head.weight = self.embedding.weight
 
     def tensors(self) -> dict[str, Tensor]:
-        """The trained numbers by name, tied ones once, as ``from_tensors`` takes them."""
+        """All parameters by name, tied ones once, detached from gradients and not copied."""
         return {name: weight.detach() for name, weight in self.named_parameters()}
 
     def initialise(self, seed: int) -> None:
         """Draw all weights from ``seed``."""
         generator = torch.Generator().manual_seed(seed)
-        # Logits that start small: the first loss is about ln V.
+        # Small weights make small logits, so that the first loss is about ln V.
         nn.init.normal_(self.embedding.weight, std=self.config.embedding**-0.5, generator=generator)
         if not self.config.tie_weights:
             nn.init.normal_(self.head.weight, std=0.01, generator=generator)
         nn.init.zeros_(self.head.bias)
         for layer in self.recurrent_layers():
             layer.initialise(generator)
-        # What other settings add comes last: the weights above are then the same with and without.
+        # What only some settings add is drawn last, so that it does not change the weights above.
         for layer in self.recurrent_layers():
             if isinstance(layer, SteppedLayer):
-                draw_affine(layer.mogrifier, generator)
+                initialise_affine(layer.mogrifier, generator)
         for addition in self.head.children():
-            draw_affine(addition, generator)
+            initialise_affine(addition, generator)
 
     def begin_as_unigram(self, counts: Tensor) -> None:
-        """Let the head's bias hold the log-frequencies of ``counts`` (V); none counts as a half.
+        """Set the head's bias to the log-frequencies of ``counts`` (V), each raised by 1/2.
 
-        Tied weights would otherwise have to say how frequent a token is through its embedding,
-        which pulls all embeddings into one direction: a model so begun was seen to predict well
-        from the state it was trained in and worse than chance from state zero.
+        Without that, tied weights express the frequency of a token through its embedding, which
+        turns all embeddings towards one direction: such a model was seen to predict well from the
+        state of its training and worse than the uniform distribution from state zero.
         """
         smoothed = counts.double() + 0.5
         log_probs = (smoothed / smoothed.sum()).log()
@@ -136,58 +149,64 @@ class LanguageModel(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, RecurrentLayer)]
 
     def zero_state(self, lanes: int) -> State:
-        """The state before any token: zeros."""
+        """The state of B = ``lanes`` streams before any token: zeros."""
         return tuple(layer.zero_state(lanes) for layer in self.recurrent_layers())
 
     @property
     def plain(self) -> bool:
-        """Whether it is nothing but plain LSTM layers one on the other and a linear head."""
+        """Whether the model is a stack of plain LSTM layers with a linear head, nothing more."""
         lstms = all(type(x) is RecurrentLayer and x.kind == "lstm" for x in self.layers)
-        return lstms and type(self.head) is nn.Linear and self.config.connections == "plain"
+        return lstms and type(self.head) is Linear and self.config.connections == "plain"
 
-    def walk(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """tokens (B, T) -> what the layers give (T, B, H) before dropout, and the state after.
+    def hidden_states(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """tokens (B, T) -> output of the layers (T, B, H) before dropout, and the state after.
 
-        That is the last layer's hidden states; with ``residual`` connections each layer adds its
-        own to what it read (He et al. 2016, arXiv:1512.03385; from the second layer on); with
-        ``skip`` connections the head reads the sum over all layers (Graves 2013,
-        arXiv:1308.0850, in the form of Melis, Dyer and Blunsom 2018, arXiv:1707.05589).
+        That is the last layer's hidden states.  With ``residual`` connections each layer from the
+        second on adds its hidden states to its input (He et al. 2016, arXiv:1512.03385).  With
+        ``skip`` connections the output is the sum over all layers (Graves 2013, arXiv:1308.0850,
+        in the form of Melis, Dyer and Blunsom 2018, arXiv:1707.05589).
         """
-        state = self.zero_state(len(tokens)) if state is None else state
+        state = self.zero_state(tokens.shape[0]) if state is None else state
         layers = self.recurrent_layers()
-        hidden, layer_state = self.read(tokens, state[0])  # (T, B, H)
+        hidden, layer_state = self.first_layer(tokens, state[0])  # (T, B, H)
         after, total = [layer_state], hidden
         for layer, before in zip(layers[1:], state[1:], strict=True):
-            read = hidden
-            hidden, layer_state = layer(self.dropout(read), before)
+            below = hidden
+            hidden, layer_state = layer(self.dropout(below), before)
             after.append(layer_state)
             if self.config.connections == "residual":
-                hidden = hidden + read
+                hidden = hidden + below
             if self.config.connections == "skip":
                 total = total + hidden
         return (total if self.config.connections == "skip" else hidden), tuple(after)
 
-    def read(self, tokens: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+    def first_layer(self, tokens: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """tokens (B, T) -> the first layer's hidden states (T, B, H), and its state after them."""
         first = self.recurrent_layers()[0]
         share = self.config.embedding_dropout if self.training else 0.0
-        if not share and not self.input_dropout.drops():
+        if not share and not self.input_dropout.active:
             return first.forward_tokens(self.embedding.weight, tokens.T, state)
         inputs = drop_tokens(self.embedding(tokens.T), tokens.T, self.vocab_size, share)
         return first(self.input_dropout(inputs), state)  # type: ignore[no-any-return]
 
     def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """tokens (B, T) -> what the head reads (B, T, H), and the state after them."""
-        hidden, state = self.walk(tokens, state)
+        """tokens (B, T) -> input of the head (B, T, H), and the state after them."""
+        hidden, state = self.hidden_states(tokens, state)
         return self.output_dropout(hidden).transpose(0, 1), state
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """tokens (B, T) -> logits (B, T, V), and the state after them; ``None`` is zeros."""
+        """tokens (B, T) -> logits (B, T, V) of the tokens that follow, and the state after them.
+
+        ``state=None`` is the state before any token.
+        """
         features, state = self.features(tokens, state)
         return self.head(features), state
 
     def nll(self, features: Tensor, targets: Tensor, ignored: int) -> Tensor:
-        """features (B, T, H), targets (B, T) -> their summed nll in nats, ``ignored`` left out."""
+        """features (B, T, H), targets (B, T) -> nll in nats, summed over all targets.
+
+        Targets that equal ``ignored`` are left out.
+        """
         features, targets = features.flatten(0, 1), targets.flatten()
         if isinstance(self.head, AdaptiveHead | MixtureHead):
             counted = targets != ignored
@@ -196,20 +215,28 @@ class LanguageModel(nn.Module):
         return nn.functional.cross_entropy(logits, targets, ignore_index=ignored, reduction="sum")
 
     def losses(self, features: Tensor, targets: Tensor) -> Tensor:
-        """features (N, H), targets (N,) -> nll (N,) in nats of each, without all the logits where
-        the head can do without."""
+        """features (N, H), targets (N,) -> nll (N,) in nats of each target.
+
+        Heads that can compute it without all the logits do so.
+        """
         if isinstance(self.head, AdaptiveHead | MixtureHead):
             return self.head.losses(features, targets)
         logits = widen(self.head(features))
         return nn.functional.cross_entropy(logits, targets, reduction="none")
 
     def count_parameters(self) -> int:
-        """Trained numbers; tied weights count once."""
+        """How many numbers training changes; tied weights count once."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    def __repr__(self) -> str:
+        """The shape of the model in one line."""
+        layers = f"{self.config.num_layers} x {self.config.hidden_size} {self.config.cell}"
+        parameters = f"{self.count_parameters():,} parameters"
+        return f"<{type(self).__name__}: {layers}, vocabulary {self.vocab_size:,}, {parameters}>"
 
 
 def make_layer(config: ModelConfig, input_size: int) -> RecurrentLayer:
-    """A layer of the settings, fused where that is possible."""
+    """A layer as the settings describe it, of a class that torch can fuse where there is one."""
     sizes = (config.cell, input_size, config.hidden_size, config.weight_drop)
     if config.cell in FUSED and not config.mogrifier_rounds:
         return RecurrentLayer(*sizes)
@@ -217,7 +244,7 @@ def make_layer(config: ModelConfig, input_size: int) -> RecurrentLayer:
 
 
 def make_head(config: ModelConfig, vocab_size: int) -> nn.Linear:
-    """The head of the settings; its own size is the embedding's where weights are tied."""
+    """The head that the settings describe; tied weights have the embedding's size."""
     hidden_size, size = config.hidden_size, config.embedding
     if config.softmaxes > 1:
         return MixtureHead(hidden_size, size, vocab_size, config.softmaxes)
@@ -226,9 +253,9 @@ def make_head(config: ModelConfig, vocab_size: int) -> nn.Linear:
         return AdaptiveHead(hidden_size, size, vocab_size)
     if size != hidden_size:
         return ProjectedHead(hidden_size, size, vocab_size)
-    return nn.Linear(hidden_size, vocab_size)
+    return Linear(hidden_size, vocab_size)
 
 
 def detach(state: State) -> State:
-    """The same numbers, cut off from the graph that made them: truncated back-propagation."""
+    """The state without the graph that computed it, where back-propagation is truncated."""
     return tuple(tuple(part.detach() for part in layer) for layer in state)

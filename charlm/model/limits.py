@@ -1,6 +1,7 @@
-"""What the processor can do at best, measured: the roofline that speeds are a share of.
+"""The highest speeds of the processor, measured: the roofline model.
 
-Williams, Waterman and Patterson 2009.
+Williams, Waterman and Patterson 2009 bound the speed of a program by the rates of arithmetic and
+of reading memory, whichever takes longer.
 """
 
 import statistics
@@ -11,35 +12,48 @@ from dataclasses import dataclass
 import torch
 
 from charlm.model import native
-from charlm.model.native.library import Probe, addresses
+from charlm.model.native.library import ProbeJob, addresses
 
 __all__ = ["READ_SIZES", "Limits", "measure_limits"]
 
 READ_SIZES = (1 << 19, 1 << 22, 1 << 24, 1 << 27)
-"""Bytes read again and again: within the second-level cache, the third, and far beyond both."""
+"""Bytes that are read repeatedly: within the second-level cache, the third, beyond both."""
 
 AT_ONCE = 0.0005
-"""Seconds that a measurement takes, about: short, so that a busy machine spoils few of them."""
+"""Approximate seconds of one measurement: short, so that other programs disturb few of them."""
+
+PROBE_VECTORS = 16
+"""Vectors to which the probe of the arithmetic adds a product in each turn (``probes.h``)."""
+
+TURNS = 10_000
+"""Turns of that probe in one call."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Rates with a number of threads."""
+    """Highest rates of arithmetic and of reading with a number of threads."""
 
     threads: int
     products: float
-    """FLOP a second in float32, a multiplication and an addition counted as two."""
+    """FLOP per second in float32; a multiplication with an addition counts as two."""
     reads: dict[int, float]
-    """Size in bytes -> bytes a second."""
+    """Bytes that are read repeatedly -> bytes per second."""
 
     def read_rate(self, size: int) -> float:
-        """Bytes a second for so many bytes: as the next larger size that was measured."""
+        """Bytes per second of reading ``size`` bytes: that of the next larger measured size."""
         fitting = [known for known in self.reads if known >= size]
         return self.reads[min(fitting, default=max(self.reads))]
 
+    def seconds(self, arithmetic: float, reads: float, size: int) -> dict[str, float]:
+        """Least seconds for ``arithmetic`` in FLOP and for ``reads`` in bytes out of ``size``."""
+        return {"arithmetic": arithmetic / self.products, "reading": reads / self.read_rate(size)}
+
 
 def measure_limits(threads: int = 1, rounds: int = 25) -> Limits:
-    """Medians over rounds; by torch's operations where there is no native library."""
+    """Measure the limits of so many threads, each the median over ``rounds``.
+
+    Without the native library, torch's own product and sum are measured instead of bare loops.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -50,42 +64,46 @@ def measure_limits(threads: int = 1, rounds: int = 25) -> Limits:
 
 
 def measure_products(threads: int, rounds: int) -> float:
-    """FLOP a second."""
+    """FLOP per second of multiplying and adding in registers."""
     kernels = native.kernels()
     if kernels is None:
         a = torch.ones(512, 512)
         return float(2 * 512**3 / median_seconds(lambda: a @ a, rounds))
-    turns, numbers = 10_000, torch.ones(2)
-    work = probe(kernels.probe_products, numbers, turns)
-    return 2 * 16 * kernels.width * turns * threads / median_seconds(work, rounds)
+    work = probe(kernels.probe_products, torch.ones(2), TURNS, torch.zeros(threads))
+    return probe_flop(kernels.width, TURNS, threads) / median_seconds(work, rounds)
+
+
+def probe_flop(width: int, turns: int, threads: int) -> int:
+    """FLOP of a call of the probe of arithmetic, with vectors of ``width`` floats."""
+    return 2 * PROBE_VECTORS * width * turns * threads
 
 
 def measure_reads(size: int, rounds: int) -> float:
-    """Bytes a second of reading so many again and again."""
+    """Bytes per second of reading ``size`` bytes repeatedly."""
     kernels, numbers = native.kernels(), torch.ones(size // 4)
     if kernels is None:
         return size / median_seconds(numbers.sum, rounds)
     turns = max(1, READ_SIZES[-2] // size)
-    return size * turns / median_seconds(probe(kernels.probe_reads, numbers, turns), rounds)
+    work = probe(kernels.probe_reads, numbers, turns, torch.zeros(torch.get_num_threads()))
+    return size * turns / median_seconds(work, rounds)
 
 
 def probe(
-    kernel: Callable[[Probe], None], numbers: torch.Tensor, repeats: int
+    kernel: Callable[[ProbeJob], None], numbers: torch.Tensor, repeats: int, sums: torch.Tensor
 ) -> Callable[[], None]:
-    """One call of a probe on torch's threads."""
+    """A function that calls a probe once, with a thread of torch's for each of ``sums``."""
     kernels = native.kernels()
     assert kernels is not None
-    sums = torch.zeros(torch.get_num_threads())
 
     def work() -> None:
         given = addresses({"numbers": numbers, "sums": sums})
-        kernel(Probe(kernels.team(len(sums)), numbers.numel(), repeats, **given))
+        kernel(ProbeJob(kernels.team(len(sums)), numbers.numel(), repeats, **given))
 
     return work
 
 
 def median_seconds(work: Callable[[], object], rounds: int) -> float:
-    """Seconds of one call; short ones are repeated so that the clock does not matter."""
+    """Median seconds of one call; short calls are repeated to be long beside the clock's step."""
     work()
     start = time.perf_counter()
     work()

@@ -1,6 +1,7 @@
-"""One recurrent layer over time; picks the fastest implementation that gives the same numbers.
+"""One recurrent layer over time, computed by the fastest implementation that is at hand.
 
-Letters: B lanes, T steps, I input size, H hidden size, G gates.
+All implementations give the numbers of the reference cells in ``cells.py``, to rounding.
+Letters: B lanes, T steps, I input size, H hidden size, G gates, V vocabulary.
 """
 
 import warnings
@@ -16,22 +17,24 @@ from charlm.model.dropout import drop_weights
 
 __all__ = ["RecurrentLayer"]
 
-# On a GPU cuDNN copies weights that do not lie one behind the other; it need not say so each time.
+# cuDNN copies weights that do not lie one behind the other and warns about it at each call.
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous")
 
 NATIVE_FROM = 128
-"""The hidden size from which a training step on the native scans is faster than on torch's layer:
-as fast in a single layer, by a tenth and more in stacks (benchmarks/training_step.py)."""
+"""Hidden size from which training uses the native scans instead of torch's layer.  A single layer
+of this size is as fast with either, stacks are a tenth and more faster with the scans; measured by
+``benchmarks/training_step.py`` on two cores of a Zen 5 server."""
 
 TABLE_FROM = 64
-"""The same where the inputs are rows of an embedding (``forward_tokens``): by a third and more."""
+"""Hidden size from which training uses the native scans if the inputs are rows of an embedding
+(``forward_tokens``), which makes steps of this size a third faster; measured likewise."""
 
 
 class RecurrentLayer(nn.Module):
-    """A layer of one kind of cell: weights, and the walk over time.
+    """A layer of one kind of cell: its weights, and how it advances over time.
 
     Parameters: ``weight_ih`` (G*H, I), ``weight_hh`` (G*H, H), ``bias`` (G*H) and, for the GRU,
-    ``bias_hn`` (H).  There is one bias a gate, as in the textbook.
+    ``bias_hn`` (H).  There is one bias for each gate, as in the textbook.
     """
 
     def __init__(
@@ -76,24 +79,33 @@ class RecurrentLayer(nn.Module):
         return nn.functional.linear(inputs, self.weight_ih, self.bias)
 
     def step(self, projection: Tensor, state: LayerState) -> LayerState:
-        """One step of time by the reference cell: (B, G*H) and a state -> the next state."""
+        """Advance one step of time by the reference cell.
+
+        ``projection`` (B, G*H) is what ``project`` gave for the step; returns the next state.
+        """
         return self.advance(projection, state, self.weight_hh)
 
-    def advance(self, projection: Tensor, state: LayerState, weight_hh: Any) -> LayerState:
-        """The same with what ``weights_to_walk`` gave."""
+    def advance(self, projection: Tensor, state: LayerState, weights: Any) -> LayerState:
+        """Advance one step of time with weights that ``step_weights`` has prepared."""
         if self.kind == "gru":
-            return self.cell.step(projection, state, weight_hh, self.bias_hn)
-        return self.cell.step(projection, state, weight_hh)
+            return self.cell.step(projection, state, weights, self.bias_hn)
+        return self.cell.step(projection, state, weights)
 
-    def weights_to_walk(self, shape: tuple[int, int]) -> Any:
-        """What a walk of the shape (T, B) multiplies by: recurrent weights, some dropped."""
+    def step_weights(self, steps: int, lanes: int) -> Any:
+        """The recurrent weights for ``steps`` calls of ``advance`` on ``lanes``.
+
+        In training some are dropped, with one mask for all the steps.
+        """
         return self.recurrent_weights()
 
     def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        """Walk over time: inputs (T, B, I) and a state -> hidden states (T, B, H), last state.
+        """inputs (T, B, I) and a state -> hidden states (T, B, H) and the last state.
 
         Raises ``ModelError`` for a state of another shape.
         """
+        if native.recording():
+            # A decision about sizes would be recorded too, and hold for these sizes only.
+            return self.torch_layer(inputs, state)
         self.check(state, lanes=inputs.shape[1])
         if len(inputs) == 1 and not native.learns(inputs, *state, *self.parameters()):
             last = self.step(self.project(inputs[0]), state)
@@ -108,24 +120,31 @@ class RecurrentLayer(nn.Module):
     ) -> tuple[Tensor, LayerState]:
         """``forward(embedding[tokens], state)`` for embedding (V, I) and tokens (T, B).
 
-        Natively and with fewer rows than tokens, each row meets the weights only once.
+        With fewer rows than tokens, the native path multiplies each row by the weights only once.
         """
-        self.check(state, lanes=tokens.shape[1])
-        kernels = self.native_kernels(embedding, state, TABLE_FROM)
-        if kernels is None or 2 * len(embedding) > tokens.numel():
-            return self.forward(nn.functional.embedding(tokens, embedding), state)
-        return native.fused_lstm(kernels, embedding, state, self.weights(), tokens)
+        if self.prefers_table(embedding, tokens):
+            self.check(state, lanes=tokens.shape[1])
+            kernels = self.native_kernels(embedding, state, TABLE_FROM)
+            if kernels is not None:
+                return native.fused_lstm(kernels, embedding, state, self.weights(), tokens)
+        return self.forward(nn.functional.embedding(tokens, embedding), state)
+
+    @staticmethod
+    def prefers_table(embedding: Tensor, tokens: Tensor) -> bool:
+        """Whether a product for each row of embedding (V, I) costs less than one for each of
+        tokens (T, B)."""
+        return not native.recording() and 2 * len(embedding) <= tokens.numel()
 
     def weights(self) -> tuple[Tensor, ...]:
-        """What the fused layers take: input weights, recurrent weights, bias."""
+        """What fused layers multiply by: input weights, recurrent weights, bias."""
         return self.weight_ih, self.recurrent_weights(), self.bias
 
     def recurrent_weights(self) -> Tensor:
-        """``weight_hh``, in training with some dropped; each call draws anew."""
+        """``weight_hh``, in training with some dropped; each call draws a new mask."""
         return drop_weights(self.weight_hh, self.weight_drop, self.training)
 
     def check(self, state: LayerState, lanes: int) -> None:
-        """Refuse a state of another shape: neither torch's layer nor the native one would look."""
+        """Raise ``ModelError`` for a state of another shape, which no fused layer would notice."""
         wanted = [(lanes, self.hidden_size)] * self.cell.state_parts
         received = [tuple(part.shape) for part in state]
         if received != wanted:
@@ -137,14 +156,17 @@ class RecurrentLayer(nn.Module):
     def native_kernels(
         self, inputs: Tensor, state: LayerState, smallest: int
     ) -> native.Kernels | None:
-        """The native scans if they compute this; in training for sizes from ``smallest`` on."""
+        """The native kernels if they can compute this layer, ``None`` otherwise.
+
+        In training they are used for hidden sizes from ``smallest`` on.
+        """
         tensors = (inputs, *state, *self.parameters())
         if self.kind != "lstm" or not native.suits(*tensors):
             return None
         if self.hidden_size < smallest and native.learns(*tensors):
             return None
         if inputs.shape[-1] != self.weight_ih.shape[1] or not inputs.numel():
-            return None  # torch's to refuse
+            return None  # torch raises the error for shapes that do not fit
         return native.kernels()
 
     def torch_layer(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
@@ -163,11 +185,14 @@ class RecurrentLayer(nn.Module):
 
     def reference(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """What ``forward`` computes, step by step with the cell of ``cells.py``."""
-        return self.walk(self.project(inputs), state)
+        return self.advance_all(self.project(inputs), state)
 
-    def walk(self, projections: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        """The steps of time one after the other: what ``project`` gave (T, B, ...) and a state."""
-        weights, hidden = self.weights_to_walk((len(projections), projections.shape[1])), []
+    def advance_all(self, projections: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        """Advance over all steps of what ``project`` gave (T, B, ...), one after the other.
+
+        Returns the hidden states (T, B, H) and the last state.
+        """
+        weights, hidden = self.step_weights(*projections.shape[:2]), []
         for projection in projections.unbind():
             state = self.advance(projection, state, weights)
             hidden.append(state[0])

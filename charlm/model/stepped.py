@@ -1,6 +1,7 @@
-"""Recurrent layers that no fused kernel computes: walked step by step with their cell.
+"""Recurrent layers that no fused kernel computes: their cell advances one step after the other.
 
-Letters: B lanes, T steps, I input size, H hidden size, G gates, R rounds, k rank.
+Letters: B lanes, T steps, I input size, H hidden size, G gates, V vocabulary, R rounds and
+k rank of a mogrifier.
 """
 
 from collections.abc import Callable
@@ -11,17 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from charlm.model import native
+from charlm.model.affine import Linear
 from charlm.model.cells import Affine, LayerState, mogrify, normalise
 from charlm.model.recurrence import RecurrentLayer
 
 __all__ = ["Mogrifier", "SteppedLayer"]
 
 PACKED_FROM = 256
-"""The hidden size from which packing the weights for a walk makes training faster: by a quarter,
-and twice as fast with a mogrifier of 512 (benchmarks/training_step.py)."""
+"""Hidden size from which training packs the weights once for all steps of a segment.  That is a
+quarter faster, with a mogrifier of 512 units twice as fast; measured by
+``benchmarks/training_step.py`` on two cores of a Zen 5 server."""
 
 PACKED_TOKENS = 64
-"""How many tokens a walk has at least for that."""
+"""Tokens of a segment (steps times lanes) from which the weights are packed: fewer do not repay
+the packing."""
 
 Matrix = Tensor | native.StepWeight
 
@@ -37,19 +41,19 @@ class Mogrifier(nn.ModuleList):
         super().__init__(make_affine(*sizes[index % 2], rank) for index in range(rounds))
 
     def packed(self, pack: Callable[[Tensor], Matrix]) -> list[Affine]:
-        """The rounds' maps, their matrices packed."""
+        """The affine maps of the rounds with their matrices prepared by ``pack``."""
         return [packed_affine(affine, pack) for affine in self]
 
 
 def make_affine(inputs: int, outputs: int, rank: int | None) -> nn.Module:
     """An affine map whose matrix is whole or the product of two narrow ones."""
     if rank is None:
-        return nn.Linear(inputs, outputs)
-    return nn.Sequential(nn.Linear(inputs, rank, bias=False), nn.Linear(rank, outputs))
+        return Linear(inputs, outputs)
+    return nn.Sequential(Linear(inputs, rank, bias=False), Linear(rank, outputs))
 
 
 def packed_affine(affine: nn.Module, pack: Callable[[Tensor], Matrix]) -> Affine:
-    """What ``make_affine`` made, its matrices packed."""
+    """A map of ``make_affine`` as a function whose matrices are prepared by ``pack``."""
     linears = [part for part in affine.modules() if isinstance(part, nn.Linear)]
     *narrow, last = (pack(linear.weight).T for linear in linears)
 
@@ -61,13 +65,13 @@ def packed_affine(affine: nn.Module, pack: Callable[[Tensor], Matrix]) -> Affine
     return apply
 
 
-def as_it_is(weight: Tensor) -> Tensor:
-    """Not packed."""
+def unpacked(weight: Tensor) -> Tensor:
+    """The weight itself: what packs it where packing does not pay."""
     return weight
 
 
-class Weights(NamedTuple):
-    """What all steps of a walk multiply by, as it is or packed."""
+class StepWeights(NamedTuple):
+    """What every step of a segment multiplies by, packed or not."""
 
     recurrent: Matrix
     inputs: Matrix
@@ -79,7 +83,7 @@ class SteppedLayer(RecurrentLayer):
 
     The cell ``layer_norm_lstm`` has the parameters ``gain_x`` and ``gain_h`` (G*H), ``gain_c`` and
     ``bias_c`` (H) besides.  With a mogrifier no product can be taken before its step, because the
-    input depends on the state: ``project`` then hands the input on and ``advance`` does it all.
+    input depends on the state: ``project`` returns the input and ``advance`` multiplies it.
     """
 
     def __init__(
@@ -98,7 +102,7 @@ class SteppedLayer(RecurrentLayer):
         self.mogrifier = Mogrifier(input_size, hidden_size, mogrifier_rounds, mogrifier_rank)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw fresh weights as other layers do; normalisation begins without any change."""
+        """Draw fresh weights as other layers do; gains of a normalisation start at 1."""
         super().initialise(generator)
         if self.kind == "layer_norm_lstm":
             for gain in (self.gain_x, self.gain_h, self.gain_c):
@@ -106,7 +110,10 @@ class SteppedLayer(RecurrentLayer):
             nn.init.zeros_(self.bias_c)
 
     def project(self, inputs: Tensor) -> Tensor:
-        """The inputs' share of the gates (..., G*H); the inputs (..., I) if they are mogrified."""
+        """The inputs' share of the gates: (..., I) -> (..., G*H).
+
+        With a mogrifier the inputs (..., I) are returned, for ``advance`` to change and multiply.
+        """
         return inputs if len(self.mogrifier) else self.input_product(inputs, self.weight_ih)
 
     def input_product(self, inputs: Tensor, weight_ih: Matrix) -> Tensor:
@@ -117,27 +124,30 @@ class SteppedLayer(RecurrentLayer):
         return product + self.bias
 
     def step(self, projection: Tensor, state: LayerState) -> LayerState:
-        """One step of time: what ``project`` gave of it (B, ...) and a state -> the next state."""
-        weights = Weights(self.weight_hh, self.weight_ih, list(self.mogrifier))
+        """Advance one step of time: what ``project`` gave (B, ...) and a state -> next state."""
+        weights = StepWeights(self.weight_hh, self.weight_ih, list(self.mogrifier))
         return self.advance(projection, state, weights)
 
-    def weights_to_walk(self, shape: tuple[int, int]) -> Weights:
-        """Those of ``step``, some of the recurrent ones dropped; packed where that pays."""
-        pack = self.packing(shape)
+    def step_weights(self, steps: int, lanes: int) -> StepWeights:
+        """The weights for ``steps`` calls of ``advance`` on ``lanes``, packed where that pays.
+
+        In training some of the recurrent weights are dropped, with one mask for all the steps.
+        """
+        pack = self.packing(steps, lanes)
         inputs = pack(self.weight_ih) if len(self.mogrifier) else self.weight_ih
-        return Weights(pack(self.recurrent_weights()), inputs, self.mogrifier.packed(pack))
+        return StepWeights(pack(self.recurrent_weights()), inputs, self.mogrifier.packed(pack))
 
-    def packing(self, shape: tuple[int, int]) -> Callable[[Tensor], Matrix]:
-        """How a walk has its weights: natively packed in training, otherwise as they are."""
+    def packing(self, steps: int, lanes: int) -> Callable[[Tensor], Matrix]:
+        """How to prepare a weight for a segment: natively packed in large training, else not."""
         parameters = tuple(self.parameters())
-        large = self.hidden_size >= PACKED_FROM and shape[0] * shape[1] >= PACKED_TOKENS
         kernels = None
-        if large and native.learns(*parameters) and native.suits(*parameters):
+        trains = native.learns(*parameters) and native.suits(*parameters)
+        if trains and self.hidden_size >= PACKED_FROM and steps * lanes >= PACKED_TOKENS:
             kernels = native.kernels()
-        return partial(native.StepWeight, kernels, shape) if kernels else as_it_is
+        return partial(native.StepWeight, kernels, (steps, lanes)) if kernels else unpacked
 
-    def advance(self, projection: Tensor, state: LayerState, weights: Weights) -> LayerState:
-        """The same with what ``weights_to_walk`` gave."""
+    def advance(self, projection: Tensor, state: LayerState, weights: StepWeights) -> LayerState:
+        """Advance one step of time with weights that ``step_weights`` has prepared."""
         if weights.rounds:
             x, h = mogrify(projection, state[0], weights.rounds)
             projection, state = self.input_product(x, weights.inputs), (h, *state[1:])
@@ -147,15 +157,19 @@ class SteppedLayer(RecurrentLayer):
         return self.cell.step(projection, state, weights.recurrent, *scales)
 
     def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        """Walk over time: inputs (T, B, I) and a state -> hidden states (T, B, H), last state."""
-        self.check(state, lanes=inputs.shape[1])
-        return self.walk(self.project(inputs), state)
+        """inputs (T, B, I) and a state -> hidden states (T, B, H) and the last state.
+
+        Raises ``ModelError`` for a state of another shape.
+        """
+        if not native.recording():
+            self.check(state, lanes=inputs.shape[1])
+        return self.advance_all(self.project(inputs), state)
 
     def forward_tokens(
         self, embedding: Tensor, tokens: Tensor, state: LayerState
     ) -> tuple[Tensor, LayerState]:
         """``forward(embedding[tokens], state)`` for embedding (V, I) and tokens (T, B)."""
-        self.check(state, lanes=tokens.shape[1])
-        if 2 * len(embedding) > tokens.numel():
+        if not self.prefers_table(embedding, tokens):
             return self.forward(nn.functional.embedding(tokens, embedding), state)
-        return self.walk(nn.functional.embedding(tokens, self.project(embedding)), state)
+        self.check(state, lanes=tokens.shape[1])
+        return self.advance_all(nn.functional.embedding(tokens, self.project(embedding)), state)

@@ -202,7 +202,10 @@ class Run:
         return integrity.read_best(self.folder / BEST)
 
     def update(self, config: Config) -> "Run":
-        """The same run with other settings, written down.  Raises ``CheckpointError``."""
+        """Write other settings into the run folder; returns the run with them.
+
+        Raises ``CheckpointError``.
+        """
         run = Run(self.folder, config, self.origin)
         write_settings(run)
         return run

@@ -5,7 +5,6 @@ segments, so gradients reach back one segment.
 """
 
 import math
-import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from charlm.config import TrainConfig
 from charlm.data.batches import Segment, Segments
 from charlm.errors import CheckpointError
-from charlm.model.devices import keep_freed_memory, name_of, precisions
+from charlm.model.devices import choose_precision, keep_freed_memory, name_of
 from charlm.model.language_model import LanguageModel, State, detach
 from charlm.training.distributed import World
 from charlm.training.optimization.averaging import Average
@@ -32,15 +31,9 @@ from charlm.training.optimization.optimizers import (
 __all__ = ["Learner", "Outcome"]
 
 FLOAT16_SCALE = 2.0**13
-"""What losses are multiplied with in float16, whose gradients would else vanish below 6e-8; less
-by the first step at which a gradient is beyond 65,504 then (Micikevicius et al. 2018,
+"""What losses are multiplied by in float16, so that gradients below 6e-8 do not become zero.  It is
+halved whenever a gradient exceeds 65,504, the largest number of float16 (Micikevicius et al. 2018,
 arXiv:1710.03740)."""
-
-GAIN = 1.2
-"""How many times as fast float16 has to be for its narrow range to be taken in exchange."""
-
-TIMED = 5
-"""Passes that are timed to tell."""
 
 
 @dataclass(frozen=True)
@@ -76,41 +69,14 @@ class Learner:
         self.average = Average(config, model)
         self.lanes = world.share(segments.batch_size)
         self.state = self.fresh_state()
-        self.precision = self.choose_precision()
+        self.precision = choose_precision(config.precision, self.device)
         self.scale = FLOAT16_SCALE if self.precision is torch.float16 else 1.0
-        self.objective = self.make_objective(self.precision)
+        self.objective = self.make_objective()
 
-    def choose_precision(self) -> torch.dtype:
-        """What to compute in: the safest, or what gains much for a model of this shape here."""
-        safest, *others = precisions(self.config.precision, self.device)
-        if self.world.size > 1:  # all alike
-            return safest
-        for other in others:
-            try:
-                if GAIN * self.time_passes(other) < self.time_passes(safest):
-                    return other
-            except RuntimeError:  # what cannot be computed here is not chosen
-                self.optimizer.zero_grad(set_to_none=True)
-        return safest
-
-    def time_passes(self, precision: torch.dtype) -> float:
-        """Seconds that some passes over a segment take, forth and back."""
-        objective = self.make_objective(precision)
-        lanes = self.lanes.stop - self.lanes.start
-        tokens = torch.zeros(lanes, self.segments.bptt, dtype=torch.long, device=self.device)
-        began = 0.0
-        for done in range(TIMED + 1):
-            objective(tokens, tokens, self.state).nll.backward()
-            if done in (0, TIMED) and self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
-            began = began or time.perf_counter()
-        self.optimizer.zero_grad(set_to_none=True)
-        return time.perf_counter() - began
-
-    def make_objective(self, precision: torch.dtype) -> nn.Module:
-        """The module that computes what a step minimises, alone or with other processes."""
-        self.model.train()  # what is captured now keeps to that
-        objective = Objective(self.model, self.config, precision)
+    def make_objective(self) -> nn.Module:
+        """The function that a step minimises, for this process alone or as one of several."""
+        self.model.train()  # a CUDA graph keeps the mode in which it was captured
+        objective = Objective(self.model, self.config, self.precision)
         if self.world.size > 1 or self.config.accumulate > 1:
             return self.world.wrap(objective)
         return replayed(objective, self.segments.bptt, self.state)
@@ -229,17 +195,9 @@ class Learner:
             )
             for layer in range(len(self.state))
         )
-        self.restore_precision(tensors)
-
-    def restore_precision(self, tensors: Mapping[str, Tensor]) -> None:
-        """Compute in what was computed in before, which a timing may have chosen by a hair."""
-        for precision in precisions(self.config.precision, self.device):
-            scale = tensors.get(f"scale/{name_of(precision)}")
-            if scale is not None:
-                self.scale = float(scale)
-                if precision is not self.precision:
-                    self.precision = precision
-                    self.objective = self.make_objective(precision)
+        scale = tensors.get(f"scale/{name_of(self.precision)}")
+        if scale is not None:
+            self.scale = float(scale)
 
     def lane_tensor(self, tensors: Mapping[str, Tensor], name: str) -> Tensor:
         """The rows of a carried state that belong to this process.  Raises ``CheckpointError``."""

@@ -295,7 +295,8 @@ def test_a_shell_is_told_commands_and_options() -> None:
 def test_doctor_says_what_is_in_use() -> None:
     about = json.loads(call("doctor", "--json").out)
     assert {"torch", "device", "precision", "recurrence", "cache"} <= set(about)
-    assert about["training_tokens_per_second"] > 0
+    assert about["precision"] == "float32" or about["device"] != "cpu"
+    assert not [name for name in about if "second" in name]  # nothing is timed
     lines = call("doctor").out.splitlines()
     assert len({len(line.split(" ")[0]) < 14 for line in lines}) == 1
 

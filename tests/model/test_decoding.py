@@ -77,8 +77,8 @@ def test_results_do_not_depend_on_the_number_of_threads(
         torch.set_num_threads(threads)
         stack = stack_of(kernels, model, lanes)
         results.append(stack.read(tokens).clone())
-        chances = torch.rand(lanes, 16, generator=torch.Generator().manual_seed(1)).double()
-        results.append(CompiledDecoder(stack).sample(chances, torch.zeros(50), PLAIN))
+        uniforms = torch.rand(lanes, 16, generator=torch.Generator().manual_seed(1)).double()
+        results.append(CompiledDecoder(stack).sample(uniforms, torch.zeros(50), PLAIN))
     assert all(torch.equal(results[n], results[n % 2]) for n in range(2, 6))
 
 
@@ -126,7 +126,7 @@ RULES = [
 
 @pytest.mark.parametrize("vocab", [2, 33, 300])
 @pytest.mark.parametrize("rule", RULES)
-def test_draws_are_those_of_the_filters_for_the_same_chances(
+def test_draws_are_those_of_the_filters_for_the_same_uniforms(
     kernels: Kernels, rule: GenerationConfig, vocab: int
 ) -> None:
     stack = stack_of(kernels, model_of(1, 4, vocab), 200)
@@ -134,10 +134,10 @@ def test_draws_are_those_of_the_filters_for_the_same_chances(
     logits = torch.randn(200, vocab, generator=generator) * 3
     banned = torch.zeros(vocab)
     banned[1] = -math.inf
-    chances = torch.rand(200, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
-    expected = sample_from_uniforms(logits + banned, rule, chances)
+    uniforms = torch.rand(200, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    expected = sample_from_uniforms(logits + banned, rule, uniforms)
     stack.logits.copy_(logits)
-    drawn = CompiledDecoder(stack).sample(chances[:, None], banned, rule)[:, 0]
+    drawn = CompiledDecoder(stack).sample(uniforms[:, None], banned, rule)[:, 0]
     assert torch.equal(drawn, expected)
     assert 1 not in drawn
 
@@ -147,8 +147,8 @@ def test_writing_reads_what_it_has_drawn(kernels: Kernels) -> None:
     writer, reader = (CompiledDecoder(stack_of(kernels, model, 2)) for _ in range(2))
     for decoder in (writer, reader):
         decoder.advance(tokens_of(model, 2, 3))
-    chances = torch.rand(2, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    written = writer.sample(chances, torch.zeros(9), PLAIN)
+    uniforms = torch.rand(2, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    written = writer.sample(uniforms, torch.zeros(9), PLAIN)
     assert torch.equal(writer.log_probs, reader.advance(written))
 
 
@@ -189,8 +189,8 @@ def test_logits_that_are_not_numbers_give_no_token(
         pytest.skip("infinity is the largest")
     stack = stack_of(kernels, model_of(1, 4, 3), 1)
     stack.logits.copy_(torch.tensor([logits]))
-    chances = torch.full((1, 2), 0.5, dtype=torch.float64)
-    assert CompiledDecoder(stack).sample(chances, torch.zeros(3), rule)[0, 0] == -1
+    uniforms = torch.full((1, 2), 0.5, dtype=torch.float64)
+    assert CompiledDecoder(stack).sample(uniforms, torch.zeros(3), rule)[0, 0] == -1
 
 
 def test_packed_words_hold_the_first_vector_in_the_lowest_bits() -> None:

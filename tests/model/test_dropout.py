@@ -107,7 +107,7 @@ def test_a_dropped_token_is_zeros_wherever_it_occurs(steps: int, input_dropout: 
     model.embedding.weight.register_hook(lambda gradient: seen.append(gradient))
     seen: list[torch.Tensor] = []
     torch.manual_seed(3)
-    hidden, _ = model.walk(torch.arange(9)[:, None].expand(9, steps))
+    hidden, _ = model.hidden_states(torch.arange(9)[:, None].expand(9, steps))
     hidden.sum().backward()
     dropped = (seen[0] == 0).all(1)
     assert 0 < dropped.sum() < 9
@@ -127,9 +127,9 @@ def test_a_dropped_token_is_zeros_wherever_it_occurs(steps: int, input_dropout: 
 def test_each_place_has_its_own_dropout(settings: dict[str, float], masks: list[str]) -> None:
     model = make_model(**settings).train()
     drops = {
-        "input": model.input_dropout.drops(),
-        "between": model.dropout.drops(),
-        "output": model.output_dropout.drops(),
+        "input": model.input_dropout.active,
+        "between": model.dropout.active,
+        "output": model.output_dropout.active,
     }
     assert [name for name, on in drops.items() if on] == masks
 

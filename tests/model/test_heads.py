@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional
 
 from charlm.config import ModelConfig
-from charlm.model.heads import AdaptiveHead, MixtureHead, draw_affine
+from charlm.model.affine import initialise_affine
+from charlm.model.heads import AdaptiveHead, MixtureHead
 from charlm.model.language_model import LanguageModel
 
 torch.set_num_threads(1)
@@ -75,6 +76,7 @@ def test_tails_without_targets_are_no_trouble(targets: list[int]) -> None:
 @pytest.mark.parametrize("vocab_size", range(2, 20))
 def test_any_vocabulary_can_be_cut(vocab_size: int) -> None:
     head = AdaptiveHead(3, 3, vocab_size)
+    initialise_affine(head, torch.Generator().manual_seed(1))
     covered = [*range(head.shortlist), *(i for begin, end in head.tails for i in range(begin, end))]
     assert covered == list(range(vocab_size))
     probabilities = head(torch.randn(2, 3)).exp()
@@ -100,7 +102,7 @@ def test_with_counts_a_model_begins_as_the_unigram_distribution(
 
 def test_a_mixture_of_one_is_a_softmax() -> None:
     head = MixtureHead(4, 3, 10, parts=1)
-    draw_affine(head, torch.Generator().manual_seed(1))
+    initialise_affine(head, torch.Generator().manual_seed(1))
     features = torch.randn(5, 4)
     logits = functional.linear(torch.tanh(head.latent(features)), head.weight, head.bias)
     torch.testing.assert_close(head(features), torch.log_softmax(logits, -1))

@@ -169,3 +169,9 @@ def test_tensors_that_do_not_fit_are_refused(damage: str) -> None:
         tensors[name] = tensors[name].double()
     with pytest.raises(ModelError, match="do not fit"):
         LanguageModel.from_tensors(config, 5, tensors)
+
+
+def test_its_description_is_one_short_line() -> None:
+    model = LanguageModel.create(ModelConfig(hidden_size=8, num_layers=2, cell="gru"), 7, seed=1)
+    size = f"{model.count_parameters():,} parameters"
+    assert repr(model) == f"<LanguageModel: 2 x 8 gru, vocabulary 7, {size}>"

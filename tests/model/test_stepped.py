@@ -8,8 +8,8 @@ from torch import nn
 
 from charlm.config import ModelConfig
 from charlm.errors import ConfigError
+from charlm.model.affine import initialise_affine
 from charlm.model.cells import CELLS, mogrify
-from charlm.model.heads import draw_affine
 from charlm.model.recurrence import RecurrentLayer
 from charlm.model.stepped import SteppedLayer
 
@@ -148,7 +148,7 @@ def test_low_rank_is_the_full_matrix_of_the_product() -> None:
     low, full = (SteppedLayer("lstm", 3, 4, 0.0, 2, rank) for rank in (2, None))
     for layer in (low, full):
         layer.initialise(torch.Generator().manual_seed(1))
-    draw_affine(low.mogrifier, torch.Generator().manual_seed(2))
+    initialise_affine(low.mogrifier, torch.Generator().manual_seed(2))
     with torch.no_grad():
         for (right, left), whole in zip(low.mogrifier, full.mogrifier, strict=True):
             whole.weight.copy_(left.weight @ right.weight)
@@ -159,7 +159,7 @@ def test_low_rank_is_the_full_matrix_of_the_product() -> None:
 
 def test_a_fresh_mogrifier_gates_around_one() -> None:
     layer = SteppedLayer("lstm", 64, 64, 0.0, 5)
-    draw_affine(layer.mogrifier, torch.Generator().manual_seed(2))
+    initialise_affine(layer.mogrifier, torch.Generator().manual_seed(2))
     x, h = torch.ones(100, 64), 0.1 * torch.ones(100, 64)
     mogrified = mogrify(x, h, layer.mogrifier)
     for before, after in zip((x, h), mogrified, strict=True):

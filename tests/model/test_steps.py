@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from charlm.model import native, stepped
 from charlm.model.native.library import Kernels
-from charlm.model.native.steps import Steps, StepWeight
+from charlm.model.native.steps import StepRecord, StepWeight
 from tests.model.test_stepped import VARIANTS, make_layer
 
 pytestmark = pytest.mark.usefixtures("threads")
@@ -78,9 +78,9 @@ def test_nothing_is_left_when_the_graph_is_gone(kernels: Kernels) -> None:
     gc.disable()  # what only the collector would find is memory for longer than a step
     try:
         matrix = StepWeight(kernels, (1, 2), weight)
-        steps: weakref.ref[Steps] = weakref.ref(matrix.steps)
+        record: weakref.ref[StepRecord] = weakref.ref(matrix.record)
         (torch.ones(2, 4) @ matrix.T).sum().backward()
         del matrix
-        assert steps() is None
+        assert record() is None
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""Training in float16, and which precision a GPU is given; both imitated on the CPU."""
+"""Training in float16, imitated on the CPU, and which precision a device is given."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ import torch
 from charlm.config import ModelConfig, TrainConfig
 from charlm.data.batches import Segments
 from charlm.errors import ConfigError
-from charlm.model.devices import precisions
+from charlm.model.devices import choose_precision
 from charlm.model.language_model import LanguageModel
 from charlm.training import learner as learners
 from charlm.training.distributed import World
@@ -22,8 +22,7 @@ TEXT = np.random.default_rng(3).integers(0, 7, 4 * 50 + 1).astype(np.uint8)
 @pytest.fixture(autouse=True)
 def imitated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A CPU that does as it is told, by torch's own layers: oneDNN's do not learn in float16."""
-    chosen = {"auto": (torch.float32, torch.float16), "float16": (torch.float16,)}
-    monkeypatch.setattr(learners, "precisions", lambda name, _: chosen.get(name, (torch.float32,)))
+    monkeypatch.setattr(learners, "choose_precision", lambda name, _: getattr(torch, name))
     torch.backends.mkldnn.set_flags(False, _allow_tf32=None)  # type: ignore[no-untyped-call]
     yield
     torch.backends.mkldnn.set_flags(True, _allow_tf32=None)  # type: ignore[no-untyped-call]
@@ -58,17 +57,19 @@ def test_a_step_beyond_float16_is_taken_again_with_a_smaller_scale() -> None:
         assert torch.equal(state, wanted)
 
 
-def test_precision_and_scale_are_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a timing would say now."""
-    monkeypatch.setattr(Learner, "time_passes", lambda _, precision: precision.itemsize)
-    before = make_learner("auto")
+def test_the_scale_is_taken_up_again() -> None:
+    before = make_learner("float16")
     before.scale = 2.0**9
-    monkeypatch.setattr(Learner, "time_passes", lambda _, precision: -precision.itemsize)
-    again = make_learner("auto")
-    assert again.precision is torch.float32
+    again = make_learner("float16")
     again.restore(before.tensors())
-    assert (again.precision, again.scale) == (torch.float16, 2.0**9)
+    assert again.scale == 2.0**9
     assert losses(again) == losses(before)
+
+
+def test_the_scale_of_another_precision_is_not_taken_up() -> None:
+    before, again = make_learner("float16"), make_learner()
+    again.restore(before.tensors())
+    assert again.scale == 1.0
 
 
 def test_what_is_not_finite_for_other_reasons_is_left_out() -> None:
@@ -86,31 +87,23 @@ def test_a_gradient_that_no_scale_makes_finite_is_left_out(monkeypatch: pytest.M
     assert learner.scale == before
 
 
-@pytest.mark.parametrize(("seconds", "chosen"), [(0.5, torch.float16), (0.9, torch.float32)])
-def test_float16_is_chosen_where_it_gains_much(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, chosen: torch.dtype
+@pytest.mark.parametrize(
+    ("device", "has_bfloat16", "chosen"),
+    [
+        ("cpu", True, torch.float32),
+        ("cuda", True, torch.bfloat16),
+        ("cuda", False, torch.float32),
+        ("mps", True, torch.float32),
+    ],
+)
+def test_auto_is_bfloat16_on_gpus_that_have_it(
+    monkeypatch: pytest.MonkeyPatch, device: str, has_bfloat16: bool, chosen: torch.dtype
 ) -> None:
-    """Seconds of a pass in float16, of one second in float32."""
-    took = {torch.float16: seconds, torch.float32: 1.0}
-    monkeypatch.setattr(Learner, "time_passes", lambda _, precision: took[precision])
-    assert make_learner("auto").precision is chosen
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: has_bfloat16)
+    assert choose_precision("auto", torch.device(device)) is chosen
 
 
-def test_what_cannot_be_computed_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(learner: Learner, precision: torch.dtype) -> float:
-        raise RuntimeError("no such layer")
-
-    monkeypatch.setattr(Learner, "time_passes", fail)
-    assert make_learner("auto").precision is torch.float32
-
-
-def test_timing_leaves_no_trace() -> None:
-    timed, untimed = make_learner(), make_learner()
-    assert timed.time_passes(torch.float16) > 0
-    assert losses(timed) == losses(untimed)
-
-
-def test_the_cpu_has_no_choice() -> None:
-    assert precisions("auto", torch.device("cpu")) == (torch.float32,)
+def test_what_is_asked_for_is_taken_where_it_exists() -> None:
+    assert choose_precision("float16", torch.device("cuda")) is torch.float16
     with pytest.raises(ConfigError, match="needs a GPU"):
-        precisions("float16", torch.device("cpu"))
+        choose_precision("float16", torch.device("cpu"))

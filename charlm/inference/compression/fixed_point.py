@@ -15,10 +15,11 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from charlm.inference.compression.tables import FLAT, GATE, INPUT, LOGIT, tables
 from charlm.inference.predictors.predictor import Predictor
+from charlm.model.affine import Linear
 from charlm.model.language_model import LanguageModel
 from charlm.model.likelihood import evaluating
 from charlm.model.recurrence import RecurrentLayer
@@ -167,7 +168,7 @@ class FixedPointNetwork(Predictor):
 def fits(network: LanguageModel) -> bool:
     """Whether a network is made of nothing but what is computed here, as a trial confirms."""
     known = all(type(x) is RecurrentLayer and x.kind in KINDS for x in network.layers)
-    if not known or type(network.head) is not nn.Linear or network.config.connections != "plain":
+    if not known or type(network.head) is not Linear or network.config.connections != "plain":
         return False
     tokens = np.arange(FEW) % network.vocab_size
     fixed, found = FixedPointNetwork(network), []

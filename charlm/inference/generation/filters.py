@@ -1,7 +1,7 @@
 """From logits to the next token: small pure functions.
 
 Filters take and give logits (B, V); what is ruled out becomes minus infinity.  Log-probabilities
-are logits too.  The compiled decoder computes the same (``charlm/model/native/draws.h``).
+are logits too.  The compiled decoder computes the same (``charlm/model/native/sampling.h``).
 """
 
 import math

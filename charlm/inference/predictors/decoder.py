@@ -15,7 +15,7 @@ from charlm.inference.predictors.predictor import Predictor, State
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model import native
 from charlm.model.language_model import LanguageModel
-from charlm.model.native.stack import BITS, NativeStack, Rule, Weights
+from charlm.model.native.stack import BITS, NativeStack, Rule, StackWeights
 
 __all__ = ["CompiledDecoder", "Decoder", "open_decoder"]
 
@@ -126,7 +126,7 @@ def open_decoder(model: Predictor, lanes: int = 1) -> Decoder:
     return Decoder(model, model.start(lanes))
 
 
-def plain_weights(network: LanguageModel) -> Weights | None:
+def plain_weights(network: LanguageModel) -> StackWeights | None:
     """The weights of a plain stack of LSTM layers in float32 on the CPU; ``None`` for all else."""
     if not network.plain:
         return None
@@ -135,6 +135,6 @@ def plain_weights(network: LanguageModel) -> Weights | None:
     parts = [(x.weight_ih, x.weight_hh, x.bias) for x in network.recurrent_layers()]
     layers = [tuple(part.detach() for part in layer) for layer in parts]
     head = network.head
-    return Weights(
+    return StackWeights(
         network.embedding.weight.detach(), layers, head.weight.detach(), head.bias.detach()
     )

@@ -1,7 +1,8 @@
-"""The native path: compiled LSTM layers over time and stacks of them where present and paying.
+"""The native path: compiled LSTM layers, and decoding of stacks of them.
 
-Where they are not, for whatever reason, torch's own layer goes on with the same results.
-``CHARLM_NATIVE=0`` switches the path off; ``portable``, ``avx2`` or ``avx512`` names a variant.
+Where the compiled library is missing or fails its test, torch's own layers compute the same
+numbers.  The environment variable ``CHARLM_NATIVE`` switches the path off (``0``) or names the
+variant to use (``portable``, ``avx2``, ``avx512``).
 """
 
 import math
@@ -16,36 +17,62 @@ from torch import Tensor
 from charlm.model.cells import lstm
 from charlm.model.native.fused import fused_lstm, learns
 from charlm.model.native.library import Kernels, Rule, Unavailable, load
-from charlm.model.native.stack import NativeStack, Weights
+from charlm.model.native.stack import NativeStack, StackWeights
 from charlm.model.native.steps import StepWeight
 
-__all__ = ["Kernels", "StepWeight", "fused_lstm", "kernels", "learns", "status", "suits"]
+__all__ = [
+    "Kernels",
+    "StepWeight",
+    "fused_lstm",
+    "kernels",
+    "learns",
+    "recording",
+    "status",
+    "suits",
+]
+
+PLAIN = (Tensor, torch.nn.Parameter)
+"""Types of tensors that own memory; subclasses such as ``FakeTensor`` need not."""
 
 LABELS = {"portable": "portable", "avx2": "AVX2", "avx512": "AVX-512"}
 
 
 def kernels() -> Kernels | None:
-    """The scans in use, or ``None``."""
+    """The compiled kernels of this process, or ``None`` where there are none."""
     found = attempt()
     return found if isinstance(found, Kernels) else None
 
 
 def suits(*tensors: Tensor) -> bool:
-    """Whether the native path computes with these: numbers of 32 bits, on the processor."""
-    if torch.is_autocast_enabled("cpu"):
+    """Whether the native path can compute with these tensors: float32, on the CPU.
+
+    Not under autocast, nor while torch records operations, when tensors may have no memory.
+    """
+    if torch.is_autocast_enabled("cpu") or recording():
         return False
-    return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
+    return all(
+        type(t) in PLAIN and t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors
+    )
+
+
+def recording() -> bool:
+    """Whether ``torch.jit.trace``, ``torch.export`` or ``torch.compile`` is recording operations.
+
+    A compiled kernel is no operation of torch: it would be left out of what is recorded.
+    """
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return tracing or torch.compiler.is_compiling()
 
 
 def status() -> str:
-    """Which implementation of the LSTM is in use on the CPU, and if torch's, why."""
+    """Which implementation of the LSTM is in use on the CPU, and if it is torch's, why."""
     found = attempt()
     return f"native, {LABELS[found.variant]}" if isinstance(found, Kernels) else f"torch: {found}"
 
 
 @cache
 def attempt() -> Kernels | str:
-    """The scans, loaded and proved once a process; or why there are none."""
+    """The kernels, loaded and tested once a process; or the reason why there are none."""
     wish = os.environ.get("CHARLM_NATIVE", "")
     if wish == "0":
         return "CHARLM_NATIVE=0"
@@ -54,12 +81,12 @@ def attempt() -> Kernels | str:
     except Unavailable as reason:
         return str(reason)
     with torch.inference_mode(False), torch.enable_grad():
-        fine = scans_proved(found) and decoding_proved(found)
+        fine = scans_agree(found) and decoding_agrees(found)
     return found if fine else "the native library's results are wrong on this machine"
 
 
-def scans_proved(found: Kernels) -> bool:
-    """Whether a small layer and its gradients equal the textbook's cell."""
+def scans_agree(found: Kernels) -> bool:
+    """Whether the scans compute a small layer and its gradients as the reference cell does."""
     # Odd sizes: full and partial vectors, and every count of lanes in a block.
     inputs, h, c, *weights = numbers((3, 7, 5), (7, 19), (7, 19), (76, 5), (76, 19), (76,))
     hidden, state = fused_lstm(found, inputs, (h, c), (weights[0], weights[1], weights[2]))
@@ -75,12 +102,13 @@ def scans_proved(found: Kernels) -> bool:
     return all(torch.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in pairs)
 
 
-def decoding_proved(found: Kernels) -> bool:
-    """Whether a small stack reads tokens as the textbook's cells do, and writes the likeliest."""
+def decoding_agrees(found: Kernels) -> bool:
+    """Whether a small stack gives the logits of the reference cells and samples the likeliest
+    tokens at temperature 0."""
     shapes = (9, 5), (76, 5), (76, 19), (76,), (76, 19), (76, 19), (76,), (9, 19), (9,)
     with torch.no_grad():
         embedding, *layers, head, bias = (each.detach() for each in numbers(*shapes))
-        weights = Weights(embedding, (tuple(layers[:3]), tuple(layers[3:])), head, bias)
+        weights = StackWeights(embedding, (tuple(layers[:3]), tuple(layers[3:])), head, bias)
         stack = NativeStack(found, weights, lanes=7)
         below: tuple[Tensor, ...] = (torch.zeros(7, 19),) * 2
         above = below
@@ -95,7 +123,7 @@ def decoding_proved(found: Kernels) -> bool:
 
 
 def numbers(*shapes: tuple[int, ...]) -> list[Tensor]:
-    """The same tensors each time."""
+    """Normally distributed tensors of these shapes, equal in every call."""
     generator = torch.Generator().manual_seed(1)
     return [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
 
@@ -103,5 +131,5 @@ def numbers(*shapes: tuple[int, ...]) -> list[Tensor]:
 def textbook(
     inputs: Tensor, state: tuple[Tensor, ...], weights: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
-    """A step of the reference cell."""
+    """One step of the reference LSTM cell: inputs (B, I), state and weights -> next state."""
     return lstm(torch.nn.functional.linear(inputs, weights[0], weights[2]), state, weights[1])

@@ -1,7 +1,7 @@
-"""Compile ``lstm.c``, beside itself, when the package is built.  Stands alone: no charlm, no torch.
+"""Compile ``lstm.c`` when the package is built; runs without charlm and without torch.
 
-Beside the library lies a seal, the SHA-256 of the sources and of the library: a library that is
-damaged, or older than its sources, is not loaded.
+Beside the library stands its seal, a file with the SHA-256 of the sources and of the library: a
+library that is damaged, or older than its sources, is not loaded.
 """
 
 import hashlib
@@ -15,29 +15,30 @@ __all__ = ["compile_library", "library_in", "seal", "seal_in"]
 
 SOURCE = Path(__file__).with_name("lstm.c")
 INCLUDED = sorted(SOURCE.parent.glob("*.h"))
-# Contracting a * b + c is left to the source, or results would depend on the compiler.
+# The compiler must not turn a * b + c into one operation by itself, which rounds differently:
+# results would depend on the compiler.
 FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-shared", "-ffp-contract=off"]
 
 
 def library_in(folder: Path) -> Path:
-    """Where the library lies."""
+    """The path of the library."""
     return folder / "lstm.so"
 
 
 def seal_in(folder: Path) -> Path:
-    """Where its seal lies."""
+    """The path of the library's seal."""
     return folder / "lstm.sha256"
 
 
 def seal(library: Path) -> str:
-    """What the seal says if sources and library are the ones that belong together."""
+    """The content of the seal for the present sources and this library."""
     source = b"".join(path.read_bytes() for path in (SOURCE, *INCLUDED))
     digests = [hashlib.sha256(content).hexdigest() for content in (source, library.read_bytes())]
     return "".join(f"{digest}\n" for digest in digests)
 
 
 def compile_library(folder: Path) -> str | None:
-    """Leave library and seal in ``folder``; returns ``None``, or why there is no library."""
+    """Write library and seal into ``folder``; returns ``None``, or why there is no library."""
     compiler = shutil.which(os.environ.get("CC") or "cc")
     if sys.platform != "linux" or compiler is None:
         return "no C compiler" if sys.platform == "linux" else f"not built on {sys.platform}"

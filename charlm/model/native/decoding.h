@@ -1,8 +1,13 @@
-/* A stack of layers and a head, token by token: all weights are read once for a token. */
+/* A stack of layers and a head, advanced token by token.  Each step reads all weights once,
+ * whatever the number of lanes, so it is reading that limits the speed of few lanes.
+ *
+ * A row of a level's inputs is [what comes from below, own h]: one product gives W_x x + W_h h.
+ * The last part belongs to the step before until keep() replaces it.
+ */
 
-/* Some rows of a level's inputs, from row on, times its panel that begins at a column. */
-TARGET static void NAME(product_of)(const Stack *stack, const Level *level, int count, int64_t row,
-                                    int64_t column, vec out[][4]) {
+/* count rows of a level's inputs, from row on, times its panel that begins at a column. */
+TARGET static void NAME(product_of)(const Stack *stack, const StackLevel *level, int count,
+                                    int64_t row, int64_t column, vec out[][4]) {
     const int64_t depth = level->depth;
     const float *a = level->inputs + row * depth;
     const void *panel = (const char *)level->weights + column * depth * stack->bits / 8;
@@ -14,8 +19,9 @@ TARGET static void NAME(product_of)(const Stack *stack, const Level *level, int 
         NAME(product_8)(count, depth, a, depth, panel, out);
 }
 
-/* A step of n units of one lane; the new h goes to the level above, for the others still read it. */
-INLINE void NAME(advance_units)(const Level *level, vec sum[4], int64_t token, int64_t lane,
+/* Advances n units of one lane.  The new h goes only to the level above: the other units of this
+ * level, in other threads too, still need the h before. */
+INLINE void NAME(advance_units)(const StackLevel *level, vec sum[4], int64_t token, int64_t lane,
                                 int64_t size, int64_t unit, int n) {
     const float *start = level->start + readable(token) * level->start_stride + unit;
     float *cells = level->cells + lane * size + unit;
@@ -29,9 +35,9 @@ INLINE void NAME(advance_units)(const Level *level, vec sum[4], int64_t token, i
     NAME(store)(cells, c, n);
 }
 
-/* A step of a layer: the lanes from first to last, the panels from from to to. */
-TARGET static void NAME(advance)(const Stack *stack, const Level *level, int64_t t, int64_t first,
-                                 int64_t last, int64_t from, int64_t to) {
+/* Advances a layer by a step: the lanes from first to last, the panels from from to to. */
+TARGET static void NAME(advance)(const Stack *stack, const StackLevel *level, int64_t t,
+                                 int64_t first, int64_t last, int64_t from, int64_t to) {
     const int64_t size = stack->hidden;
     vec sums[ROWS][4];
     for (int64_t unit = from * VECTOR; unit < to * VECTOR; unit += VECTOR) {
@@ -46,9 +52,9 @@ TARGET static void NAME(advance)(const Stack *stack, const Level *level, int64_t
     }
 }
 
-/* The new h becomes the one before the next step. */
-TARGET static void NAME(keep)(const Stack *stack, const Level *level, int64_t first, int64_t last,
-                              int64_t from, int64_t to) {
+/* Copies the new h from the level above into the level's own inputs, for the next step. */
+TARGET static void NAME(keep)(const Stack *stack, const StackLevel *level, int64_t first,
+                              int64_t last, int64_t from, int64_t to) {
     const int64_t size = stack->hidden, begin = from * VECTOR;
     const int64_t count = (to * VECTOR < size ? to * VECTOR : size) - begin;
     for (int64_t lane = first; lane < last && count > 0; lane++)
@@ -59,7 +65,7 @@ TARGET static void NAME(keep)(const Stack *stack, const Level *level, int64_t fi
 /* Logits of the lanes from first to last, the panels from from to to. */
 TARGET static void NAME(read_head)(const Stack *stack, int64_t first, int64_t last, int64_t from,
                                    int64_t to) {
-    const Level *head = stack->levels + stack->layers;
+    const StackLevel *head = stack->levels + stack->layers;
     vec sums[ROWS][4];
     for (int64_t block = from * 4 * VECTOR; block < to * 4 * VECTOR; block += 4 * VECTOR)
         for (int64_t row = first, count; row < last; row += count) {
@@ -76,22 +82,26 @@ TARGET static void NAME(read_head)(const Stack *stack, int64_t first, int64_t la
         }
 }
 
-/* The tokens of a step, chosen if need be, and their embeddings. */
+/* Samples the tokens of a step where the job writes, and looks up their embeddings. */
 TARGET static void NAME(take_tokens)(const Stack *stack, int64_t t, int64_t first, int64_t last) {
-    const Level *level = stack->levels;
-    const int64_t inputs = level->depth - stack->hidden, room = 2 * (stack->vocab + VECTOR);
+    const StackLevel *level = stack->levels;
+    const int64_t inputs = level->depth - stack->hidden, scratch = 2 * (stack->vocab + VECTOR);
     for (int64_t lane = first; lane < last; lane++) {
         int64_t at = lane * stack->steps + t;
         if (stack->writes)
-            stack->tokens[at] = NAME(draw)(stack, stack->logits + lane * stack->vocab,
-                                           stack->chances[at], stack->scratch + lane * room);
+            stack->tokens[at] = NAME(sample)(stack, stack->logits + lane * stack->vocab,
+                                             stack->uniforms[at], stack->scratch + lane * scratch);
         if (stack->embedding)
             memcpy(level->inputs + lane * level->depth,
                    stack->embedding + readable(stack->tokens[at]) * inputs, (size_t)inputs * 4);
     }
 }
 
-/* All steps of the lanes from first to last, with the other members or alone. */
+/* All steps of the lanes from first to last, with the other members or alone.
+ *
+ * The members share the panels of each level.  A meeting stands wherever one member reads what
+ * another has written, or writes what another may still be reading.
+ */
 TARGET static void NAME(decode_steps)(const Stack *stack, int64_t first, int64_t last,
                                       Member *member) {
     const int64_t panels = (stack->hidden + VECTOR - 1) / VECTOR;
@@ -99,20 +109,23 @@ TARGET static void NAME(decode_steps)(const Stack *stack, int64_t first, int64_t
     for (int64_t t = 0; t < stack->steps; t++) {
         if (member->rank == 0)
             NAME(take_tokens)(stack, t, first, last);
-        if (!meet(member))
+        if (!meet(member)) /* all members need the tokens and the embeddings */
             return;
         for (int64_t n = 0; n < stack->layers; n++) {
             int64_t from = begin_of(member, panels), to = end_of(member, panels);
             NAME(advance)(stack, stack->levels + n, t, first, last, from, to);
+            /* Nobody reads the old h of this level any more, and the level above has the whole new
+             * one.  Keeping it needs no meeting of its own: the next one comes before its reading,
+             * in the next step. */
             if (!meet(member))
                 return;
-            /* Who was alone from this meeting on keeps what the others have made, too. */
+            /* Shares anew: if that was the last meeting, rank 0 also keeps the others' units. */
             from = begin_of(member, panels), to = end_of(member, panels);
             NAME(keep)(stack, stack->levels + n, first, last, from, to);
         }
         if (stack->writes || t == stack->steps - 1)
             NAME(read_head)(stack, first, last, begin_of(member, blocks), end_of(member, blocks));
-        if (!meet(member))
+        if (!meet(member)) /* rank 0 samples from all logits; the next step overwrites h above */
             return;
     }
 }

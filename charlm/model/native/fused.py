@@ -1,7 +1,7 @@
-"""An LSTM layer over time as one node of autograd, on the compiled scans and products.
+"""An LSTM layer over all steps of time as one autograd function, on the compiled kernels.
 
-The node keeps the activated gates for the way back, where the gates' gradients take their place.
-Letters: B lanes, T steps, I input size, H hidden size, V vocabulary.
+The activated gates are kept for the backward pass, which overwrites them with their gradients.
+Letters: B lanes, T steps, I input size, H hidden size, V vocabulary, N rows of the input.
 """
 
 from typing import Any, NamedTuple
@@ -15,8 +15,8 @@ from charlm.model.native.library import Kernels, pack, pack_gates
 __all__ = ["fused_lstm", "learns"]
 
 
-class Walk(NamedTuple):
-    """What a walk over time leaves behind."""
+class Scan(NamedTuple):
+    """What a scan over all steps computes."""
 
     gates: Tensor  # (T*B, 4H), activated
     hidden: Tensor  # (T, B, H)
@@ -26,7 +26,8 @@ class Walk(NamedTuple):
 class FusedLstm(torch.autograd.Function):
     """(rows (N, I), tokens, h, c, weights) -> hidden states (T, B, H), last h, last c.
 
-    ``tokens`` (T, B) says which row is the input of a step; ``None``: all T*B, one after another.
+    ``tokens`` (T, B) are the indices of the rows that the steps take as input; with ``None`` there
+    are T*B rows, taken one after the other.
     """
 
     @staticmethod
@@ -34,12 +35,12 @@ class FusedLstm(torch.autograd.Function):
         ctx: Any, kernels: Kernels, rows: Tensor, tokens: Tensor | None, *others: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         h0, c0, weight_ih, weight_hh, bias = (other.contiguous() for other in others)
-        walk = scan(kernels, rows, tokens, h0, c0, weight_ih, weight_hh, bias)
+        done = scan(kernels, rows, tokens, h0, c0, weight_ih, weight_hh, bias)
         ctx.kernels = kernels
         ctx.spent = False
-        ctx.save_for_backward(rows, tokens, h0, c0, weight_ih, weight_hh, bias, *walk)
+        ctx.save_for_backward(rows, tokens, h0, c0, weight_ih, weight_hh, bias, *done)
         ctx.set_materialize_grads(False)
-        return walk.hidden, walk.hidden[-1].clone(), walk.cells[-1].clone()
+        return done.hidden, done.hidden[-1].clone(), done.cells[-1].clone()
 
     @staticmethod
     @once_differentiable
@@ -49,13 +50,13 @@ class FusedLstm(torch.autograd.Function):
         kernels: Kernels = ctx.kernels
         *given, gates, hidden, cells = ctx.saved_tensors
         rows, tokens, h0, c0, weight_ih, weight_hh, _ = given
-        if ctx.spent:  # by an earlier way back through the same graph
+        if ctx.spent:  # an earlier backward pass has overwritten the gates: compute them again
             gates = scan(kernels, *given).gates
         ctx.spent = True
-        # The scan works in place on these two.
+        # The scan overwrites these two.
         grad_h, grad_c = (zeros_for(grad, h0).clone() for grad in (grad_h, grad_c))
         outer = zeros_for(grad_hidden, hidden)
-        scan_back(kernels, weight_hh, Walk(gates, hidden, cells), c0, outer, grad_h, grad_c)
+        scan_back(kernels, weight_hh, Scan(gates, hidden, cells), c0, outer, grad_h, grad_c)
         grad_rows = gates  # (N, 4H)
         if tokens is not None:
             grad_rows = torch.ops.aten.embedding_dense_backward(
@@ -79,11 +80,11 @@ def scan(
     weight_ih: Tensor,
     weight_hh: Tensor,
     bias: Tensor,
-) -> Walk:
-    """Forward over all steps."""
+) -> Scan:
+    """Advance over all steps; ``FusedLstm`` explains the arguments."""
     lanes, size = h0.shape
     steps = len(rows) // lanes if tokens is None else len(tokens)
-    gates = kernels.room(steps * lanes, 4 * size)
+    gates = kernels.acquire(steps * lanes, 4 * size)
     if tokens is None:
         kernels.times(rows, weight_ih.T, bias, out=gates)
     else:
@@ -101,33 +102,36 @@ def scan(
             cells=cells,
         )
     )
-    return Walk(gates, hidden, cells)
+    return Scan(gates, hidden, cells)
 
 
 def scan_back(
     kernels: Kernels,
     weight_hh: Tensor,
-    walk: Walk,
+    done: Scan,
     c0: Tensor,
     outer: Tensor,
     grad_h: Tensor,
     grad_c: Tensor,
 ) -> None:
-    """Backward over all steps: the gates become their gradients, ``grad_h`` and ``grad_c`` the
-    first state's."""
+    """Go back over all steps from the gradients ``outer`` (T, B, H) of the hidden states.
+
+    Overwrites the gates by the gradients of their sums, and ``grad_h`` and ``grad_c`` (B, H), the
+    gradients of the last state, by those of the first.
+    """
     if outer.stride(2) != 1:
         outer = outer.contiguous()
     kernels.scan_backward(
         kernels.layer(
-            walk.hidden.shape,
+            done.hidden.shape,
             step_stride=outer.stride(0),
             lane_stride=outer.stride(1),
             weights=pack(weight_hh, kernels.width),
-            gates=walk.gates,
+            gates=done.gates,
             c0=c0,
-            cells=walk.cells,
+            cells=done.cells,
             grad_hiddens=outer,
-            grad_gates=walk.gates,
+            grad_gates=done.gates,
             grad_h=grad_h,
             grad_c=grad_c,
         )
@@ -135,18 +139,19 @@ def scan_back(
 
 
 def zeros_for(gradient: Tensor | None, like: Tensor) -> Tensor:
-    """The gradient, or zeros where nothing flowed back."""
+    """The gradient, or zeros like a tensor that has none."""
     return torch.zeros_like(like) if gradient is None else gradient
 
 
 def outer_sum(kernels: Kernels, grad_gates: Tensor, rows: Tensor) -> Tensor:
-    """The sum over rows of (gate gradients) x (what the weights multiplied)."""
+    """Gradient of a weight: outer products of gate gradients (N, 4H) and rows (N, I), summed."""
     return kernels.add_outer(grad_gates, rows, rows.new_zeros(grad_gates.shape[1], rows.shape[1]))
 
 
 def recurrent_gradient(kernels: Kernels, grad_gates: Tensor, h0: Tensor, hidden: Tensor) -> Tensor:
-    """The same with h before each step: the given one, then those of all steps but the last."""
+    """Gradient of ``weight_hh``: outer products of gate gradients and the h before each step."""
     lanes = len(h0)
+    # Before the first step stands h0, before every other the hidden state of the step before.
     first = outer_sum(kernels, grad_gates[:lanes], h0)
     if len(hidden) == 1:
         return first
@@ -160,20 +165,21 @@ def fused_lstm(
     weights: tuple[Tensor, ...],
     tokens: Tensor | None = None,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """inputs (T, B, I), (h, c), (weight_ih, weight_hh, bias) -> hidden states (T, B, H), (h, c).
+    """An LSTM layer: inputs (T, B, I) and state (h, c) -> hidden states (T, B, H), last (h, c).
 
-    With ``tokens`` (T, B), inputs are an embedding's rows (V, I), multiplied once for all steps.
+    ``weights`` are weight_ih (4H, I), weight_hh (4H, H) and bias (4H).  With ``tokens`` (T, B) the
+    inputs are the rows of an embedding (V, I), which are multiplied once for all steps.
     """
     rows = inputs.reshape(-1, inputs.shape[-1])
     if learns(rows, *state, *weights):
         hidden, h, c = FusedLstm.apply(kernels, rows, tokens, *state, *weights)  # type: ignore[no-untyped-call]
         return hidden, (h, c)
     given = [part.detach().contiguous() for part in (*state, *weights)]
-    walk = scan(kernels, rows.detach(), tokens, *given)
-    kernels.give_back(walk.gates)
-    return walk.hidden, (walk.hidden[-1].clone(), walk.cells[-1].clone())
+    done = scan(kernels, rows.detach(), tokens, *given)
+    kernels.give_back(done.gates)
+    return done.hidden, (done.hidden[-1].clone(), done.cells[-1].clone())
 
 
 def learns(*tensors: Tensor) -> bool:
-    """Whether gradients will be asked for."""
+    """Whether gradients of these tensors may be computed later."""
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

@@ -1,6 +1,6 @@
-"""Load the compiled scans of ``lstm.c``, and prove them before use.
+"""Load the compiled kernels of ``lstm.c``, and call them with tensors.
 
-Letters: T steps, B lanes, H hidden size.
+Letters: T steps, B lanes, H hidden size, K depth of a product.
 """
 
 import ctypes
@@ -21,23 +21,26 @@ VARIANTS = {4: "portable", 8: "avx2", 16: "avx512"}
 """Floats in a vector -> the suffix of the variant's functions."""
 
 SPARE_SHAPES = 4
-"""Sizes of layers whose large tensors are kept for the next step."""
+"""Shapes of which freed tensors are kept for reuse."""
 
 PACKED_DEPTH = 128
-"""``DEPTH`` of ``lstm.c``."""
+"""Rows of a panel in ``columns_times``: equals ``DEPTH`` in ``lstm.c``."""
 
 
 class Unavailable(Exception):
-    """Why there is no native path; torch's goes on with the same results."""
+    """The reason why the compiled library cannot be used; torch's layers are used instead."""
 
 
 def fields(kind: type, names: str) -> list[tuple[str, type]]:
-    """Fields of one kind, for ``_fields_``."""
+    """Names and types for ``_fields_`` of a structure: ``names``, all of one kind."""
     return [(name, kind) for name in names.split()]
 
 
 class Team(ctypes.Structure):
-    """``Team`` of ``threads.h``, field by field; what follows likewise, from ``lstm.c``."""
+    """The threads of a job: ``Team`` in ``threads.h``, whose fields are documented there.
+
+    The structures below mirror those of one name in ``lstm.c`` likewise.
+    """
 
     _fields_ = (
         *fields(ctypes.c_void_p, "run number size"),
@@ -46,7 +49,7 @@ class Team(ctypes.Structure):
 
 
 class Layer(ctypes.Structure):
-    """A scan over the steps of a layer."""
+    """The arguments of a scan over the steps of a layer."""
 
     _fields_ = (
         *fields(Team, "team"),
@@ -57,7 +60,7 @@ class Layer(ctypes.Structure):
 
 
 class Rule(ctypes.Structure):
-    """How a token is chosen."""
+    """How a token is sampled: temperature, and what the filters exclude."""
 
     _fields_ = (
         *fields(ctypes.c_float, "temperature"),
@@ -67,7 +70,7 @@ class Rule(ctypes.Structure):
     )
 
 
-class Level(ctypes.Structure):
+class StackLevel(ctypes.Structure):
     """A layer of a stack, or its head."""
 
     _fields_ = (
@@ -77,18 +80,18 @@ class Level(ctypes.Structure):
 
 
 class Stack(ctypes.Structure):
-    """Layers and a head, read token by token."""
+    """Layers and a head, advanced token by token."""
 
     _fields_ = (
         *fields(Team, "team"),
         *fields(ctypes.c_int64, "layers lanes hidden vocab steps bits size writes"),
-        *fields(ctypes.c_void_p, "levels embedding tokens logits chances banned scratch"),
+        *fields(ctypes.c_void_p, "levels embedding tokens logits uniforms logit_bias scratch"),
         *fields(Rule, "rule"),
     )
 
 
 class Product(ctypes.Structure):
-    """A product over all steps at once."""
+    """The arguments of a matrix product."""
 
     _fields_ = (
         *fields(Team, "team"),
@@ -97,8 +100,8 @@ class Product(ctypes.Structure):
     )
 
 
-class Probe(ctypes.Structure):
-    """A measurement of the processor."""
+class ProbeJob(ctypes.Structure):
+    """The arguments of a measurement of the processor."""
 
     _fields_ = (
         *fields(Team, "team"),
@@ -109,43 +112,48 @@ class Probe(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Kernels:
-    """One variant of the scans: its name, floats in a vector, and the functions."""
+    """One variant of the compiled functions; ``width`` is the number of floats in a vector.
+
+    ``openmp`` holds the addresses of the functions that run torch's threads; ``spares`` tensors
+    that were given back for reuse, by their shape.
+    """
 
     variant: str
     width: int
-    openmp: tuple[int, ...]  # addresses of what runs torch's threads
+    openmp: tuple[int, ...]
     scan_forward: Callable[[Layer], None]
     scan_backward: Callable[[Layer], None]
     rows_times: Callable[[Product], None]
     columns_times: Callable[[Product], None]
     decode: Callable[[Stack], int]
-    probe_products: Callable[[Probe], None]
-    probe_reads: Callable[[Probe], None]
-    activations: Callable[..., None]
+    probe_products: Callable[[ProbeJob], None]
+    probe_reads: Callable[[ProbeJob], None]
     spares: dict[tuple[int, int], list[Tensor]] = field(default_factory=dict)
 
     def team(self, count: int) -> Team:
-        """Torch's threads for so many lanes or rows."""
+        """Torch's threads, to share ``count`` lanes or rows."""
         return Team(*self.openmp, torch.get_num_threads(), count)
 
     def layer(self, shape: Sequence[int], **given: Tensor | int) -> Layer:
-        """The arguments of a scan over (T, B, H)."""
+        """The arguments of a scan over hidden states of ``shape`` (T, B, H)."""
         steps, lanes, hidden = shape
         layer = Layer(self.team(lanes), steps, lanes, hidden, **addresses(given))
         layer.given = given  # an address alone keeps no tensor alive
         return layer
 
-    def room(self, rows: int, columns: int) -> Tensor:
-        """A tensor without numbers, one that was given back if there is any.
+    def acquire(self, rows: int, columns: int) -> Tensor:
+        """An uninitialised tensor (rows, columns), if possible one that was given back.
 
-        Large fresh ones are dear: the system hands them out, cleared, page by page.
+        A large new tensor is slow to fill, because the system clears its pages one by one.
         """
-        spares = self.spares.get((rows, columns))
-        with torch.inference_mode(False):  # what was made there could not be used in training
-            return spares.pop() if spares else torch.empty(rows, columns)
+        try:
+            return self.spares[rows, columns].pop()
+        except (KeyError, IndexError):  # none left; asking first would not be safe among threads
+            with torch.inference_mode(False):  # such a tensor could not be used in training later
+                return torch.empty(rows, columns)
 
     def give_back(self, tensor: Tensor) -> None:
-        """Keep a tensor for ``room``; those of other sizes than before make place."""
+        """Keep a tensor for ``acquire``; tensors of too many different shapes are dropped."""
         shape = (tensor.shape[0], tensor.shape[1])
         if len(self.spares) >= SPARE_SHAPES and shape not in self.spares:
             self.spares.clear()
@@ -154,7 +162,7 @@ class Kernels:
     def times(
         self, a: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None
     ) -> Tensor:
-        """a (N, K) times weight (K, M), plus bias (M)."""
+        """a (N, K) times weight (K, M), plus bias (M): (N, M), written into ``out`` if given."""
         return self.times_packed(a, pack(weight, self.width), weight.shape[1], bias, out)
 
     def times_packed(
@@ -165,7 +173,7 @@ class Kernels:
         bias: Tensor | None = None,
         out: Tensor | None = None,
     ) -> Tensor:
-        """The same with a weight of so many columns that ``pack`` has had."""
+        """a (N, K) times a weight (K, columns) that ``pack`` has put into panels, plus bias."""
         a = a.contiguous()
         rows, depth = a.shape
         out = a.new_empty(rows, columns) if out is None else out
@@ -186,7 +194,7 @@ class Kernels:
 
 
 def addresses(given: Mapping[str, Tensor | int]) -> dict[str, int]:
-    """Tensors by the address of their numbers, whole numbers as they are."""
+    """Fields of a structure: the address of a tensor's numbers; integers as they are."""
     return {
         name: value.data_ptr() if isinstance(value, Tensor) else value
         for name, value in given.items()
@@ -194,14 +202,14 @@ def addresses(given: Mapping[str, Tensor | int]) -> dict[str, int]:
 
 
 def pack(weight: Tensor, width: int) -> Tensor:
-    """(K, M) -> for each 4 ``width`` columns a panel (K, 4 ``width``), zeros beyond M."""
+    """A weight (K, M) -> panels (M / 4 ``width``, K, 4 ``width``), with zeros beyond column M."""
     depth, columns = weight.shape
     padded = torch.nn.functional.pad(weight, (0, -columns % (4 * width)))
     return padded.view(depth, -1, 4 * width).transpose(0, 1).contiguous()
 
 
 def pack_gates(weight: Tensor, width: int) -> Tensor:
-    """(4H, K) -> for each ``width`` units a panel (K, 4, width), zeros beyond H."""
+    """Gates (4H, K) -> panels (H / ``width``, K, 4, ``width``), with zeros beyond unit H."""
     rows, depth = weight.shape
     gates = weight.view(4, rows // 4, depth)
     gates = torch.nn.functional.pad(gates, (0, 0, 0, -(rows // 4) % width))
@@ -209,9 +217,10 @@ def pack_gates(weight: Tensor, width: int) -> Tensor:
 
 
 def load(folder: Path, forced: str = "") -> Kernels:
-    """The kernels for this processor out of ``folder``; ``forced`` names a variant instead.
+    """The fastest kernels for this processor from the library in ``folder``.
 
-    Raises ``Unavailable``.
+    ``forced`` names a variant to use instead.  Raises ``Unavailable`` if the library is missing,
+    damaged, older than its source or of no use to this processor.
     """
     path = library_in(folder)
     try:
@@ -230,17 +239,15 @@ def load(folder: Path, forced: str = "") -> Kernels:
 
 
 def kernels_of(library: ctypes.CDLL, width: int) -> Kernels:
-    """One variant's functions, with their signatures declared."""
-    by_address = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+    """The functions of the variant with ``width`` floats in a vector, their types declared."""
     takes = {
         "forward": [ctypes.POINTER(Layer)],
         "backward": [ctypes.POINTER(Layer)],
         "rows_times": [ctypes.POINTER(Product)],
         "columns_times": [ctypes.POINTER(Product)],
         "decode": [ctypes.POINTER(Stack)],
-        "probe_products": [ctypes.POINTER(Probe)],
-        "probe_reads": [ctypes.POINTER(Probe)],
-        "activations": by_address,
+        "probe_products": [ctypes.POINTER(ProbeJob)],
+        "probe_reads": [ctypes.POINTER(ProbeJob)],
     }
     functions = []
     for name, arguments in takes.items():
@@ -253,9 +260,10 @@ def kernels_of(library: ctypes.CDLL, width: int) -> Kernels:
 
 @cache
 def torch_threads() -> tuple[int, ...]:
-    """The addresses of what starts and counts torch's own OpenMP threads.
+    """The addresses of the functions that start and count torch's own OpenMP threads.
 
-    A second pool of threads would fight with the first one, whose idle threads spin for a while.
+    A second pool of threads would compete with torch's, whose idle threads spin for a while.
+    Raises ``Unavailable`` if torch was built without GNU's OpenMP.
     """
     path = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
     names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")

@@ -1,12 +1,12 @@
-/* LSTM layers over time, forward and backward, and a stack of them one step after the other.
+/* LSTM layers over time, forward and backward, and a stack of them advanced step by step.
  *
- * Freestanding: called through ctypes (charlm/model/native/) on plain pointers.  The equations and
- * the order of the gates, i f g o, are those of charlm/model/cells.py; sums over all steps at once
- * (of the gradients of the weights) stay with the caller.
+ * Called through ctypes (charlm/model/native/) with plain pointers; needs no library.  The
+ * equations and the order of the gates, i f g o, are those of charlm/model/cells.py.  Gradients of
+ * weights, which are sums over all steps, are products of their own (columns_times).
  *
- * Letters: T steps, B lanes, H hidden size, K depth of a product, V vocabulary, W floats in a
- * vector.  Every sum runs in one order whatever the number of lanes and threads, so the results do
- * not depend on them.
+ * Letters: T steps, B lanes, H hidden size, K depth of a product, V vocabulary, E embedding size, W
+ * floats in a vector.  Every sum is taken in one order, whatever the number of lanes and threads,
+ * so that results do not depend on them.
  *
  * variant.h and what it includes is compiled once for each kind of processor.
  */
@@ -20,13 +20,13 @@
 
 #include "threads.h"
 
-/* A walk over all steps of a layer. */
+/* A layer over all steps of time. */
 typedef struct {
     Team team;
     int64_t steps, lanes, hidden;
     int64_t step_stride, lane_stride; /* of grad_hiddens, in floats */
-    const float *weights;      /* packed in panels: see the scans */
-    float *gates;              /* (T, B, 4H) in: inputs' share; out: activated. Backward: activated */
+    const float *weights;      /* packed in panels, one way forward and another backward: scans.h */
+    float *gates;              /* (T, B, 4H) in: inputs' share, out: activated; backward: in */
     const float *h0, *c0;      /* (B, H) */
     float *hiddens, *cells;    /* (T, B, H) out; backward reads cells */
     const float *grad_hiddens; /* (T, B, H) with the strides above */
@@ -34,32 +34,35 @@ typedef struct {
     float *grad_h, *grad_c;    /* (B, H) in: of the last state; out: of the first */
 } Layer;
 
+/* A matrix product, rows_times or columns_times in products.h. */
 typedef struct {
     Team team;
     int64_t rows, depth, columns;
     const float *a, *b, *bias; /* bias (columns) or null */
     float *out;                /* (rows, columns) */
-    float *scratch;            /* columns_times: room for DEPTH x (rows + 8) */
+    float *scratch;            /* columns_times: DEPTH x (rows + 8) floats */
 } Product;
 
-/* How a token is chosen: see charlm/inference/generation/filters.py. */
+/* How a token is sampled: see charlm/inference/generation/filters.py. */
 typedef struct {
-    float temperature;
-    int32_t top_k;
-    double top_p;
-    float log_min_p;
+    float temperature; /* 0: take the likeliest token */
+    int32_t top_k;     /* 0: no limit */
+    double top_p;      /* 1: no limit */
+    float log_min_p;   /* minus infinity: no limit */
 } Rule;
 
-/* A layer of a Stack, or its head.  Row of its inputs: what comes from below, then its own h. */
+/* A layer of a Stack, or its head.  A row of inputs: what comes from below, then the layer's own
+ * h. */
 typedef struct {
     int64_t depth;       /* K: floats in a row of inputs */
-    int64_t start_stride;/* 0: one start for all tokens */
-    const void *weights; /* for every W units a panel (K, 4 gates, W); head: for every 4 W columns */
-    const float *scales; /* (4H), head (V): of whole numbers; null: none */
-    const float *start;  /* (4H), head (V): bias; or (V, 4H): a row for each token, bias in it */
+    int64_t start_stride; /* floats between two rows of start; 0: one start for all tokens */
+    const void *weights; /* a panel (K, 4 gates, W) for W units; head: for 4 W columns */
+    const float *scales; /* (4H), head (V): factor of each row of 8-bit weights; null: none */
+    const float *start;  /* what is added to the product: bias (4H), head (V); or (V, 4H), a row for
+                          * each token that holds its input's share of the gates, bias included */
     float *inputs;       /* (B, K) */
     float *cells;        /* (B, H) */
-} Level;
+} StackLevel;
 
 /* A stack of layers and a head, read token by token. */
 typedef struct {
@@ -67,36 +70,38 @@ typedef struct {
     int64_t layers, lanes, hidden, vocab, steps;
     int64_t bits;           /* of a weight: 32, 16 (bfloat16) or 8 (whole numbers) */
     int64_t size;           /* of all weights, in bytes */
-    int64_t writes;         /* 0: read the tokens; 1: choose them */
-    const Level *levels;    /* layers, then the head */
-    const float *embedding; /* (V, E), or null if the first layer starts from a row for each token */
+    int64_t writes;         /* 0: the tokens are given; 1: they are sampled */
+    const StackLevel *levels; /* layers, then the head */
+    const float *embedding; /* (V, E), or null if the first layer has a start for each token */
     int64_t *tokens;        /* (B, T) in or out */
-    float *logits;          /* (B, V) out; in where tokens are chosen */
-    const double *chances;  /* (B, T) from 0 to 1, one for each choice */
-    const float *banned;    /* (V) added to logits before a choice */
+    float *logits;          /* (B, V) out; in: for the first token that is sampled */
+    const double *uniforms; /* (B, T) from 0 to below 1, one for each sampled token */
+    const float *logit_bias;/* (V) added to logits before sampling */
     float *scratch;         /* (B, 2, V + W) */
     Rule rule;
 } Stack;
 
-/* A measurement; its team counts one share a thread. */
+/* A measurement of the processor; its team counts one share for each thread. */
 typedef struct {
     Team team;
     int64_t count, repeats;
     const float *numbers; /* (count) */
     float *sums;          /* (shares) out */
-} Probe;
+} ProbeJob;
 
-/* Whether the threads share the units of each step: too few lanes to split, and so many bytes of
- * weights, in a step and in all, that meetings and waking up are small beside reading them. */
+/* Whether the threads share the units of each step: where there are too few lanes to split, and so
+ * many bytes of weights that a meeting costs little beside reading them in one step (from 1 MiB
+ * on), and waking the threads up little beside all steps (from 32 MiB on). */
 static int few_lanes(int64_t lanes, int64_t rows, int64_t steps, const Team *team, int64_t size) {
     return team->threads > 1 && lanes < rows * team->threads && size >= 1 << 20 &&
            size * steps >= 1 << 25;
 }
 
-/* A choice that failed is no token; what is computed from it is thrown away. */
+/* -1 stands for a token that could not be sampled: advance with any token, since the caller throws
+ * the rest away. */
 static int64_t readable(int64_t token) { return token < 0 ? 0 : token; }
 
-#define DEPTH 128 /* rows of b for which a panel stays in the first-level cache */
+#define DEPTH 128 /* rows of b in a panel of columns_times that stays in the first-level cache */
 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b) JOIN_(a, b)

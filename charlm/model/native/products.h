@@ -1,6 +1,8 @@
-/* Matrix products. Every sum runs in one order, whatever the number of rows and threads. */
+/* Matrix products.  Every sum is taken in the order of the depth, whatever the number of rows and
+ * threads: that makes results independent of how the work is split. */
 
-/* The four vectors of a row of a panel: floats, two bfloat16 or four numbers in a word. */
+/* The four vectors of row k of a panel.  Weights of fewer bits are interleaved in words of 32 bits,
+ * the first vector in the lowest bits, so that a shift (and a mask) unpacks a vector at once. */
 INLINE void NAME(unpack)(const int bits, const void *panel, int64_t k, vec w[4]) {
     if (bits == 32) {
         const float *from = (const float *)panel + 4 * k * VECTOR;
@@ -38,7 +40,8 @@ INLINE void NAME(multiply)(const int count, const int bits, int64_t depth, const
         _Pragma("GCC unroll 4") for (int q = 0; q < 4; q++) out[r][q] = sum[r][q];
 }
 
-/* The same for a count known only now: one unrolled loop for each. */
+/* multiply() for a count known only now: it is compiled once for each count, with count rows of
+ * sums in registers.  A loop over a variable count would keep them in memory. */
 INLINE void NAME(multiply_rows)(int count, const int bits, int64_t depth, const float *a,
                                 int64_t row, int64_t column, const void *panel, vec out[][4]) {
     switch (count) {
@@ -70,7 +73,8 @@ TARGET static void NAME(product_8)(int count, int64_t depth, const float *a, int
     NAME(multiply_rows)(count, 8, depth, a, row, 1, panel, out);
 }
 
-/* Rows for the next product, so that a remainder is spread: 16 lanes are 6, 5, 5. */
+/* Rows for the next product, out of those left: 16 lanes are 6, 5, 5 rather than 6, 6, 4, since few
+ * rows use each read of the weights less well. */
 INLINE int NAME(rows_of)(int64_t left) {
     int64_t blocks = (left + ROWS - 1) / ROWS;
     return (int)((left + blocks - 1) / blocks);
@@ -80,7 +84,8 @@ INLINE int NAME(width)(int64_t left) { return left < VECTOR ? (int)left : VECTOR
 
 #define BATCH 120 /* rows of a that stay in the cache while they meet all panels */
 
-/* out = a (rows, depth) b + bias, with b in panels (depth, 4, W), for the rows from first to last. */
+/* out = a b + bias for the rows of a (rows, depth) from first to last, with b (depth, columns) in
+ * panels (depth, 4, W), zeros beyond the last column. */
 TARGET static void NAME(rows_times)(const void *job, int64_t first, int64_t last) {
     const Product *p = job;
     vec sums[ROWS][4];
@@ -101,7 +106,8 @@ TARGET static void NAME(rows_times)(const void *job, int64_t first, int64_t last
         }
 }
 
-/* Columns of a, ROWS at a time, as blocks (depth, ROWS): the order of the product's reads. */
+/* Copies columns of a, ROWS at a time, into blocks (depth, ROWS): the order in which the product
+ * reads them, without strides that would use one float of each cache line. */
 TARGET static void NAME(pack_columns)(const Product *p, int64_t from, int64_t depth, int64_t first,
                                       int64_t last, float *to) {
     for (int64_t row = first; row < last; row += ROWS, to += DEPTH * ROWS)
@@ -110,7 +116,7 @@ TARGET static void NAME(pack_columns)(const Product *p, int64_t from, int64_t de
                 to[k * ROWS + r] = row + r < last ? p->a[(from + k) * p->rows + row + r] : 0.0f;
 }
 
-/* A panel (depth, 4, W) of b's columns, zeros beyond the last. */
+/* Copies 4 W columns of b into a panel (depth, 4, W), with zeros beyond the last column. */
 TARGET static void NAME(pack_panel)(const Product *p, int64_t from, int64_t depth, int64_t block,
                                     float *to) {
     for (int64_t k = 0; k < depth; k++)
@@ -123,7 +129,8 @@ TARGET static void NAME(pack_panel)(const Product *p, int64_t from, int64_t dept
         }
 }
 
-/* out += a^T b, with a (depth, rows) and b (depth, columns), for some blocks of ROWS rows. */
+/* out += a^T b, with a (depth, rows) and b (depth, columns), for the blocks of ROWS rows of out
+ * from first to last.  DEPTH rows of a and b at a time: their panels then stay in the cache. */
 TARGET static void NAME(columns_times)(const void *job, int64_t first, int64_t last) {
     const Product *p = job;
     first *= ROWS;

@@ -1,6 +1,6 @@
 /* A layer over all steps, forward and backward. */
 
-/* Activates the gates; c in: before, out: after the step. Returns h. */
+/* Activates the gates in place; c goes in before the step and comes out after it.  Returns h. */
 INLINE vec NAME(cell)(vec gates[4], vec *c) {
     gates[0] = NAME(sigmoid)(gates[0]);
     gates[1] = NAME(sigmoid)(gates[1]);
@@ -10,7 +10,9 @@ INLINE vec NAME(cell)(vec gates[4], vec *c) {
     return gates[3] * NAME(tanh)(*c);
 }
 
-/* Gates and state of n units of one lane after a step; h and c point at those units. */
+/* Finishes a step of n units of one lane.  sum holds the recurrent share of the gates, gates in:
+ * the inputs' share, out: activated; before and c point at the cell states, h at the hidden
+ * state. */
 INLINE void NAME(cell_step)(vec sum[4], float *gates, int64_t size, const float *before, float *c,
                             float *h, int n) {
     for (int q = 0; q < 4; q++)
@@ -22,7 +24,8 @@ INLINE void NAME(cell_step)(vec sum[4], float *gates, int64_t size, const float 
         NAME(store)(gates + q * size, sum[q], n);
 }
 
-/* A step of the lanes from first to last, W units from unit on. */
+/* A step of the lanes from first to last, W units from unit on.
+ * weights: for every W units a panel (H, 4 gates, W). */
 INLINE void NAME(step_forward)(const Layer *layer, int64_t t, int64_t unit, int64_t first,
                                int64_t last) {
     const int64_t size = layer->hidden, plane = layer->lanes * size;
@@ -41,19 +44,20 @@ INLINE void NAME(step_forward)(const Layer *layer, int64_t t, int64_t unit, int6
     }
 }
 
-/* All steps of some lanes. */
+/* All steps of the lanes from first to last, without waiting for other threads. */
 TARGET static void NAME(scan_forward_lanes)(const void *job, int64_t first, int64_t last) {
     const Layer *layer = job;
     const int64_t panels = (layer->hidden + VECTOR - 1) / VECTOR;
     for (int64_t t = 0; t < layer->steps; t++)
         for (int64_t panel = 0; panel < panels; panel++) {
-            /* There and back again: what was read last is still in the cache. */
+            /* Every other step goes through the panels backwards: those that the step before read
+             * last are still in the cache. */
             int64_t turned = t & 1 ? panels - 1 - panel : panel;
             NAME(step_forward)(layer, t, turned * VECTOR, first, last);
         }
 }
 
-/* All steps, the units shared out. */
+/* All steps of all lanes, the units shared between the members. */
 TARGET static void NAME(scan_forward)(const void *job, Member *member) {
     const Layer *layer = job;
     const int64_t panels = (layer->hidden + VECTOR - 1) / VECTOR;
@@ -63,6 +67,7 @@ TARGET static void NAME(scan_forward)(const void *job, Member *member) {
             int64_t turned = t & 1 ? from + to - 1 - panel : panel;
             NAME(step_forward)(layer, t, turned * VECTOR, 0, layer->lanes);
         }
+        /* The next step multiplies all of h, of which each member has computed a part. */
         if (!meet(member))
             return;
     }
@@ -82,7 +87,8 @@ INLINE void NAME(cell_gradient)(vec grad_h, const float *gates, int64_t size, co
     NAME(store)(grad_c, grad * f, n);
 }
 
-/* The pointwise part of a step backwards, for the lanes from first to last. */
+/* The pointwise part of a step backwards, for the lanes from first to last: from the gradients of h
+ * and c after the step to those of the gates' sums and of c before it. */
 TARGET static void NAME(step_backward)(const Layer *layer, int64_t t, int64_t first, int64_t last) {
     const int64_t size = layer->hidden, plane = layer->lanes * size;
     const float *before = t ? layer->cells + (t - 1) * plane : layer->c0;
@@ -99,7 +105,8 @@ TARGET static void NAME(step_backward)(const Layer *layer, int64_t t, int64_t fi
     }
 }
 
-/* weights: for every 4 W units a panel (4H, 4, W), filled up with zeros. */
+/* All steps backwards, for the lanes from first to last.
+ * weights: for every 4 W units a panel (4H, 4, W), zeros beyond the last unit. */
 TARGET static void NAME(scan_backward)(const void *job, int64_t first, int64_t last) {
     const Layer *layer = job;
     const int64_t size = layer->hidden;

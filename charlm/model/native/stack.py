@@ -1,7 +1,7 @@
-"""A plain stack of LSTM layers and its head, packed once and read token by token.
+"""Decoding: a stack of plain LSTM layers and its head, packed once, advanced token by token.
 
 Letters: B lanes, T steps, V vocabulary, E embedding size, I input size, H hidden size, K depth of
-a product.
+a product, W floats in a vector, N vectors of a matrix.
 """
 
 import ctypes
@@ -11,20 +11,28 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from charlm.model.native.library import Kernels, Level, Rule, Stack, addresses, pack, pack_gates
+from charlm.model.native.library import (
+    Kernels,
+    Rule,
+    Stack,
+    StackLevel,
+    addresses,
+    pack,
+    pack_gates,
+)
 
-__all__ = ["BITS", "NativeStack", "Rule", "Weights"]
+__all__ = ["BITS", "NativeStack", "Rule", "StackWeights"]
 
 BITS = {"float32": 32, "bfloat16": 16, "int8": 8}
-"""How weights are kept -> bits of each.  States and sums are float32 in any case."""
+"""Precision of the weights -> bits of each.  States and sums are float32 in any case."""
 
 LARGEST_TABLE = 1024
-"""Most tokens for which the first layer's input product is computed beforehand: a product for each
-token of the vocabulary has to be won back, one read of those weights less for each token read."""
+"""Largest vocabulary for which the first layer's input product is computed for every token when
+the stack is made.  Each product costs as much time as it saves when its token comes once."""
 
 
-class Weights(NamedTuple):
-    """What the stack computes with: float32, on the CPU."""
+class StackWeights(NamedTuple):
+    """The parameters of a model that a stack computes with: float32, on the CPU."""
 
     embedding: Tensor  # (V, E)
     layers: Sequence[tuple[Tensor, ...]]  # weight_ih (4H, I), weight_hh (4H, H), bias (4H)
@@ -33,18 +41,21 @@ class Weights(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """The weights of a layer or of the head in the order of the product's reads."""
+    """The weights of a layer or of the head, in the order in which products read them."""
 
     depth: int  # K
     panels: Tensor
-    scales: Tensor | None  # of whole numbers, one for each row of the matrix
-    start: Tensor  # bias, or a row for each token
+    scales: Tensor | None  # with weights of 8 bits: the factor of each row of the matrix
+    start: Tensor  # what is added to the product: a bias, or a row for each token
 
 
 class NativeStack:
-    """Packed weights, and the state of B lanes; starts from zeros."""
+    """Packed weights and the state of B lanes, which is zeros at first.
 
-    def __init__(self, kernels: Kernels, weights: Weights, lanes: int, bits: int = 32) -> None:
+    ``bits`` is one of ``BITS``; copies share the packed weights.
+    """
+
+    def __init__(self, kernels: Kernels, weights: StackWeights, lanes: int, bits: int = 32) -> None:
         self.kernels, self.bits = kernels, bits
         self.vocab_size, self.hidden_size = weights.head.shape
         self.embedding: Tensor | None = weights.embedding.contiguous()
@@ -62,7 +73,7 @@ class NativeStack:
         self.job = self.bind()
 
     def pack(self, matrix: Tensor, start: Tensor, *, gates: bool) -> Packed:
-        """Round a matrix (rows, K) as wanted and lay it out in panels."""
+        """Round a matrix (rows, K) to ``bits`` and lay it out in panels."""
         scales, width = None, self.kernels.width
         if self.bits == 8:
             scales = (matrix.abs().amax(dim=1) / 127).clamp_min(1e-30)
@@ -73,10 +84,12 @@ class NativeStack:
         return Packed(matrix.shape[1], panels, scales, start.contiguous())
 
     def bind(self) -> Stack:
-        """The job as the kernel takes it; the tensors it names have to stay where they are."""
+        """The arguments of the kernel; the tensors whose addresses they hold must not move."""
         lanes = len(self.logits)
         self.scratch = torch.empty(lanes, 2, self.vocab_size + self.kernels.width)
-        self.table = levels = (Level * len(self.levels))()  # an address alone keeps nothing alive
+        self.table = levels = (
+            StackLevel * len(self.levels)
+        )()  # an address alone keeps nothing alive
         for place, (packed, inputs) in enumerate(zip(self.levels, self.inputs, strict=True)):
             given = {"weights": packed.panels, "start": packed.start, "inputs": inputs}
             if packed.scales is not None:
@@ -84,7 +97,7 @@ class NativeStack:
             if place < len(self.cells):
                 given["cells"] = self.cells[place]
             stride = packed.start.shape[1] if packed.start.dim() == 2 else 0
-            levels[place] = Level(packed.depth, stride, **addresses(given))
+            levels[place] = StackLevel(packed.depth, stride, **addresses(given))
         return Stack(
             self.kernels.team(lanes),
             layers=len(self.cells),
@@ -100,26 +113,32 @@ class NativeStack:
         )
 
     def read(self, tokens: Tensor) -> Tensor:
-        """tokens (B, T), T > 0 -> logits (B, V) after the last: overwritten by the next call."""
+        """Advance by tokens (B, T), T > 0; returns the logits (B, V) of the token that follows.
+
+        The next call overwrites them.  Raises ``IndexError`` for a token outside the vocabulary.
+        """
         tokens = tokens.contiguous()
         self.job.writes = 0
         self.run(tokens)
         return self.logits
 
-    def write(self, chances: Tensor, banned: Tensor, rule: Rule) -> Tensor:
-        """Choose tokens (B, T), each by one of the ``chances`` (B, T) between 0 and 1, and read
-        them; -1 where the logits are not numbers.  ``banned`` (V) is added to the logits."""
-        chances = chances.contiguous()
-        tokens = torch.empty(chances.shape, dtype=torch.int64)
+    def write(self, uniforms: Tensor, logit_bias: Tensor, rule: Rule) -> Tensor:
+        """Sample tokens (B, T) one after the other and advance by them; returns the tokens.
+
+        Each takes one of ``uniforms`` (B, T), float64 from 0 to below 1.  ``logit_bias`` (V) is
+        added to the logits.  A token is -1 where the logits are NaN or infinite.
+        """
+        uniforms = uniforms.contiguous()
+        tokens = torch.empty(uniforms.shape, dtype=torch.int64)
         self.job.writes, self.job.rule = 1, rule
-        self.job.chances, self.job.banned = chances.data_ptr(), banned.data_ptr()
+        self.job.uniforms, self.job.logit_bias = uniforms.data_ptr(), logit_bias.data_ptr()
         self.run(tokens)
         return tokens
 
     def run(self, tokens: Tensor) -> None:
-        """Take so many steps, with as many threads as torch takes now.
+        """Advance by the steps of tokens (B, T), which are read or filled, on torch's threads.
 
-        Raises ``IndexError`` for a token that is none.
+        Raises ``IndexError`` for a token outside the vocabulary.
         """
         job = self.job
         job.tokens, job.steps = tokens.data_ptr(), tokens.shape[1]
@@ -128,7 +147,7 @@ class NativeStack:
             raise IndexError(f"a token is not in the vocabulary of {self.vocab_size}")
 
     def select(self, lanes: Tensor) -> None:
-        """Go on with these lanes (b,) in this order."""
+        """Keep the states of these lanes (b,), in this order; a lane may come several times."""
         self.inputs = [part[lanes] for part in self.inputs]
         self.cells = [part[lanes] for part in self.cells]
         self.logits = self.logits[lanes]
@@ -136,7 +155,10 @@ class NativeStack:
 
 
 def pack_words(vectors: Tensor, bits: int) -> Tensor:
-    """Vectors (N, 4, W) -> words (N, 4 * bits / 32, W), the first vector in the lowest bits."""
+    """Interleave vectors (N, 4, W) in words of 32 bits (N, 4 * bits / 32, W).
+
+    The first vector stands in the lowest bits of a word.
+    """
     numbers = vectors.bfloat16().view(torch.int16) if bits == 16 else vectors
     parts = numbers.int().view(len(vectors), -1, 32 // bits, vectors.shape[2])
     words = torch.zeros_like(parts[:, :, 0])

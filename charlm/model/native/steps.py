@@ -1,4 +1,4 @@
-"""A weight that meets one step after another, for cells that no scan computes.
+"""A weight that is multiplied in each step of time, for cells that no scan computes.
 
 Letters: T steps, B lanes, K depth and M rows of the weight.
 """
@@ -15,30 +15,30 @@ __all__ = ["StepWeight"]
 
 
 class StepWeight:
-    """Stands for a weight (M, K) in ``x @ weight.T`` with x (B, K), in each step of one walk.
+    """Takes the place of a weight (M, K) in ``x @ weight.T`` with x (B, K), once in each step.
 
-    It is packed once, and its gradient is one product over all steps: torch would pack it at each
-    step, and sum as many gradients of its size as there are steps.
+    The weight is packed once and its gradient is one product over all steps.  Torch would pack it
+    at each step and sum as many gradients of its size as there are steps.
     """
 
     def __init__(self, kernels: Kernels, shape: tuple[int, int], weight: Tensor) -> None:
-        """For a walk of the ``shape`` (T, B)."""
-        self.steps = Steps(kernels, weight.detach())
-        anchors: Tensor = Gathering.apply(weight, self.steps, shape)  # type: ignore[no-untyped-call]
+        """Prepare a weight for a segment of the ``shape`` (T, B)."""
+        self.record = StepRecord(kernels, weight.detach())
+        anchors: Tensor = Gathering.apply(weight, self.record, shape)  # type: ignore[no-untyped-call]
         self.anchors = iter(anchors.unbind())
 
     @property
     def T(self) -> "StepWeight":
-        """Itself: nothing but the product with the transposed weight is there."""
+        """Itself: the product with the transposed weight is the only one that is offered."""
         return self
 
     def __rmatmul__(self, x: Tensor) -> Tensor:
-        product: Tensor = Step.apply(x, next(self.anchors), self.steps)  # type: ignore[no-untyped-call]
+        product: Tensor = Step.apply(x, next(self.anchors), self.record)  # type: ignore[no-untyped-call]
         return product
 
 
-class Steps:
-    """What the steps of a walk share: the weight, packed both ways, and the inputs that it met."""
+class StepRecord:
+    """What the steps of a segment share: the weight, packed both ways, and the inputs so far."""
 
     def __init__(self, kernels: Kernels, weight: Tensor) -> None:
         self.kernels = kernels
@@ -49,36 +49,39 @@ class Steps:
 
 
 class Gathering(torch.autograd.Function):
-    """(weight, steps, (T, B)) -> zeros (T, B, M), one for each product: their gradients are the
-    products', and come back here together."""
+    """(weight, record, (T, B)) -> zeros (T, B, M), to be added to the products of the steps.
+
+    The gradient of these zeros is the gradient of all products, so that backwards the weight's
+    gradient is computed here from all steps together.
+    """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, steps: Steps, shape: tuple[int, int]) -> Tensor:
-        ctx.steps = steps
-        return weight.new_zeros(()).expand(*shape, steps.rows)
+    def forward(ctx: Any, weight: Tensor, record: StepRecord, shape: tuple[int, int]) -> Tensor:
+        ctx.record = record
+        return weight.new_zeros(()).expand(*shape, record.rows)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        steps: Steps = ctx.steps
-        inputs = torch.stack(steps.inputs).flatten(0, 1)
-        total = grad.new_zeros(steps.rows, steps.depth)
-        return steps.kernels.add_outer(grad.flatten(0, 1), inputs, total), None, None
+        record: StepRecord = ctx.record
+        inputs = torch.stack(record.inputs).flatten(0, 1)
+        total = grad.new_zeros(record.rows, record.depth)
+        return record.kernels.add_outer(grad.flatten(0, 1), inputs, total), None, None
 
 
 class Step(torch.autograd.Function):
-    """(x, zeros, steps) -> x @ weight.T, to which the zeros need not really be added."""
+    """(x, zeros, record) -> x @ weight.T + zeros, computed without adding the zeros."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, _: Tensor, steps: Steps) -> Tensor:
-        ctx.steps = steps
-        steps.inputs.append(x.detach())
-        return steps.kernels.times_packed(x, steps.forth, steps.rows)
+    def forward(ctx: Any, x: Tensor, _: Tensor, record: StepRecord) -> Tensor:
+        ctx.record = record
+        record.inputs.append(x.detach())
+        return record.kernels.times_packed(x, record.forth, record.rows)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
-        steps: Steps = ctx.steps
+        record: StepRecord = ctx.record
         wanted = ctx.needs_input_grad[0]
-        grad_x = steps.kernels.times_packed(grad, steps.back, steps.depth) if wanted else None
+        grad_x = record.kernels.times_packed(grad, record.back, record.depth) if wanted else None
         return grad_x, grad, None

@@ -1,5 +1,6 @@
-/* All kernels once for one kind of processor: VECTOR floats in a vector, ROWS rows in a block of a
- * product, TARGET the instructions, FMA how to multiply and add, VARIANT the name.
+/* All kernels for one kind of processor.  The including file defines VARIANT, the suffix of names;
+ * VECTOR, the floats in a vector; ROWS, the rows of a that a product keeps in registers; TARGET,
+ * the instructions to use; FMA(a, b, c), a * b + c.
  */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR)));
@@ -14,7 +15,7 @@ typedef int32_t NAME(ints) __attribute__((vector_size(4 * VECTOR)));
 
 #include "scans.h"
 
-#include "draws.h"
+#include "sampling.h"
 
 #include "decoding.h"
 
@@ -37,7 +38,7 @@ void NAME(charlm_columns_times)(Product *p) {
     split(&p->team, NAME(columns_times));
 }
 
-/* Returns whether a token to read is none. */
+/* Returns 1, having done nothing, if a token to read is not in the vocabulary; else 0. */
 int NAME(charlm_decode)(Stack *stack) {
     for (int64_t at = 0; at < stack->lanes * stack->steps && !stack->writes; at++)
         if (stack->tokens[at] < 0 || stack->tokens[at] >= stack->vocab)
@@ -49,18 +50,9 @@ int NAME(charlm_decode)(Stack *stack) {
     return 0;
 }
 
-void NAME(charlm_probe_products)(Probe *probe) { split(&probe->team, NAME(probe_products)); }
+void NAME(charlm_probe_products)(ProbeJob *probe) { split(&probe->team, NAME(probe_products)); }
 
-void NAME(charlm_probe_reads)(Probe *probe) { split(&probe->team, NAME(probe_reads)); }
-
-/* The two functions alone, for the tests: count is a multiple of W. */
-TARGET void NAME(charlm_activations)(const float *x, float *sigmoids, float *tanhs, int64_t count) {
-    for (int64_t at = 0; at < count; at += VECTOR) {
-        vec v = NAME(load)(x + at, VECTOR);
-        NAME(store)(sigmoids + at, NAME(sigmoid)(v), VECTOR);
-        NAME(store)(tanhs + at, NAME(tanh)(v), VECTOR);
-    }
-}
+void NAME(charlm_probe_reads)(ProbeJob *probe) { split(&probe->team, NAME(probe_reads)); }
 
 #undef vec
 #undef ints

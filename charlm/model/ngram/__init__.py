@@ -1,1 +1,1 @@
-"""Language models that count n-grams."""
+"""N-gram language models: counting, Kneser-Ney smoothing, choice of the order, and PPM."""

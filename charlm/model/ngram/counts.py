@@ -1,8 +1,9 @@
 """How often each n-gram of a stream occurs, and after how many different tokens.
 
-The n-grams of one length are nodes, numbered in the order of their keys; the key of a node packs
-the node of all its tokens but the last with the last token.  So a table is one sorted array, the
-n-grams that share a context lie side by side in it, and a search for a key goes one token deeper.
+The n-grams of one length are nodes, numbered in the order of their keys.  The key of an n-gram is
+the node of all its tokens but the last, times V, plus the last token.  So the n-grams of a length
+are one sorted array in which those that share a context lie side by side, and a binary search in
+the array of the next length makes an n-gram one token longer.
 
 An n-gram may begin with a boundary and end with one, but has none inside: what came before a
 boundary tells nothing about what comes after it.
@@ -34,10 +35,10 @@ __all__ = [
 ]
 
 ABSENT = -1
-"""Stands for the node of an n-gram that was not met in training, or that is none."""
+"""In place of a node: the n-gram was not met in training, or has a boundary inside."""
 
 LONGEST = 1 << 31
-"""Tokens of a stream: nodes and counts are kept in 32 bits."""
+"""Tokens that a stream must stay below, because nodes and counts are kept in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,10 @@ def count_grams(ids: np.ndarray, vocab_size: int, order: int) -> GramCounts:
 
 
 def grow_grams(ids: np.ndarray, vocab_size: int) -> Iterator[GramCounts]:
-    """The counts of ids (N,), boundary first, of order 1, 2, ... without end.
+    """Yield the counts of ids (N,), boundary first, up to order 1, 2, ... without end.
 
-    Each goes on from the one before, whose arrays it shares.  Raises what ``count_grams`` does.
+    Counts of neighbouring orders share arrays.  Raises ``CorpusError`` for too long a stream and
+    ``TokenizerError`` for ids outside the vocabulary.
     """
     check_ids(ids, vocab_size)
     # Every token of the vocabulary is a node of its own, whether it occurs or not.
@@ -106,7 +108,7 @@ def check_ids(ids: np.ndarray, vocab_size: int) -> None:
     if len(ids) >= LONGEST:
         raise CorpusError(
             f"the text has {len(ids):,} tokens, more than the {LONGEST - 1:,} that can be counted",
-            "give less of it",
+            "give a shorter text",
         )
     if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
         raise TokenizerError(
@@ -118,10 +120,10 @@ def check_ids(ids: np.ndarray, vocab_size: int) -> None:
 def extended(
     nodes: np.ndarray, ids: np.ndarray, vocab_size: int, length: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Make n-grams one token longer.
+    """Find all n-grams of ``length`` tokens in ids (N,), from those that are a token shorter.
 
-    nodes (N,) of the n-grams that end at each of ids (N,) -> where those of ``length`` tokens
-    end, ascending, and their keys.
+    ``nodes`` (N,) are the nodes of the shorter n-grams that end at each of ids.  Returns the
+    indices in ids at which the longer ones end, ascending, and their keys.
     """
     contexts = nodes[:-1]
     if length == 2:
@@ -135,8 +137,10 @@ def extended(
 
 
 def number(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """keys (N,) -> different keys (M,) ascending, how often each occurs (M,), which of them each
-    key is (N,), and where in ``keys`` each occurs once (M,).
+    """Number keys (N,) in ascending order.
+
+    Returns the M different keys (M,), how often each occurs (M,), the number of each of ``keys``
+    (N,), and for each different key an index in ``keys`` at which it stands (M,).
     """
     order = np.argsort(keys)
     ordered = keys[order]
@@ -152,8 +156,10 @@ def number(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 def next_nodes(
     keys: np.ndarray, contexts: np.ndarray, ids: np.ndarray, vocab_size: int
 ) -> np.ndarray:
-    """contexts (N,), nodes or ABSENT, and the tokens (N,) after them -> the nodes (N,) of both
-    together among ``keys`` (M,), or ABSENT.
+    """Look up n-grams made of a context and the token after it.
+
+    contexts (N,) are nodes or ABSENT, ids (N,) the tokens.  Returns the nodes (N,) of the n-grams
+    among ``keys`` (M,), or ABSENT.
     """
     nodes = np.full(len(ids), ABSENT, dtype=np.int32)
     known = np.flatnonzero(contexts != ABSENT)
@@ -186,10 +192,10 @@ def find_nodes(
 def look_up(
     keys: np.ndarray, length: int, ending: np.ndarray, ids: np.ndarray, vocab_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One length of ``find_nodes``, from the one before.
+    """Look up the n-grams of ``length`` tokens that end at each of ids (N,).
 
-    ending (N,), the nodes one token shorter that end at each of ids (N,), zeros for none at all
-    -> the contexts (N-1,) and the nodes (N,) that end at each of ids.
+    ``ending`` (N,) are the nodes of those one token shorter; zeros for length 1.  Returns the
+    nodes (N-1,) of the contexts, for every token but the first, and the nodes (N,) of the n-grams.
     """
     contexts = ending[:-1]
     if length == 1:

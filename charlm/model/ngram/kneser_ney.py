@@ -10,7 +10,8 @@ without its oldest token, and N_j(c) how many tokens follow c with count j (3: w
 where a counts occurrences for the longest n-grams and different preceding tokens for shorter
 ones.  The shortest context falls back on the uniform distribution over the vocabulary.
 
-Conventions as everywhere: a stream begins with the boundary, all is in nats.
+A stream begins with the boundary, and all is in nats.  Letters: V vocabulary, M n-grams of one
+length, C contexts of one length, N tokens of a stream.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,9 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from charlm.config import BOUNDARY_ID
 from charlm.model.ngram.counts import (
     ABSENT,
     GramCounts,
@@ -42,19 +41,20 @@ __all__ = [
 ]
 
 FALLBACK = (0.5, 1.0, 1.5)
-"""Discounts where counts of counts allow no estimate: few tokens, or a small alphabet."""
+"""Discounts of counts 1, 2, 3 and more where they cannot be estimated: in a short text, or with a
+small alphabet."""
 
 AT_ONCE = 1 << 20
-"""Tokens scored at a time; only memory depends on it."""
+"""Tokens that are scored at a time; results do not depend on it, the memory does."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """What n-grams of one length say; C contexts, which are the nodes one token shorter.
+    """The smoothed counts of the n-grams of one length; its C contexts are a token shorter.
 
-    ``discounts`` (4,) are taken from counts of 0, 1, 2, 3 or more; ``counts`` (M,) before that;
-    ``totals`` (C,) of counts after each context; ``shares`` (C,) of the probability that each
-    context leaves to shorter ones, 1 where nothing followed.
+    ``discounts`` (4,) are subtracted from counts of 0, 1, 2, and 3 or more; ``counts`` (M,) are
+    those before that; ``totals`` (C,) are sums of counts after each context; ``shares`` (C,) are
+    the parts of the probability that each context leaves to shorter ones, 1 if nothing followed.
     """
 
     discounts: np.ndarray
@@ -63,14 +63,17 @@ class Level:
     shares: np.ndarray
 
     def seen(self, nodes: np.ndarray, contexts: np.ndarray) -> np.ndarray:
-        """The discounted share of nodes (n,) after contexts (n,), both without ABSENT: (n,)."""
+        """(a(c, x) - D) / a(c) of nodes (n,) after contexts (n,), both without ABSENT: (n,)."""
         counts = self.counts[nodes]
         left = counts - self.discounts[np.minimum(counts, 3)]
         share: np.ndarray = left / np.maximum(self.totals[contexts], 1)
         return share
 
     def refine(self, shorter: np.ndarray, contexts: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """Probabilities (N,) given shorter contexts -> given these; ABSENT changes nothing."""
+        """Probabilities (N,) given shorter contexts -> given contexts (N,) of this length.
+
+        ``nodes`` (N,) are the n-grams.  An ABSENT context leaves a probability as it is.
+        """
         finer = shorter.copy()
         known = np.flatnonzero(contexts != ABSENT)
         finer[known] *= self.shares[contexts[known]]
@@ -96,7 +99,7 @@ def discounts(counts: np.ndarray) -> np.ndarray:
 
 
 def level_of(keys: np.ndarray, counts: np.ndarray, contexts: int, vocab_size: int) -> Level:
-    """Discount the n-grams of keys (M,) with these counts (M,) after so many contexts."""
+    """Smooth the n-grams of keys (M,) that have these counts (M,); ``contexts`` is C."""
     parents = keys // vocab_size
     discount = discounts(counts)
     totals = np.bincount(parents, weights=counts, minlength=contexts)
@@ -106,7 +109,8 @@ def level_of(keys: np.ndarray, counts: np.ndarray, contexts: int, vocab_size: in
 
 
 def level_at(counts: GramCounts, length: int) -> Level:
-    """The level of n-grams of ``length`` tokens; the longest have no count but occurrences."""
+    """Smooth the n-grams of ``length`` tokens: the longest count occurrences, others preceding
+    tokens."""
     grams = counts.grams[length - 1]
     contexts = len(counts.grams[length - 2].keys) if length > 1 else 1
     chosen = grams.preceding if length < counts.order else grams.occurrences
@@ -115,10 +119,10 @@ def level_at(counts: GramCounts, length: int) -> Level:
 
 @dataclass(frozen=True)
 class NgramModel:
-    """A language model that looks at the last ``order`` - 1 tokens.
+    """A language model that predicts a token from the last ``order`` - 1 tokens.
 
-    ``vocab_size`` V tokens share the probability, the boundary among them; ``keys`` (M,) are
-    those of the n-grams of each length, and ``levels`` what they say.
+    ``vocab_size`` V tokens share the probability, the boundary among them.  For each length there
+    are the ``keys`` (M,) of its n-grams and a level of smoothed counts.
     """
 
     vocab_size: int
@@ -127,12 +131,12 @@ class NgramModel:
 
     @property
     def order(self) -> int:
-        """Tokens of the longest n-gram."""
+        """Number of tokens of the longest n-grams."""
         return len(self.levels)
 
     @property
     def size(self) -> int:
-        """How many n-grams it holds."""
+        """Number of n-grams of all lengths."""
         return sum(map(len, self.keys))
 
     @cached_property
@@ -150,7 +154,7 @@ class NgramModel:
         check_ids(ids, self.vocab_size)
         nll = np.empty(max(len(ids) - 1, 0))
         for begin in range(1, len(ids), AT_ONCE):
-            # A token of context at least, and as many as the longest n-gram needs.
+            # Each part begins with as many tokens of context as the longest n-gram needs.
             context = min(begin, max(self.order - 1, 1))
             part = ids[begin - context : begin + AT_ONCE]
             p = np.full(len(part) - 1, 1 / self.vocab_size)
@@ -160,51 +164,14 @@ class NgramModel:
             nll[begin - 1 : begin - 1 + AT_ONCE] = -np.log(p[context - 1 :])
         return nll
 
-    def distribution(self, context: ArrayLike) -> np.ndarray:
-        """context (n,), everything before, boundary first -> the next token's distribution (V,).
-
-        Raises ``TokenizerError`` for ids outside the vocabulary.
-        """
-        tail = self.reachable(np.asarray(context, dtype=np.int64))
-        p = np.full(self.vocab_size, 1 / self.vocab_size)
-        for length, level in enumerate(self.levels[: len(tail) + 1]):
-            node = self.node(tail[len(tail) - length :])
-            if node == ABSENT:
-                break
-            keys = self.keys[length]
-            begin, end = np.searchsorted(
-                keys, [node * self.vocab_size, (node + 1) * self.vocab_size]
-            )
-            p *= level.shares[node]
-            following = keys[begin:end] - node * self.vocab_size
-            p[following] += level.seen(np.arange(begin, end), np.array(node))
-        return p
-
-    def reachable(self, context: np.ndarray) -> np.ndarray:
-        """The end of context (n,) that matters: no more than the order, none before a boundary."""
-        check_ids(context, self.vocab_size)
-        tail = context[max(len(context) - self.order + 1, 0) :]
-        boundaries = np.flatnonzero(tail == BOUNDARY_ID)
-        return tail[boundaries[-1] :] if len(boundaries) else tail
-
-    def node(self, gram: np.ndarray) -> int:
-        """The node of gram (n,), or ABSENT; that of no tokens is 0."""
-        node = 0
-        for keys, token in zip(self.keys, gram.tolist(), strict=False):
-            key = node * self.vocab_size + token
-            node = int(np.searchsorted(keys, key))
-            if node == len(keys) or keys[node] != key:
-                return ABSENT
-        return node
-
 
 def train_ngrams(ids: np.ndarray, vocab_size: int, order: int) -> NgramModel:
-    """The model of ids (N,), boundary first.  Raises what ``count_grams`` does."""
+    """Train a model on ids (N,), boundary first.  Raises what ``count_grams`` does."""
     return model_of(count_grams(ids, vocab_size, order))
 
 
 def model_of(counts: GramCounts) -> NgramModel:
-    """The model of these counts and their order."""
+    """Smooth counts into a model of their order."""
     levels = (level_at(counts, length) for length in range(1, counts.order + 1))
     keys = tuple(grams.keys for grams in counts.grams)
     return NgramModel(counts.vocab_size, keys, tuple(levels))
@@ -213,9 +180,9 @@ def model_of(counts: GramCounts) -> NgramModel:
 def score_orders(
     grown: Iterable[GramCounts], ids: np.ndarray
 ) -> Iterator[tuple[GramCounts, np.ndarray]]:
-    """Counts of order 1, 2, ..., each with the nll (N-1,) in nats that its model gives ids (N,).
+    """Score ids (N,) with models of order 1, 2, ...: yield the counts and the nll (N-1,) in nats.
 
-    All orders together cost little more than the highest alone, because they share the shorter
+    All orders together cost little more than the highest alone, because models share the shorter
     n-grams.  Raises ``TokenizerError`` for ids outside the vocabulary.
     """
     ending = np.zeros(len(ids), dtype=np.int32)

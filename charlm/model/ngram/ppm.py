@@ -1,4 +1,4 @@
-"""Prediction by partial matching: an n-gram model that learns each token right after it.
+"""Prediction by partial matching: an n-gram model that counts each token after predicting it.
 
 Cleary and Witten 1984, Data compression using adaptive coding and partial string matching, IEEE
 Transactions on Communications 32; escapes by method D (Howard 1993), update exclusion, and
@@ -11,8 +11,8 @@ without its oldest token,
 where a token counts after the longest context, and after a shorter one only if it was new after
 the one that is a token longer.  The shortest context falls back on the uniform distribution.
 
-What a sequential program would find in its tables at each token is computed for all tokens at
-once here: how often, earlier in the stream, the same n-gram or context was counted.
+A sequential program would look these counts up in tables that grow.  Here they are computed for
+all tokens at once: how often an n-gram or a context was counted earlier in the stream.
 """
 
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ from charlm.model.ngram.counts import ABSENT, check_ids, extended, number
 __all__ = ["learn_orders"]
 
 ESCAPED = 0.5
-"""What each different token leaves to the escape: method D."""
+"""Part of each different token's count that goes to shorter contexts, by method D."""
 
 
 def learn_orders(ids: np.ndarray, vocab_size: int) -> Iterator[np.ndarray]:
-    """For orders 1, 2, ... without end: the nll (N-1,) in nats of every token after the first of
-    ids (N,), boundary first, given all before it.
+    """Yield, for orders 1, 2, ... without end, the nll (N-1,) in nats of ids (N,), boundary first.
 
-    Takes some 150 bytes per token.  Raises ``TokenizerError`` for ids outside the vocabulary.
+    Each token but the first is predicted from all before it.  Needs about 150 bytes per
+    token.  Raises ``TokenizerError`` for ids outside the vocabulary.
     """
     check_ids(ids, vocab_size)
     nodes = np.asarray(ids).astype(np.int32)
@@ -59,7 +59,10 @@ def learn_orders(ids: np.ndarray, vocab_size: int) -> Iterator[np.ndarray]:
 def blend(
     shorter: np.ndarray, contexts: "Groups", grams: "Groups", counted: np.ndarray
 ) -> np.ndarray:
-    """Probabilities (N,) given shorter contexts -> given these, in which ``counted`` (N,) count."""
+    """Probabilities (N,) given shorter contexts -> given contexts of this length.
+
+    ``counted`` (N,) says which tokens are counted after these contexts.
+    """
     counts, totals = grams.earlier(counted), contexts.earlier(counted)
     different = contexts.earlier(counted & (counts == 0))
     finer = shorter.copy()
@@ -70,20 +73,20 @@ def blend(
 
 
 class Groups:
-    """Places in a stream, put into groups by their labels."""
+    """The positions of a stream, grouped by their labels."""
 
     def __init__(self, labels: np.ndarray) -> None:
-        """labels (N,), none negative."""
+        """Group the positions of labels (N,), integers from 0 on."""
         size = len(labels)
-        # One sort of whole numbers, which is faster than a stable one of their places.
-        self.places = np.sort(labels.astype(np.int64) * size + np.arange(size)) % max(size, 1)
-        begins = np.flatnonzero(np.diff(labels[self.places], prepend=-1))
+        # Sorting integers that hold label and position is faster than a stable argsort of labels.
+        self.positions = np.sort(labels.astype(np.int64) * size + np.arange(size)) % max(size, 1)
+        begins = np.flatnonzero(np.diff(labels[self.positions], prepend=-1))
         self.begins = np.repeat(begins, np.diff(begins, append=size))
 
     def earlier(self, values: np.ndarray) -> np.ndarray:
-        """For each place the sum of the values (N,) at earlier places of its group: (N,)."""
-        ordered = values[self.places]
+        """For each position the sum of values (N,) at earlier positions of its group: (N,)."""
+        ordered = values[self.positions]
         sums = ordered.cumsum() - ordered
         found: np.ndarray = np.empty_like(sums)
-        found[self.places] = sums - sums[self.begins]
+        found[self.positions] = sums - sums[self.begins]
         return found

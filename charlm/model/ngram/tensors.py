@@ -1,8 +1,8 @@
 """An n-gram model as the tensors of a checkpoint, in the narrowest integers that hold them.
 
-For n-grams of each length: ``followers`` (C,), how many different tokens come after each context;
-``tokens`` (M,), which; ``counts`` (M,), how often as the model counts.  The rest follows from it.
-Every token is a context of its own, so length 1 has counts only.
+For the n-grams of each length there are ``followers`` (C,), the number of different tokens after
+each context; ``tokens`` (M,), these tokens; and ``counts`` (M,), the counts before smoothing, from
+which the rest of the model is computed.  N-grams of one token have ``counts`` (V,) only.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ WIDTHS = (np.uint8, np.uint16, np.int32)
 
 
 def to_tensors(model: NgramModel) -> dict[str, Tensor]:
-    """What ``from_tensors`` takes."""
+    """The tensors of a model by name, for ``from_tensors``."""
     size = model.vocab_size
     arrays = {"counts.1": model.levels[0].counts}
     for length in range(2, model.order + 1):
@@ -33,13 +33,13 @@ def to_tensors(model: NgramModel) -> dict[str, Tensor]:
 
 
 def narrow(numbers: np.ndarray) -> np.ndarray:
-    """The same numbers, none negative and all below 2^31, in the narrowest type."""
+    """Integers from 0 to below 2^31 in the narrowest of ``WIDTHS`` that holds them."""
     largest = numbers.max(initial=0)
     return numbers.astype(next(width for width in WIDTHS if largest <= np.iinfo(width).max))
 
 
 def from_tensors(tensors: Mapping[str, Tensor], vocab_size: int) -> NgramModel:
-    """The model of which ``to_tensors`` made these.  Raises ``ModelError`` for anything else."""
+    """The model whose ``to_tensors`` gave these.  Raises ``ModelError`` for other tensors."""
     order = 1 + sum(name.startswith("tokens.") for name in tensors)
     names = {f"{part}.{length}" for part in PARTS for length in range(2, order + 1)} | {"counts.1"}
     if set(tensors) != names:
@@ -58,7 +58,7 @@ def from_tensors(tensors: Mapping[str, Tensor], vocab_size: int) -> NgramModel:
 
 
 def whole_numbers(name: str, tensor: Tensor) -> np.ndarray:
-    """A tensor as an array (n,) of integers, none negative.  Raises ``ModelError``."""
+    """A tensor as an array (n,).  Raises ``ModelError`` unless it holds integers from 0 on."""
     array: np.ndarray = tensor.numpy()
     if array.ndim != 1 or array.dtype not in WIDTHS or array.min(initial=0) < 0:
         raise misfit(name)
@@ -68,7 +68,10 @@ def whole_numbers(name: str, tensor: Tensor) -> np.ndarray:
 def keys_of(
     arrays: Mapping[str, np.ndarray], length: int, contexts: int, vocab_size: int
 ) -> np.ndarray:
-    """The keys (M,) of n-grams after so many contexts.  Raises ``ModelError``."""
+    """The keys (M,) of the n-grams of a length, whose contexts are C = ``contexts``.
+
+    Raises ``ModelError`` if the arrays contradict each other.
+    """
     followers, tokens = arrays[f"followers.{length}"], arrays[f"tokens.{length}"]
     if len(followers) != contexts or followers.sum(dtype=np.int64) != len(tokens):
         raise misfit(f"followers.{length}")
@@ -81,7 +84,7 @@ def keys_of(
 
 
 def misfit(name: str) -> ModelError:
-    """The error for tensors that are not what ``to_tensors`` made."""
+    """The error for the tensor ``name``, which ``to_tensors`` cannot have made."""
     return ModelError(
         f"the n-grams do not fit together, first at {name}",
         "the files of a run belong together: restore them, or train anew",

@@ -35,7 +35,7 @@ class Objective(nn.Module):
     def forward(self, inputs: Tensor, targets: Tensor, state: State) -> Terms:
         """The terms of these lanes in float32, whichever precision the model computes in."""
         with autocast(inputs.device, self.precision):
-            hidden, state = self.model.walk(inputs, state)
+            hidden, state = self.model.hidden_states(inputs, state)
             features = self.model.output_dropout(hidden)
             nll = self.model.nll(features.transpose(0, 1), targets, IGNORED)
         state = tuple(tuple(part.float() for part in layer) for layer in state)

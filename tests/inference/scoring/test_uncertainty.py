@@ -54,7 +54,7 @@ def test_an_interval_over_blocks_of_several_lengths_holds_the_truth_as_often() -
 
 def test_correlated_blocks_are_joined_until_they_are_independent() -> None:
     """Blocks that remember the last ones: without joining half of the intervals would miss."""
-    noise = GENERATOR.normal(size=(400, 1000))
+    noise = np.random.default_rng(3).normal(size=(400, 1000))
     for at in range(1, noise.shape[1]):
         noise[:, at] += 0.8 * noise[:, at - 1]
     assert coverage([estimate_nll(even(2.5 + row)) for row in noise], 2.5) >= 0.92

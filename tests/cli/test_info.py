@@ -1,0 +1,45 @@
+"""``charlm info`` shows one run in words, several side by side."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cli.conftest import call
+
+Trained = Callable[[str], Path]
+
+
+def test_a_run_shows_its_settings_of_training_and_its_size(run: Path) -> None:
+    lines = call("info", run).out.splitlines()
+    found = {line[:11].rstrip(): line[12:] for line in lines}
+    assert found["training"].startswith("dropout ")
+    assert found["training"].endswith(", seed 1")
+    assert found["disk space"].endswith("kB")
+
+
+def test_several_runs_are_shown_side_by_side(trained: Trained) -> None:
+    names = [trained("char"), trained("byte")]
+    head, *rows = call("info", *names).out.splitlines()
+    assert head.split() == ["run", *map(str, names)]
+    cells = [row.rsplit(maxsplit=2) for row in rows]
+    table = {name: values for name, *values in cells}
+    assert table["tokenizer.kind"] == ["char", "byte"]
+    assert table["step"] == ["20", "20"]
+    assert set(table) == {"tokenizer.kind", "parameters", "step", "valid bpc", "disk space"}
+
+
+def test_several_runs_are_as_many_objects(trained: Trained) -> None:
+    names = [trained("char"), trained("byte"), trained("char")]
+    objects = [json.loads(line) for line in call("info", *names, "--json").out.splitlines()]
+    assert [each["run"] for each in objects] == list(map(str, names))
+
+
+def test_a_run_from_somebody_else_cannot_steer_the_terminal(run: Path) -> None:
+    settings = run / "run.toml"
+    text = settings.read_text(encoding="utf-8")
+    evil = text.replace("book.txt", "\\u001b]0;title\\u0007\\u009b2J")
+    assert evil != text
+    settings.write_text(evil, encoding="utf-8")
+    for shown in (call("info", run).out, call("info", run, run).out):
+        assert not {char for char in shown if char != "\n" and not char.isprintable()}
+    assert "\u241b]0;title\u2407" in call("info", run).out

@@ -1,0 +1,29 @@
+"""Commands that read a model load no library that they have no use for."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+UNNEEDED = {"torch._dynamo", "sympy", "datasets", "pandas"}
+COMMANDS = """
+import sys
+from charlm.cli.main import cli
+run, text = sys.argv[1:]
+for command in (["generate", run, "-n", "5"], ["score", run, text], ["perplexity", run, text]):
+    cli(command, standalone_mode=False)
+print(*sys.modules)
+"""
+
+
+def test_commands_that_read_a_model_load_nothing_they_do_not_need(
+    trained: Callable[[str], Path], book: Path
+) -> None:
+    book.write_text(book.read_text(encoding="utf-8")[:200], encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, trained("char"), book],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "charlm.model.language_model" in loaded
+    assert not UNNEEDED & loaded
