@@ -40,7 +40,7 @@ class Blocks:
         both = Blocks(
             self.nll + other.nll, self.tokens + other.tokens, self.units + other.units, size
         )
-        # Only the last of the blocks that are here has room for more.
+        # Only the last of the blocks that are here may hold fewer units than ``size``.
         begin = max(len(self) - 1, 0) if size == self.size else 0
         both = both.joined(size, begin) if size > 1 else both
         while len(both) > MOST_BLOCKS:

@@ -114,7 +114,7 @@ WRONG = [
     ("run run book.txt --part test", 2, "either a SOURCE", "--help"),
     ("run run --part valid --encoding latin-1", 2, "nothing with --part", "--help"),
     ("run run book.txt --most -1", 2, "not in the range", "--help"),
-    ("run missing book.txt", 1, "missing does not exist", "charlm train"),
+    ("run missing book.txt", 1, "missing does not exist", "name the folder of a run"),
     ("run run missing.txt", 1, "no file, folder or corpus called", "path"),
     ("run run empty.txt", 1, "empty.txt is empty", "words"),
     ("run run --part train", 2, "'train' is not one of", "--help"),

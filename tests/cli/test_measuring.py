@@ -207,3 +207,23 @@ def test_the_interval_and_the_standard_error_are_named(run: Path) -> None:
     assert f"± {record['perplexity_se']:.3f} s.e. per token (char)" in lines[2]
     low, high = record["perplexity_interval"]
     assert lines[4] == f"interval    {low:,.3f} to {high:,.3f} per token (95 %)"
+
+
+def test_blank_lines_are_no_rows_of_a_table_and_no_sentences(run: Path) -> None:
+    rows = ("item\tregion\ttext", "1\t1\tba", "1\t2\tco", "2\t1\tlo")
+    plain = call("score", run, write("plain.tsv", "\n".join(rows)), "--by", "region").out
+    blank = call("score", run, write("blank.tsv", "\n\n".join(rows) + "\n\n"), "--by", "region")
+    assert (blank.code, blank.out) == (0, plain)
+    sentences = write("blank.txt", "\n\nba co\n \n\nlo\n")
+    words = call("score", run, sentences, "--format", "neural-complexity").out.splitlines()
+    assert [word.split()[:3] for word in words[1:]] == [
+        ["ba", "0", "0"], ["co", "0", "1"], ["lo", "1", "0"],
+    ]  # fmt: skip
+
+
+def test_a_table_of_blank_rows_holds_nothing(run: Path) -> None:
+    failed(call("pairs", run, write("blank.csv", "\n\n")), 1, "holds no pairs", "pairs")
+    failed(
+        call("score", run, write("blank.tsv", "\n\n"), "--by", "region"), 1,
+        "holds no regions", "regions",
+    )  # fmt: skip

@@ -36,16 +36,16 @@ def token_spans(tokenizer: Tokenizer, text: str, ids: np.ndarray) -> np.ndarray:
     """
     if tokenizer.kind not in ("char", "word"):
         sizes = (len(tokenizer.token_bytes(token)) for token in ids.tolist())
-        return steps([0, *accumulate(sizes)])
+        return spans_between([0, *accumulate(sizes)])
     # What is unknown stands in the text, not in the tokenizer's table.
-    places = [0, *accumulate(len(char.encode()) for char in text)]
+    offsets = [0, *accumulate(len(char.encode()) for char in text)]
     if not isinstance(tokenizer, WordTokenizer):
-        return steps(places)
+        return spans_between(offsets)
     words = re.finditer(r"\S+|\n" if tokenizer.end_of_line else r"\S+", text)
-    spans = [(places[word.start()], places[word.end()]) for word in words]
+    spans = [(offsets[word.start()], offsets[word.end()]) for word in words]
     return np.array(spans, dtype=np.int64).reshape(-1, 2)
 
 
-def steps(places: list[int]) -> np.ndarray:
-    """The N + 1 places where tokens begin or end -> (N, 2)."""
-    return np.array([places[:-1], places[1:]], dtype=np.int64).T
+def spans_between(offsets: list[int]) -> np.ndarray:
+    """The N + 1 offsets where tokens begin or end -> where each begins and ends (N, 2)."""
+    return np.array([offsets[:-1], offsets[1:]], dtype=np.int64).T

@@ -5,6 +5,7 @@ over them; here they cover the text in order, each token once, so that the figur
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -49,7 +50,8 @@ def score_windows(
     else:
         chunks = document_chunks(counts.count(encode_documents(tokenizer, content)))
     tokens = 0
-    for batch in batches(windows(chunks, size)):
+    found = windows(chunks, size)
+    while batch := list(islice(found, LANES)):
         lengths = [len(ids) - 1 for ids in batch]
         first = [int(ids[0]) for ids in batch]
         nll = np.concatenate(nll_of_lines(model, [ids[1:] for ids in batch], first))
@@ -97,15 +99,3 @@ def windows(chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
         rest = rest[begin:]
     if len(rest) > 1:
         yield rest
-
-
-def batches(items: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """The items in lists of ``LANES``; the last may be shorter."""
-    batch: list[np.ndarray] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == LANES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -90,22 +90,22 @@ class Predictions:
 
     def known(self, ids: np.ndarray) -> np.ndarray:
         """Ids (N,) as the model reads them: marked white space is the unknown symbol."""
-        if self.tokenizer.unknown_id is None:
+        if ids.dtype != np.int64 or self.tokenizer.unknown_id is None:
             return ids
         known = np.where(ids < self.vocab_size, ids, self.tokenizer.unknown_id)
         return known.astype(self.tokenizer.dtype)
 
     def read(self, reader: Reader, ids: np.ndarray) -> Iterator[Prediction]:
         """Measure ids (N,) that come next in a stream."""
-        marked = ids.dtype == np.int64
         for begin in range(0, len(ids), reader.chunk):
             part = ids[begin : begin + reader.chunk]
-            known = self.known(part) if marked else part
-            found = self.measure(reader.log_probs(known), known)
-            yield from self.spelled(found, part) if marked else found
+            known = self.known(part)
+            yield from self.spelled(self.measure(reader.log_probs(known), known), part)
 
     def spelled(self, found: Sequence[Prediction], ids: np.ndarray) -> Sequence[Prediction]:
         """The predictions, with the bytes of the text where ids (N,) are marked white space."""
+        if ids.dtype != np.int64:
+            return found
         return [
             each._replace(content=self.contents[token])
             for each, token in zip(found, ids.tolist(), strict=True)

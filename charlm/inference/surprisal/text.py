@@ -40,8 +40,8 @@ BOUNDARY = "<|boundary|>"
 TOGETHER = 1 << 13
 """Tokens of short documents or lines that are read side by side."""
 
-Place: TypeAlias = tuple[int, int]
-"""A document, and the line of it that is a stream of its own or 0; both from 0."""
+SentenceKey: TypeAlias = tuple[int, int]
+"""The numbers of a document and of its line, from 0; the line is 0 unless each is a stream."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -173,11 +173,11 @@ def surprisals(
     group = by_listed_word if (by, tokenizer.kind) == ("word", "word") else GROUPINGS[by]
     predictions = Predictions(tokenizer, top, splitting=by == "word")
     parts = cut_text(tokenizer, map(predictions.mark_spaces, pieces), reset)
-    tokens = predict(model, predictions, placed(parts, reset), reset)
+    tokens = predict(model, predictions, numbered(parts, reset), reset)
     index = 0
-    for place, placed_tokens in groupby(tokens, key=itemgetter(0)):
-        units = group(token for _, token in placed_tokens)
-        for row in describe(tokenizer, units, index, place):
+    for key, own in groupby(tokens, key=itemgetter(0)):
+        units = group(token for _, token in own)
+        for row in describe(tokenizer, units, index, key):
             yield row
             index += 1
 
@@ -197,7 +197,7 @@ def check_unit(tokenizer: Tokenizer, by: str) -> None:
         )
 
 
-def placed(parts: Iterable[StreamPart], reset: Reset) -> Iterator[tuple[Place, StreamPart]]:
+def numbered(parts: Iterable[StreamPart], reset: Reset) -> Iterator[tuple[SentenceKey, StreamPart]]:
     """The parts with their document, counted over all files, and line."""
     document, last = -1, None
     for part in parts:
@@ -210,16 +210,16 @@ def placed(parts: Iterable[StreamPart], reset: Reset) -> Iterator[tuple[Place, S
 def predict(
     model: Predictor,
     predictions: Predictions,
-    parts: Iterable[tuple[Place, StreamPart]],
+    parts: Iterable[tuple[SentenceKey, StreamPart]],
     reset: Reset,
-) -> Iterator[tuple[Place, Prediction]]:
-    """Every token of the text with its place; short independent streams are read side by side."""
-    waiting: list[tuple[Place, StreamPart]] = []
+) -> Iterator[tuple[SentenceKey, Prediction]]:
+    """Every token of the text with its key; short independent streams are read together."""
+    waiting: list[tuple[SentenceKey, StreamPart]] = []
     held, reader = 0, Reader(model)
-    for place, part in parts:
+    for key, part in parts:
         whole = reset in ("document", "line") and part.begins and part.ends
         if whole and len(part.ids) < TOGETHER:
-            waiting.append((place, part))
+            waiting.append((key, part))
             held += len(part.ids)
             if held < TOGETHER:
                 continue
@@ -230,23 +230,23 @@ def predict(
             reader = Reader(model) if part.begins else reader
             for token in predictions.read(reader, part.ids):
                 if token.token != predictions.tokenizer.boundary_id:
-                    yield place, token
+                    yield key, token
     if waiting:
         yield from predict_together(model, predictions, waiting)
 
 
 def predict_together(
-    model: Predictor, predictions: Predictions, streams: list[tuple[Place, StreamPart]]
-) -> Iterator[tuple[Place, Prediction]]:
+    model: Predictor, predictions: Predictions, streams: list[tuple[SentenceKey, StreamPart]]
+) -> Iterator[tuple[SentenceKey, Prediction]]:
     """The tokens of whole streams that are read side by side."""
     lines = [predictions.known(part.ids) for _, part in streams]
     found = measure_lines(model, lines, predictions.measure)
-    for tokens, (place, part) in zip(found, streams, strict=True):
-        yield from ((place, token) for token in predictions.spelled(tokens, part.ids))
+    for tokens, (key, part) in zip(found, streams, strict=True):
+        yield from ((key, token) for token in predictions.spelled(tokens, part.ids))
 
 
 def describe(
-    tokenizer: Tokenizer, units: Iterable[Unit], index: int, place: Place
+    tokenizer: Tokenizer, units: Iterable[Unit], index: int, key: SentenceKey
 ) -> Iterator[Surprisal]:
     """The record of each unit of a document or line, numbered from ``index`` on."""
     entropy_before, previous = 0.0, None
@@ -255,8 +255,8 @@ def describe(
         entropy, guesses = unit.first.entropy, unit.first.guesses
         yield Surprisal(
             index=index + position,
-            document=place[0],
-            sentence=place[1],
+            document=key[0],
+            sentence=key[1],
             position=position,
             text=unit.content.decode("utf-8", errors="replace"),
             nll=unit.nll,
