@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the program does, before torch is loaded
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
@@ -35,3 +37,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def seeded() -> None:
     """Let what torch draws, like dropout, not depend on the tests that ran before."""
     torch.manual_seed(1)
+
+
+LONGEST = ("test_guides.py", "test_known_truth.py", "test_killed.py", "test_methods.py")
+"""Files with the longest tests, which begin first, so that no process waits for one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of ``LONGEST`` first; the order within a file stays."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)

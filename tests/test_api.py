@@ -141,6 +141,15 @@ def test_a_stream_is_the_continuation_in_whole_characters(model: Model) -> None:
     assert (stream.seed, stream.finish) == (3, "length")
 
 
+def test_a_stream_that_has_been_read_says_so(model: Model) -> None:
+    stream = model.stream("ba", seed=3, length=5)
+    assert len("".join(stream)) == 5
+    with pytest.raises(CharlmError, match="read to its end") as caught:
+        list(stream)
+    assert "`seed=3`" in caught.value.hint
+    assert next(stream, None) is None
+
+
 def test_several_prompts_give_a_list(model: Model) -> None:
     both = model.generate(["ba", "co"], seed=1, length=9)
     assert both == [model.generate(prompt, seed=1, length=9) for prompt in ("ba", "co")]

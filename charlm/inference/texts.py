@@ -1,7 +1,7 @@
 """Texts that are to be measured: given as they are, as files, or as a part of a run's own text."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
@@ -152,7 +152,7 @@ def refuse_run(source: str) -> str:
 
 def items(text: str | Path | Sequence[str | Path]) -> list[str | Path]:
     """One text or several as a list.  Raises ``ConfigError`` for anything but str and Path."""
-    given = [text] if isinstance(text, str | Path) else list(text)
+    given = [text] if isinstance(text, str | Path) or not isinstance(text, Iterable) else list(text)
     for each in given:
         if not isinstance(each, str | Path):
             raise ConfigError(

@@ -38,7 +38,8 @@ class Sample:
     """One text in the making: an iterator over the pieces of what follows the prompt.
 
     A piece is the text of one token, or of a few where characters or stop strings need several;
-    it always holds whole characters.  ``finish`` is None until the iterator has ended.
+    it always holds whole characters.  ``finish`` is None until the iterator has ended, after which
+    it can be iterated no more.
     """
 
     def __init__(self, prompt: str, seed: int, pieces: Generator[str, None, Finish]) -> None:
@@ -47,6 +48,12 @@ class Sample:
         self.finish: Finish | None = None
 
     def __iter__(self) -> Self:
+        """Raises ``ConfigError`` for a text that has come to its end, which would seem empty."""
+        if self.finish is not None:
+            raise ConfigError(
+                f"this text has been read to its end (seed {self.seed})",
+                f"generate it again, with `seed={self.seed}` for the same text",
+            )
         return self
 
     def __next__(self) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from charlm.config import GenerationConfig
 from charlm.errors import ConfigError
+from charlm.inference.predictors.mixture import Mixture, mix_log_probs
 from charlm.inference.predictors.predictor import Predictor, State
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model import native
@@ -106,12 +107,43 @@ class CompiledDecoder(Decoder):
         return self.stack.write(uniforms, logit_bias, rule)
 
 
+class MixedDecoder(Decoder):
+    """A mixture by the decoders of its parts, of which a network's may be compiled."""
+
+    def __init__(self, first: Decoder, second: Decoder, weight: float) -> None:
+        self.first, self.second, self.weight = first, second, weight
+
+    @property
+    def log_probs(self) -> Tensor:  # type: ignore[override]
+        """(B, V) of what follows."""
+        first = self.first.log_probs
+        return mix_log_probs(first, self.second.log_probs.to(first.device), self.weight)
+
+    def advance(self, tokens: Tensor) -> Tensor:
+        """See ``Decoder``."""
+        self.first.advance(tokens)
+        self.second.advance(tokens)
+        return self.log_probs
+
+    def select(self, lanes: Tensor) -> None:
+        """See ``Decoder``."""
+        self.first.select(lanes)
+        self.second.select(lanes)
+
+    def fork(self, lanes: Tensor) -> "MixedDecoder":
+        """See ``Decoder``."""
+        return MixedDecoder(self.first.fork(lanes), self.second.fork(lanes), self.weight)
+
+
 def open_decoder(model: Predictor, lanes: int = 1) -> Decoder:
     """A decoder of lanes that have read nothing, the fastest there is for the model.
 
     Raises ``ConfigError`` where a precision is asked for that only the compiled decoder has, and
     that cannot decode the model.
     """
+    if isinstance(model, Mixture):
+        first, second = open_decoder(model.first, lanes), open_decoder(model.second, lanes)
+        return MixedDecoder(first, second, model.weight)
     if not isinstance(model, Recurrent):
         return Decoder(model, model.start(lanes))
     kernels, weights = native.kernels(), plain_weights(model.network)

@@ -9,7 +9,7 @@ from torch import Tensor
 from charlm.errors import ConfigError
 from charlm.inference.predictors.predictor import Predictor, State
 
-__all__ = ["Mixture"]
+__all__ = ["Mixture", "mix_log_probs"]
 
 
 class Mixture(Predictor):

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from charlm.config import ModelConfig
+from charlm.inference.predictors.reader import Reader
+from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring.scorer import score_ids
 from charlm.inference.scoring.uncertainty import estimate_nll
 from charlm.model.language_model import LanguageModel
-from charlm.model.likelihood import StreamReader
 
 KNOWN_NATS_PER_CHAR = 1.306938  # over characters 1 to 100,000, computed in float64 elsewhere
 CELL = "rnnlm/multi_rnn_cell/cell_{}/basic_lstm_cell/{}"
@@ -54,7 +55,7 @@ def ids(shared_data: Path) -> np.ndarray:
 
 def test_the_reference_lstm_has_its_known_likelihood(shared_data: Path, ids: np.ndarray) -> None:
     model = import_model(shared_data / "reference-lstm")
-    nll = StreamReader(model, first=int(ids[0])).read(ids[1:])
+    nll = Reader(Recurrent(model), first=int(ids[0])).nll(ids[1:])
     assert nll.mean() == pytest.approx(KNOWN_NATS_PER_CHAR, abs=2e-5)
     assert len(nll) == 100_000
 
@@ -64,14 +65,15 @@ def test_a_wrong_import_would_be_noticed(shared_data: Path, ids: np.ndarray) -> 
     with torch.no_grad():
         for layer in model.recurrent_layers():
             layer.bias[128:256] -= 1.0
-    nll = StreamReader(model, first=int(ids[0])).read(ids[1:20_001])
+    nll = Reader(Recurrent(model), first=int(ids[0])).nll(ids[1:20_001])
     assert nll.mean() > 1.5
 
 
 def test_the_standard_error_covers_what_halves_differ_by(
     shared_data: Path, ids: np.ndarray
 ) -> None:
-    nll = StreamReader(import_model(shared_data / "reference-lstm"), int(ids[0])).read(ids[1:])
+    model = Recurrent(import_model(shared_data / "reference-lstm"))
+    nll = Reader(model, int(ids[0])).nll(ids[1:])
     score = score_ids(nll, ids[1:] + 1, unknown_id=None)
     naive = nll.std() / len(nll) ** 0.5
     assert naive < estimate_nll(score.blocks).se < 5 * naive
