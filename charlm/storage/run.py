@@ -201,7 +201,7 @@ class Run:
         return integrity.read_best(self.folder / BEST)
 
     def update(self, config: Config) -> "Run":
-        """The same run with other settings, written down.  Raises ``CheckpointError``."""
+        """This run with other settings, which are written down.  Raises ``CheckpointError``."""
         run = Run(self.folder, config, self.origin)
         write_settings(run)
         return run
