@@ -10,17 +10,19 @@ from charlm.console.reports import counted
 from charlm.console.streams import print_json
 from charlm.console.training import Display
 from charlm.data.preparation.prepared import Prepared, Preparing
-from charlm.training.launch import Plan
+from charlm.training.launch import TrainingPlan
 from charlm.training.reports import Note
 
 __all__ = ["show_plan"]
 
 
-def show_plan(records: Iterable[Preparing | Prepared | Note | Plan], *, as_json: bool) -> None:
+def show_plan(
+    records: Iterable[Preparing | Prepared | Note | TrainingPlan], *, as_json: bool
+) -> None:
     """Print the run folder, the text, the size of the model and all settings; as TOML or JSON."""
     with Display() as display:
         for record in records:
-            if isinstance(record, Plan):
+            if isinstance(record, TrainingPlan):
                 plan = record
             else:
                 display.show(record)

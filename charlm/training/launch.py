@@ -1,7 +1,7 @@
 """From settings and a folder to a trained run: prepare the text, make or open the run, train."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,17 @@ from charlm.training.budget.decisions import decide
 from charlm.training.distributed import World
 from charlm.training.loop import never, train_network
 from charlm.training.reports import Note, Report
-from charlm.training.resolution import Request, Sources, resolve
+from charlm.training.resolution import Sources, TrainingRequest, resolve
 from charlm.training.resuming import begin, budget_note, decides, look_for_begun, refuse_other_text
 
-__all__ = ["Plan", "launch", "plan", "train"]
+__all__ = ["TrainingPlan", "launch", "plan", "train"]
 
 MANY_UNKNOWN = 0.2
 """Share of unknown tokens in the validation text from which a note is given."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What would be trained: run folder, settings, text and number of parameters.
 
     ``prepared`` is None where the text is not there yet; ``parameters`` is None there, and for
@@ -101,6 +101,15 @@ def launch(
     elif world.first:
         config = yield from settle(config, prepared)
         begin(folder, config, prepared)
+    with opened(folder, config, world) as run:
+        vocab_size = prepared.tokenizer.vocab_size
+        learn = ngrams.train_ngrams if counting else train_network
+        yield from learn(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
+
+
+@contextmanager
+def opened(folder: Path, config: Config, world: World) -> Iterator[Run]:
+    """The run in ``folder`` with the settings ``config``, mended and locked by process 0."""
     world.wait()
     with lock(folder) if world.first else nullcontext():
         run = open_run(folder)
@@ -108,10 +117,7 @@ def launch(
             run.recover()
             run = run.update(config)
         world.wait()
-        run = run if world.first else open_run(folder)
-        vocab_size = prepared.tokenizer.vocab_size
-        learn = ngrams.train_ngrams if counting else train_network
-        yield from learn(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
+        yield run if world.first else open_run(folder)
 
 
 def plan(
@@ -121,8 +127,8 @@ def plan(
     recipe: str | None = None,
     config_file: str | Path | None = None,
     **settings: Any,
-) -> Iterator[Preparing | Prepared | Note | Plan]:
-    """What ``train`` with these arguments would train: its reports, the last of which is ``Plan``.
+) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
+    """Plan what ``train`` with these arguments would train; the last report is a ``TrainingPlan``.
 
     Raises what ``train`` does, but not for a corpus that has not been fetched, of which it plans
     what it can.  Nothing is written but the prepared text.
@@ -134,13 +140,13 @@ def plan(
     return planned(request)
 
 
-def planned(request: Request) -> Iterator[Preparing | Prepared | Note | Plan]:
+def planned(request: TrainingRequest) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
     """The reports of ``plan``."""
     begun, config = look_for_begun(request.folder, request.config)
     run = str(request.folder)
     if request.missing:
         yield Note(text=f"nothing is known about the text: {request.missing}")
-        yield Plan(run, config, None, None)
+        yield TrainingPlan(run, config, None, None)
         return
     prepared = yield from prepare_for(config, never, request.run)
     assert prepared is not None
@@ -151,7 +157,7 @@ def planned(request: Request) -> Iterator[Preparing | Prepared | Note | Plan]:
     if config.model.kind == "recurrent":
         model = LanguageModel(config.model, prepared.tokenizer.vocab_size)
         parameters = model.count_parameters()
-    yield Plan(run, config, prepared, parameters)
+    yield TrainingPlan(run, config, prepared, parameters)
 
 
 def settle(config: Config, prepared: Prepared) -> Generator[Note, None, Config]:

@@ -134,7 +134,7 @@ class Learner:
                 terms = self.terms(part, state)
                 nll = terms.nll / segment.count
                 loss = nll + terms.penalty * (len(part.inputs) / self.segments.batch_size)
-                # The wrapped model averages gradients over processes; their sum is wanted.
+                # The wrapped model averages gradients over processes, and this makes it their sum.
                 (loss * (self.world.size * self.scale)).backward()  # type: ignore[no-untyped-call]
             total += nll.item()
             states.append(detach(terms.state))

@@ -13,13 +13,13 @@ from charlm.storage.run import Run, open_run
 from charlm.training.recipes import read_recipe
 from charlm.training.resuming import look_for_run
 
-__all__ = ["Request", "default_folder", "resolve"]
+__all__ = ["TrainingRequest", "default_folder", "resolve"]
 
 Sources = str | Path | Iterable[str | Path]
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """A training that was asked for: its settings, its run folder and, if nothing but that folder
     was named, the ``run`` to go on with.
 
@@ -40,7 +40,7 @@ def resolve(
     recipe: str | None = None,
     config_file: str | Path | None = None,
     need_text: bool = True,
-) -> Request:
+) -> TrainingRequest:
     """All settings of a training.
 
     Each of these wins over those before it: the suggestions of a corpus card, the recipe, the
@@ -62,7 +62,7 @@ def resolve(
     if out is not None and not (named or config_file or recipe):
         run = open_run(Path(out))
         config = Config.from_tables(lay_over(run.config.to_tables(), given))
-        return Request(config, Path(out), run)
+        return TrainingRequest(config, Path(out), run)
     config = Config.from_tables(given)
     if not config.data.sources:
         raise ConfigError(
@@ -71,7 +71,7 @@ def resolve(
         )
     config, missing = with_corpus(config, given, need_text)
     folder = Path(out) if out is not None else default_folder(config)
-    return Request(with_generation(config, given, folder), folder, missing=missing)
+    return TrainingRequest(with_generation(config, given, folder), folder, missing=missing)
 
 
 def listed(sources: Sources) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 
 from charlm.config import Config, merge
 from charlm.training.budget.probe import Probe
-from charlm.training.launch import Plan, launch, plan
+from charlm.training.launch import TrainingPlan, launch, plan
 from charlm.training.reports import Started
 from tests.cli.conftest import SMALL, Outcome, book_text, call, tree
 
@@ -216,7 +216,7 @@ def test_python_toml_and_the_command_line_decide_the_same(
     FixedProbe(monkeypatch)
     typed = settings(book, *options)
     *_, planned = plan(book, **keywords)
-    assert isinstance(planned, Plan)
+    assert isinstance(planned, TrainingPlan)
     assert planned.config.to_tables() == Config.from_tables(typed).to_tables()
     if toml is not None:
         Path("given.toml").write_text(tomli_w.dumps(toml))
