@@ -1,4 +1,4 @@
-"""The catalogue, fetching and making on the screen."""
+"""Cards, downloads and synthetic texts on the terminal."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -15,33 +15,20 @@ from charlm.data.catalogue.fetching import Fetched, Fetching
 __all__ = ["show_card", "show_cards", "show_fetching", "show_synthetic"]
 
 
-def state_of(card: Card) -> str:
-    """Whether the text is here."""
-    if card.kind == "embedded":
-        return "ready"
-    if card.kind == "hub":
-        return "Hub"
-    return "ready" if card.fetched else "fetch"
-
-
 def show_cards(cards: Iterable[Card], *, as_json: bool) -> None:
-    """A line each: name, whether it is here, title."""
+    """Print a line for each card: name, state, title; or a JSON object."""
     for card in cards:
         if as_json:
-            print_json(dataclasses.asdict(card) | {"state": state_of(card)})
+            print_json(dataclasses.asdict(card) | {"state": card.state})
         else:
-            print(f"{card.name:<16} {state_of(card):<6} {card.title}")
+            print(f"{card.name:<16} {card.state:<6} {card.title}")
 
 
 def show_card(card: Card, *, as_json: bool) -> None:
-    """All that is known of a corpus."""
+    """Print a card with its published figures; or a JSON object."""
     if as_json:
-        print_json(dataclasses.asdict(card) | {"state": state_of(card)})
+        print_json(dataclasses.asdict(card) | {"state": card.state})
         return
-    split = f"separate texts: {', '.join(card.parts)}" if card.parts else "90,5,5 unless told"
-    if card.shares:
-        split = f"{','.join(f'{share:g}' for share in card.shares)} of the characters"
-    origin = [file.url for file in card.files] or [card.hub.dataset if card.hub else "with Python"]
     print_pairs(
         {
             "name": card.name,
@@ -49,9 +36,9 @@ def show_card(card: Card, *, as_json: bool) -> None:
             "about": card.description,
             "language": card.language,
             "licence": card.licence,
-            "split": split,
-            "from": "\n".join(dict.fromkeys(origin)),
-            "state": state_of(card),
+            "split": card.division,
+            "from": "\n".join(card.origins) or "Python",
+            "state": card.state,
         }
     )
     for figure in card.published:
@@ -64,7 +51,7 @@ def show_card(card: Card, *, as_json: bool) -> None:
 
 
 def show_fetching(name: str, records: Iterable[Fetching | Fetched]) -> None:
-    """A bar while it comes, then where it lies."""
+    """Draw a bar while a corpus is downloaded, then say where it lies."""
     console = talk()
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), DownloadColumn())
     with Progress(
@@ -87,7 +74,7 @@ def show_fetching(name: str, records: Iterable[Fetching | Fetched]) -> None:
 
 
 def show_synthetic(path: Path, facts: Mapping[str, Any], *, as_json: bool) -> None:
-    """What was made."""
+    """Print where a synthetic text was written and its entropy; or a JSON object."""
     if as_json:
         print_json({"path": str(path), **facts})
         return

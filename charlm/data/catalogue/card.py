@@ -128,6 +128,26 @@ class Card:
         """Whether every text is there; true for a corpus that needs no fetching."""
         return all(path.is_file() for path in self.paths)
 
+    @property
+    def state(self) -> str:
+        """Whether its text is at hand: ready, Hub (streamed from there), or fetch."""
+        if self.kind == "hub":
+            return "Hub"
+        return "ready" if self.fetched else "fetch"
+
+    @property
+    def division(self) -> str:
+        """How the text is divided, for people."""
+        if self.shares:
+            return f"{','.join(f'{share:g}' for share in self.shares)} of the characters"
+        return f"separate texts: {', '.join(self.parts)}" if self.parts else "90,5,5 by default"
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The addresses or the dataset that the text comes from; none if Python carries it."""
+        urls = tuple(dict.fromkeys(file.url for file in self.files))
+        return (self.hub.dataset,) if self.hub else urls
+
     def path(self, part: str | None) -> Path:
         """The text of ``part``, by default the training part or all there is.
 

@@ -1,5 +1,6 @@
 """What a source names: standard input, files, folders, globs, tables, known corpora."""
 
+import errno
 import glob
 import os
 import stat
@@ -58,6 +59,9 @@ def exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
     except OSError as error:
+        # A text that was given by mistake is no name that any file could have.
+        if error.errno == errno.ENAMETOOLONG:
+            return False
         raise unreadable(printable(str(path)), error) from None
     return True
 

@@ -109,8 +109,12 @@ def test_an_empty_name_is_not_the_current_folder(
 
 
 def test_a_text_given_as_a_source_is_shortened_in_the_error() -> None:
-    for text in ("It was the age of wisdom,\n" * 999, "hf:" + "x y " * 999, "Was it? " * 999):
-        with pytest.raises(CorpusError) as caught:
+    for text, message in (
+        ("It was the age of wisdom,\n" * 999, "there is no file, folder or corpus called It was"),
+        ("hf:" + "x y " * 999, "is no name of a Hub dataset"),
+        ("Was it? " * 999, "matches no file"),
+    ):
+        with pytest.raises(CorpusError, match=message) as caught:
             corpus(text)
         assert len(str(caught.value)) < 150
         assert "\n" not in str(caught.value)
