@@ -37,10 +37,7 @@ def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
 def in_two_lines(error: Exception, ctx: click.Context) -> tuple[str, str]:
     """The cause and the way out of an error; ``ctx`` is that of the program or a command."""
     if isinstance(error, CharlmError):
-        from charlm.cli.translation import translate  # TEMPORARY
-
-        running = ctx.command.get_command(ctx, ctx.invoked_subcommand or "")  # type: ignore
-        return translate(str(error), running), translate(error.hint, running)
+        return str(error), error.hint
     if isinstance(error, click.ClickException):
         return way_to_use(error, ctx)
     if isinstance(error, MemoryError) or is_out_of_memory(error):
