@@ -268,8 +268,7 @@ def open_run(folder: str | Path) -> Run:
         if not isinstance(origin.get("digest"), str):
             raise ValueError("[origin] lacks its digest")
         # Earlier versions wrote settings without effect and left undecided ones out.
-        config = Config.from_tables(tables, drop_idle=True).with_defaults()
-        return Run(folder, config, origin)
+        return Run(folder, Config.from_tables(tables, drop_idle=True).with_defaults(), origin)
     except CheckpointError:
         raise
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, CharlmError) as error:
