@@ -199,7 +199,7 @@ def test_figures_for_people_name_their_units(run: Path) -> None:
         "nats",
     ]
     assert "per token (char)" in lines[2]
-    assert "per character (bpc)" in lines[4]
+    assert "per character (bpc)" in lines[5]
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
