@@ -17,7 +17,7 @@ PAGES = {
     "docs/surprisal.md": BOOK,
     "docs/compare.md": BOOK,
     "docs/rescore.md": BOOK,
-    "docs/compression.md": BOOK[: len(BOOK) // 4],
+    "docs/compression.md": BOOK[: len(BOOK) // 8],
     "docs/evaluation.md": varied(1, 1200),
 }
 """The pages, each with the book.txt that its commands read."""

@@ -60,7 +60,7 @@ def test_generation_prints_the_prompt_and_its_continuation_and_nothing_else(
     done = call(*command)
     assert (done.code, done.err) == (0, [])
     record = json.loads(call(*command, "--json").out)
-    assert set(record) == {"prompt", "text", "seed"}
+    assert set(record) == {"prompt", "text", "seed", "finish"}
     assert done.out == "ba co" + record["text"]
     assert len(record["text"]) <= 30
 
@@ -91,7 +91,7 @@ def test_the_rows_of_every_unit_sum_to_the_nll(
     if unit == "char" and kind not in ("byte", "char"):
         assert (done.code, done.out) == (2, "")
         return
-    rows = list(csv.DictReader(io.StringIO(done.out), delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = list(csv.DictReader(io.StringIO(done.out), delimiter="\t"))
     total = sum(float(row["surprisal_nats"]) for row in rows)
     found = figures(trained(kind), sentence)
     assert total == pytest.approx(found["nll"], rel=1e-5)
