@@ -2,12 +2,15 @@
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.shared import json_option
 
 __all__ = ["command"]
 
 
-@click.command("bench", short_help="Measure speed, beside usual code and the machine's limits.")
+@click.command(
+    "bench", cls=Command, short_help="Measure speed, beside usual code and the machine's limits."
+)
 @json_option("one JSON object per line: the limits, then each figure")
 def command(as_json: bool) -> None:
     """Measure how fast this machine samples, scores and learns: tokens per second, how many times

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.shared import device_option, json_option, reading_options
 
 __all__ = ["command"]
 
 
-@click.command("compare", short_help="Say which of two models predicts a text better.")
+@click.command("compare", cls=Command, short_help="Say which of two models predicts a text better.")
 @click.argument("run_a", metavar="RUN_A", type=click.Path(path_type=Path))
 @click.argument("run_b", metavar="RUN_B", type=click.Path(path_type=Path))
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())

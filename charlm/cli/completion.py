@@ -3,10 +3,12 @@
 import click
 from click.shell_completion import get_completion_class
 
+from charlm.cli.frame import Command
+
 __all__ = ["command"]
 
 
-@click.command("completion", short_help="Print a script for shell completion.")
+@click.command("completion", cls=Command, short_help="Print a script for shell completion.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
     """Print what makes a shell complete charlm's commands and options.

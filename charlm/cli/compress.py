@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.shared import json_option, run_argument, step_option
 
 __all__ = ["command"]
 
 
-@click.command("compress", short_help="Compress a file with a model, losslessly.")
+@click.command("compress", cls=Command, short_help="Compress a file with a model, losslessly.")
 @run_argument
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(

@@ -4,12 +4,18 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.frame import Group
 from charlm.cli.shared import json_option
 
 __all__ = ["command"]
 
 
-@click.group("corpora", short_help="List, show, fetch and make texts.", invoke_without_command=True)
+@click.group(
+    "corpora",
+    cls=Group,
+    short_help="List, show, fetch and make texts.",
+    invoke_without_command=True,
+)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Known corpora: list, show or fetch them, or make text of known entropy."""

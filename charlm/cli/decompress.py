@@ -4,12 +4,15 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.shared import json_option
 
 __all__ = ["command"]
 
 
-@click.command("decompress", short_help="Bring back a file that charlm has compressed.")
+@click.command(
+    "decompress", cls=Command, short_help="Bring back a file that charlm has compressed."
+)
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
     "--run",

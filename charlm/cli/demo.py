@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.frame import Command
+
 __all__ = ["command"]
 
 
-@click.command("demo", short_help="Train, measure and write, in about a minute.")
+@click.command("demo", cls=Command, short_help="Train, measure and write, in about a minute.")
 @click.option(
     "--out",
     "-o",

@@ -7,12 +7,17 @@ from contextlib import contextmanager
 
 import click
 
+from charlm.cli.frame import DEBUG, RUNNING
 from charlm.errors import CharlmError, ConfigError
 
-__all__ = ["DEBUG", "ending_in_two_lines"]
+__all__ = ["ending_in_two_lines"]
 
-DEBUG = "charlm.debug"
-"""The key in a context's ``meta`` that asks for tracebacks."""
+LONGEST = 400
+"""Characters of a line that are shown; of a longer one (a text that was given as the name of a
+file) the beginning and the end."""
+
+END = 100
+"""Characters of the end of a shortened line."""
 
 
 @contextmanager
@@ -29,7 +34,7 @@ def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
     except Exception as error:
         if ctx.meta.get(DEBUG):
             traceback.print_exc()
-        tell(*in_two_lines(error, ctx))
+        tell(*map(presentable, in_two_lines(error, ctx)))
         wrong_use = isinstance(error, click.UsageError | ConfigError)
         ctx.exit(2 if wrong_use else 1)
 
@@ -37,7 +42,10 @@ def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
 def in_two_lines(error: Exception, ctx: click.Context) -> tuple[str, str]:
     """The cause and the way out of an error; ``ctx`` is that of the program or a command."""
     if isinstance(error, CharlmError):
-        return str(error), error.hint
+        from charlm.cli.translation import translate
+
+        running = ctx.meta.get(RUNNING)
+        return translate(str(error), running), translate(error.hint, running)
     if isinstance(error, click.ClickException):
         return way_to_use(error, ctx)
     if isinstance(error, MemoryError) or is_out_of_memory(error):
@@ -73,6 +81,16 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def presentable(text: str) -> str:
+    """``text`` in one line that is not endless and cannot steer a terminal."""
+    from charlm.console.streams import harmless
+
+    text = harmless(one_line(text))
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST - END]} ... {text[-END:]}"
 
 
 def one_line(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import device_option, json_option, run_argument, step_option
 from charlm.config import GenerationConfig
@@ -46,7 +47,7 @@ def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
     return tuple(re.sub(r"\\([ntr\\])", lambda found: ESCAPES[found[1]], text) for text in texts)
 
 
-@click.command("generate", short_help="Let a trained model write.")
+@click.command("generate", cls=Command, short_help="Let a trained model write.")
 @run_argument
 @click.option("--prompt", "-p", default="", metavar="TEXT|-", help="What to go on from.")
 @generation_options

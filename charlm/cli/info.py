@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.shared import json_option, run_argument
 
 __all__ = ["command"]
 
 
-@click.command("info", short_help="Say what a run holds.")
+@click.command("info", cls=Command, short_help="Say what a run holds.")
 @run_argument
 @json_option("one JSON object")
 def command(run: Path, as_json: bool) -> None:

@@ -9,35 +9,39 @@ from typing import Any
 import click
 
 from charlm import __version__
-from charlm.cli.failures import DEBUG, ending_in_two_lines
+from charlm.cli.failures import ending_in_two_lines
+from charlm.cli.frame import add_debug, debug_option
+from charlm.cli.renamed import meant_command
 from charlm.cli.signals import interruptible
-from charlm.config.section import unknown_name
+from charlm.errors import ConfigError
 
-__all__ = ["cli", "main"]
+__all__ = ["COMMANDS", "SECTIONS", "cli", "main"]
 
 # Read when torch is loaded.  By default OpenMP spins for milliseconds at each barrier of each time
 # step; with other busy processes on the machine that made training a hundred times slower.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-COMMANDS = (
-    "demo",
-    "train",
-    "generate",
-    "perplexity",
-    "score",
-    "pairs",
-    "compare",
-    "rescore",
-    "compress",
-    "decompress",
-    "corpora",
-    "recipes",
-    "info",
-    "doctor",
-    "bench",
-    "completion",
-)
+SECTIONS = {
+    "Start": ("demo", "train", "recipes", "corpora"),
+    "Write": ("generate",),
+    "Measure": (
+        "perplexity",
+        "score",
+        "pairs",
+        "compare",
+        "rescore",
+        "compress",
+        "decompress",
+    ),
+    "Look": ("info",),
+    "Machine": ("doctor", "bench"),
+}
 """The commands in the order of the help; each is ``command`` in a module of its name."""
+
+HIDDEN = ("completion",)
+"""Commands that are typed once and are not in the list."""
+
+COMMANDS = tuple(name for names in SECTIONS.values() for name in names) + HIDDEN
 
 
 class Commands(click.Group):
@@ -55,12 +59,29 @@ class Commands(click.Group):
         add_debug(command)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections, each with its commands and what they do."""
+        width = max(map(len, COMMANDS))
+        for title, names in SECTIONS.items():
+            commands = [self.get_command(ctx, name) for name in names]
+            rows = [
+                (name.ljust(width), command.get_short_help_str(formatter.width))
+                for name, command in zip(names, commands, strict=True)
+                if command is not None
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command.  Raises ``ConfigError`` with the nearest name if there is none."""
-        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            raise unknown_name(f"command {args[0]}", args[0], list(COMMANDS))
+        """Find the command.  Raises ``ConfigError`` with what may have been meant if there is
+        none.
+        """
+        given = args[0]
+        if given not in COMMANDS and not given.startswith("-") and not ctx.resilient_parsing:
+            meant = meant_command(given, COMMANDS)
+            raise ConfigError(f"unknown command {given}", f"charlm {meant or '--help'}")
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -74,37 +95,12 @@ class Commands(click.Group):
             return super().invoke(ctx)
 
 
-def add_debug(command: click.Command) -> None:
-    """Give a command, and the commands below it, the option ``--debug``."""
-    if not any(parameter.name == "debug" for parameter in command.params):
-        command.params.append(debug_option())
-    for below in getattr(command, "commands", {}).values():
-        add_debug(below)
-
-
-def switch_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Remember that tracebacks are wanted."""
-    if value:
-        ctx.meta[DEBUG] = True
-
-
-def debug_option() -> click.Option:
-    """``--debug``."""
-    return click.Option(
-        ["--debug"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=switch_debug,
-        help="Show the whole trace of an error.",
-    )
-
-
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     params=[debug_option()],
-    epilog="Start with: charlm demo",
+    epilog="Start with: charlm demo.  Options of a command: charlm COMMAND -h.  "
+    "Completion by the shell: charlm completion -h",
 )
 @click.version_option(__version__, message="charlm %(version)s")
 def cli() -> None:
@@ -115,8 +111,11 @@ def cli() -> None:
 
 def main() -> None:
     """Run the program; the exit code is 0, 1 (failed), 2 (wrong use) or 128 + signal."""
+    from charlm.cli.standard_streams import replace_closed_streams
+
     if os.environ.get("NO_COLOR"):
         cli.context_settings["color"] = False
+    replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # Text keeps its bytes in files and pipes; a terminal gets what it can show.
         if hasattr(stream, "reconfigure"):

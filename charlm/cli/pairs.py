@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
@@ -16,7 +17,7 @@ from charlm.cli.shared import (
 __all__ = ["command"]
 
 
-@click.command("pairs", short_help="Say which of two sentences a model prefers.")
+@click.command("pairs", cls=Command, short_help="Say which of two sentences a model prefers.")
 @run_argument
 @click.argument("sources", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--each", is_flag=True, help="Print a row for each pair, instead of the accuracy.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("perplexity", short_help="Say how well a model predicts text.")
+@click.command("perplexity", cls=Command, short_help="Say how well a model predicts text.")
 @run_argument
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(

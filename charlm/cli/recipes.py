@@ -2,12 +2,13 @@
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.shared import json_option
 
 __all__ = ["command"]
 
 
-@click.command("recipes", short_help="List settings that are known to work well.")
+@click.command("recipes", cls=Command, short_help="List settings that are known to work well.")
 @json_option("one JSON object per recipe")
 def command(as_json: bool) -> None:
     """List the recipes: settings for known corpora, and the figure each of them reaches.

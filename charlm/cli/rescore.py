@@ -5,13 +5,14 @@ from typing import Any
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import device_option, json_option, run_argument, step_option
 
 __all__ = ["command"]
 
 
-@click.command("rescore", short_help="Choose among the hypotheses of a recogniser.")
+@click.command("rescore", cls=Command, short_help="Choose among the hypotheses of a recogniser.")
 @run_argument
 @click.argument("nbest", metavar="NBEST", type=click.Path())
 @click.option(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import (
     device_option,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("score", short_help="Say how surprising each word of a text is.")
+@click.command("score", cls=Command, short_help="Say how surprising each word of a text is.")
 @run_argument
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
 @click.option(

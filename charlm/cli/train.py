@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from charlm.cli.frame import Command
 from charlm.cli.options import resolve, setting_options
 from charlm.cli.shared import json_option
 
 __all__ = ["command"]
 
 
-@click.command("train", short_help="Train a model on text, or go on with a run.")
+@click.command("train", cls=Command, short_help="Train a model on text, or go on with a run.")
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(
     "--out",

@@ -15,6 +15,7 @@ from charlm.errors import CorpusError
 __all__ = [
     "compact",
     "duration",
+    "harmless",
     "print_json",
     "print_named",
     "printable",
@@ -23,6 +24,11 @@ __all__ = [
     "visible",
     "write_text",
 ]
+
+ORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Embeddings, overrides and isolates of Unicode's bidirectional algorithm: text between them can
+be shown as other text than it is.  The marks of single characters (U+200E, U+200F) are not here,
+because Arabic and Hebrew need them."""
 
 
 def talk() -> Console:
@@ -56,15 +62,24 @@ def read_prompt(prompt: str) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` with control characters made visible; tabs and line breaks stay as they are.
+    """``text`` without what could steer a terminal; tabs and line breaks stay as they are.
 
     A model that has seen escape sequences must not be able to steer the terminal.
     """
-    harmless = text.replace("\r", "")  # of the line breaks of some systems
-    return "".join(
-        visible(char) if char not in "\n\t" and (ord(char) < 32 or 127 <= ord(char) < 160) else char
-        for char in harmless
-    )
+    without_returns = text.replace("\r", "")  # of the line breaks of some systems
+    return "".join(char if char in "\n\t" else harmless(char) for char in without_returns)
+
+
+def harmless(text: str) -> str:
+    """``text`` with a visible character for every control character, line breaks included, and
+    for those that make a terminal show what follows in another order.
+    """
+    return "".join(visible(char) if steers(char) else char for char in text)
+
+
+def steers(char: str) -> bool:
+    """Whether a terminal obeys a character instead of showing it."""
+    return ord(char) < 32 or 127 <= ord(char) < 160 or char in ORDERING
 
 
 def visible(char: str) -> str:

@@ -20,6 +20,7 @@ from charlm.errors import CharlmError, CharlmWarning, CheckpointError
 from charlm.storage import checkpoints, integrity
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.log import Log
+from charlm.storage.missing import no_run
 
 __all__ = ["Run", "create_run", "lock", "open_run", "remove_blank"]
 
@@ -242,12 +243,12 @@ def remove_blank(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def open_run(folder: Path) -> Run:
+def open_run(folder: str | Path) -> Run:
     """Open a run folder.  Raises ``CheckpointError`` if it is none, or from a newer version."""
+    folder = Path(folder)
     path = folder / SETTINGS
     if not path.is_file():
-        what = f"is not a run: it has no {SETTINGS}" if folder.exists() else "does not exist"
-        raise CheckpointError(f"{folder} {what}", "name a folder that charlm train --out has made")
+        raise no_run(folder)
     for name in (SETTINGS, TOKENIZER, LOG, BEST, CHECKPOINTS):
         if (folder / name).is_symlink():
             raise CheckpointError(

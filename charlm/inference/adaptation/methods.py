@@ -1,6 +1,6 @@
-"""How a trained network is read: as it is, or with methods that help it while it reads.
+"""The settings of evaluation-time methods, which help a trained network while it reads.
 
-Settings only, so that the command line can have them without loading torch.
+They stand without torch, so that the command line can have them at once.
 """
 
 from collections.abc import Mapping
@@ -28,8 +28,8 @@ class Method(Section):
             name, equals, value = part.partition("=")
             if not equals:
                 raise ConfigError(
-                    f"--{cls.name} takes name=value, got {part!r}",
-                    f"put SOURCE before it, or give values: --{cls.name} {cls()}",
+                    f"`{cls.name}` takes name=value, got {part!r}",
+                    f"put SOURCE before it, or give values: `{cls.name}={str(cls())!r}`",
                 )
             given[name.strip()] = parse_value(value)
         return cls.from_table(given), set(given)
@@ -116,7 +116,10 @@ class Evaluation:
         return float(getattr(getattr(self, method), key))
 
     def change(self, name: str, value: float) -> "Evaluation":
-        """The same with another value.  Raises ``ConfigError`` where it is out of range."""
+        """These methods with another value for one name.
+
+        Raises ``ConfigError`` where the value is out of range.
+        """
         method, _, key = name.partition(".")
         changes: dict[str, Any] = {method: replace(getattr(self, method), **{key: value})}
         return replace(self, **changes)
@@ -137,10 +140,10 @@ def parse_evaluation(given: Mapping[str, str | None], tune_on: tuple[str, ...]) 
             fixed |= {f"{kind.name}.{name}" for name in names}
     free = [name for name in TUNED if name.partition(".")[0] in methods and name not in fixed]
     if "temperature.value" in free and not tune_on:
-        raise ConfigError("--temperature lacks its value", "give one, or add: --tune-on valid")
+        raise ConfigError("`temperature` lacks its value", "give one, or add: `tune_on='valid'`")
     if tune_on and not free:
         raise ConfigError(
-            "--tune-on has nothing to choose",
-            "name a method, its values left out: --dynamic, --cache or --temperature",
+            "`tune_on` has nothing to choose",
+            "name a method, its values left out: `dynamic`, `cache` or `temperature`",
         )
     return Evaluation(**methods, free=tuple(free) if tune_on else (), tune_on=tune_on)

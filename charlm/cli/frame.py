@@ -1,0 +1,117 @@
+"""What all commands have in common: options under headings, ``--debug``, old spellings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from charlm.cli.renamed import successor
+from charlm.errors import ConfigError
+
+__all__ = ["DEBUG", "RUNNING", "Command", "Group", "Option", "add_debug", "heading"]
+
+DEBUG = "charlm.debug"
+"""The key in a context's ``meta`` that asks for tracebacks."""
+
+RUNNING = "charlm.running"
+"""The key in a context's ``meta`` under which the command that runs is kept, for its errors."""
+
+GENERAL = "General"
+"""The last heading: what nearly every command has."""
+
+COMMON = ("step", "device", "as_json", "debug")
+"""Options that, with ``--help``, stand under ``GENERAL`` in a help that has headings."""
+
+
+class Option(click.Option):
+    """An option that stands under a heading in the help of its command."""
+
+    def __init__(self, *arguments: Any, heading: str | None = None, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.heading = heading
+
+
+def heading(title: str) -> Mapping[str, Any]:
+    """Arguments of ``click.option`` that put the option under a heading."""
+    return {"cls": Option, "heading": title}
+
+
+class Command(click.Command):
+    """A command whose help groups its options, and which knows what its options once were called.
+
+    Options without a heading stand first, as "Options"; without any heading there is only that.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse.  Raises ``ConfigError`` with the new name of an option that has one."""
+        ctx.meta[RUNNING] = self
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            new = successor(self.name or "", error.option_name)
+            if new is None:
+                raise
+            cause = f"{error.option_name} is now {new}"
+            raise ConfigError(cause, f"{ctx.command_path} {new}") from None
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each below its heading, in the order of their first options."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        for title, rows in grouped(options, self.get_help_option(ctx), ctx).items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+class Group(Command, click.Group):
+    """A command with commands below it."""
+
+    command_class = Command
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, then the commands below this one."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def grouped(
+    options: Sequence[click.Option], help_option: click.Option | None, ctx: click.Context
+) -> dict[str, list[tuple[str, str]]]:
+    """The rows of a help (option, what it does) under their headings."""
+    titles = {getattr(each, "heading", None) for each in options} - {None}
+    rows: dict[str, list[tuple[str, str]]] = {"Options": []}
+    last: list[tuple[str, str]] = []
+    for option in options:
+        row = option.get_help_record(ctx)
+        if row is None:
+            continue
+        if titles and (option is help_option or option.name in COMMON):
+            last.append(row)
+        else:
+            rows.setdefault(getattr(option, "heading", None) or "Options", []).append(row)
+    return {title: found for title, found in {**rows, GENERAL: last}.items() if found}
+
+
+def add_debug(command: click.Command) -> None:
+    """Give a command, and the commands below it, the option ``--debug``."""
+    if not any(parameter.name == "debug" for parameter in command.params):
+        command.params.append(debug_option())
+    for below in getattr(command, "commands", {}).values():
+        add_debug(below)
+
+
+def switch_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Remember that tracebacks are wanted."""
+    if value:
+        ctx.meta[DEBUG] = True
+
+
+def debug_option() -> click.Option:
+    """``--debug``."""
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=switch_debug,
+        help="Show the whole trace of an error.",
+    )

@@ -1,0 +1,53 @@
+"""Spellings that are no longer or never were right, and what is typed instead."""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["meant_command", "successor"]
+
+OPTIONS = {
+    ("score", "--context"): "--reset never|document|line",  # carried is now never
+}
+"""(command, old option) -> the option that took its place, with its values where they changed."""
+
+COMMANDS = {
+    "sample": "generate",
+    "write": "generate",
+    "gen": "generate",
+    "eval": "perplexity",
+    "evaluate": "perplexity",
+    "ppl": "perplexity",
+    "test": "perplexity",
+    "surprisal": "score",
+    "fit": "train",
+    "learn": "train",
+    "resume": "train",
+    "diff": "compare",
+    "show": "info",
+    "describe": "info",
+    "benchmark": "bench",
+    "datasets": "corpora",
+    "download": "corpora fetch",
+    "fetch": "corpora fetch",
+    "extract": "decompress",
+    "version": "--version",
+    "help": "--help",
+}
+"""What other programs call it -> the command, or option of the program, that does it here."""
+
+LIKENESS = 0.7
+"""Least likeness (``difflib``'s ratio, 0 to 1) of two names of which one is a slip for the other.
+Two letters swapped in a word of five give 0.8; ``serve`` and ``score`` have 0.6."""
+
+
+def successor(command: str, option: str) -> str | None:
+    """The new name of an option, or None for one that never existed."""
+    return OPTIONS.get((command, option))
+
+
+def meant_command(given: str, known: Iterable[str]) -> str | None:
+    """The command that somebody who typed ``given`` may have meant, or None."""
+    names = {name: name for name in known}
+    meant = COMMANDS | names  # a real command is never taken for something else
+    near = difflib.get_close_matches(given, meant, n=1, cutoff=LIKENESS)
+    return meant[near[0]] if near else None
