@@ -70,7 +70,7 @@ def require_recurrent(loaded: Loaded) -> LanguageModel:
         return loaded.model.network
     raise ModelError(
         f"{loaded.run.folder} holds no recurrent network, and this needs one",
-        "name a run that was trained without --model ngram",
+        "name a run that was trained with `model.kind='recurrent'`",
     )
 
 
@@ -86,7 +86,7 @@ def open_for(
     if raw and "encoding" in reading:
         raise ConfigError(
             f"the model of {loaded.run.folder} reads bytes, which have no encoding",
-            "leave --encoding out",
+            "leave `encoding` out",
         )
     data = replace(loaded.run.config.data, **reading)  # type: ignore[arg-type]
     return open_corpus(sources, data, raw=raw)

@@ -148,7 +148,7 @@ def test_the_weight_of_a_mixture_is_not_tuned_on_a_file_that_is_scored(
 def test_an_n_gram_model_is_refused(own_folder: Path, book: Path, options: tuple[str, ...]) -> None:
     assert call("train", book, "--out", "ngrams", "--model", "ngram").code == 0
     done = call("perplexity", "ngrams", book, *options)
-    failed(done, 1, "ngrams holds no recurrent network", "without --model ngram")
+    failed(done, 1, "ngrams holds no recurrent network", "recurrent")
 
 
 def test_the_network_of_a_mixture_learns_and_the_static_mixture_stands_beside(

@@ -156,7 +156,7 @@ def test_runs_that_do_not_mix_are_named(ngrams: Path, trained: Trained, book: Pa
     )  # fmt: skip
     unchanged("nothing", "a folder that", 1, "generate", ngrams, "--mix", "nothing")
     unchanged(
-        "does nothing without", "RUN2", 2,
+        "--mix-weight does nothing without --mix", "--mix RUN2", 2,
         "score", ngrams, book, "--mix-weight", 0.5,
     )  # fmt: skip
     unchanged(

@@ -1,6 +1,6 @@
-"""How a trained network is read: as it is, or with methods that help it while it reads.
+"""The settings of evaluation-time methods, which help a trained network while it reads.
 
-Settings only, so that the command line can have them without loading torch.
+They stand without torch, so that the command line can have them at once.
 """
 
 from collections.abc import Mapping
@@ -140,7 +140,10 @@ class Evaluation:
         return float(getattr(getattr(self, method), key))
 
     def change(self, name: str, value: float) -> "Evaluation":
-        """The same with another value.  Raises ``ConfigError`` where it is out of range."""
+        """These methods with another value for one name.
+
+        Raises ``ConfigError`` where the value is out of range.
+        """
         method, _, key = name.partition(".")
         changes: dict[str, Any] = {method: replace(getattr(self, method), **{key: value})}
         return replace(self, **changes)

@@ -58,15 +58,15 @@ def test_a_value_changes_alone() -> None:
     [
         ({"dynamic": "lr=-1"}, (), "dynamic.lr must be at least 0", "change dynamic.lr"),
         ({"dynamic": "rl=1"}, (), "unknown setting dynamic.rl", "dynamic.lr"),
-        ({"dynamic": "book.txt"}, (), "name=value, got 'book.txt'", "--dynamic lr=0.0005"),
+        ({"dynamic": "book.txt"}, (), "name=value, got 'book.txt'", "`dynamic='lr=0.0005"),
         ({"dynamic": "segment=2.5"}, (), "dynamic.segment must be a whole number", ""),
         ({"cache": "share=1"}, (), "cache.share must be", "less than 1"),
         ({"cache": "window=0"}, (), "cache.window must be at least 1", ""),
         ({"temperature": "0"}, (), "temperature.value must be more than 0", ""),
         ({"temperature": "warm"}, (), "temperature.value must be a number", ""),
-        ({"temperature": ""}, (), "--temperature lacks its value", "--tune-on valid"),
-        ({}, ("valid",), "--tune-on has nothing to choose", "--dynamic"),
-        ({"temperature": "1.2"}, ("valid",), "--tune-on has nothing to choose", "values left out"),
+        ({"temperature": ""}, (), "`temperature` lacks its value", "`tune_on='valid'`"),
+        ({}, ("valid",), "`tune_on` has nothing to choose", "`dynamic`"),
+        ({"temperature": "1.2"}, ("valid",), "`tune_on` has nothing to choose", "values left out"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
