@@ -21,7 +21,7 @@ MAGIC = b"\x89charlm\n"
 FORMAT = 2
 """Format 1, until November 2026, was coded in other probabilities."""
 
-LAYOUT = struct.Struct("<8sBBHHIIII32s16s")
+LAYOUT = struct.Struct("<8sBBHHIIII32s12s")
 CHECKSUM = struct.Struct("<I")
 
 LARGEST = (1 << 32) - 1
@@ -37,7 +37,7 @@ class Header:
 
     ``arithmetic`` says how probabilities are computed and ``rate``, in millionths, how fast the
     model learned.  ``length`` counts the bytes of the file and ``coded`` those of its coded tokens.
-    ``content`` is the SHA-256 of the file, ``model`` the first half of that of tokenizer and
+    ``content`` is the SHA-256 of the file, ``model`` the first 12 of that of tokenizer and
     weights.  ``run`` and ``step`` say where the model was, ``machine`` what computed the
     probabilities, where they may differ elsewhere.
     """

@@ -54,16 +54,16 @@ def weigh(logits: np.ndarray) -> np.ndarray:
     With one added to each they are the probabilities; constriction adds it.  A function of the
     logits rounded to multiples of 2**-LOGIT, exact from there on.
     """
-    # A network whose logits are NaN or infinite still codes, badly.
-    steps = np.rint(np.clip(np.nan_to_num(logits), -MOST, MOST) * (1 << LOGIT))
-    best = steps.argmax(axis=1)[:, None]
-    below = np.take_along_axis(steps, best, axis=1) - steps
+    if not np.isfinite(logits).all():  # a network that went astray still codes, badly
+        logits = np.nan_to_num(logits)
+    steps = np.rint(np.clip(logits, -MOST, MOST) * (1 << LOGIT))
+    lanes, best = np.arange(len(steps)), steps.argmax(axis=1)
+    below = steps[lanes, best][:, None] - steps
     weights: np.ndarray = tables().odds.take(below.astype(np.intp), mode="clip")
     free = float((1 << PRECISION) - logits.shape[1])
     weights *= free / weights.sum(axis=1, keepdims=True)
     np.floor(weights, out=weights)
-    rest = free - weights.sum(axis=1, keepdims=True)
-    np.put_along_axis(weights, best, np.take_along_axis(weights, best, axis=1) + rest, axis=1)
+    weights[lanes, best] += free - weights.sum(axis=1)
     return weights
 
 
@@ -110,8 +110,8 @@ def decode(
 
 def predict(model: Predictor, tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
     """tokens (B,) that came -> logits (B, V) of what follows, and the state after them."""
-    logits, state = model.advance(torch.from_numpy(tokens.copy())[:, None], state)
-    return logits[:, 0].double().numpy(), state
+    logits, state = model.advance(torch.from_numpy(tokens.copy()).unsqueeze(1), state)
+    return logits.squeeze(1).double().numpy(), state
 
 
 def lay_out(ids: np.ndarray, lanes: int) -> np.ndarray:
@@ -134,7 +134,7 @@ def active_lanes(count: int, lanes: int) -> Iterator[int]:
 def summed_nll(logits: np.ndarray, tokens: np.ndarray) -> float:
     """Summed nll in nats of tokens (B,) under logits (B, V)."""
     above = logits - logits.max(axis=1, keepdims=True)
-    picked = np.take_along_axis(above, tokens[:, None], axis=1)
+    picked = above[np.arange(len(tokens)), tokens]
     return float(np.log(np.exp(above).sum(axis=1)).sum() - picked.sum())
 
 

@@ -153,12 +153,12 @@ class FixedPointNetwork(Predictor):
 
     def advance(self, tokens: Tensor, state: tuple[Parts, ...]) -> tuple[Tensor, tuple[Parts, ...]]:
         """tokens (B, 1) -> logits (B, 1, V) of what follows, and the state of every layer."""
-        x, after = tokens[:, 0].numpy(), []
+        x, after = tokens.squeeze(1).numpy(), []
         for layer, before in zip(self.layers, state, strict=True):
             after.append(layer.step(x, before))
             x = after[-1][0]
         logits = np.ldexp(change(self.head.times(x), self.head.scale, LOGIT), -LOGIT)
-        return torch.from_numpy(logits)[:, None], tuple(after)
+        return torch.from_numpy(logits).unsqueeze(1), tuple(after)
 
     def select(self, state: tuple[Parts, ...], lanes: Tensor) -> tuple[Parts, ...]:
         """See ``Predictor``."""
