@@ -53,10 +53,7 @@ def show_scored(
     ``models`` are the model and, where methods of evaluation time are in use, the static one, of
     which only the sum is told.
     """
-    vocabulary = models[0].tokenizer.vocab_size
-    kept = min(top, vocabulary)
-    if top > vocabulary:
-        note(f"the vocabulary has {vocabulary:,} tokens, so there are as many guesses")
+    kept = bounded(top, models[0].tokenizer.vocab_size)
     if isinstance(given, str):
         measured = partial(
             measure_regions, table=given, columns=columns, encoding=encoding, join=join, top=kept
@@ -75,6 +72,13 @@ def show_scored(
         show_complexities(rows, measure, as_json=as_json)
     else:
         show_surprisals(rows, layout, "jsonl" if as_json else format)
+
+
+def bounded(top: int, vocabulary: int) -> int:
+    """How many guesses to show: no more than there are tokens, which is said."""
+    if top > vocabulary:
+        note(f"the vocabulary has {vocabulary:,} tokens, so there are as many guesses")
+    return min(top, vocabulary)
 
 
 def show_notes(loaded: Loaded, corpus: Corpus, reset: Reset | None) -> None:

@@ -202,10 +202,7 @@ class Run:
         return integrity.read_best(self.folder / BEST)
 
     def update(self, config: Config) -> "Run":
-        """Write other settings into the run folder; returns the run with them.
-
-        Raises ``CheckpointError``.
-        """
+        """Write other settings into the folder; returns the run.  Raises ``CheckpointError``."""
         run = Run(self.folder, config, self.origin)
         write_settings(run)
         return run

@@ -75,7 +75,7 @@ def test_counts_of_ngrams_compress_too_but_do_not_learn(book: Path) -> None:
     refused(
         *("compress", "grams", "text.txt", "--adapt", "--force"),
         cause="no recurrent network",
-        remedy="--model ngram",
+        remedy="model.kind='recurrent'",
     )
 
 
@@ -146,7 +146,9 @@ def test_runs_that_are_not_what_they_should_be(packed: Path, trained: Trained) -
     refused("decompress", packed, "--run", other, cause="another model than", remedy="--run RUN")
     shutil.move("run", "gone")
     refused("decompress", packed, cause="with the run run, which is not here", remedy="--run")
-    refused("compress", "run", packed, cause="run does not exist", remedy="train")
+    refused(
+        "compress", "run", packed, cause="run does not exist", remedy="name the folder of a run"
+    )
 
 
 def test_targets_that_cannot_be(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

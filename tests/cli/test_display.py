@@ -87,7 +87,7 @@ def test_columns_keep_every_line_and_word_whole_on_a_terminal() -> None:
     assert in_columns("name", text).splitlines() == [
         "name        a corpus of some words", " " * 12 + text.splitlines()[1],
     ]  # fmt: skip
-    narrow = in_columns("name", text, room=25).splitlines()
+    narrow = in_columns("name", text, columns=25).splitlines()
     assert narrow == [
         "name        a corpus of",
         " " * 12 + "some words",

@@ -154,7 +154,7 @@ def test_runs_that_do_not_mix_are_named(ngrams: Path, trained: Trained, book: Pa
         "the runs ngrams and byte-run have different tokenizers", "same tokenizer settings", 1,
         "perplexity", ngrams, book, "--mix", "byte-run",
     )  # fmt: skip
-    unchanged("nothing", "a folder that", 1, "generate", ngrams, "--mix", "nothing")
+    unchanged("nothing", "name the folder of a run", 1, "generate", ngrams, "--mix", "nothing")
     unchanged(
         "--mix-weight does nothing without --mix", "--mix RUN2", 2,
         "score", ngrams, book, "--mix-weight", 0.5,
@@ -169,7 +169,7 @@ def test_runs_that_do_not_mix_are_named(ngrams: Path, trained: Trained, book: Pa
 def test_damage_is_named(ngrams: Path) -> None:
     (path,) = ngrams.glob("checkpoints/*/model.safetensors")
     path.write_bytes(path.read_bytes()[:-3])
-    unchanged("does not have its", "restore", 1, "generate", ngrams, "--step", path.parent.name[-1])
+    unchanged("is not a file of", "restore", 1, "generate", ngrams, "--step", path.parent.name[-1])
     path.unlink()
     unchanged("is damaged", "restore", 1, "generate", ngrams)
 

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from charlm.console.samples import show_samples
 from charlm.console.streams import talk
+from charlm.inference.generation.text import Finish, Sample
 from tests.cli.conftest import ONE_THREAD, SMALL, call, start
 
 pytestmark = pytest.mark.timeout(120)
@@ -42,7 +44,7 @@ def test_text_is_utf_8_in_pipes_and_a_reader_that_goes_away_is_no_error(run: Pat
     assert done.stderr == ""
     header, row = done.stdout.splitlines()
     assert header.startswith("index\t")
-    assert row.split("\t")[2] == '"mé "'
+    assert row.split("\t")[2] == "mé "
 
 
 def test_a_run_that_another_process_trains_is_in_use(book: Path) -> None:
@@ -56,7 +58,7 @@ def test_a_run_that_another_process_trains_is_in_use(book: Path) -> None:
         assert done.code == 1
         assert done.err[-2:] == [
             "error: run is in use: another process trains it",
-            "  try: wait for it to end, or choose another --out",
+            "  try: wait for it to end, or choose another --out FOLDER",
         ]
     finally:
         other.kill()
@@ -116,7 +118,12 @@ class Screen(io.StringIO):
 def test_generating_on_a_terminal_ends_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen()
     monkeypatch.setattr(sys, "stdout", screen)
-    show_samples("ba\x1b[2J", {1: iter(["c", "d\r\n"])}, as_json=False)
+
+    def pieces() -> Generator[str, None, Finish]:
+        yield from ("c", "d\r\n")
+        return "length"
+
+    show_samples([Sample("ba\x1b[2J", 1, pieces())], as_json=False)
     assert screen.getvalue() == "ba␛[2Jcd\n\n"
 
 

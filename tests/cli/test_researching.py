@@ -205,7 +205,7 @@ PAIRS = [
     ("\n\n", "holds no pairs", "pairs"),
     ("ba\tco\nba\tco\tlo\tdi\n", "line 2 has 4 columns, a pair has 2", "good<TAB>bad"),
     ("good\tbad\n", "holds no pairs", "pairs"),
-    ("bad\tgood\tn\nba\tco\n", "line 2 has 2 columns, the header has 3", "good<TAB>bad"),
+    ("bad\tgood\tn\nba\tco\n", "line 2 has 2 columns, a pair has 3", "good<TAB>bad"),
     ("ba\t \n", "line 1 has no bad sentence", "good<TAB>bad"),
     ('{"sentence_good": "ba"}\n', "line 1 has no sentence_bad", "sentence_good"),
     ('{"sentence_good": "ba", "sentence_bad": 3}\n', "has a sentence_bad that is no text: 3", "{"),

@@ -7,12 +7,12 @@ import pytest
 
 from charlm.config import TokenizerConfig
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import train
 from charlm.errors import ConfigError, CorpusError
 from charlm.inference.loading import Loaded
 from charlm.inference.scoring.perplexity import perplexity_table, score_texts
 from charlm.inference.surprisal.text import measure_surprisal
 from charlm.inference.texts import open_texts, take_corpus, take_texts
+from tests.data.tokenizers.trained import train
 from tests.inference.fixed import fixed_run
 
 

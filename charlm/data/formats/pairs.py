@@ -64,8 +64,8 @@ def rows_of(listing: Listing) -> Iterator[tuple[int, str | list[str]]]:
 
 def header_names(cells: list[str]) -> tuple[str, ...] | None:
     """The fields of a pair that a first row names; None if it is a pair itself."""
-    fields = {**dict(zip(KEYS, KEYS, strict=True)), **{key: name for name, key in KEYS.items()}}
-    names = tuple(fields.get(cell.strip(), "") for cell in cells)
+    fields = {name: name for name in KEYS} | {key.lower(): name for name, key in KEYS.items()}
+    names = tuple(fields.get(cell.strip().lower(), "") for cell in cells)
     return names if {"good", "bad"} <= set(names) else None
 
 

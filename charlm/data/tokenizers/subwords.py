@@ -161,7 +161,7 @@ class SubwordTrainer:
 
     def __init__(self, config: TokenizerConfig) -> None:
         self.config = config
-        self.sample = Sample()
+        self.sample = TextSample()
 
     def add(self, text: str | bytes) -> None:
         """Add a text to the sample.  Raises ``TokenizerError`` for a lone surrogate."""
@@ -233,7 +233,7 @@ class SubwordTrainer:
         return model.getvalue()
 
 
-class Sample:
+class TextSample:
     """Every n-th block of a text of unknown length, n as small as ``SAMPLE`` allows."""
 
     def __init__(self) -> None:

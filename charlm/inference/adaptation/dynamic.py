@@ -28,13 +28,13 @@ from charlm.inference.predictors.recurrent import NetworkPredictor
 from charlm.model.heads import widen
 from charlm.model.language_model import LanguageModel, State, detach
 
-__all__ = ["DynamicPredictor", "Rule", "StepSizes", "gather_statistics", "plan_steps"]
+__all__ = ["DynamicPredictor", "StepRule", "StepSizes", "gather_statistics", "plan_steps"]
 
 PLACES, SEGMENTS = 32, 32
 """The gradient's statistics come from so many places of the text, from so many segments each."""
 
 
-class Rule(Protocol):
+class StepRule(Protocol):
     """How weights are changed after each ``segment`` tokens.
 
     ``memory`` is what a rule remembers from step to step; nothing is changed in place.
@@ -77,7 +77,7 @@ class StepSizes:
         gradients: Sequence[Tensor],
         memory: None,
     ) -> tuple[list[Tensor], None]:
-        """See ``Rule``."""
+        """See ``StepRule``."""
         numbers = zip(weights, trained, self.pulls, self.rates, gradients, strict=True)
         return [
             torch.lerp(weight, origin, pull).addcmul_(rate, gradient, value=-1)
@@ -126,7 +126,7 @@ def plan_steps(settings: Dynamic, rms: Sequence[Tensor]) -> StepSizes:
     return StepSizes(settings.segment, rates, pulls)
 
 
-class Learner(NamedTuple):
+class LearningState(NamedTuple):
     """The state of B lanes that learn together: their network, and the segment they are in.
 
     ``before`` is the recurrent state at the begin of the segment, ``now`` after the tokens
@@ -156,20 +156,20 @@ class DynamicPredictor(NetworkPredictor):
     mode = "dynamic"
     lanes = 1  # lanes that learn by themselves have weights of their own
 
-    def __init__(self, network: LanguageModel, rule: Rule, *, together: bool = False) -> None:
+    def __init__(self, network: LanguageModel, rule: StepRule, *, together: bool = False) -> None:
         super().__init__(copy.deepcopy(network).eval() if network.training else network)
         self.trained = [weight.detach() for weight in network.parameters()]
         self.rule, self.together = rule, together
 
-    def start(self, lanes: int = 1) -> tuple[Learner, ...]:
+    def start(self, lanes: int = 1) -> tuple[LearningState, ...]:
         """Learners with the trained weights."""
         count, size = (1, lanes) if self.together else (lanes, 1)
         zeros = self.network.zero_state(size)
         held = torch.empty(size, 0, dtype=torch.long, device=self.device)
         memory = self.rule.start(self.trained)
-        return (Learner(self.network, memory, zeros, zeros, held, []),) * count
+        return (LearningState(self.network, memory, zeros, zeros, held, []),) * count
 
-    def select(self, state: tuple[Learner, ...], lanes: Tensor) -> tuple[Learner, ...]:
+    def select(self, state: tuple[LearningState, ...], lanes: Tensor) -> tuple[LearningState, ...]:
         """See ``Predictor``."""
         if not self.together:
             return tuple(state[lane] for lane in lanes.tolist())
@@ -182,15 +182,15 @@ class DynamicPredictor(NetworkPredictor):
         return (learner._replace(before=before, now=now, held=held, graph=[]),)
 
     def forward(
-        self, tokens: Tensor, state: tuple[Learner, ...]
-    ) -> tuple[Tensor, Tensor, tuple[Learner, ...]]:
+        self, tokens: Tensor, state: tuple[LearningState, ...]
+    ) -> tuple[Tensor, Tensor, tuple[LearningState, ...]]:
         """See ``NetworkPredictor``.  Raises ``ModelError`` where learning diverges."""
         own = torch.split(tokens, [len(learner.held) for learner in state])
         found = [self.read(*each) for each in zip(own, state, strict=True)]
         features, logits, learners = zip(*found, strict=True)
         return torch.cat(features), torch.cat(logits), learners
 
-    def read(self, tokens: Tensor, learner: Learner) -> tuple[Tensor, Tensor, Learner]:
+    def read(self, tokens: Tensor, learner: LearningState) -> tuple[Tensor, Tensor, LearningState]:
         """``forward`` for the lanes of one learner, segment by segment."""
         parts: list[tuple[Tensor, Tensor]] = []
         while tokens.shape[1]:
@@ -203,7 +203,7 @@ class DynamicPredictor(NetworkPredictor):
         features, logits = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
         return features, logits, learner
 
-    def read_on(self, part: Tensor, learner: Learner) -> tuple[Tensor, Tensor, Learner]:
+    def read_on(self, part: Tensor, learner: LearningState) -> tuple[Tensor, Tensor, LearningState]:
         """``read`` for tokens (B, T) that end within the segment."""
         whole = part.shape[1] == self.rule.segment
         with differentiable() if whole else torch.no_grad():
@@ -216,7 +216,7 @@ class DynamicPredictor(NetworkPredictor):
         )
         return features.detach(), logits.detach(), after
 
-    def learn(self, learner: Learner, following: Tensor) -> Learner:
+    def learn(self, learner: LearningState, following: Tensor) -> LearningState:
         """Take the step on the segment held, whose last tokens ``following`` (B, 1) follow.
 
         Raises ``ModelError`` where the loss is NaN or infinite.
@@ -238,7 +238,7 @@ class DynamicPredictor(NetworkPredictor):
         with torch.no_grad():
             stepped, memory = self.rule.take(weights, self.trained, gradients, learner.memory)
         network, now = with_weights(learner.network, stepped), learner.now
-        return Learner(network, memory, now, now, learner.held[:, :0], [])
+        return LearningState(network, memory, now, now, learner.held[:, :0], [])
 
 
 def with_weights(network: LanguageModel, weights: Sequence[Tensor]) -> LanguageModel:

@@ -145,12 +145,8 @@ def write_samples(
     for an empty stop string, a seed out of range and a prompt that is no text.
     """
     check_prompt(prompt)
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    if "" in stops:
-        raise ConfigError("`stop` must not be empty", "leave it out, or give the text to end at")
-    for seed in seeds:
-        if not 0 <= seed < SEEDS:
-            raise ConfigError(f"`seed` must be from 0 to {SEEDS - 1}, got {seed}", "change `seed`")
+    stops = checked_stops(stop)
+    check_seeds(seeds)
     unknown = tokenizer.unknown(prompt)
     if unknown:
         raise TokenizerError(
@@ -167,6 +163,21 @@ def write_samples(
         Sample(prompt, seed, cut(pieces, config.length, stops))
         for seed, pieces in zip(seeds, written, strict=True)
     ]
+
+
+def checked_stops(stop: str | Sequence[str]) -> tuple[str, ...]:
+    """The stop strings; a str is one.  Raises ``ConfigError`` for an empty one."""
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    if "" in stops:
+        raise ConfigError("`stop` must not be empty", "leave it out, or give the text to end at")
+    return stops
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise ``ConfigError`` for a seed out of range."""
+    for seed in seeds:
+        if not 0 <= seed < SEEDS:
+            raise ConfigError(f"`seed` must be from 0 to {SEEDS - 1}, got {seed}", "change `seed`")
 
 
 def random_seed() -> int:

@@ -16,7 +16,7 @@ from charlm.inference.predictors.predictor import Predictor, State
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model import native
 from charlm.model.language_model import LanguageModel
-from charlm.model.native.stack import BITS, NativeStack, Rule, StackWeights
+from charlm.model.native.stack import BITS, NativeStack, SamplingRule, StackWeights
 
 __all__ = ["CompiledDecoder", "Decoder", "open_decoder"]
 
@@ -103,7 +103,7 @@ class CompiledDecoder(Decoder):
         """
         min_p = math.log(config.min_p) if config.min_p > 0 else -math.inf
         top_k = min(config.top_k, self.stack.vocab_size)
-        rule = Rule(config.temperature, top_k, config.top_p, min_p)
+        rule = SamplingRule(config.temperature, top_k, config.top_p, min_p)
         return self.stack.write(uniforms, logit_bias, rule)
 
 

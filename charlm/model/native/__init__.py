@@ -16,7 +16,7 @@ from torch import Tensor
 
 from charlm.model.cells import lstm
 from charlm.model.native.fused import fused_lstm, learns
-from charlm.model.native.library import Kernels, Rule, Unavailable, load
+from charlm.model.native.library import Kernels, SamplingRule, Unavailable, load
 from charlm.model.native.stack import NativeStack, StackWeights
 from charlm.model.native.steps import StepWeight
 
@@ -118,7 +118,9 @@ def decoding_agrees(found: Kernels) -> bool:
             above = textbook(below[0], above, layers[3:])
         expected = torch.nn.functional.linear(above[0], head, bias)
         fine = torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
-        written = stack.write(torch.zeros(7, 1), torch.zeros(9), Rule(0.0, 0, 1.0, -math.inf))
+        written = stack.write(
+            torch.zeros(7, 1), torch.zeros(9), SamplingRule(0.0, 0, 1.0, -math.inf)
+        )
         return fine and torch.equal(written[:, 0], expected.argmax(dim=1))
 
 

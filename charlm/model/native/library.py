@@ -59,7 +59,7 @@ class Layer(ctypes.Structure):
     )
 
 
-class Rule(ctypes.Structure):
+class SamplingRule(ctypes.Structure):
     """How a token is sampled: temperature, and what the filters exclude."""
 
     _fields_ = (
@@ -86,7 +86,7 @@ class Stack(ctypes.Structure):
         *fields(Team, "team"),
         *fields(ctypes.c_int64, "layers lanes hidden vocab steps bits size writes"),
         *fields(ctypes.c_void_p, "levels embedding tokens logits uniforms logit_bias scratch"),
-        *fields(Rule, "rule"),
+        *fields(SamplingRule, "rule"),
     )
 
 

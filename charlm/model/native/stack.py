@@ -13,7 +13,7 @@ from torch import Tensor
 
 from charlm.model.native.library import (
     Kernels,
-    Rule,
+    SamplingRule,
     Stack,
     StackLevel,
     addresses,
@@ -21,7 +21,7 @@ from charlm.model.native.library import (
     pack_gates,
 )
 
-__all__ = ["BITS", "NativeStack", "Rule", "StackWeights"]
+__all__ = ["BITS", "NativeStack", "SamplingRule", "StackWeights"]
 
 BITS = {"float32": 32, "bfloat16": 16, "int8": 8}
 """Precision of the weights -> bits of each.  States and sums are float32 in any case."""
@@ -122,7 +122,7 @@ class NativeStack:
         self.run(tokens)
         return self.logits
 
-    def write(self, uniforms: Tensor, logit_bias: Tensor, rule: Rule) -> Tensor:
+    def write(self, uniforms: Tensor, logit_bias: Tensor, rule: SamplingRule) -> Tensor:
         """Sample tokens (B, T) one after the other and advance by them; returns the tokens.
 
         Each takes one of ``uniforms`` (B, T), float64 from 0 to below 1.  ``logit_bias`` (V) is

@@ -101,7 +101,8 @@ def test_a_text_says_why_it_is_over() -> None:
     model, a, b = always(LETTERS, 2, 3, 0), "a", "b"
     sample = stream(model, LETTERS)
     assert (sample.finish, list(sample), sample.finish) == (None, [a, b], "end")
-    assert list(sample) == []
+    with pytest.raises(ConfigError, match="read to its end"):
+        list(sample)
     assert sample.finish == "end"
     sample = stream(model, LETTERS, stop=[b])
     assert ("".join(sample), sample.finish) == (a, "stop")
