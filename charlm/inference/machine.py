@@ -19,7 +19,8 @@ PACKAGES = ("torch", "sentencepiece", "datasets", "numpy", "safetensors")
 def describe_machine() -> dict[str, Any]:
     """Facts by name, as ``charlm doctor --json`` prints them; nothing is timed."""
     device = choose_device("auto")
-    compiled = device.type == "cpu" and native.kernels() is not None
+    decoding = native.status(native.decoding_agrees)
+    compiled = device.type == "cpu" and decoding.startswith("native")
     return {
         "charlm": __version__,
         "python": platform.python_version(),
@@ -29,6 +30,6 @@ def describe_machine() -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device.type == "cuda" else str(device),
         "precision": name_of(choose_precision("auto", device)),
         "recurrence": "cuDNN" if device.type == "cuda" else native.status(),
-        "decoding": native.status() if compiled else "torch, input table",
+        "decoding": decoding if compiled else "torch, input table",
         "cache": str(cache_folder()),
     }

@@ -163,11 +163,12 @@ class RecurrentLayer(nn.Module):
         tensors = (inputs, *state, *self.parameters())
         if self.kind != "lstm" or not native.suits(*tensors):
             return None
-        if self.hidden_size < smallest and native.learns(*tensors):
+        learns = native.learns(*tensors)
+        if self.hidden_size < smallest and learns:
             return None
         if inputs.shape[-1] != self.weight_ih.shape[1] or not inputs.numel():
             return None  # torch raises the error for shapes that do not fit
-        return native.kernels()
+        return native.kernels(native.gradients_agree if learns else native.scans_agree)
 
     def torch_layer(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """What ``forward`` computes, by torch's own fused layer."""

@@ -101,7 +101,7 @@ def test_everything_else_ends_at_once(
     Path("longer.txt").write_text("ba co. lo\n" * 5000)
     work, calls = getattr(owner, name), []
     if owner is Decoder:
-        monkeypatch.setattr(native, "kernels", lambda: None)
+        monkeypatch.setattr(native, "kernels", lambda *_: None)
     elif owner is CompiledDecoder and native.kernels() is None:
         pytest.skip(f"the native decoder is not there: {native.status()}")
 

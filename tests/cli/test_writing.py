@@ -209,7 +209,7 @@ def test_rounded_weights_write_too_and_need_the_native_decoder(
     command = ("--length", 40, "--seed", 3, "--precision", precision)
     if native.kernels() is not None:
         assert len(write(run, *command)) > 0
-    monkeypatch.setattr(native, "kernels", lambda: None)
+    monkeypatch.setattr(native, "kernels", lambda *_: None)
     done = call("generate", run, *command)
     assert (done.code, done.out, len(done.err)) == (2, "", 2)
     assert "precision" in done.err[0]

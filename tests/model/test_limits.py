@@ -11,7 +11,7 @@ def test_limits_are_positive_and_leave_the_threads_as_they_were(
     with_native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not with_native:
-        monkeypatch.setattr(native, "kernels", lambda: None)
+        monkeypatch.setattr(native, "kernels", lambda *_: None)
     monkeypatch.setattr(limits, "READ_SIZES", (1 << 16, 1 << 18, 1 << 20))
     before = torch.get_num_threads()
     found = limits.measure_limits(threads=1, rounds=3)

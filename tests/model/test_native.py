@@ -155,7 +155,7 @@ def test_every_variant_gives_a_training_step_that_equals_torchs(
     tokens = torch.randint(9, (4, 21), generator=torch.Generator().manual_seed(1))
     results = []
     for way in (kernels, None):
-        monkeypatch.setattr(native, "kernels", lambda way=way: way)
+        monkeypatch.setattr(native, "kernels", lambda *_, way=way: way)
         logits, _ = model(tokens[:, :-1])
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
         results.append([logits, *torch.autograd.grad(loss, list(model.parameters()))])
@@ -165,7 +165,7 @@ def test_every_variant_gives_a_training_step_that_equals_torchs(
 def test_double_precision_and_training_of_small_layers_go_to_torch(
     kernels: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native, "kernels", lambda: kernels)
+    monkeypatch.setattr(native, "kernels", lambda *_: kernels)
     layer, (inputs, h, c), _ = case((2, 2, 3, 64))
     assert layer.native_kernels(inputs, (h, c), 1) is kernels
     assert layer.native_kernels(inputs, (h, c), 65) is None
@@ -220,19 +220,26 @@ def test_no_compiler_is_a_reason_and_no_error(
 
 def test_environment_switches_the_path_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLM_NATIVE", "0")
+    native.open_library.cache_clear()
     native.attempt.cache_clear()
     try:
         assert native.kernels() is None
         assert native.status() == "torch: CHARLM_NATIVE=0"
+        assert native.kernels(native.decoding_agrees) is None
     finally:
         monkeypatch.undo()
+        native.open_library.cache_clear()
         native.attempt.cache_clear()
     assert native.status().startswith(("native, ", "torch: "))
 
 
 def test_kernels_with_wrong_results_are_not_used(kernels: Kernels) -> None:
-    assert native.scans_agree(kernels)
-    assert not native.scans_agree(dataclasses.replace(kernels, scan_forward=lambda layer: None))
+    for test in (native.scans_agree, native.gradients_agree):
+        assert test(kernels)
+        assert not test(dataclasses.replace(kernels, scan_forward=lambda layer: None))
+    assert not native.gradients_agree(
+        dataclasses.replace(kernels, scan_backward=lambda layer: None)
+    )
     assert native.decoding_agrees(kernels)
     assert not native.decoding_agrees(dataclasses.replace(kernels, decode=lambda stack: 0))
 

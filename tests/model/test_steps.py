@@ -37,7 +37,7 @@ def test_packed_weights_give_what_plain_ones_give(
     plain = walked(layer, weight_drop)
     for least in ("PACKED_FROM", "PACKED_TOKENS"):
         monkeypatch.setattr(stepped, least, 1)
-    monkeypatch.setattr(native, "kernels", lambda: kernels)
+    monkeypatch.setattr(native, "kernels", lambda *_: kernels)
     packed = []
     monkeypatch.setattr(native, "StepWeight", lambda *given: packed.append(1) or StepWeight(*given))
     for threads in (1, 2):

@@ -146,11 +146,14 @@ def open_decoder(model: Predictor, lanes: int = 1) -> Decoder:
         return MixedDecoder(first, second, model.weight)
     if not isinstance(model, Recurrent):
         return Decoder(model, model.start(lanes))
-    kernels, weights = native.kernels(), plain_weights(model.network)
+    kernels = native.kernels(native.decoding_agrees)
+    weights = plain_weights(model.network)
     if kernels is not None and weights is not None:
         return CompiledDecoder(NativeStack(kernels, weights, lanes, BITS[model.precision]))
     if model.precision != "float32":
-        why = native.status() if kernels is None else "it decodes LSTM layers on the CPU"
+        why = "it decodes LSTM layers on the CPU"
+        if kernels is None:
+            why = native.status(native.decoding_agrees)
         raise ConfigError(
             f"`precision={model.precision}` needs the compiled decoder ({why})",
             "leave `precision` out",

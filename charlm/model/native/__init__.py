@@ -1,13 +1,14 @@
 """The native path: compiled LSTM layers, and decoding of stacks of them.
 
-Where the compiled library is missing or fails its test, torch's own layers compute the same
-numbers.  The environment variable ``CHARLM_NATIVE`` switches the path off (``0``) or names the
-variant to use (``portable``, ``avx2``, ``avx512``).
+Where the compiled library is missing or fails a test, torch's own layers compute the same numbers.
+A process tests only what it uses: the forward scans, their gradients, or decoding.  The environment
+variable ``CHARLM_NATIVE`` switches the path off (``0``) or names the variant to use (``portable``,
+``avx2``, ``avx512``).
 """
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -23,10 +24,13 @@ from charlm.model.native.steps import StepWeight
 __all__ = [
     "Kernels",
     "StepWeight",
+    "decoding_agrees",
     "fused_lstm",
+    "gradients_agree",
     "kernels",
     "learns",
     "recording",
+    "scans_agree",
     "status",
     "suits",
 ]
@@ -35,12 +39,6 @@ PLAIN = (Tensor, torch.nn.Parameter)
 """Types of tensors that own memory; subclasses such as ``FakeTensor`` need not."""
 
 LABELS = {"portable": "portable", "avx2": "AVX2", "avx512": "AVX-512"}
-
-
-def kernels() -> Kernels | None:
-    """The compiled kernels of this process, or ``None`` where there are none."""
-    found = attempt()
-    return found if isinstance(found, Kernels) else None
 
 
 def suits(*tensors: Tensor) -> bool:
@@ -64,42 +62,62 @@ def recording() -> bool:
     return tracing or torch.compiler.is_compiling()
 
 
-def status() -> str:
-    """Which implementation of the LSTM is in use on the CPU, and if it is torch's, why."""
-    found = attempt()
-    return f"native, {LABELS[found.variant]}" if isinstance(found, Kernels) else f"torch: {found}"
-
-
 @cache
-def attempt() -> Kernels | str:
-    """The kernels, loaded and tested once a process; or the reason why there are none."""
+def open_library() -> Kernels | str:
+    """The kernels as they are; or the reason why there are none."""
     wish = os.environ.get("CHARLM_NATIVE", "")
     if wish == "0":
         return "CHARLM_NATIVE=0"
     try:
-        found = load(Path(__file__).parent, forced=wish)
+        return load(Path(__file__).parent, forced=wish)
     except Unavailable as reason:
         return str(reason)
+
+
+@cache
+def attempt(test: Callable[[Kernels], bool]) -> Kernels | str:
+    """The kernels after a test, which is run once a process; or the reason why there are none."""
+    found = open_library()
     with torch.inference_mode(False), torch.enable_grad():
-        fine = scans_agree(found) and decoding_agrees(found)
-    return found if fine else "the native library's results are wrong on this machine"
+        if isinstance(found, Kernels) and not test(found):
+            return "the native library's results are wrong on this machine"
+    return found
 
 
 def scans_agree(found: Kernels) -> bool:
-    """Whether the scans compute a small layer and its gradients as the reference cell does."""
+    """Whether the forward scan computes a small layer as the reference cell does."""
+    with torch.no_grad():
+        _, own, reference = small_layer(found)
+    return all_close(own, reference)
+
+
+def gradients_agree(found: Kernels) -> bool:
+    """Whether both scans compute a small layer and its gradients as the reference cell does."""
+    given, own, reference = small_layer(found)
+    for side in (own, reference):
+        loss = torch.stack([part.sin().sum() for part in side]).sum()
+        side += torch.autograd.grad(loss, given)
+    return all_close(own, reference)
+
+
+def all_close(own: Sequence[Tensor], reference: Sequence[Tensor]) -> bool:
+    """Whether tensors equal those of the reference up to rounding."""
+    pairs = zip(own, reference, strict=True)
+    return all(torch.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in pairs)
+
+
+def small_layer(found: Kernels) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """What a small layer is given; its hidden and last states by the kernels, by the reference."""
     # Odd sizes: full and partial vectors, and every count of lanes in a block.
-    inputs, h, c, *weights = numbers((3, 7, 5), (7, 19), (7, 19), (76, 5), (76, 19), (76,))
-    hidden, state = fused_lstm(found, inputs, (h, c), (weights[0], weights[1], weights[2]))
-    expected: tuple[Tensor, ...] = (h, c)
+    given = numbers((3, 7, 5), (7, 19), (7, 19), (76, 5), (76, 19), (76,))
+    inputs, h, c, *weights = given
+    hidden, (last_h, last_c) = fused_lstm(found, inputs, (h, c), tuple(weights))
+    state: tuple[Tensor, ...] = (h, c)
     outputs = []
     for step in inputs:
-        expected = textbook(step, expected, weights)
-        outputs.append(expected[0])
-    pairs = [(hidden, torch.stack(outputs)), (state[0], expected[0]), (state[1], expected[1])]
-    losses = [sum(side.sin().sum() for side in sides) for sides in zip(*pairs, strict=True)]
-    given = [inputs, h, c, *weights]
-    pairs += zip(*(torch.autograd.grad(loss, given) for loss in losses), strict=True)
-    return all(torch.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in pairs)
+        state = textbook(step, state, weights)
+        outputs.append(state[0])
+    return given, [hidden, last_h, last_c], [torch.stack(outputs), *state]
 
 
 def decoding_agrees(found: Kernels) -> bool:
@@ -135,3 +153,15 @@ def textbook(
 ) -> tuple[Tensor, ...]:
     """One step of the reference LSTM cell: inputs (B, I), state and weights -> next state."""
     return lstm(torch.nn.functional.linear(inputs, weights[0], weights[2]), state, weights[1])
+
+
+def kernels(test: Callable[[Kernels], bool] = gradients_agree) -> Kernels | None:
+    """The compiled kernels if they pass the ``test`` of what they are wanted for, else ``None``."""
+    found = attempt(test)
+    return found if isinstance(found, Kernels) else None
+
+
+def status(test: Callable[[Kernels], bool] = gradients_agree) -> str:
+    """Which implementation is in use on the CPU for what is tested, and if it is torch's, why."""
+    found = attempt(test)
+    return f"native, {LABELS[found.variant]}" if isinstance(found, Kernels) else f"torch: {found}"

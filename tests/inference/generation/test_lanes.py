@@ -35,7 +35,7 @@ def model() -> Recurrent:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to decode."""
     if request.param == "torch":
-        monkeypatch.setattr(native, "kernels", lambda: None)
+        monkeypatch.setattr(native, "kernels", lambda *_: None)
     elif native.kernels() is None:
         pytest.skip(f"the native decoder is not there: {native.status()}")
 
@@ -87,7 +87,7 @@ def test_both_ways_write_the_same(
     model: Recurrent, config: GenerationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = texts(model, config)
-    monkeypatch.setattr(native, "kernels", lambda: None)
+    monkeypatch.setattr(native, "kernels", lambda *_: None)
     assert texts(model, config) == expected
 
 
@@ -151,7 +151,7 @@ def test_rounded_weights_need_the_native_decoder_and_a_network(
     model: Recurrent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert in_precision(model, "float32") is model
-    monkeypatch.setattr(native, "kernels", lambda: None)
+    monkeypatch.setattr(native, "kernels", lambda *_: None)
     with pytest.raises(ConfigError, match="`precision=int8` needs the compiled decoder"):
         open_decoder(in_precision(model, "int8"))
     with pytest.raises(ConfigError, match="`precision=int8` is for recurrent networks"):
