@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from charlm.errors import ModelError, TokenizerError
-from charlm.model.ngram.contexts import distributions, row_nll, row_states
+from charlm.model.ngram.contexts import distributions, row_nll, row_states, start_states
 from charlm.model.ngram.kneser_ney import NgramModel, train_ngrams
 from charlm.model.ngram.tensors import from_tensors, to_tensors
 from tests.model.test_ngrams import distribution, random_stream
@@ -15,7 +15,7 @@ IDS = np.array([*random_stream(3, 20, 1500, 0.2), *random_stream(4, 20, 300, 0.2
 
 
 def states(model: NgramModel, ids: np.ndarray) -> np.ndarray:
-    return row_states(model, ids[None])[0]
+    return row_states(model, ids[None], start_states(model, 1))[0]
 
 
 @pytest.fixture(params=ORDERS)
@@ -44,8 +44,16 @@ def test_the_stream_scores_as_its_distributions(model: NgramModel) -> None:
 
 def test_rows_are_streams_of_their_own(model: NgramModel) -> None:
     rows = IDS[:1792].reshape(-1, 14)
-    together, nll = row_states(model, rows), row_nll(model, rows)
+    start = start_states(model, len(rows))
+    together, (nll, before_last) = row_states(model, rows, start), row_nll(model, rows, start)
     assert nll.shape == (128, 13)
+    assert np.array_equal(before_last, together[:, -2])
+    for cut in (1, 5, 13):
+        assert np.array_equal(
+            row_states(model, rows[:, cut:], together[:, cut - 1]), together[:, cut:]
+        )
+        after, _ = row_nll(model, rows[:, cut:], together[:, cut - 1])
+        assert np.array_equal(after, nll[:, cut:])
     for row, nodes, own in zip(rows, together, nll, strict=True):
         assert np.array_equal(nodes, states(model, row))
         every = distributions(model, nodes[:-1])

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from charlm.data.synthetic.kinds import MarkovSource
 from charlm.errors import ConfigError, CorpusError, TokenizerError
 from charlm.model.ngram import kneser_ney as ngrams
-from charlm.model.ngram.contexts import distributions, row_states
+from charlm.model.ngram.contexts import distributions, row_states, start_states
 from charlm.model.ngram.counts import ABSENT, grow_grams
 from charlm.model.ngram.kneser_ney import (
     FALLBACK,
@@ -28,16 +28,16 @@ Gram = tuple[int, ...]
 def distribution(model: NgramModel, context: ArrayLike) -> np.ndarray:
     """The distribution of what follows a context, everything before, boundary first."""
     ids = np.asarray(context, dtype=np.int64)
-    return (
-        distributions(model, row_states(model, ids[None])[0, -1:])[0] if len(ids) else model.unigram
-    )
+    states = row_states(model, ids[None], start_states(model, 1))[0]
+    return distributions(model, states[-1:])[0] if len(ids) else model.unigram
 
 
 def known(model: NgramModel, context: np.ndarray) -> bool:
     """Whether training has met the end of a context that is within the order and a document."""
     since = len(context) - np.flatnonzero(np.append(0, context) == 0)[-1]
     length = min(model.order - 1, since + int(since < len(context)))
-    return bool(row_states(model, context[None])[0, -1, length] != ABSENT)
+    states = row_states(model, context[None], start_states(model, 1))[0]
+    return bool(states[-1, length] != ABSENT)
 
 
 class BruteForce:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charlm.model.ngram.contexts import distributions, row_states
+from charlm.model.ngram.contexts import distributions, row_states, start_states
 from charlm.model.ngram.kneser_ney import train_ngrams
 from charlm.model.ngram.orders import choose_order
 from charlm.model.ngram.ppm import learn_orders
@@ -50,5 +50,5 @@ def test_words_of_wikipedia_are_those_of_kenlm(shared_data: Path) -> None:
     test = wikitext_lines(shared_data, "test", numbers)
     model = train_ngrams(train, len(numbers) + 1, 5)
     assert np.exp(model.nll(test).mean()) == pytest.approx(224.8116, rel=1e-5)
-    some = row_states(model, test[None, :2000])[0, ::50]
+    some = row_states(model, test[None, :2000], start_states(model, 1))[0, ::50]
     assert np.abs(distributions(model, some).sum(axis=1) - 1).max() < 1e-9

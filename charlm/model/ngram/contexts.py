@@ -6,49 +6,72 @@ ABSENT where training has not met them or a boundary lies between.
 Shapes: B streams side by side, N tokens of each, V vocabulary.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from charlm.config import BOUNDARY_ID
-from charlm.model.ngram.counts import ABSENT, check_ids, find_nodes, look_up
+from charlm.model.ngram.counts import ABSENT, check_ids, next_nodes
 from charlm.model.ngram.kneser_ney import NgramModel
 
-__all__ = ["distributions", "row_nll", "row_states"]
+__all__ = ["distributions", "row_nll", "row_states", "start_states"]
 
 
-def row_states(model: NgramModel, rows: np.ndarray) -> np.ndarray:
-    """rows (B, N) of tokens, the beginnings of B streams -> the states (B, N, L) after each token.
-
-    Raises ``TokenizerError`` for ids outside the vocabulary.
-    """
-    ids = rows.ravel()
-    check_ids(ids, model.vocab_size)
-    nodes = np.full((*rows.shape, model.order), ABSENT, dtype=np.int32)
-    nodes[:, :, 0] = 0
-    ending = np.zeros(len(ids), dtype=np.int32)
-    for length, keys in enumerate(model.keys[:-1], start=1):
-        _, ending = look_up(keys, length, ending, ids, model.vocab_size)
-        # What ends earlier in a row than it is long would begin in the row before.
-        nodes[:, length - 1 :, length] = ending.reshape(rows.shape)[:, length - 1 :]
-    nodes[rows == BOUNDARY_ID, 2:] = ABSENT
+def start_states(model: NgramModel, lanes: int) -> np.ndarray:
+    """The states (B, L) of ``lanes`` streams of which nothing has been read."""
+    nodes = np.full((lanes, model.order), ABSENT, dtype=np.int32)
+    nodes[:, 0] = 0
     return nodes
 
 
-def row_nll(model: NgramModel, rows: np.ndarray) -> np.ndarray:
-    """rows (B, N) of tokens, N > 0, the beginnings of B streams -> nll (B, N - 1) in nats, float64,
-    of all but the first.
+def look_up_rows(
+    model: NgramModel, rows: np.ndarray, before: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Read rows (B, N) of tokens from the states ``before`` (B, L), one length after the other.
 
+    Yields for lengths 0, ..., L - 1 the nodes (B, N + 1) of the contexts before each token and
+    after the last, and the nodes (B, N) of the n-grams of a context and the token after it.
     Raises ``TokenizerError`` for ids outside the vocabulary.
     """
     ids = rows.ravel()
     check_ids(ids, model.vocab_size)
-    before = np.arange(1, len(ids)) % rows.shape[1]  # tokens before each in its row
-    p = np.full(len(ids) - 1, 1 / model.vocab_size)
-    grams = find_nodes(model.keys, ids, model.vocab_size)
-    for length, (level, (contexts, nodes)) in enumerate(zip(model.levels, grams, strict=True)):
-        if len(rows) > 1:  # a context does not reach into the row before
-            contexts, nodes = (np.where(before < length, ABSENT, x) for x in (contexts, nodes))
-        p = level.refine(p, contexts, nodes)
-    return np.append(np.nan, -np.log(p)).reshape(rows.shape)[:, 1:]
+    ending = np.zeros(rows.shape, dtype=np.int32)
+    for length, keys in enumerate(model.keys):
+        contexts = np.concatenate([before[:, length : length + 1], ending], axis=1)
+        if length == 0:
+            nodes = ending = rows.astype(np.int32)  # every token is a node
+        else:
+            nodes = next_nodes(keys, contexts[:, :-1].ravel(), ids, model.vocab_size)
+            nodes = nodes.reshape(rows.shape)
+            # No longer context reaches across a boundary.
+            ending = np.where(rows == BOUNDARY_ID, ABSENT, nodes)
+        yield contexts, nodes
+
+
+def row_states(model: NgramModel, rows: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """rows (B, N) of tokens and the states (B, L) before them -> the states (B, N, L) after each.
+
+    Raises ``TokenizerError`` for ids outside the vocabulary.
+    """
+    found = [contexts[:, 1:] for contexts, _ in look_up_rows(model, rows, before)]
+    return np.stack(found, axis=2)
+
+
+def row_nll(
+    model: NgramModel, rows: np.ndarray, before: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """rows (B, N) of tokens, N > 0, and the states (B, L) before them -> nll (B, N - 1) in nats,
+    float64, of all but the first, and the states (B, L) before the last.
+
+    Raises ``TokenizerError`` for ids outside the vocabulary.
+    """
+    p = np.full(rows[:, 1:].size, 1 / model.vocab_size)
+    last = []
+    grams = look_up_rows(model, rows, before)
+    for level, (contexts, nodes) in zip(model.levels, grams, strict=True):
+        p = level.refine(p, contexts[:, 1:-1].ravel(), nodes[:, 1:].ravel())
+        last.append(contexts[:, -2])
+    return -np.log(p).reshape(len(rows), -1), np.stack(last, axis=1)
 
 
 def distributions(model: NgramModel, nodes: np.ndarray) -> np.ndarray:
