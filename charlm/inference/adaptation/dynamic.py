@@ -237,14 +237,15 @@ class DynamicPredictor(NetworkPredictor):
             )
         with torch.no_grad():
             stepped, memory = self.rule.take(weights, self.trained, gradients, learner.memory)
-        network, now = with_weights(learner.network, stepped), learner.now
+        network, now = with_weights(learner.network, weights, stepped), learner.now
         return LearningState(network, memory, now, now, learner.held[:, :0], [])
 
 
-def with_weights(network: LanguageModel, weights: Sequence[Tensor]) -> LanguageModel:
-    """Another network with these weights, in the order of ``network.parameters()``."""
-    pairs = zip(network.parameters(), weights, strict=True)
-    replaced = {id(old): nn.Parameter(new) for old, new in pairs}
+def with_weights(
+    network: LanguageModel, old: Sequence[Tensor], new: Sequence[Tensor]
+) -> LanguageModel:
+    """Another network, each of whose ``old`` weights is replaced by a ``new`` one."""
+    replaced = {id(weight): nn.Parameter(other) for weight, other in zip(old, new, strict=True)}
 
     def around(module: nn.Module) -> nn.Module:
         # A deep copy of the modules would take longer than a step of a small network.

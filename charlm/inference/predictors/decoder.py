@@ -41,7 +41,8 @@ class Decoder:
         """tokens (B, T), T > 0 -> log-probabilities (B, V) of what follows the last."""
         tokens = tokens.to(self.model.device)
         steps = max(1, self.model.chunk // len(tokens))
-        for part in torch.split(tokens, steps, dim=1):
+        for begin in range(0, tokens.shape[1], steps):
+            part = tokens[:, begin : begin + steps]
             log_probs, self.state = self.model.advance(part, self.state)
         self.log_probs = log_probs[:, -1]
         return self.log_probs

@@ -4,7 +4,7 @@ A line is a stream of its own.  Lines of about the same length share a batch, th
 so that the lanes of those that have ended can be left out; equal lines are read once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import TypeVar
 
@@ -31,15 +31,16 @@ def nll_of_lines(
     A line follows a boundary, or the token of ``first`` in its place.  Up to rounding the numbers
     are those of a ``Reader`` for each line.  Lines may be empty.
     """
-    streams = streams_of(lines, first)
+    keys, streams = streams_of(lines, first)
     found: dict[bytes, np.ndarray] = {}
     for batch in batches(streams, model.lanes):
-        nll = np.zeros((len(batch), len(batch[0]) - 1))
-        for begin, _, part in read_batch(model, batch, STEPS, model.nll):
+        own = [streams[key] for key in batch]
+        nll = np.zeros((len(own), len(own[0]) - 1))
+        for begin, _, part in read_batch(model, own, STEPS, model.nll):
             nll[: len(part), begin : begin + part.shape[1]] = part
-        for stream, own in zip(batch, nll, strict=True):
-            found[stream.tobytes()] = own[: len(stream) - 1]
-    return [found[stream.tobytes()] for stream in streams]
+        for key, row in zip(batch, nll, strict=True):
+            found[key] = row[: len(streams[key]) - 1]
+    return [found[key] for key in keys]
 
 
 def measure_lines(
@@ -52,19 +53,20 @@ def measure_lines(
     ``measure`` takes log-probabilities (N, V), of tokens of several lines, with the ids (N,) that
     came, and gives N results.  Few log-probabilities are held at a time.
     """
-    streams = streams_of(lines, None)
-    found: dict[bytes, list[Result]] = {stream.tobytes(): [] for stream in streams}
+    keys, streams = streams_of(lines, None)
+    found: dict[bytes, list[Result]] = {key: [] for key in keys}
     for batch in batches(streams, model.lanes):
-        steps = max(1, min(STEPS, NUMBERS_AT_ONCE // model.vocab_size // len(batch)))
-        lengths = torch.tensor([len(stream) - 1 for stream in batch])
-        for begin, tokens, log_probs in read_batch(model, batch, steps, advance_of(model)):
+        own = [streams[key] for key in batch]
+        steps = max(1, min(STEPS, NUMBERS_AT_ONCE // model.vocab_size // len(own)))
+        lengths = torch.tensor([len(stream) - 1 for stream in own])
+        for begin, tokens, log_probs in read_batch(model, own, steps, advance_of(model)):
             times = torch.arange(begin, begin + log_probs.shape[1])
             real = times < lengths[: len(tokens), None]  # (B, T)
             ids = tokens[:, 1:][real].numpy()
             results = iter(measure(log_probs[real.to(log_probs.device)], ids))
-            for stream, count in zip(batch, real.sum(dim=1).tolist(), strict=False):
-                found[stream.tobytes()] += [next(results) for _ in range(count)]
-    return [found[stream.tobytes()] for stream in streams]
+            for key, count in zip(batch, real.sum(dim=1).tolist(), strict=False):
+                found[key] += [next(results) for _ in range(count)]
+    return [found[key] for key in keys]
 
 
 def advance_of(model: Predictor) -> Callable[[Tensor, State], tuple[Tensor, State]]:
@@ -72,18 +74,23 @@ def advance_of(model: Predictor) -> Callable[[Tensor, State], tuple[Tensor, Stat
     return lambda tokens, state: model.advance(tokens[:, :-1], state)
 
 
-def streams_of(lines: Sequence[np.ndarray], first: Sequence[int] | None) -> list[np.ndarray]:
-    """Lines (n,) with the token that is given before each: (n + 1,) int64."""
+def streams_of(
+    lines: Sequence[np.ndarray], first: Sequence[int] | None
+) -> tuple[list[bytes], dict[bytes, np.ndarray]]:
+    """A key for each line (n,), equal for equal streams, and the stream (n + 1,) int64 of each key:
+    the line after the token that is given before it.
+    """
     begins = repeat(BOUNDARY_ID, len(lines)) if first is None else first
-    return [
+    streams = [
         np.append(token, line).astype(np.int64) for token, line in zip(begins, lines, strict=True)
     ]
+    keys = [stream.tobytes() for stream in streams]
+    return keys, dict(zip(keys, streams, strict=True))
 
 
-def batches(streams: Sequence[np.ndarray], lanes: int) -> Iterator[list[np.ndarray]]:
-    """Different streams, those of about the same length together, the longest first."""
-    unique = {stream.tobytes(): stream for stream in streams}
-    order = sorted(unique.values(), key=len, reverse=True)
+def batches(streams: Mapping[bytes, np.ndarray], lanes: int) -> Iterator[list[bytes]]:
+    """The keys of streams of about the same length together, the longest first."""
+    order = sorted(streams, key=lambda key: len(streams[key]), reverse=True)
     for begin in range(0, len(order), lanes):
         yield order[begin : begin + lanes]
 

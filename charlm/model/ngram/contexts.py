@@ -25,26 +25,25 @@ def start_states(model: NgramModel, lanes: int) -> np.ndarray:
 
 
 def look_up_rows(
-    model: NgramModel, rows: np.ndarray, before: np.ndarray
+    model: NgramModel, rows: np.ndarray, before: np.ndarray, longest: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read rows (B, N) of tokens from the states ``before`` (B, L), one length after the other.
 
-    Yields for lengths 0, ..., L - 1 the nodes (B, N + 1) of the contexts before each token and
-    after the last, and the nodes (B, N) of the n-grams of a context and the token after it.
-    Raises ``TokenizerError`` for ids outside the vocabulary.
+    Yields for n-grams of 1, ..., ``longest`` tokens, which end at each of the rows, the nodes
+    (B, N) of their contexts and of themselves.  Raises ``TokenizerError`` for ids outside the
+    vocabulary.
     """
-    ids = rows.ravel()
+    ids, boundary = rows.ravel(), rows == BOUNDARY_ID
     check_ids(ids, model.vocab_size)
     ending = np.zeros(rows.shape, dtype=np.int32)
-    for length, keys in enumerate(model.keys):
-        contexts = np.concatenate([before[:, length : length + 1], ending], axis=1)
+    for length, keys in enumerate(model.keys[:longest]):
+        contexts = np.concatenate([before[:, length : length + 1], ending[:, :-1]], axis=1)
         if length == 0:
             nodes = ending = rows.astype(np.int32)  # every token is a node
         else:
-            nodes = next_nodes(keys, contexts[:, :-1].ravel(), ids, model.vocab_size)
-            nodes = nodes.reshape(rows.shape)
+            nodes = next_nodes(keys, contexts.ravel(), ids, model.vocab_size).reshape(rows.shape)
             # No longer context reaches across a boundary.
-            ending = np.where(rows == BOUNDARY_ID, ABSENT, nodes)
+            ending = np.where(boundary, ABSENT, nodes)
         yield contexts, nodes
 
 
@@ -53,8 +52,12 @@ def row_states(model: NgramModel, rows: np.ndarray, before: np.ndarray) -> np.nd
 
     Raises ``TokenizerError`` for ids outside the vocabulary.
     """
-    found = [contexts[:, 1:] for contexts, _ in look_up_rows(model, rows, before)]
-    return np.stack(found, axis=2)
+    states = np.zeros((*rows.shape, model.order), dtype=np.int32)
+    grams = look_up_rows(model, rows, before, model.order - 1)
+    for length, (_, nodes) in enumerate(grams, start=1):
+        states[:, :, length] = nodes
+    states[rows == BOUNDARY_ID, 2:] = ABSENT
+    return states
 
 
 def row_nll(
@@ -67,10 +70,10 @@ def row_nll(
     """
     p = np.full(rows[:, 1:].size, 1 / model.vocab_size)
     last = []
-    grams = look_up_rows(model, rows, before)
+    grams = look_up_rows(model, rows, before, model.order)
     for level, (contexts, nodes) in zip(model.levels, grams, strict=True):
-        p = level.refine(p, contexts[:, 1:-1].ravel(), nodes[:, 1:].ravel())
-        last.append(contexts[:, -2])
+        p = level.refine(p, contexts[:, 1:].ravel(), nodes[:, 1:].ravel())
+        last.append(contexts[:, -1])
     return -np.log(p).reshape(len(rows), -1), np.stack(last, axis=1)
 
 

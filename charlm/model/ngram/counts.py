@@ -163,6 +163,8 @@ def next_nodes(
     """
     nodes = np.full(len(ids), ABSENT, dtype=np.int32)
     known = np.flatnonzero(contexts != ABSENT)
+    if not len(known):
+        return nodes
     wanted = contexts[known].astype(np.int64) * vocab_size + ids[known]
     # Searching in ascending order keeps to the same cache lines: ten times faster than at random.
     order = np.argsort(wanted)
