@@ -4,13 +4,17 @@ import dataclasses
 import difflib
 import math
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
+from functools import cache
 from typing import Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
 
 from charlm.errors import ConfigError
 
 __all__ = ["Section", "assignment", "default_text", "setting", "unknown_name"]
+
+type_hints: Callable[[type], dict[str, Any]] = cache(get_type_hints)
+"""The types of a section's settings, by name; working them out takes longer than all checks."""
 
 
 def setting(
@@ -51,7 +55,7 @@ class Section:
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
+        hints = type_hints(type(self))
         for entry in dataclasses.fields(self):
             name, value = f"{self.name}.{entry.name}", getattr(self, entry.name)
             if value is None and entry.metadata.get("decided"):

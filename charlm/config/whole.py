@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Self, get_type_hints
 
 from charlm.config.generation import GenerationConfig
@@ -60,10 +61,10 @@ class Config:
                 raise ConfigError(f"{name} must be a section, got {table!r}", f"write [{name}]")
             for key in table:
                 refuse_unknown(name, key)
-        sections = {name: hint.from_table(tables.get(name, {})) for name, hint in hints.items()}
+        sections = {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
         if drop_idle:
             tables = without_idle(tables, sections)
-            sections = {name: hint.from_table(tables.get(name, {})) for name, hint in hints.items()}
+            sections = {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
         return cls(**sections)
 
     def to_tables(self) -> Tables:
@@ -83,6 +84,7 @@ class Config:
         return dataclasses.replace(self, **sections)  # type: ignore[arg-type]
 
 
+@cache
 def keys() -> dict[str, list[str]]:
     """The names of all settings, by section."""
     return {

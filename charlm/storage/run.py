@@ -107,8 +107,13 @@ class Run:
             there = f"choose one of: {', '.join(map(str, known))}" if known else "train it first"
             raise CheckpointError(f"{self.folder} holds no checkpoint of step {step}", there)
         of_step = [path for path in paths if checkpoints.step_of(path) == step]
-        whole = list(filter(integrity.is_whole, of_step))
-        return checkpoints.read_checkpoint((whole or of_step)[-1])
+        failures = []
+        for path in reversed(of_step):
+            try:
+                return checkpoints.read_checkpoint(path)
+            except CheckpointError as error:
+                failures.append(error)
+        raise failures[0]
 
     def require_newest(self) -> Checkpoint:
         """The newest whole checkpoint.  Raises ``CheckpointError`` where there is none."""
