@@ -226,8 +226,7 @@ def create_run(
             write_settings(Run(temporary, config, dict(origin)))
     except OSError as error:
         raise CheckpointError(
-            f"cannot make the run folder {folder}: {error.strerror}",
-            "choose another `out=FOLDER`",
+            f"cannot make the run folder {folder}: {error.strerror}", "choose another `out=FOLDER`"
         ) from error
     return run
 

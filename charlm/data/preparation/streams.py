@@ -16,15 +16,7 @@ from charlm.data.preparation.store import TokenStore
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 
-__all__ = [
-    "RESETS",
-    "Reset",
-    "StreamPart",
-    "TextPosition",
-    "cut_store",
-    "cut_text",
-    "newline_ids",
-]
+__all__ = ["RESETS", "Reset", "StreamPart", "TextPosition", "cut_store", "cut_text", "newline_ids"]
 
 Reset = Literal["never", "file", "document", "line"]
 RESETS: tuple[Reset, ...] = ("never", "file", "document", "line")

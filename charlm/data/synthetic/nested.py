@@ -6,15 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from charlm.data.synthetic.base import (
-    LETTERS,
-    LONGEST,
-    Floats,
-    Ints,
-    check,
-    impossible,
-    positions,
-)
+from charlm.data.synthetic.base import LETTERS, LONGEST, Floats, Ints, check, impossible, positions
 
 __all__ = ["NestedSource"]
 
