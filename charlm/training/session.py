@@ -17,7 +17,6 @@ from charlm.storage.run import Run
 from charlm.training.budget.pace import Pace
 from charlm.training.counters import Counters
 from charlm.training.distributed import World
-from charlm.training.ending import best_of, done
 from charlm.training.learner import Learner
 from charlm.training.optimization.optimizers import learning_rate
 from charlm.training.reports import Done, Evaluated, Saved, Started, Stepped
@@ -264,16 +263,15 @@ class Session:
             self.learner.weights(),
             train,
             {"counters": counters.to_table()},
-            best_of(counters, self.validation),
+            counters.best(self.validation),
         )
         self.saving_took = self.pace.seconds() - self.saved_at
         return Saved(step=counters.step, path=str(path))
 
     def done(self, finished: bool, reason: str) -> Done:
         """The report that ends the session."""
-        return done(
+        return self.counters.done(
             self.run,
-            self.counters,
             self.validation,
             reason=reason,
             finished=finished,

@@ -13,7 +13,7 @@ from charlm.model.likelihood import nll_of_stream
 __all__ = ["Validation"]
 
 READ_AT_ONCE = 1 << 14
-"""Tokens between two looks at the stop flag."""
+"""Tokens after which ``stop`` is asked again."""
 
 
 class Validation:

@@ -109,7 +109,7 @@ class Encoders:
 
 
 def available_cores() -> int:
-    """How many worker processes are worth starting on this machine."""
+    """How many worker processes this machine can keep busy, ``MOST_WORKERS`` at most."""
     if hasattr(os, "sched_getaffinity"):
         return min(MOST_WORKERS, len(os.sched_getaffinity(0)))
     return min(MOST_WORKERS, os.cpu_count() or 1)

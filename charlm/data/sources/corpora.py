@@ -42,7 +42,7 @@ class Origin(Protocol):
 class Corpus:
     """Text that can be read again and again, piece by piece.
 
-    ``encoding`` is that of plain text files, None for raw reading.
+    ``encoding`` is that of plain text files, None where bytes are read.
     """
 
     origins: tuple[Origin, ...]
@@ -64,7 +64,7 @@ class Corpus:
 
     @property
     def size(self) -> int | None:
-        """Bytes of text, for progress; None where only reading would tell."""
+        """Bytes of text, for progress; None if it is not known before all is read."""
         sizes = [origin.size for origin in self.origins]
         return None if None in sizes else sum(size or 0 for size in sizes)
 

@@ -30,7 +30,7 @@ BLOCK = 1 << 19
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a document: ``text`` is never empty, and bytes only in raw reading.
+    """A part of a document: ``text`` is never empty, and bytes only where no encoding is used.
 
     ``starts`` says that a new document begins here.
     """
@@ -58,7 +58,7 @@ class TextFile:
 
     @property
     def size(self) -> int | None:
-        """Bytes of text; None where only reading would tell.  Raises ``CorpusError``."""
+        """Bytes of text; None if it is not known before all is read.  Raises ``CorpusError``."""
         if self.packed:
             return None
         try:

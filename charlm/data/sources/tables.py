@@ -33,7 +33,7 @@ class TextTable:
     """A source of rows; ``kind`` says how ``place`` is opened, ``column`` holds the text.
 
     ``encoding`` is that of JSON and delimited files, ``config``, ``split`` and ``streaming`` are
-    for datasets.  ``remarks`` collects what reading found and the user should know.
+    for datasets.  ``remarks`` collects what the user should know of the rows read so far.
     """
 
     kind: str

@@ -67,6 +67,7 @@ def write_synthetic(source: SyntheticSource, path: Path, chars: int, seed: int) 
         durable.write_text(beside, json.dumps(facts, indent=2) + "\n")
     except OSError as error:
         raise CorpusError(
-            f"{path} cannot be written: {reason(error)}", "choose a folder that exists, with room"
+            f"{path} cannot be written: {reason(error)}",
+            "choose a folder that exists, on a disk with free space",
         ) from None
     return facts
