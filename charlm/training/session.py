@@ -80,14 +80,10 @@ class Session:
         if world.first:
             run.log.cut(self.counters.log_bytes)
         self.pace = Pace(config, len(segments), self.counters.seconds)
-        self.expect_evaluation()
-        self.rate = 0.0
-        self.learning_seconds, self.learned_tokens = 0.0, 0
-
-    def expect_evaluation(self) -> None:
-        """Validate at the next share of the budget, which may be another one than before."""
+        # The next share of the budget may be another one than before.
         following = self.pace.next_evaluation(self.pace.fraction(self.counters.step))
         self.counters.next_evaluation = min(self.counters.next_evaluation, following)
+        self.rate, self.learning_seconds, self.learned_tokens = 0.0, 0.0, 0
 
     def restore(self, found: Checkpoint) -> None:
         """Put back optimizer, carried state and counters."""
