@@ -38,7 +38,7 @@ class NbestList:
 
     @property
     def line(self) -> int:
-        """Where it begins."""
+        """The number, from 1, of the line in which the list begins."""
         return self.hypotheses[0].line
 
 
@@ -55,7 +55,7 @@ class NbestFile:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the file in messages."""
         return self.file.name
 
     def lists(self) -> Iterator[NbestList]:

@@ -49,7 +49,7 @@ class TextTable:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the table in messages."""
         if self.kind != "hub":
             return printable(self.place)
         return f"hf:{self.place}" + (f"@{self.config}" if self.config else "") + f":{self.split}"

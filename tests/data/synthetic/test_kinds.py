@@ -211,7 +211,7 @@ def test_what_exists_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="exists already"):
         write_synthetic(NestedSource(), tmp_path / "a.txt", 10, seed=1)
     assert (tmp_path / "a.txt").read_text() == "precious"
-    with pytest.raises(CorpusError, match="cannot be written"):
+    with pytest.raises(CorpusError, match="there is no folder"):
         write_synthetic(NestedSource(), tmp_path / "missing" / "a.txt", 10, seed=1)
 
 
