@@ -36,12 +36,7 @@ class ModelConfig(Section):
         maximum=65536,
     )
     hidden_size: int = setting(
-        None,
-        "Size of each layer's hidden state.",
-        decided=True,
-        fallback=256,
-        minimum=1,
-        maximum=65536,
+        256, "Size of each layer's hidden state.", decided=True, minimum=1, maximum=65536
     )
     num_layers: int = setting(1, "Recurrent layers, one on the other.", minimum=1, maximum=64)
     connections: str = setting(
@@ -50,18 +45,16 @@ class ModelConfig(Section):
         choices=("plain", "residual", "skip"),
     )
     dropout: float = setting(
-        None,
+        0.25,
         "Share of each layer's output that is dropped in training.",
         decided=True,
-        fallback=0.25,
         minimum=0,
         below=1,
     )
     input_dropout: float = setting(
-        None,
+        0.0,
         "Share of the embedding's output that is dropped in training; 0 trains faster.",
         decided=True,
-        fallback=0.0,
         minimum=0,
         below=1,
     )
@@ -72,18 +65,16 @@ class ModelConfig(Section):
         below=1,
     )
     embedding_dropout: float = setting(
-        None,
+        0.0,
         "Share of the vocabulary whose tokens are dropped from a whole segment.",
         decided=True,
-        fallback=0.0,
         minimum=0,
         below=1,
     )
     weight_drop: float = setting(
-        None,
+        0.0,
         "Share of the recurrent weights that are dropped for a segment.",
         decided=True,
-        fallback=0.0,
         minimum=0,
         below=1,
     )
@@ -99,10 +90,9 @@ class ModelConfig(Section):
         1, "More than one: the head is a mixture of so many softmaxes.", minimum=1, maximum=64
     )
     adaptive_softmax: bool = setting(
-        None,
+        False,
         "Predict rare tokens in a second step; trains large vocabularies faster.",
         decided=True,
-        fallback=False,
     )
 
     kind: str = setting(

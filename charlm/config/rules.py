@@ -115,6 +115,6 @@ def changed(sections: Mapping[str, Section], target: str) -> bool:
 
 
 def value_of(sections: Mapping[str, Section], target: str) -> Any:
-    """The value of ``section.key``."""
+    """The value of the setting ``target``, a ``section.key``."""
     section, key = target.split(".")
     return getattr(sections[section], key)

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
@@ -22,8 +23,7 @@ def setting(
     help: str,
     *,
     decided: bool = False,
-    fallback: Any = None,
-    choices: Sequence[str] = (),
+    choices: tuple[str, ...] = (),
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
@@ -31,21 +31,14 @@ def setting(
 ) -> Any:
     """A dataclass field that carries its help and its range.
 
-    ``decided``: a training that is given minutes chooses the value if it is None.  ``fallback``
-    is the value in all other trainings.  Such a field is annotated with the type that it has once
-    it is decided, because only resolution ever sees the None.
+    ``decided``: the field is None until a training that is given minutes chooses a value; in all
+    other trainings it becomes ``default``.  Such a field is annotated with the type that it has
+    once it is decided, because only resolution ever sees the None.
     """
-    metadata = {
-        "help": help,
-        "decided": decided,
-        "fallback": fallback,
-        "choices": tuple(choices),
-        "minimum": minimum,
-        "maximum": maximum,
-        "above": above,
-        "below": below,
-    }
-    return field(default=default, metadata=metadata)
+    limits = {"minimum": minimum, "maximum": maximum, "above": above, "below": below}
+    fallback = default if decided else None
+    metadata = {"help": help, "decided": decided, "fallback": fallback, "choices": choices}
+    return field(default=None if decided else default, metadata=metadata | limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,33 +112,29 @@ def checked(name: str, value: Any, kind: Any) -> Any:
     return value
 
 
+RULES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "minimum": ("at least", operator.ge),
+    "maximum": ("at most", operator.le),
+    "above": ("more than", operator.gt),
+    "below": ("less than", operator.lt),
+}
+"""What each limit of a field says of its value, in words and as a comparison with the limit."""
+
+
 def check_range(name: str, value: Any, entry: Field[Any]) -> None:
     """Raise ``ConfigError`` where ``value`` lies outside what the field's metadata allow."""
     limits = entry.metadata
     if value is None or not limits:
         return
     if limits["choices"] and value not in limits["choices"]:
-        known = list(limits["choices"])
-        raise unknown_name(f"value `{assignment(name, value)}`", value, known)
+        raise unknown_name(f"value `{assignment(name, value)}`", value, list(limits["choices"]))
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
     if not math.isfinite(value):
         raise ConfigError(f"`{name}` must be finite, got {value}", f"change `{name}`")
-    signs = {
-        "minimum": "at least",
-        "maximum": "at most",
-        "above": "more than",
-        "below": "less than",
-    }
-    fine = {
-        "minimum": lambda limit: value >= limit,
-        "maximum": lambda limit: value <= limit,
-        "above": lambda limit: value > limit,
-        "below": lambda limit: value < limit,
-    }
-    rules = {key: limits[key] for key in signs if limits[key] is not None}
-    if not all(fine[key](limit) for key, limit in rules.items()):
-        allowed = " and ".join(f"{signs[key]} {limit}" for key, limit in rules.items())
+    rules = {key: limits[key] for key in RULES if limits[key] is not None}
+    if not all(RULES[key][1](value, limit) for key, limit in rules.items()):
+        allowed = " and ".join(f"{RULES[key][0]} {limit}" for key, limit in rules.items())
         raise ConfigError(f"`{name}` must be {allowed}, got {value}", f"change `{name}`")
 
 

@@ -34,10 +34,9 @@ class TrainConfig(Section):
     )
     steps: int | None = setting(None, "Train for N optimizer steps.", minimum=1)
     batch_size: int = setting(
-        None,
+        32,
         "Lanes of the text that are processed in parallel.",
         decided=True,
-        fallback=32,
         minimum=1,
         maximum=1 << 20,
     )
@@ -54,9 +53,7 @@ class TrainConfig(Section):
         1, "Process the lanes of a step in N parts, one after the other, to save memory.", minimum=1
     )
     optimizer: str = setting("adamw", "The optimizer.", choices=("adamw", "sgd"))
-    learning_rate: float = setting(
-        None, "Peak learning rate.", decided=True, fallback=6e-3, above=0
-    )
+    learning_rate: float = setting(6e-3, "Peak learning rate.", decided=True, above=0)
     beta1: float = setting(0.9, "adamw: decay of the first moment.", minimum=0, below=1)
     beta2: float = setting(0.99, "adamw: decay of the second moment.", minimum=0, below=1)
     weight_decay: float | None = setting(
@@ -104,9 +101,7 @@ class TrainConfig(Section):
         below=1,
     )
     nonmono: int = setting(
-        5,
-        "asgd: validation has stalled when it is no better than N validations before.",
-        minimum=1,
+        5, "asgd: validation has stalled when it is no better than N validations before.", minimum=1
     )
     evaluations: int = setting(
         10,

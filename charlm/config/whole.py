@@ -72,7 +72,7 @@ class Config:
         return {name: section.to_table() for name, section in self.sections().items()}
 
     def sections(self) -> dict[str, Section]:
-        """The sections by name."""
+        """The five sections of these settings, by name."""
         return {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
 
     def with_defaults(self) -> Self:

@@ -93,7 +93,7 @@ class Segments:
         self.resident = torch.from_numpy(np.array(tokens)).to(device) if resident else None
 
     def __len__(self) -> int:
-        """Steps in an epoch."""
+        """How many segments, and so optimizer steps, an epoch has."""
         return -(-self.longest_lane // self.bptt)
 
     def __getitem__(self, step: int) -> Segment:

@@ -107,10 +107,10 @@ def write_checkpoint(
             replace_by(written)
     except OSError as error:
         needed = sum(len(content) for content in contents.values()) / 1e6
-        room = f"make {needed:,.1f} MB of disk space free" if error.errno in FULL else "mend that"
+        advice = f"make {needed:,.1f} MB of disk space free" if error.errno in FULL else "mend that"
         raise CheckpointError(
             f"cannot save a checkpoint in {folder}: {error.strerror}",
-            f"{room}, then train again: training resumes from the checkpoint before",
+            f"{advice}, then train again: training resumes from the checkpoint before",
         ) from error
     return target
 

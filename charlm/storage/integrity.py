@@ -84,7 +84,7 @@ def is_whole(folder: Path) -> bool:
             return True
         files = files_of(folder)
         for name in (MODEL, TRAIN, STATE):
-            check_file(folder / name, *files[name])
+            verified(folder / name, *files[name])
     except (CheckpointError, OSError, *MALFORMED):
         return False
     WHOLE.add(signature)
@@ -93,33 +93,16 @@ def is_whole(folder: Path) -> bool:
 
 def verified(path: Path, size: int, sha256: str) -> bytes:
     """The content of a file that agrees with its manifest.  Raises ``CheckpointError``."""
-    check_size(path, size)
     try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:  # a link is none either
+            raise damaged(path.parent, f"{path.name} is not a file of {size} bytes")
         content = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from error
     if digest(content) != sha256:
         raise damaged(path.parent, f"{path.name} has changed since it was written")
     return content
-
-
-def check_file(path: Path, size: int, sha256: str) -> None:
-    """Raise ``CheckpointError`` unless a file agrees with its manifest; little of it is in memory
-    at a time."""
-    check_size(path, size)
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise damaged(path.parent, f"{path.name} has changed since it was written")
-
-
-def check_size(path: Path, size: int) -> None:
-    """Raise ``CheckpointError`` unless this is a regular file, no link, of ``size`` bytes."""
-    try:
-        found = path.lstat()
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if not stat.S_ISREG(found.st_mode) or found.st_size != size:
-        raise damaged(path.parent, f"{path.name} is not a file of {size} bytes")
 
 
 def read_json(path: Path) -> dict[str, Any]:

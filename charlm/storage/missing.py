@@ -1,4 +1,4 @@
-"""What to say of a path that is named as a run and is none: what it is, and what may be meant."""
+"""The error for a path that is named as a run and is none, with the run that may be meant."""
 
 import difflib
 from pathlib import Path

@@ -44,7 +44,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Where the checkpoints are."""
+        """The folder of the checkpoints, which the first save makes."""
         return self.folder / CHECKPOINTS
 
     @property
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def blank(self) -> bool:
-        """Whether there is nothing in it but what making it has written."""
+        """Whether nothing was learned yet: the folder holds only what ``create_run`` wrote."""
         known = {SETTINGS, TOKENIZER, LOG, LOCK, self.checkpoints.name}
         foreign = {path.name for path in self.folder.iterdir()} - known
         saved = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
@@ -231,8 +231,7 @@ def create_run(
             write_settings(Run(temporary, config, dict(origin)))
     except OSError as error:
         raise CheckpointError(
-            f"cannot make the run folder {folder}: {error.strerror}",
-            "choose another `out=FOLDER`",
+            f"cannot make the run folder {folder}: {error.strerror}", "choose another `out=FOLDER`"
         ) from error
     return run
 

@@ -4,6 +4,10 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from charlm.storage.run import Run
+from charlm.training.reports import Done
+from charlm.training.validation import Validation
+
 __all__ = ["Counters"]
 
 
@@ -30,6 +34,30 @@ class Counters:
     window_loss: float = 0.0
     log_bytes: int = 0
     finished: str = ""
+
+    def best(self, validation: Validation) -> dict[str, Any] | None:
+        """The content of ``best.json``: the best validation so far, or None."""
+        if self.best_step < 0:
+            return None
+        return {
+            "step": self.best_step,
+            "valid_nll": self.best_nll,
+            "valid_bpc": self.best_nll * validation.bits_per_char,
+            "tokens": len(validation),
+        }
+
+    def done(self, run: Run, validation: Validation, **more: Any) -> Done:
+        """The last report of a session; ``more`` are the fields of ``Done`` that are not here."""
+        best = self.best(validation) or {}
+        return Done(
+            run=str(run.folder),
+            step=self.step,
+            best_step=best.get("step"),
+            valid_nll=best.get("valid_nll"),
+            valid_bpc=best.get("valid_bpc"),
+            skipped_steps=self.skipped,
+            **more,
+        )
 
     def to_table(self) -> dict[str, Any]:
         """The counts as a table for JSON, which has no infinity: None stands for it."""

@@ -141,7 +141,7 @@ def plan(
 
 
 def planned(request: TrainingRequest) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
-    """The reports of ``plan``."""
+    """Plan the training that ``request`` describes, as ``plan`` does."""
     begun, config = look_for_begun(request.folder, request.config)
     run = str(request.folder)
     if request.missing:

@@ -131,7 +131,9 @@ class Learner:
             state = tuple(tuple(part[rows] for part in layer) for layer in self.state)
             with self.reduction(last=index == len(slices) - 1):
                 part = mine.rows(rows)
-                terms = self.terms(part, state)
+                inputs = part.inputs.to(self.device, non_blocking=True)
+                targets = part.targets.to(self.device, non_blocking=True)
+                terms: Terms = self.objective(inputs, targets, state)
                 nll = terms.nll / segment.count
                 loss = nll + terms.penalty * (len(part.inputs) / self.segments.batch_size)
                 # The wrapped model averages gradients over processes, and this makes it their sum.
@@ -143,13 +145,6 @@ class Learner:
             for layers in zip(*states, strict=True)
         )
         return total
-
-    def terms(self, segment: Segment, state: State) -> Terms:
-        """The terms of the objective for some lanes of a segment."""
-        inputs = segment.inputs.to(self.device, non_blocking=True)
-        targets = segment.targets.to(self.device, non_blocking=True)
-        terms: Terms = self.objective(inputs, targets, state)
-        return terms
 
     def reduction(self, last: bool) -> AbstractContextManager[None]:
         """Gradients travel between processes with the last part only."""

@@ -14,14 +14,7 @@ from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
 from charlm.training.budget.decisions import undecided
 
-__all__ = [
-    "begin",
-    "budget_note",
-    "decides",
-    "look_for_begun",
-    "look_for_run",
-    "refuse_other_text",
-]
+__all__ = ["begin", "budget_note", "decides", "look_for_begun", "look_for_run", "refuse_other_text"]
 
 CHANGEABLE = ("minutes", "epochs", "most_epochs", "steps", "patience", "save_minutes", "device")
 """Training settings that may differ when a run is resumed."""

@@ -17,7 +17,6 @@ from charlm.storage.run import Run
 from charlm.training.budget.pace import Pace
 from charlm.training.counters import Counters
 from charlm.training.distributed import World
-from charlm.training.ending import best_of, done
 from charlm.training.learner import Learner
 from charlm.training.optimization.optimizers import learning_rate
 from charlm.training.reports import Done, Evaluated, Saved, Started, Stepped
@@ -81,14 +80,10 @@ class Session:
         if world.first:
             run.log.cut(self.counters.log_bytes)
         self.pace = Pace(config, len(segments), self.counters.seconds)
-        self.expect_evaluation()
-        self.rate = 0.0
-        self.learning_seconds, self.learned_tokens = 0.0, 0
-
-    def expect_evaluation(self) -> None:
-        """Validate at the next share of the budget, which may be another one than before."""
+        # The next share of the budget may be another one than before.
         following = self.pace.next_evaluation(self.pace.fraction(self.counters.step))
         self.counters.next_evaluation = min(self.counters.next_evaluation, following)
+        self.rate, self.learning_seconds, self.learned_tokens = 0.0, 0.0, 0
 
     def restore(self, found: Checkpoint) -> None:
         """Put back optimizer, carried state and counters."""
@@ -264,16 +259,15 @@ class Session:
             self.learner.weights(),
             train,
             {"counters": counters.to_table()},
-            best_of(counters, self.validation),
+            counters.best(self.validation),
         )
         self.saving_took = self.pace.seconds() - self.saved_at
         return Saved(step=counters.step, path=str(path))
 
     def done(self, finished: bool, reason: str) -> Done:
         """The report that ends the session."""
-        return done(
+        return self.counters.done(
             self.run,
-            self.counters,
             self.validation,
             reason=reason,
             finished=finished,

@@ -13,7 +13,7 @@ from charlm.model.likelihood import nll_of_stream
 __all__ = ["Validation"]
 
 READ_AT_ONCE = 1 << 14
-"""Tokens between two looks at the stop flag."""
+"""Tokens after which ``stop`` is asked again."""
 
 
 class Validation:
@@ -28,7 +28,7 @@ class Validation:
         self.bits_per_char = 1 / max(chars_per_token, 1e-9) / math.log(2)
 
     def __len__(self) -> int:
-        """Tokens that are read."""
+        """How many tokens a validation reads."""
         return len(self.tokens)
 
     def nll(self, model: LanguageModel, stop: Callable[[], str | None]) -> float | None:

@@ -283,7 +283,7 @@ def test_a_prompt_that_is_no_text_is_refused() -> None:
 def test_a_made_text_overwrites_nothing() -> None:
     before = tree(Path())
     done = call("corpora", "make", "markov", "--out", "book.txt", "--chars", 100)
-    failed(done, 1, "book.txt exists already", "another name")
+    failed(done, 1, "book.txt exists already", "another --out")
     assert tree(Path()) == before
 
 

@@ -38,7 +38,8 @@ def kill_after(settings: Config, folder: Path, event: str, saves: int, seconds: 
     """Train to an event of a save and a moment beyond, then kill."""
     # Processes are forked from one that has loaded torch, instead of loading it each time.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["charlm.training.launch", __name__])
+    # The first step of an optimizer imports torch._dynamo, which takes seconds.
+    context.set_forkserver_preload(["charlm.training.launch", "torch._dynamo", __name__])
     heard, told = context.Pipe(duplex=False)
     process = context.Process(target=train_and_tell, args=(settings.to_tables(), folder, told))
     process.start()

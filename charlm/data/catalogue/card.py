@@ -225,7 +225,7 @@ def check_value(name: str, value: Any, kind: Any) -> None:
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if str in kinds and not (isinstance(value, str) and value.strip()):
         raise ValueError(f"{name} must be a text, got {value!r}")
-    if float in kinds and not (is_number(value) and math.isfinite(value)):
+    if float in kinds and not (type(value) in (int, float) and math.isfinite(value)):
         raise ValueError(f"{name} must be a number, got {value!r}")
     if int in kinds and not (type(value) is int and 0 < value <= LARGEST):
         raise ValueError(f"{name} must be a number of bytes, got {value!r}")
@@ -237,11 +237,6 @@ def check_value(name: str, value: Any, kind: Any) -> None:
     forms |= dict.fromkeys(("config", *PARTS), r"[^:@\s]+")
     if name in forms and not re.fullmatch(forms[name], value):
         raise ValueError(f"{name} must look like {forms[name]}, got {value!r}")
-
-
-def is_number(value: Any) -> bool:
-    """Whether ``value`` is a number, which a truth value is not here."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def items(table: Mapping[str, Any], key: str) -> list[Any]:

@@ -15,7 +15,7 @@ from charlm import __version__, durable
 from charlm.data.catalogue.card import CardFile
 from charlm.errors import CorpusError
 
-__all__ = ["LARGEST", "Fetching", "download", "verify"]
+__all__ = ["LARGEST", "Fetching", "download"]
 
 BLOCK = 1 << 18
 LARGEST = 8 << 30
@@ -53,7 +53,9 @@ def download(file: CardFile, target: Path) -> Iterator[Fetching]:
     """
     if target.is_file():
         # Put there by hand, or left by a call that broke off while unpacking.
-        verify(file, target, f"delete it and {AGAIN}")
+        if not matches(file, target):
+            cause = f"{target} is not what the card of the corpus describes"
+            raise CorpusError(cause, f"delete it and {AGAIN}")
         return
     part = target.with_name(target.name + ".part")
     resumed = yield from receive(file, part)
@@ -69,12 +71,6 @@ def download(file: CardFile, target: Path) -> Iterator[Fetching]:
         )
     part.replace(target)
     durable.sync_folder(target.parent)
-
-
-def verify(file: CardFile, path: Path, hint: str) -> None:
-    """Raise ``CorpusError`` unless ``path`` has the size and the hash that the card gives."""
-    if not matches(file, path):
-        raise CorpusError(f"{path} is not what the card of the corpus describes", hint)
 
 
 def matches(file: CardFile, path: Path) -> bool:

@@ -21,7 +21,7 @@ class Listing:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the file in messages."""
         return "standard input" if self.source == "-" else printable(self.source)
 
     @property

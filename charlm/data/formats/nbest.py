@@ -13,7 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from charlm.data.formats.nbest_lines import FORMATS, PARSERS, Hypothesis, guess_format
-from charlm.data.sources.pieces import TextFile
+from charlm.data.sources.lines import read_lines
+from charlm.data.sources.pieces import TextFile, UndecodableText
 from charlm.data.sources.spool import spooled_input
 from charlm.errors import ConfigError, CorpusError
 
@@ -21,7 +22,7 @@ __all__ = ["FORMATS", "Hypothesis", "NbestFile", "NbestList", "numbered_lines", 
 
 JSON_NAMES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 LONGEST = 1 << 20
-"""Bytes of a line at most; longer lines are no sentences, and could fill the memory."""
+"""Characters of a line at most; longer lines are no sentences, and could fill the memory."""
 
 NUMBERED = re.compile(r"(.+)-(0|[1-9][0-9]*)", re.DOTALL)
 FIRST_NUMBERS = (0, 1)
@@ -37,7 +38,7 @@ class NbestList:
 
     @property
     def line(self) -> int:
-        """Where it begins."""
+        """The number, from 1, of the line in which the list begins."""
         return self.hypotheses[0].line
 
 
@@ -54,7 +55,7 @@ class NbestFile:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the file in messages."""
         return self.file.name
 
     def lists(self) -> Iterator[NbestList]:
@@ -131,28 +132,9 @@ def numbered_lines(file: TextFile) -> Iterator[tuple[int, str]]:
 
     Raises ``CorpusError`` for a file that cannot be read, what is not UTF-8, and too long a line.
     """
-    number, rest = 0, b""
-    for block in file.blocks():
-        *whole, rest = (rest + block).split(b"\n")
-        for line in whole:
-            number += 1
-            yield number, decoded(file, number, line)
-        if len(rest) > LONGEST:
-            raise CorpusError(
-                f"{file.name} line {number + 1} is longer than {LONGEST:,} bytes",
-                "give one hypothesis or reference a line",
-            )
-    if rest:
-        yield number + 1, decoded(file, number + 1, rest)
-
-
-def decoded(file: TextFile, number: int, line: bytes) -> str:
-    """A line as text.  Raises ``CorpusError``."""
     try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{file.name} line {number} is not UTF-8: byte 0x{line[error.start]:02x} at "
-            f"{error.start}",
-            "convert it, for example with: iconv -f latin1 -t utf-8",
-        ) from None
+        for number, line in enumerate(read_lines(file, "utf-8", LONGEST), 1):
+            yield number, line.rstrip("\r\n")
+    except UndecodableText as error:
+        hint = "convert it, for example with: iconv -f latin1 -t utf-8"
+        raise CorpusError(str(error), hint) from None

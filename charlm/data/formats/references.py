@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm.data.formats.nbest import NbestFile, NbestList, numbered_lines
+from charlm.data.sources.files import shown
 from charlm.data.sources.pieces import TextFile
 from charlm.errors import CorpusError
 
@@ -91,18 +92,12 @@ def match(file: NbestFile, seen: dict[str, int], references: References) -> None
     missing = [f"{id} (line {line})" for id, line in seen.items() if id not in references.words]
     if missing:
         raise CorpusError(
-            f"{references.name} has no reference for {some(missing)} of {file.name}",
+            f"{references.name} has no reference for {shown(missing)} of {file.name}",
             "give a reference for each list",
         )
     extra = [f"{id} (line {line})" for id, line in references.lines.items() if id not in seen]
     if extra:
         raise CorpusError(
-            f"{file.name} has no list for {some(extra)} of {references.name}",
+            f"{file.name} has no list for {shown(extra)} of {references.name}",
             "give a list for each reference; a hypothesis may be empty",
         )
-
-
-def some(names: list[str], most: int = 3) -> str:
-    """The first few of many names, and how many more there are."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

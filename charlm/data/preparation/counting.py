@@ -22,14 +22,8 @@ LAST_SPACE = 0x3000
 """The last code point that is white space, the ideographic space."""
 
 
-def marked(size: int, places: list[int]) -> np.ndarray:
-    """Booleans (size,), true at ``places``."""
-    table = np.zeros(size, dtype=bool)
-    table[places] = True
-    return table
-
-
-IS_SPACE = marked(CODE_SPACE, [code for code in range(LAST_SPACE + 1) if chr(code).isspace()])
+IS_SPACE = np.zeros(CODE_SPACE, dtype=bool)
+IS_SPACE[[code for code in range(LAST_SPACE + 1) if chr(code).isspace()]] = True
 
 
 @dataclass(frozen=True, kw_only=True)

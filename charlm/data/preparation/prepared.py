@@ -16,12 +16,12 @@ from filelock import FileLock, Timeout
 from charlm.config import DataConfig, TokenizerConfig
 from charlm.data.preparation import store
 from charlm.data.preparation.building import PARTS, Preparing, Source, build, open_sources
-from charlm.data.preparation.encoding import EncodedPiece, encode_documents, refuse_respawn
+from charlm.data.preparation.encoding import refuse_respawn
 from charlm.data.tokenizers.kinds import Tokenizer, load
 from charlm.durable import TEMPORARY_MARK
 from charlm.errors import CharlmError, CorpusError
 
-__all__ = ["EncodedPiece", "Prepared", "Preparing", "encode_documents", "find_prepared", "prepare"]
+__all__ = ["Prepared", "Preparing", "find_prepared", "prepare"]
 
 PATIENCE = 0.5
 """Seconds between two attempts to get a lock that another process holds."""

@@ -4,10 +4,11 @@ A stream is a whole text, a file, a document or a line.  A long stream comes in 
 that memory does not grow with it.  A line ends with its line break ("\\n"), which belongs to it.
 """
 
+import io
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import AnyStr, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -16,15 +17,7 @@ from charlm.data.preparation.store import TokenStore
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 
-__all__ = [
-    "RESETS",
-    "Reset",
-    "StreamPart",
-    "TextPosition",
-    "cut_store",
-    "cut_text",
-    "newline_ids",
-]
+__all__ = ["RESETS", "Reset", "StreamPart", "TextPosition", "cut_store", "cut_text", "newline_ids"]
 
 Reset = Literal["never", "file", "document", "line"]
 RESETS: tuple[Reset, ...] = ("never", "file", "document", "line")
@@ -81,7 +74,7 @@ def cut_text(
             within = piece.starts and not begins
             boundary = np.zeros(int(within), dtype=tokenizer.dtype)
             ids = np.concatenate([boundary, piece.ids])
-            yield StreamPart(ids, begins, ends, size_of(piece.text), position)
+            yield StreamPart(ids, begins, ends, len(content_of(piece.text)), position)
         begins = ends or (reset == "line" and ends_line(piece.text))
         line = position.line + count_breaks(piece.text)
         position = TextPosition(position.file, position.document, line)
@@ -99,7 +92,7 @@ def line_parts(
 ) -> Iterator[StreamPart]:
     """The lines of a piece; ``edges`` say whether it begins and ends a line in any case."""
     ends = ends_line(piece.text) or edges[1]
-    size = size_of(piece.text) / len(lines)
+    size = len(content_of(piece.text)) / len(lines)
     for number, ids in enumerate(lines):
         position = TextPosition(first.file, first.document, first.line + number)
         last = number == len(lines) - 1
@@ -112,22 +105,12 @@ def lines_of(
     """The ids (n,) of each line of a piece, with or without its line break."""
     ends = np.flatnonzero(np.isin(piece.ids, newlines)) + 1
     if len(ends) != count_breaks(piece.text):  # the tokens do not keep them all
-        if isinstance(piece.text, bytes):
-            lines = cut_lines(piece.text, b"\n", line_breaks=line_breaks)
-            return [tokenizer.encode(line) for line in lines]
-        texts = cut_lines(piece.text, "\n", line_breaks=line_breaks)
-        return [tokenizer.encode(line) for line in texts]
+        lines = io.BytesIO(content_of(piece.text)).readlines()
+        return [tokenizer.encode(line if line_breaks else line.rstrip(b"\n")) for line in lines]
     dropped = 0 if line_breaks else 1
     begins = [0, *ends.tolist()]
     found = [piece.ids[begin : end - dropped] for begin, end in itertools.pairwise(begins)]
     return found if ends_line(piece.text) else [*found, piece.ids[begins[-1] :]]
-
-
-def cut_lines(text: AnyStr, newline: AnyStr, *, line_breaks: bool) -> list[AnyStr]:
-    """The lines of a text that is not empty, with or without their line breaks."""
-    parts = text.split(newline)
-    ended = [part + newline if line_breaks else part for part in parts[:-1]]
-    return ended + parts[-1:] if parts[-1] else ended
 
 
 def cut_store(
@@ -181,16 +164,16 @@ def newline_ids(tokenizer: Tokenizer) -> list[int]:
     return [id for id, content in enumerate(tokenizer.table) if b"\n" in content]
 
 
-def size_of(text: str | bytes) -> int:
-    """Bytes of a text in UTF-8."""
-    return len(text if isinstance(text, bytes) else text.encode())
+def content_of(text: str | bytes) -> bytes:
+    """A text in UTF-8; raw bytes as they are."""
+    return text if isinstance(text, bytes) else text.encode()
 
 
 def count_breaks(text: str | bytes) -> int:
     """Line breaks in a text."""
-    return text.count("\n") if isinstance(text, str) else text.count(b"\n")
+    return content_of(text).count(b"\n")
 
 
 def ends_line(text: str | bytes) -> bool:
     """Whether a text ends with a line break."""
-    return text.endswith("\n") if isinstance(text, str) else text.endswith(b"\n")
+    return text[-1:] in ("\n", b"\n")

@@ -11,12 +11,11 @@ from itertools import chain
 from typing import Protocol
 
 from charlm.config import DataConfig
-from charlm.data.cache import cache_folder
 from charlm.data.sources.files import find_origins, shown
 from charlm.data.sources.pieces import Piece, TextFile, decoded_pieces, standard_encoding
 from charlm.errors import CorpusError
 
-__all__ = ["Corpus", "DocumentHash", "Piece", "cache_folder", "open_corpus"]
+__all__ = ["Corpus", "DocumentHash", "open_corpus"]
 
 
 class Origin(Protocol):
@@ -24,7 +23,7 @@ class Origin(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the file, table or corpus in messages."""
 
     @property
     def size(self) -> int | None:
@@ -42,7 +41,7 @@ class Origin(Protocol):
 class Corpus:
     """Text that can be read again and again, piece by piece.
 
-    ``encoding`` is that of plain text files, None for raw reading.
+    ``encoding`` is that of plain text files, None where bytes are read.
     """
 
     origins: tuple[Origin, ...]
@@ -64,7 +63,7 @@ class Corpus:
 
     @property
     def size(self) -> int | None:
-        """Bytes of text, for progress; None where only reading would tell."""
+        """Bytes of text, for progress; None if it is not known before all is read."""
         sizes = [origin.size for origin in self.origins]
         return None if None in sizes else sum(size or 0 for size in sizes)
 

@@ -13,7 +13,7 @@ from charlm.data.catalogue import index as catalogue
 from charlm.data.catalogue.card import Card
 from charlm.data.sources import huggingface, tables
 from charlm.data.sources.embedded import Embedded
-from charlm.data.sources.pieces import TextFile, printable, standard_encoding, unreadable
+from charlm.data.sources.pieces import TextFile, printable, unreadable
 from charlm.data.sources.spool import spool, spooled_input
 from charlm.durable import TEMPORARY_MARK
 from charlm.errors import CorpusError
@@ -41,7 +41,7 @@ def find_origins(
     if source == "-":
         return [text_file(spooled_input(), "standard input", encoding)], []
     if source.startswith("hf:"):
-        return [open_hub(source, data)], []
+        return [tables.open_hub(source, data)], []
     path = Path(source)
     if exists(path):
         return from_path(path, data, encoding)
@@ -72,7 +72,7 @@ def from_path(path: Path, data: DataConfig, encoding: str | None) -> tuple[list[
     name = printable(str(path))
     if stat.S_ISDIR(mode):
         if huggingface.is_saved_dataset(path):
-            return [tables.open_saved(str(path), data.text_column, data.dataset_split)], []
+            return [tables.open_table(path, data)], []
         return from_folder(path, data, encoding)
     if stat.S_ISFIFO(mode):
         with path.open("rb") as pipe:
@@ -90,7 +90,7 @@ def from_file(path: Path, data: DataConfig, encoding: str | None) -> Found:
     except OSError as error:
         raise unreadable(name, error) from None
     if tables.is_table(path):
-        return tables.open_table(path, data.text_column, standard_encoding(data.encoding))
+        return tables.open_table(path, data)
     return text_file(path, name, encoding)
 
 
@@ -187,11 +187,6 @@ def is_text(path: Path, encoding: str | None) -> bool:
     return "\0" not in head.decode(encoding, errors="replace")
 
 
-def open_hub(address: str, data: DataConfig) -> tables.TextTable:
-    """A dataset of the Hub.  Raises ``CorpusError``."""
-    return tables.open_hub(address, data.text_column, data.dataset_split, data.streaming)
-
-
 def known_corpus(
     card: Card, part: str | None, source: str, data: DataConfig, encoding: str | None
 ) -> Found:
@@ -199,7 +194,7 @@ def known_corpus(
     if card.kind == "embedded":
         return Embedded(card.name)
     if card.hub:
-        return open_hub(card.hub.address(part), data)
+        return tables.open_hub(card.hub.address(part), data)
     return text_file(card.path(part), source, encoding)
 
 

@@ -15,7 +15,14 @@ from typing import AnyStr
 
 from charlm.errors import ConfigError, CorpusError
 
-__all__ = ["Piece", "TextFile", "decoded_pieces", "printable", "standard_encoding"]
+__all__ = [
+    "Piece",
+    "TextFile",
+    "UndecodableText",
+    "decoded_pieces",
+    "printable",
+    "standard_encoding",
+]
 
 BLOCK = 1 << 19
 """Bytes read at a time; a piece is at most twice as long."""
@@ -23,7 +30,7 @@ BLOCK = 1 << 19
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a document: ``text`` is never empty, and bytes only in raw reading.
+    """A part of a document: ``text`` is never empty, and bytes only where no encoding is used.
 
     ``starts`` says that a new document begins here.
     """
@@ -51,7 +58,7 @@ class TextFile:
 
     @property
     def size(self) -> int | None:
-        """Bytes of text; None where only reading would tell.  Raises ``CorpusError``."""
+        """Bytes of text; None if it is not known before all is read.  Raises ``CorpusError``."""
         if self.packed:
             return None
         try:
@@ -102,7 +109,7 @@ class TextFile:
             for block in self.blocks():
                 line += block[: max(left, 0)].count(b"\n")
                 left -= len(block)
-            raise CorpusError(f"{error}, in line {line:,}", error.hint) from None
+            raise UndecodableText(f"{error}, in line {line:,}", error.hint) from None
 
     def contents(self) -> Iterator[Iterator[bytes]]:
         """The blocks of the only document."""

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from charlm.config import DataConfig
 from charlm.data.sources import huggingface
 from charlm.data.sources.delimited import LONGEST_CELL, choose_separator, read_records
 from charlm.data.sources.lines import read_lines
-from charlm.data.sources.pieces import TextFile, blocks_of, printable
+from charlm.data.sources.pieces import TextFile, blocks_of, printable, standard_encoding
 from charlm.errors import CharlmError, CorpusError
 
-__all__ = ["TextTable", "check_unicode", "is_table", "open_hub", "open_saved", "open_table"]
+__all__ = ["TextTable", "check_unicode", "is_table", "open_hub", "open_table"]
 
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 Row = dict[str, Any] | str
@@ -33,7 +34,7 @@ class TextTable:
     """A source of rows; ``kind`` says how ``place`` is opened, ``column`` holds the text.
 
     ``encoding`` is that of JSON and delimited files, ``config``, ``split`` and ``streaming`` are
-    for datasets.  ``remarks`` collects what reading found and the user should know.
+    for datasets.  ``remarks`` collects what the user should know of the rows read so far.
     """
 
     kind: str
@@ -48,7 +49,7 @@ class TextTable:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the table in messages."""
         if self.kind != "hub":
             return printable(self.place)
         return f"hf:{self.place}" + (f"@{self.config}" if self.config else "") + f":{self.split}"
@@ -143,17 +144,15 @@ def is_table(path: Path) -> bool:
     return kind_of(path) is not None
 
 
-def open_table(path: Path, column: str, encoding: str) -> TextTable:
-    """A file of rows, chosen by its name.  Raises ``CorpusError`` if it has no such column."""
-    return checked(TextTable(kind_of(path) or "json", str(path), column, encoding))
+def open_table(path: Path, data: DataConfig) -> TextTable:
+    """A file of rows, or a folder with a saved dataset.  Raises ``CorpusError``, also where it
+    lacks the column of the text.
+    """
+    kind, encoding = kind_of(path) or "saved", standard_encoding(data.encoding)
+    return checked(TextTable(kind, str(path), data.text_column, encoding, split=data.dataset_split))
 
 
-def open_saved(folder: str, column: str, split: str) -> TextTable:
-    """A saved dataset; ``split`` counts where it has several.  Raises ``CorpusError``."""
-    return checked(TextTable("saved", folder, column, split=split))
-
-
-def open_hub(source: str, column: str, split: str, streaming: bool) -> TextTable:
+def open_hub(source: str, data: DataConfig) -> TextTable:
     """A dataset of the Hub, ``hf:owner/name[@configuration][:split]``.  Raises ``CorpusError``."""
     match = huggingface.HUB_NAME.fullmatch(source)
     if match is None:
@@ -161,10 +160,15 @@ def open_hub(source: str, column: str, split: str, streaming: bool) -> TextTable
             f"{printable(source)} is no name of a Hub dataset",
             "write hf:owner/name, hf:owner/name@configuration or hf:owner/name@configuration:split",
         )
-    own = match["split"] or split
+    split, streaming = match["split"] or data.dataset_split, data.streaming
     return checked(
         TextTable(
-            "hub", match["name"], column, config=match["config"], split=own, streaming=streaming
+            "hub",
+            match["name"],
+            data.text_column,
+            config=match["config"],
+            split=split,
+            streaming=streaming,
         )
     )
 

@@ -7,15 +7,7 @@ import numpy.typing as npt
 
 from charlm.errors import ConfigError, CorpusError
 
-__all__ = [
-    "LETTERS",
-    "LONGEST",
-    "Floats",
-    "Ints",
-    "check",
-    "impossible",
-    "positions",
-]
+__all__ = ["LETTERS", "LONGEST", "Floats", "Ints", "check", "impossible", "positions"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

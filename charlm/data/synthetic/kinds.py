@@ -12,10 +12,8 @@ from typing import Any
 
 from charlm import durable
 from charlm.config.section import unknown_name
-from charlm.data.sources.pieces import reason
 from charlm.data.synthetic.markov import MarkovSource
 from charlm.data.synthetic.nested import NestedSource
-from charlm.errors import CorpusError
 
 __all__ = [
     "SOURCES",
@@ -50,8 +48,7 @@ def write_synthetic(source: SyntheticSource, path: Path, chars: int, seed: int) 
     """
     beside = path.with_name(path.name + ".json")
     for each in (path, beside):
-        if each.exists():
-            raise CorpusError(f"{each} exists already", "choose another name, or remove it first")
+        durable.check_output(each)
     text = source.generate(chars, seed)
     facts = {
         "source": source.kind,
@@ -62,11 +59,6 @@ def write_synthetic(source: SyntheticSource, path: Path, chars: int, seed: int) 
         "surprisal_bits_per_char": float(source.surprisals(text).mean()),
         "sha256": hashlib.sha256(text.encode("ascii")).hexdigest(),
     }
-    try:
-        durable.write_text(path, text)
-        durable.write_text(beside, json.dumps(facts, indent=2) + "\n")
-    except OSError as error:
-        raise CorpusError(
-            f"{path} cannot be written: {reason(error)}", "choose a folder that exists, with room"
-        ) from None
+    durable.write_output(path, text.encode())
+    durable.write_output(beside, (json.dumps(facts, indent=2) + "\n").encode())
     return facts

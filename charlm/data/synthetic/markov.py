@@ -6,14 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from charlm.data.synthetic.base import (
-    LETTERS,
-    LONGEST,
-    Floats,
-    Ints,
-    check,
-    positions,
-)
+from charlm.data.synthetic.base import LETTERS, LONGEST, Floats, Ints, check, positions
 from charlm.errors import ConfigError
 
 __all__ = ["MarkovSource"]

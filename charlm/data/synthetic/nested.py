@@ -6,15 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from charlm.data.synthetic.base import (
-    LETTERS,
-    LONGEST,
-    Floats,
-    Ints,
-    check,
-    impossible,
-    positions,
-)
+from charlm.data.synthetic.base import LETTERS, LONGEST, Floats, Ints, check, impossible, positions
 
 __all__ = ["NestedSource"]
 
@@ -61,18 +53,9 @@ class NestedSource:
     @property
     def entropy_rate(self) -> float:
         """Bits per character, for a model that remembers every open bracket."""
-        bits = [coin_bits(up) + up * self.kind_bits for up in self.opening.tolist()]
-        return float(self.stationary @ bits + self.filler_bits) / (self.gap + 1)
-
-    @property
-    def kind_bits(self) -> float:
-        """Bits that say which kind a bracket is."""
-        return math.log2(self.kinds)
-
-    @property
-    def filler_bits(self) -> float:
-        """Bits in one gap."""
-        return self.gap * math.log2(self.letters)
+        bracket = [coin_bits(up) + up * math.log2(self.kinds) for up in self.opening.tolist()]
+        filler = self.gap * math.log2(self.letters)
+        return float(self.stationary @ bracket + filler) / (self.gap + 1)
 
     def generate(self, chars: int, seed: int) -> str:
         """A text of ``chars`` characters that begins with no bracket open."""

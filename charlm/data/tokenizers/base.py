@@ -16,15 +16,7 @@ from charlm.data.preparation.counting import check_text
 from charlm.durable import write_text
 from charlm.errors import TokenizerError
 
-__all__ = [
-    "DEFINITION",
-    "FORMAT",
-    "UNKNOWN",
-    "UNKNOWN_ID",
-    "TextStream",
-    "Tokenizer",
-    "as_text",
-]
+__all__ = ["DEFINITION", "FORMAT", "UNKNOWN", "UNKNOWN_ID", "TextStream", "Tokenizer", "as_text"]
 
 UNKNOWN_ID = 1
 """The id of the unknown symbol, in tokenizers that have one."""

@@ -7,7 +7,7 @@ A folder holds JSON and, for bpe and unigram, a SentencePiece model; loading exe
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from charlm.config import TokenizerConfig
 from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer, CharTrainer
@@ -16,26 +16,13 @@ from charlm.data.tokenizers.subwords import MODEL, REMEDY, SubwordTokenizer, Sub
 from charlm.data.tokenizers.words import WordTokenizer, WordTrainer
 from charlm.errors import TokenizerError
 
-__all__ = ["TextStream", "Tokenizer", "TokenizerTrainer", "as_text", "load", "tokenizer_trainer"]
+__all__ = ["TextStream", "Tokenizer", "as_text", "load", "tokenizer_trainer"]
 
 LARGEST_DEFINITION = 1 << 28
 """Bytes of a definition that are read at most, far above any vocabulary that a model could use."""
 
 LARGEST_MODEL = 1 << 26
 """Bytes of a SentencePiece model that are read at most."""
-
-
-class TokenizerTrainer(Protocol):
-    """Takes texts one after the other and makes a tokenizer of them.
-
-    Deterministic, and in memory bounded by the vocabulary, not by the text.
-    """
-
-    def add(self, text: str | bytes) -> None:
-        """Take the next text.  Raises ``TokenizerError`` for a lone surrogate."""
-
-    def finish(self) -> tuple[Tokenizer, tuple[str, ...]]:
-        """The tokenizer, and notes for the user.  Raises ``TokenizerError``."""
 
 
 class ByteTrainer:
@@ -49,15 +36,20 @@ class ByteTrainer:
         return ByteTokenizer(), ()
 
 
+TokenizerTrainer = ByteTrainer | CharTrainer | WordTrainer | SubwordTrainer
+"""Takes texts by ``add``, one after the other, and makes a tokenizer of them by ``finish``.
+
+Deterministic, and in memory bounded by the vocabulary, not by the text.
+"""
+
+
 def tokenizer_trainer(config: TokenizerConfig) -> TokenizerTrainer:
     """A new trainer for a tokenizer of the kind that ``config`` asks for."""
     if config.kind == "byte":
         return ByteTrainer()
     if config.kind == "char":
         return CharTrainer(config)
-    if config.kind == "word":
-        return WordTrainer(config)
-    return SubwordTrainer(config)
+    return WordTrainer(config) if config.kind == "word" else SubwordTrainer(config)
 
 
 def load(folder: Path) -> Tokenizer:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class WordTokenizer(Tokenizer):
             self.table[self.line_id] = b"\n"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return restored, (self.symbols, self.end_of_line)
+        return partial(WordTokenizer, end_of_line=self.end_of_line), (self.symbols,)
 
     def encode(self, text: str | bytes) -> np.ndarray:
         """The ids (words and line breaks,) of ``text``."""
@@ -92,11 +93,6 @@ class WordTokenizer(Tokenizer):
     def definition(self) -> dict[str, Any]:
         """The words in the order of the ids."""
         return {"kind": self.kind, "end_of_line": self.end_of_line, "symbols": self.symbols}
-
-
-def restored(symbols: list[str], end_of_line: bool) -> WordTokenizer:
-    """A tokenizer from its pickled fields."""
-    return WordTokenizer(symbols, end_of_line=end_of_line)
 
 
 class WordStream(TextStream):

@@ -60,11 +60,7 @@ WORD_DROPOUT = 0.1
 WORD_TOKENS = 2
 """With a large vocabulary, a size of the layer needs this many times as many processed tokens."""
 
-WORD_SHARES = {
-    "model.input_dropout": 0.8,
-    "model.embedding_dropout": 0.2,
-    "model.weight_drop": 0.6,
-}
+WORD_SHARES = {"model.input_dropout": 0.8, "model.embedding_dropout": 0.2, "model.weight_drop": 0.6}
 """With a large vocabulary, what is dropped elsewhere, as a share of the dropout."""
 
 SMALL_EMBEDDING = 256

@@ -55,7 +55,7 @@ def names() -> list[str]:
 
 
 def list_recipes() -> tuple[Recipe, ...]:
-    """All recipes, by name."""
+    """All recipes, in the order of their names."""
     return tuple(read_recipe(name) for name in names())
 
 

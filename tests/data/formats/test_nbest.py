@@ -158,8 +158,12 @@ BAD = [
     (None, "u1 -2 x\nu1 -3 a\nu1 -4 b\nu1 c\n", "line 4: the score 'c' is no number"),
     ("plain", "", "n.txt holds no hypotheses"),
     ("plain", " \n\n\t\n", "n.txt holds no hypotheses"),
-    ("plain", b"caf\xe9\n", "n.txt line 1 is not UTF-8: byte 0xe9 at 3"),
-    ("plain", "a\n" + "b" * (2 << 20), "n.txt line 2 is longer than 1,048,576 bytes"),
+    (
+        "plain",
+        b"caf\xe9\n",
+        "n.txt is not utf-8 text: byte 0xe9 at offset 3 (invalid continuation byte), in line 1",
+    ),
+    ("plain", "a\n" + "b" * (2 << 20), "n.txt: line 2 is longer than 1,048,576 characters"),
 ]
 
 

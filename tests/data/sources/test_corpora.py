@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from charlm.data.sources.corpora import cache_folder
+from charlm.data.cache import cache_folder
 from charlm.durable import TEMPORARY_MARK
 from charlm.errors import CorpusError
 from tests.data.texts import corpus, documents, failure

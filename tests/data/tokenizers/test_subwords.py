@@ -14,7 +14,7 @@ from charlm.config import TokenizerConfig
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers import kinds as tokenizers
 from charlm.data.tokenizers import subwords
-from charlm.data.tokenizers.subwords import Sample, SubwordTokenizer, lines
+from charlm.data.tokenizers.subwords import SubwordTokenizer, TextSample, lines
 from charlm.errors import TokenizerError
 from tests.data.strings import FAST, FRAGMENTS, LONG, TEXT, TWENTY
 from tests.data.tokenizers.trained import train
@@ -211,7 +211,7 @@ def test_learning_is_deterministic_and_silent(kind: str, capfd: pytest.CaptureFi
 def test_a_sample_is_bounded_and_even(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subwords, "BLOCK", 10)
     monkeypatch.setattr(subwords, "SAMPLE", 200)
-    sample = Sample()
+    sample = TextSample()
     for number in range(1000):
         sample.add(f"{number:05}")  # two make a block
         assert sample.chars <= 200 + 11
@@ -223,7 +223,7 @@ def test_a_sample_is_bounded_and_even(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_text_smaller_than_the_sample_is_learned_from_whole() -> None:
-    sample = Sample()
+    sample = TextSample()
     for text in FRAGMENTS:
         sample.add(text)
     assert "\n".join(sample.texts()) == "\n".join(FRAGMENTS)
