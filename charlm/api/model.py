@@ -102,19 +102,24 @@ class Model(Writing, Measuring):
         ``temperature`` divides the logits; ``dynamic=True`` lets the model learn from the text it
         has read; ``cache=True`` expects again what followed similar states.  Values are given as
         ``dynamic={"lr": 0.002}``.  Those left open, and ``temperature=True``, are chosen on
-        ``tune_on``: ``"valid"``, the run's validation part, or a ``Path``.
+        ``tune_on``: ``"valid"``, the run's validation part, or a ``Path``; to score that text is
+        then refused.
 
         Example::
 
             adapted = model.adapt(temperature=1.05, cache=True)
             print(adapted)
         """
+        from charlm.inference.adaptation.adapter import Adapted
         from charlm.inference.adaptation.methods import make_evaluation
-        from charlm.inference.adaptation.tuning import adapted
+        from charlm.inference.adaptation.tuning import adapt_run
 
         given = {"temperature": temperature, "dynamic": dynamic, "cache": cache}
         texts = [tune_on] if isinstance(tune_on, str | Path) else tune_on
-        return Model(adapted(self.loaded, make_evaluation(given, tuple(map(str, texts)))))
+        evaluation = make_evaluation(given, tuple(map(str, texts)))
+        *_, adapted = adapt_run(self.loaded, evaluation)
+        assert isinstance(adapted, Adapted)
+        return Model(adapted)
 
     @naming_unknown
     def compress(

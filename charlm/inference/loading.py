@@ -1,7 +1,7 @@
 """A trained run, ready to score and to write."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -27,12 +27,17 @@ __all__ = ["Loaded", "load_part", "load_run", "open_for", "require_recurrent"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A run with the model of one of its checkpoints on a device."""
+    """A run with the model of one of its checkpoints on a device.
+
+    ``tuned_on`` names the texts (files, or ``valid`` for the run's validation part) on which values
+    of the model were tuned, so that it cannot be scored on them.
+    """
 
     run: Run
     tokenizer: Tokenizer
     model: Predictor
     step: int
+    tuned_on: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def name(self) -> str:

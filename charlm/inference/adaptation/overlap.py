@@ -11,7 +11,7 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.loading import Loaded, load_part, open_for
 
-__all__ = ["VALID", "read_ids", "refuse_overlap"]
+__all__ = ["VALID", "read_ids", "refuse_overlap", "refuse_tuned"]
 
 VALID = "valid"
 """The name that stands for a run's own validation part among the texts to tune on."""
@@ -31,12 +31,7 @@ def read_ids(tokenizer: Tokenizer, content: Corpus | TokenStore) -> Iterator[np.
         yield np.concatenate([boundary, piece.ids]) if piece.starts and number else piece.ids
 
 
-def refuse_overlap(
-    loaded: Loaded,
-    tuned_on: Sequence[str],
-    scored: Corpus | TokenStore,
-    way_out: str = "tune on text that is not scored: `tune_on=valid`, or another file",
-) -> None:
+def refuse_overlap(loaded: Loaded, tuned_on: Sequence[str], scored: Corpus | TokenStore) -> None:
     """Raise ``CorpusError`` if a text that is scored is among those that are tuned on.
 
     ``tuned_on`` names sources, or ``valid`` for the run's validation part.  Files are compared
@@ -45,13 +40,24 @@ def refuse_overlap(
     """
     text = part_of(loaded, scored) if isinstance(scored, TokenStore) else scored
     for name in tuned_on:
-        tuned = name if name == VALID else open_for(loaded, (name,))
-        if isinstance(text, str) and isinstance(tuned, str):
-            same = text == tuned
+        if isinstance(text, str) and name == VALID:
+            same = text == VALID
         else:
-            same = bool(hashes_of(loaded, text) & hashes_of(loaded, tuned))
+            tuned = files_of(loaded, VALID) if name == VALID else (name,)
+            held = files_of(loaded, text) if isinstance(text, str) else text
+            same = bool(hashes_of(loaded, held) & hashes_of(loaded, tuned))
         if same:
-            raise CorpusError("the text to tune on and the text to score are the same", way_out)
+            raise CorpusError(
+                "the text to tune on and the text to score are the same",
+                "tune on text that is not scored (`tune_on='valid'`, or another file), or give the "
+                "weight or the values",
+            )
+
+
+def refuse_tuned(loaded: Loaded, scored: Corpus | TokenStore) -> None:
+    """Raise ``CorpusError`` if values of the model were tuned on the text that is scored."""
+    if loaded.tuned_on:
+        refuse_overlap(loaded, loaded.tuned_on, scored)
 
 
 def part_of(loaded: Loaded, store: TokenStore) -> str:
@@ -62,13 +68,18 @@ def part_of(loaded: Loaded, store: TokenStore) -> str:
     raise CorpusError("the prepared text is none of the run's parts", "name a text to score")
 
 
-def hashes_of(loaded: Loaded, text: Corpus | str) -> set[str]:
-    """SHA-256, in hexadecimal, of each file of a corpus, or of those that a part was cut from."""
+def files_of(loaded: Loaded, part: str) -> tuple[str, ...]:
+    """The files that a part of the run's text was cut from; none for standard input."""
+    data = loaded.run.config.data
+    names: tuple[str, ...] = getattr(data, part, ()) or data.sources
+    return () if "-" in names else names
+
+
+def hashes_of(loaded: Loaded, text: Corpus | tuple[str, ...]) -> set[str]:
+    """SHA-256, in hexadecimal, of each file of a corpus, or of the sources with these names."""
     if isinstance(text, Corpus):
         return {Corpus((origin,), text.encoding).digest() for origin in text.origins}
-    data = loaded.run.config.data
-    names = getattr(data, text, ()) or data.sources
     try:
-        return set() if "-" in names else hashes_of(loaded, open_for(loaded, names))
+        return hashes_of(loaded, open_for(loaded, text)) if text else set()
     except CorpusError:  # the file is gone, so that it cannot be scored either
         return set()

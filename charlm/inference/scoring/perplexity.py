@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from charlm.data.preparation.streams import Reset
 from charlm.inference.adaptation.mixing import with_parts
+from charlm.inference.adaptation.overlap import refuse_tuned
 from charlm.inference.loading import Loaded
 from charlm.inference.scoring.conventions import ScoringOptions, score
 from charlm.inference.scoring.references import measure_references
@@ -38,10 +39,12 @@ def measure_perplexity(
 
     ``baselines`` asks for n-gram models and compressors on the same texts.  ``static`` is the run
     without methods of evaluation time, scored beside; so are the runs of a mixture, each alone.
-    Raises ``CorpusError`` for text that cannot be scored so, and where baselines need the training
-    text and it is gone.
+    Raises ``CorpusError`` for text that the model was tuned on or that cannot be scored so, and
+    where baselines need the training text and it is gone.
     """
     options = options or ScoringOptions()
+    for text in texts:
+        refuse_tuned(loaded, text.content)
     measured = tuple(measure_references(loaded, texts)) if baselines else ()
     began = time.monotonic()
     rows = yield from score_each(loaded, texts, options)

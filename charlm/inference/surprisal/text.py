@@ -15,6 +15,7 @@ from charlm.data.preparation.streams import RESETS, Reset, StreamPart, cut_text,
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
+from charlm.inference.adaptation.overlap import refuse_tuned
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.lines import measure_lines
 from charlm.inference.predictors.predictor import Predictor
@@ -113,8 +114,9 @@ def measure_surprisal(
     themselves (rows of tables, several texts in memory), else never.  ``top`` guesses are given,
     at most as many as the vocabulary has.  ``more`` fills in ``unigram``, from the text that the
     run was trained on.  Raises what ``surprisals`` does, and ``CorpusError`` for ``more`` where
-    the training text is gone.
+    the training text is gone and for text that the model was tuned on.
     """
+    refuse_tuned(loaded, corpus)
     frequencies = count_units(loaded, by) if more else None
     pieces = encode_documents(loaded.tokenizer, corpus)
     reset = reset or natural_reset(corpus)
