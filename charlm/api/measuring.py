@@ -53,12 +53,14 @@ class Measuring:
             score = model.score("It was the best of times.")
             print(score.bpc, score.perplexity, score.perplexity_interval)
         """
-        from charlm.inference.scoring.perplexity import score_texts
+        from charlm.inference.scoring.conventions import ScoringOptions
+        from charlm.inference.scoring.perplexity import perplexity_table
         from charlm.inference.texts import take_texts
 
         check_part(part)
         data = given(encoding=encoding, text_column=text_column)
-        return score_texts(self.loaded, take_texts(self.loaded, listed(text), part, **data), reset)
+        texts = take_texts(self.loaded, listed(text), part, **data)
+        return perplexity_table(self.loaded, texts, ScoringOptions(reset=reset)).whole
 
     @naming_unknown
     def perplexity(

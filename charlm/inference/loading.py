@@ -80,20 +80,20 @@ def require_recurrent(loaded: Loaded) -> LanguageModel:
 
 
 def open_for(
-    loaded: Loaded, sources: tuple[str, ...], reading: Mapping[str, str] | None = None
+    loaded: Loaded, sources: tuple[str, ...], given: Mapping[str, str] | None = None
 ) -> Corpus:
-    """Open text as the run's tokenizer takes it, with the run's data settings, or ``reading``'s.
+    """Open text as the run's tokenizer takes it, with the run's data settings, or those ``given``.
 
     Raises ``CorpusError``, and ``ConfigError`` for an encoding where bytes are read.
     """
     raw = loaded.tokenizer.kind == "byte"
-    reading = reading or {}
-    if raw and "encoding" in reading:
+    given = given or {}
+    if raw and "encoding" in given:
         raise ConfigError(
             f"the model of {loaded.run.folder} reads bytes, which have no encoding",
             "leave `encoding` out",
         )
-    data = replace(loaded.run.config.data, **reading)  # type: ignore[arg-type]
+    data = replace(loaded.run.config.data, **given)  # type: ignore[arg-type]
     return open_corpus(sources, data, raw=raw)
 
 

@@ -1,34 +1,18 @@
 """Whether what is tuned on and what is scored are the same text, as far as hashes tell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from charlm.data.preparation.encoding import encode_documents
 from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.corpora import Corpus
-from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.loading import Loaded, load_part, open_for
 
-__all__ = ["VALID", "read_ids", "refuse_overlap", "refuse_tuned"]
+__all__ = ["VALID", "refuse_overlap", "refuse_tuned"]
 
 VALID = "valid"
 """The name that stands for a run's own validation part among the texts to tune on."""
-
-AT_ONCE = 1 << 16
-"""Tokens of a prepared text that are yielded at a time."""
-
-
-def read_ids(tokenizer: Tokenizer, content: Corpus | TokenStore) -> Iterator[np.ndarray]:
-    """The ids of a text in arrays (n,), from the first token on, boundaries between documents."""
-    if isinstance(content, TokenStore):
-        tokens = content.tokens[1:]
-        yield from (tokens[begin : begin + AT_ONCE] for begin in range(0, len(tokens), AT_ONCE))
-        return
-    boundary = np.zeros(1, dtype=tokenizer.dtype)
-    for number, piece in enumerate(encode_documents(tokenizer, content)):
-        yield np.concatenate([boundary, piece.ids]) if piece.starts and number else piece.ids
 
 
 def refuse_overlap(loaded: Loaded, tuned_on: Sequence[str], scored: Corpus | TokenStore) -> None:

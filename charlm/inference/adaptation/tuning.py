@@ -7,12 +7,14 @@ from functools import cache, partial
 
 import numpy as np
 
+from charlm.data.preparation.encoding import encode_documents
 from charlm.data.preparation.store import TokenStore
+from charlm.data.preparation.streams import cut_text
 from charlm.data.sources.corpora import Corpus
 from charlm.errors import ConfigError, CorpusError, ModelError
 from charlm.inference.adaptation.adapter import Adapted, Adapter
 from charlm.inference.adaptation.methods import Evaluation
-from charlm.inference.adaptation.overlap import VALID, read_ids, refuse_overlap
+from charlm.inference.adaptation.overlap import VALID, refuse_overlap
 from charlm.inference.loading import Loaded, load_part, open_for
 from charlm.inference.predictors.reader import Reader
 
@@ -32,7 +34,7 @@ FACTORS = {
 
 PASSES = 2
 MOST_MOVES = 6  # of one value in one direction
-GAIN = 1e-4  # nats per token that a move must bring to be worth it
+GAIN = 1e-4  # nats per token that a move must bring at least
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,26 @@ def adapt_run(
 def tuning_ids(loaded: Loaded, evaluation: Evaluation) -> np.ndarray:
     """The ids (N,) of the texts to tune on, at most ``MOST_TOKENS``, after the first boundary.
 
-    Raises what opening and reading them does.
+    Raises what ``load_part``, ``open_for`` and encoding do.
     """
     parts: list[np.ndarray] = []
     missing = MOST_TOKENS
     for source in evaluation.tune_on:
-        content = load_part(loaded, VALID) if source == VALID else open_for(loaded, (source,))
-        for ids in read_ids(loaded.tokenizer, content):
+        for ids in ids_of(loaded, source):
             parts.append(ids[:missing])
             missing -= len(parts[-1])
             if not missing:
                 return np.concatenate(parts)
     return np.concatenate(parts)
+
+
+def ids_of(loaded: Loaded, source: str) -> Iterator[np.ndarray]:
+    """The ids of a text in arrays (n,), from the first token on, boundaries between documents."""
+    if source == VALID:
+        yield load_part(loaded, VALID).tokens[1:]
+        return
+    pieces = encode_documents(loaded.tokenizer, open_for(loaded, (source,)))
+    yield from (part.ids for part in cut_text(loaded.tokenizer, pieces, "never"))
 
 
 def tune(adapter: Adapter, evaluation: Evaluation, ids: np.ndarray) -> Iterator[Trial]:

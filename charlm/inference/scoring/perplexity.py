@@ -4,18 +4,17 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from charlm.data.preparation.streams import Reset
 from charlm.inference.adaptation.mixing import with_parts
 from charlm.inference.adaptation.overlap import refuse_tuned
 from charlm.inference.loading import Loaded
+from charlm.inference.scoring.baselines import measure_references
 from charlm.inference.scoring.conventions import ScoringOptions, score
-from charlm.inference.scoring.references import measure_references
 from charlm.inference.scoring.results import PerplexityTable, TextScore, micro_average, named_score
 from charlm.inference.scoring.scorer import PartialScore
 from charlm.inference.texts import TextSource
 from charlm.metrics import Score
 
-__all__ = ["ScoringProgress", "measure_perplexity", "perplexity_table", "score_texts"]
+__all__ = ["ScoringProgress", "measure_perplexity", "perplexity_table"]
 
 
 @dataclass(frozen=True)
@@ -93,10 +92,3 @@ def perplexity_table(
     *_, table = measure_perplexity(loaded, texts, options, baselines=baselines, static=static)
     assert isinstance(table, PerplexityTable)
     return table
-
-
-def score_texts(
-    loaded: Loaded, texts: Sequence[TextSource], reset: Reset | None = None
-) -> TextScore:
-    """The score of all texts together, each read by itself."""
-    return perplexity_table(loaded, texts, ScoringOptions(reset=reset)).whole

@@ -9,8 +9,9 @@ from itertools import islice
 
 import numpy as np
 
-from charlm.data.preparation.encoding import EncodedPiece, encode_documents
+from charlm.data.preparation.encoding import encode_documents
 from charlm.data.preparation.store import TokenStore
+from charlm.data.preparation.streams import cut_store, cut_text
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
@@ -23,9 +24,6 @@ __all__ = ["score_windows"]
 
 LANES = 64
 """Windows that are read side by side."""
-
-STORED_AT_ONCE = 1 << 19
-"""Tokens of a store that are handed on at a time."""
 
 
 def score_windows(
@@ -46,11 +44,11 @@ def score_windows(
     scorer = Scorer(model, tokenizer, StreamOptions(score_ends=True, curve=curve))
     counts = TextCounts(tokenizer)
     if isinstance(content, TokenStore):
-        chunks = stored_chunks(content)
+        parts = cut_store(tokenizer, content, "never")
     else:
-        chunks = document_chunks(counts.count(encode_documents(tokenizer, content)))
+        parts = cut_text(tokenizer, counts.count(encode_documents(tokenizer, content)), "never")
     tokens = 0
-    found = windows(chunks, size)
+    found = windows((part.ids for part in parts), size)
     while batch := list(islice(found, LANES)):
         lengths = [len(ids) - 1 for ids in batch]
         first = [int(ids[0]) for ids in batch]
@@ -68,23 +66,6 @@ def score_windows(
             "give a longer text, or another `convention`",
         )
     yield PartialScore(counts_of(content)) if isinstance(content, TokenStore) else counts.total()
-
-
-def document_chunks(pieces: Iterable[EncodedPiece]) -> Iterator[np.ndarray]:
-    """The ids of documents with a boundary between them."""
-    begun = False
-    for piece in pieces:
-        if piece.starts and begun:
-            yield np.zeros(1, dtype=piece.ids.dtype)
-        yield piece.ids
-        begun = True
-
-
-def stored_chunks(store: TokenStore) -> Iterator[np.ndarray]:
-    """The ids of the documents of a store, with a boundary between them, some at a time."""
-    tokens = store.tokens[1:-1]
-    for begin in range(0, len(tokens), STORED_AT_ONCE):
-        yield np.asarray(tokens[begin : begin + STORED_AT_ONCE])
 
 
 def windows(chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
