@@ -5,7 +5,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING
 
-from charlm.api.arguments import naming_unknown, require
+from charlm.api.arguments import last_of, naming_unknown, require
 from charlm.api.measuring import Measuring
 from charlm.api.writing import Writing
 from charlm.config import Config
@@ -117,9 +117,7 @@ class Model(Writing, Measuring):
         given = {"temperature": temperature, "dynamic": dynamic, "cache": cache}
         texts = [tune_on] if isinstance(tune_on, str | Path) else tune_on
         evaluation = make_evaluation(given, tuple(map(str, texts)))
-        *_, adapted = adapt_run(self.loaded, evaluation)
-        assert isinstance(adapted, Adapted)
-        return Model(adapted)
+        return Model(last_of(adapt_run(self.loaded, evaluation), Adapted))
 
     @naming_unknown
     def compress(
@@ -137,9 +135,8 @@ class Model(Writing, Measuring):
         """
         from charlm.inference.compression.codec import Compressed, compress
 
-        *_, done = compress(self.loaded, bytes_of(content), adapt=adapt, lanes=lanes)
-        assert isinstance(done, Compressed)
-        return done
+        records = compress(self.loaded, bytes_of(content), adapt=adapt, lanes=lanes)
+        return last_of(records, Compressed)
 
     @naming_unknown
     def decompress(self, content: bytes | Path) -> bytes:
@@ -152,9 +149,7 @@ class Model(Writing, Measuring):
         from charlm.inference.compression.codec import Decompressed, decompress
 
         name = str(content) if isinstance(content, Path) else "the content"
-        *_, done = decompress(self.loaded, bytes_of(content), name)
-        assert isinstance(done, Decompressed)
-        return done.content
+        return last_of(decompress(self.loaded, bytes_of(content), name), Decompressed).content
 
 
 def bytes_of(content: bytes | Path) -> bytes:

@@ -9,11 +9,18 @@ from charlm.config import TokenizerConfig
 from charlm.data.sources.pieces import Piece
 from charlm.errors import ConfigError, CorpusError
 from charlm.inference.loading import Loaded
-from charlm.inference.scoring.perplexity import perplexity_table
+from charlm.inference.scoring.perplexity import measure_perplexity
+from charlm.inference.scoring.results import PerplexityTable
 from charlm.inference.surprisal.text import measure_surprisal
-from charlm.inference.texts import open_texts, take_corpus, take_texts
+from charlm.inference.texts import TextSource, open_texts, take_corpus, take_texts
 from tests.data.tokenizers.trained import train
 from tests.inference.fixed import fixed_run
+
+
+def perplexity_table(loaded: Loaded, texts: list[TextSource]) -> PerplexityTable:
+    *_, table = measure_perplexity(loaded, texts)
+    assert isinstance(table, PerplexityTable)
+    return table
 
 
 @pytest.fixture

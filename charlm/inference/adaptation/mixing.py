@@ -24,10 +24,10 @@ TUNED_ON = 1 << 17
 """Tokens of validation text that a weight is tuned on at most; it is a single number."""
 
 HALVINGS = 20
-"""Of the interval that holds a weight."""
+"""How often the interval that holds a weight is halved."""
 
 DIGITS = 4
-"""Of a weight that was tuned, so that what is printed gives the same when it is given."""
+"""Decimals of a tuned weight: few, so that giving the printed weight repeats the result."""
 
 
 def best_weight(first: np.ndarray, second: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from charlm.inference.scoring.scorer import PartialScore
 from charlm.inference.texts import TextSource
 from charlm.metrics import Score
 
-__all__ = ["ScoringProgress", "measure_perplexity", "perplexity_table"]
+__all__ = ["ScoringProgress", "measure_perplexity"]
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,3 @@ def score_each(
             yield ScoringProgress(text.name, part.read, text.size)
         rows.append(named_score(text.name, whole))
     return rows
-
-
-def perplexity_table(
-    loaded: Loaded,
-    texts: Sequence[TextSource],
-    options: ScoringOptions | None = None,
-    *,
-    baselines: bool = False,
-    static: Loaded | None = None,
-) -> PerplexityTable:
-    """What ``measure_perplexity`` yields last, without progress."""
-    *_, table = measure_perplexity(loaded, texts, options, baselines=baselines, static=static)
-    assert isinstance(table, PerplexityTable)
-    return table

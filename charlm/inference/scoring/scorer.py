@@ -100,20 +100,30 @@ class Scorer:
             if isinstance(group, StreamPart):
                 yield from self.score_part(group)
             else:
-                yield self.score_together(group)
+                lines, size = [with_end(part) for part in group], sum(part.size for part in group)
+                yield self.score_lines(lines, size, [part.position for part in group])
 
-    def score_together(self, group: Sequence[StreamPart]) -> PartialScore:
-        """Score whole streams, each a block."""
-        lines = [with_end(part) for part in group]
+    def score_lines(
+        self,
+        lines: Sequence[np.ndarray],
+        size: float,
+        where: Sequence[TextPosition | None],
+        first: Sequence[int] | None = None,
+    ) -> PartialScore:
+        """Score whole streams (N,) of about ``size`` bytes together, each a block.
+
+        ``where`` they begin is for messages; ``first`` are the tokens before them, boundaries if
+        None.
+        """
         lengths = np.array([len(line) for line in lines])
-        nll, ids = np.concatenate(nll_of_lines(self.model, lines)), np.concatenate(lines)
+        nll, ids = np.concatenate(nll_of_lines(self.model, lines, first)), np.concatenate(lines)
         labels = np.repeat(np.arange(len(lines)), lengths)
         begins = np.cumsum(lengths) - lengths
         if len(bad := self.impossible(nll, ids)):
             line = labels[bad[0]]
-            self.refuse(lines[line], bad[0] - begins[line], group[line].position)
+            self.refuse(lines[line], bad[0] - begins[line], where[line])
         positions = np.arange(len(ids)) - np.repeat(begins, lengths) + 1
-        return self.add_up(nll, ids, labels, positions, sum(part.size for part in group))
+        return self.add_up(nll, ids, labels, positions, size)
 
     def score_part(self, part: StreamPart) -> Iterator[PartialScore]:
         """Score what comes next in a stream, ``AT_ONCE`` tokens at a time."""

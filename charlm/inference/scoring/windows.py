@@ -15,7 +15,6 @@ from charlm.data.preparation.streams import cut_store, cut_text
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
-from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.scoring.documents import TextCounts, counts_of
 from charlm.inference.scoring.scorer import PartialScore, Scorer, StreamOptions
@@ -50,16 +49,10 @@ def score_windows(
     tokens = 0
     found = windows((part.ids for part in parts), size)
     while batch := list(islice(found, LANES)):
-        lengths = [len(ids) - 1 for ids in batch]
-        first = [int(ids[0]) for ids in batch]
-        nll = np.concatenate(nll_of_lines(model, [ids[1:] for ids in batch], first))
-        targets = np.concatenate([ids[1:] for ids in batch])
-        if len(bad := scorer.impossible(nll, targets)):
-            scorer.refuse(targets, bad[0], None)
-        labels = np.repeat(np.arange(len(batch)), lengths)
-        positions = np.concatenate([np.arange(1, length + 1) for length in lengths])
-        tokens += len(targets)
-        yield scorer.add_up(nll, targets, labels, positions, len(targets))
+        targets, first = [ids[1:] for ids in batch], [int(ids[0]) for ids in batch]
+        count = sum(map(len, targets))
+        tokens += count
+        yield scorer.score_lines(targets, count, [None] * len(batch), first)
     if not tokens:
         raise CorpusError(
             "the text has one token, which nanoGPT's windows take as given",
