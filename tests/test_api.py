@@ -342,6 +342,15 @@ def test_tuning_chooses_what_is_left_open(model: Model) -> None:
     tuned = model.adapt(temperature=True, tune_on="valid")
     evaluation = tuned.loaded.evaluation  # type: ignore[attr-defined]
     assert evaluation.temperature.value != 1
+    refused = "the text to tune on and the text to score are the same"
+    for tuned_on_valid in (tuned, model.mix("runs/book")):
+        for measure in (tuned_on_valid.score, tuned_on_valid.perplexity):
+            with pytest.raises(CharlmError, match=refused):
+                measure(part="valid")
+        with pytest.raises(CharlmError, match=refused):
+            tuned_on_valid.surprisal(book_text())
+        with pytest.raises(CharlmError, match=refused):
+            charlm.compare(model, tuned_on_valid, part="valid")
     plain, better = model.score(part="valid"), tuned.score(part="test")
     assert plain.tokens > 0
     assert better.nll <= model.score(part="test").nll * 1.01

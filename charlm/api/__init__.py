@@ -11,7 +11,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from charlm.api.arguments import Texts, check_part, listed, naming_unknown, require
+from charlm.api.arguments import Texts, check_part, last_of, listed, naming_unknown, require
 from charlm.api.model import Model
 from charlm.errors import CorpusError
 from charlm.inference.loading import load_run
@@ -90,8 +90,9 @@ def compare(
 
         print(charlm.compare(model, "runs/other", Path("book.txt")).bpb)
     """
-    from charlm.inference.comparison.difference import compare_texts
+    from charlm.inference.comparison.difference import Comparison, compare_runs
 
     first, second = (each if isinstance(each, Model) else load(each) for each in (a, b))
     check_part(part)
-    return compare_texts(first.loaded, second.loaded, listed(text), part=part, most=most)
+    records = compare_runs(first.loaded, second.loaded, listed(text), part=part, most=most)
+    return last_of(records, Comparison)

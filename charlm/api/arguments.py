@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 from charlm.config.section import unknown_name
 from charlm.errors import ConfigError
 
-__all__ = ["Texts", "check_part", "listed", "naming_unknown", "require"]
+__all__ = ["Texts", "check_part", "last_of", "listed", "naming_unknown", "require"]
 
 Texts = str | Path | Iterable[str | Path]
 """A ``str`` is the text itself, a ``Path`` a file, folder or corpus, a list several of either."""
@@ -48,6 +48,13 @@ def require(
     right = isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
     if not right or not fine():
         raise ConfigError(f"`{name}` must be {wanted}, got {value!r:.60}", f"change `{name}`")
+
+
+def last_of(records: Iterable[object], kind: type[Result]) -> Result:
+    """The last record, which has the type ``kind``: the result of long work."""
+    *_, last = records
+    assert isinstance(last, kind)
+    return last
 
 
 def listed(text: Texts | None) -> str | Path | Sequence[str | Path] | None:

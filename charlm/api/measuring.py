@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.api.arguments import Texts, check_part, listed, naming_unknown, require
+from charlm.api.arguments import Texts, check_part, last_of, listed, naming_unknown, require
 from charlm.inference.loading import Loaded
 
 if TYPE_CHECKING:
@@ -53,12 +53,16 @@ class Measuring:
             score = model.score("It was the best of times.")
             print(score.bpc, score.perplexity, score.perplexity_interval)
         """
-        from charlm.inference.scoring.perplexity import score_texts
+        from charlm.inference.scoring.conventions import ScoringOptions
+        from charlm.inference.scoring.perplexity import measure_perplexity
+        from charlm.inference.scoring.results import PerplexityTable
         from charlm.inference.texts import take_texts
 
         check_part(part)
         data = given(encoding=encoding, text_column=text_column)
-        return score_texts(self.loaded, take_texts(self.loaded, listed(text), part, **data), reset)
+        texts = take_texts(self.loaded, listed(text), part, **data)
+        records = measure_perplexity(self.loaded, texts, ScoringOptions(reset=reset))
+        return last_of(records, PerplexityTable).whole
 
     @naming_unknown
     def perplexity(
@@ -86,7 +90,8 @@ class Measuring:
             print([(row.name, row.bpc) for row in table.rows], table.whole.bpc)
         """
         from charlm.inference.scoring.conventions import ScoringOptions
-        from charlm.inference.scoring.perplexity import perplexity_table
+        from charlm.inference.scoring.perplexity import measure_perplexity
+        from charlm.inference.scoring.results import PerplexityTable
         from charlm.inference.texts import take_texts
 
         check_part(part)
@@ -94,7 +99,10 @@ class Measuring:
         data = given(encoding=encoding, text_column=text_column)
         texts = take_texts(self.loaded, listed(text), part, **data)
         static = getattr(self.loaded, "static", None)
-        return perplexity_table(self.loaded, texts, options, baselines=baselines, static=static)
+        records = measure_perplexity(
+            self.loaded, texts, options, baselines=baselines, static=static
+        )
+        return last_of(records, PerplexityTable)
 
     @naming_unknown
     def surprisal(

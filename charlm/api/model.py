@@ -5,7 +5,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING
 
-from charlm.api.arguments import naming_unknown, require
+from charlm.api.arguments import last_of, naming_unknown, require
 from charlm.api.measuring import Measuring
 from charlm.api.writing import Writing
 from charlm.config import Config
@@ -102,19 +102,22 @@ class Model(Writing, Measuring):
         ``temperature`` divides the logits; ``dynamic=True`` lets the model learn from the text it
         has read; ``cache=True`` expects again what followed similar states.  Values are given as
         ``dynamic={"lr": 0.002}``.  Those left open, and ``temperature=True``, are chosen on
-        ``tune_on``: ``"valid"``, the run's validation part, or a ``Path``.
+        ``tune_on``: ``"valid"``, the run's validation part, or a ``Path``; to score that text is
+        then refused.
 
         Example::
 
             adapted = model.adapt(temperature=1.05, cache=True)
             print(adapted)
         """
+        from charlm.inference.adaptation.adapter import Adapted
         from charlm.inference.adaptation.methods import make_evaluation
-        from charlm.inference.adaptation.tuning import adapted
+        from charlm.inference.adaptation.tuning import adapt_run
 
         given = {"temperature": temperature, "dynamic": dynamic, "cache": cache}
         texts = [tune_on] if isinstance(tune_on, str | Path) else tune_on
-        return Model(adapted(self.loaded, make_evaluation(given, tuple(map(str, texts)))))
+        evaluation = make_evaluation(given, tuple(map(str, texts)))
+        return Model(last_of(adapt_run(self.loaded, evaluation), Adapted))
 
     @naming_unknown
     def compress(
@@ -132,9 +135,8 @@ class Model(Writing, Measuring):
         """
         from charlm.inference.compression.codec import Compressed, compress
 
-        *_, done = compress(self.loaded, bytes_of(content), adapt=adapt, lanes=lanes)
-        assert isinstance(done, Compressed)
-        return done
+        records = compress(self.loaded, bytes_of(content), adapt=adapt, lanes=lanes)
+        return last_of(records, Compressed)
 
     @naming_unknown
     def decompress(self, content: bytes | Path) -> bytes:
@@ -147,9 +149,7 @@ class Model(Writing, Measuring):
         from charlm.inference.compression.codec import Decompressed, decompress
 
         name = str(content) if isinstance(content, Path) else "the content"
-        *_, done = decompress(self.loaded, bytes_of(content), name)
-        assert isinstance(done, Decompressed)
-        return done.content
+        return last_of(decompress(self.loaded, bytes_of(content), name), Decompressed).content
 
 
 def bytes_of(content: bytes | Path) -> bytes:

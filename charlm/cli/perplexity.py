@@ -85,6 +85,7 @@ def command(
     """
     from charlm.console.adaptation import show_adapted
     from charlm.console.scores import show_scores
+    from charlm.inference.adaptation.tuning import adapt_run
     from charlm.inference.loading import load_run
     from charlm.inference.scoring.conventions import ScoringOptions
     from charlm.inference.scoring.perplexity import measure_perplexity
@@ -94,9 +95,9 @@ def command(
     loaded = load_run(run, step=step, device=device)
     texts = open_texts(loaded, sources, part, **data)
     contents = [text.content for text in texts]
-    adapted = show_adapted(loaded, evaluation, contents)
-    model, *static = [mix(each, contents, tell=False) for each in adapted.readings]
+    adapted = show_adapted(adapt_run(loaded, evaluation, contents))
+    model, *static = [mix(each, contents, tell=False) for each in adapted.variants]
     records = measure_perplexity(
         model, texts, scoring, baselines=baselines, static=static[0] if static else None
     )
-    show_scores(records, texts, adapted.evaluation, as_json=as_json)
+    show_scores(records, texts, as_json=as_json)

@@ -96,6 +96,7 @@ def command(
     """
     from charlm.console.adaptation import show_adapted
     from charlm.console.surprisals import show_scored
+    from charlm.inference.adaptation.tuning import adapt_run
     from charlm.inference.loading import load_run
     from charlm.inference.texts import open_corpus_for
 
@@ -104,7 +105,7 @@ def command(
     texts = []
     if options["by"] != "region":
         texts.append(open_corpus_for(loaded, sources, **data))
-    adapted = show_adapted(loaded, evaluation, texts).readings
+    adapted = show_adapted(adapt_run(loaded, evaluation, texts)).variants
     models = [mix(each, texts, tell=not number) for number, each in enumerate(adapted)]
     given = texts[0] if texts else sources[0]
     show_scored(models, given, encoding=data.get("encoding"), **options)

@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.progress import Progress
 
-from charlm.console.adaptation import adaptation_lines, adaptation_table, in_short
+from charlm.console.adaptation import options_of
 from charlm.console.figures import counted, print_pairs
 from charlm.console.streams import print_json, print_named, talk
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.inference.adaptation.methods import Evaluation
+from charlm.inference.adaptation.mixing import evaluation_of
 from charlm.inference.generation.text import name_unknown
 from charlm.inference.scoring.baselines import Baseline
 from charlm.inference.scoring.conventions import ScoringOptions, figures
@@ -19,6 +19,7 @@ from charlm.inference.scoring.curve import Bin
 from charlm.inference.scoring.perplexity import ScoringProgress
 from charlm.inference.scoring.results import PerplexityTable, TextScore, key_of
 from charlm.inference.texts import TextSource
+from charlm.metrics import Score
 
 __all__ = ["show_scores", "tracked"]
 
@@ -37,7 +38,6 @@ LITERATURE = "what papers on PTB and WikiText give: line ends (<eos>) count as w
 def show_scores(
     records: Iterable[ScoringProgress | PerplexityTable],
     texts: Sequence[TextSource],
-    evaluation: Evaluation,
     *,
     as_json: bool,
 ) -> None:
@@ -46,18 +46,28 @@ def show_scores(
     if as_json:
         record = table.record()
         if table.static:
-            record["evaluation"] = adaptation_table(evaluation)
+            record["evaluation"]["options"] = options_of(evaluation_of(table.loaded))
         print_json(record)
         return
     show_rows(table, texts)
     if table.static:
-        print_pairs(adaptation_lines(evaluation, table.whole, table.static))
+        gain = f"{table.gain:.4f} nats per token"
+        methods = options_of(evaluation_of(table.loaded))
+        print_pairs({"methods": methods, "static": in_short(table.static), "gain": gain})
     for name, score in table.alone:
         print_pairs({"alone": f"{name}: {in_short(score)}"})
     for row in table.rows:
         show_unknown(row, table)
     show_baselines(table.baselines, table.whole)
     show_curve(list(table.whole.curve.rows()), table.options)
+
+
+def in_short(score: Score) -> str:
+    """A score in one line."""
+    return (
+        f"{score.perplexity:,.3f} per token, {score.bpc:.4f} bpc, {score.bpb:.4f} bpb, "
+        f"{score.mean_nll:.4f} nats per token"
+    )
 
 
 def tracked(records: Iterable[Any], task: str) -> Any:

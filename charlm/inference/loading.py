@@ -1,7 +1,7 @@
 """A trained run, ready to score and to write."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -27,12 +27,17 @@ __all__ = ["Loaded", "load_part", "load_run", "open_for", "require_recurrent"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A run with the model of one of its checkpoints on a device."""
+    """A run with the model of one of its checkpoints on a device.
+
+    ``tuned_on`` names the texts (files, or ``valid`` for the run's validation part) on which values
+    of the model were tuned, so that it cannot be scored on them.
+    """
 
     run: Run
     tokenizer: Tokenizer
     model: Predictor
     step: int
+    tuned_on: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def name(self) -> str:
@@ -75,20 +80,20 @@ def require_recurrent(loaded: Loaded) -> LanguageModel:
 
 
 def open_for(
-    loaded: Loaded, sources: tuple[str, ...], reading: Mapping[str, str] | None = None
+    loaded: Loaded, sources: tuple[str, ...], given: Mapping[str, str] | None = None
 ) -> Corpus:
-    """Open text as the run's tokenizer takes it, with the run's data settings, or ``reading``'s.
+    """Open text as the run's tokenizer takes it, with the run's data settings, or those ``given``.
 
     Raises ``CorpusError``, and ``ConfigError`` for an encoding where bytes are read.
     """
     raw = loaded.tokenizer.kind == "byte"
-    reading = reading or {}
-    if raw and "encoding" in reading:
+    given = given or {}
+    if raw and "encoding" in given:
         raise ConfigError(
             f"the model of {loaded.run.folder} reads bytes, which have no encoding",
             "leave `encoding` out",
         )
-    data = replace(loaded.run.config.data, **reading)  # type: ignore[arg-type]
+    data = replace(loaded.run.config.data, **given)  # type: ignore[arg-type]
     return open_corpus(sources, data, raw=raw)
 
 

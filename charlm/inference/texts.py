@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.data.preparation.store import TokenStore
-from charlm.data.preparation.streams import Reset
+from charlm.data.preparation.streams import Reset, StreamPart
 from charlm.data.sources.corpora import Corpus
 from charlm.data.sources.pieces import blocks_of
 from charlm.data.sources.tables import TextTable
@@ -18,6 +18,7 @@ from charlm.inference.loading import Loaded, load_part, open_for
 __all__ = [
     "GivenText",
     "TextSource",
+    "gather_short",
     "has_tables",
     "line_end_note",
     "natural_reset",
@@ -172,6 +173,31 @@ def natural_reset(corpus: Corpus) -> Reset:
     """
     given = sum(isinstance(origin, GivenText) for origin in corpus.origins)
     return "document" if given > 1 or has_tables(corpus) else "never"
+
+
+def gather_short(
+    parts: Iterable[StreamPart], reset: Reset, longest: int, together: int, least: int = 0
+) -> Iterator[StreamPart | list[StreamPart]]:
+    """Whole independent streams of less than ``longest`` tokens in lists of about ``together``
+    tokens, to be read side by side; all other parts alone, in order.
+
+    A stream of less than ``least`` tokens counts as so many: it takes memory of its own.
+    """
+    group: list[StreamPart] = []
+    tokens = 0
+    for part in parts:
+        whole = reset in ("document", "line") and part.begins and part.ends
+        short = whole and len(part.ids) < longest
+        if short:
+            group.append(part)
+            tokens += max(len(part.ids), least)
+        if group and (not short or tokens >= together):
+            yield group
+            group, tokens = [], 0
+        if not short:
+            yield part
+    if group:
+        yield group
 
 
 def has_tables(corpus: Corpus) -> bool:

@@ -9,11 +9,18 @@ from charlm.config import TokenizerConfig
 from charlm.data.sources.pieces import Piece
 from charlm.errors import ConfigError, CorpusError
 from charlm.inference.loading import Loaded
-from charlm.inference.scoring.perplexity import perplexity_table, score_texts
+from charlm.inference.scoring.perplexity import measure_perplexity
+from charlm.inference.scoring.results import PerplexityTable
 from charlm.inference.surprisal.text import measure_surprisal
-from charlm.inference.texts import open_texts, take_corpus, take_texts
+from charlm.inference.texts import TextSource, open_texts, take_corpus, take_texts
 from tests.data.tokenizers.trained import train
 from tests.inference.fixed import fixed_run
+
+
+def perplexity_table(loaded: Loaded, texts: list[TextSource]) -> PerplexityTable:
+    *_, table = measure_perplexity(loaded, texts)
+    assert isinstance(table, PerplexityTable)
+    return table
 
 
 @pytest.fixture
@@ -34,11 +41,11 @@ def test_a_str_is_a_text_and_a_path_is_a_file(loaded: Loaded, tmp_path: Path) ->
     assert table.whole.tokens == 12
     assert len(repr(table).splitlines()) == 3
     by_name = open_texts(loaded, [str(tmp_path / "a.txt")])
-    assert score_texts(loaded, by_name).nll == table.rows[1].nll
+    assert perplexity_table(loaded, by_name).whole.nll == table.rows[1].nll
 
 
 def test_a_score_has_a_short_repr_and_its_figures_as_attributes(loaded: Loaded) -> None:
-    score = score_texts(loaded, take_texts(loaded, "ab " * 500))
+    score = perplexity_table(loaded, take_texts(loaded, "ab " * 500)).whole
     assert repr(score) == "TextScore(2.8074 bpc, perplexity 7.000 per token, 1,500 tokens)"
     low, high = score.perplexity_interval
     assert low <= score.perplexity <= high
@@ -79,7 +86,7 @@ def test_a_run_in_place_of_a_text_is_named(loaded: Loaded, tmp_path: Path) -> No
 
 def test_an_empty_text_is_refused(loaded: Loaded) -> None:
     with pytest.raises(CorpusError, match="the text is empty"):
-        score_texts(loaded, take_texts(loaded, ""))
+        perplexity_table(loaded, take_texts(loaded, ""))
 
 
 def test_what_is_not_allowed_is_said_with_what_is(loaded: Loaded) -> None:

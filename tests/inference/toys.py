@@ -14,6 +14,8 @@ from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.predictors.recurrent import Recurrent
+from charlm.inference.scoring.scorer import in_blocks, sums
+from charlm.metrics import Score
 from charlm.model.language_model import LanguageModel
 from tests.data.tokenizers.trained import train
 
@@ -120,3 +122,9 @@ def model_for(tokenizer: Tokenizer) -> Recurrent:
 
 def pieces_of(tokenizer: Tokenizer, *texts: str) -> list[EncodedPiece]:
     return [EncodedPiece(tokenizer.encode(text), text, True) for text in texts]
+
+
+def score_ids(nll: np.ndarray, ids: np.ndarray, unknown_id: int | None) -> Score:
+    """Sum nll (N,) of ids (N,), boundaries apart, in blocks; nothing is counted on the text."""
+    counted = ids != 0
+    return sums(nll, ids, in_blocks(counted), counted, unknown_id)

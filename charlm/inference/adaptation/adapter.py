@@ -30,7 +30,7 @@ class Adapted(Loaded):
     static: Loaded
 
     @property
-    def readings(self) -> tuple[Loaded, ...]:
+    def variants(self) -> tuple[Loaded, ...]:
         """This run and, where it has a method, the static one, which is shown beside it."""
         return (self, self.static) if self.evaluation.methods else (self,)
 
@@ -47,8 +47,9 @@ class Adapter:
 
     def adapt(self, evaluation: Evaluation) -> Adapted:
         """The run with the model of ``evaluation``.  Raises what ``model`` does."""
-        run = self.loaded
-        return Adapted(run.run, run.tokenizer, self.model(evaluation), run.step, evaluation, run)
+        run, model = self.loaded, self.model(evaluation)
+        tuned = evaluation.tune_on
+        return Adapted(run.run, run.tokenizer, model, run.step, evaluation, run, tuned_on=tuned)
 
     def model(self, evaluation: Evaluation) -> Predictor:
         """The run's own model if there is no method; else one that uses them.

@@ -126,13 +126,10 @@ class Evaluation:
         """``static``, or the methods, like ``dynamic+temperature+cache``."""
         return "+".join(method.name for method in self.methods) or "static"
 
-    def __str__(self) -> str:
-        """The options that give the same again."""
-        return " ".join(f"--{method.name} {method}" for method in self.methods)
-
-    def table(self) -> dict[str, Any]:
-        """All values by method and name."""
-        return {method.name: method.to_table() for method in self.methods}
+    def record(self) -> dict[str, Any]:
+        """All values by method and name, and the texts they were tuned on."""
+        values = {method.name: method.to_table() for method in self.methods}
+        return {**values, "tuned_on": list(self.tune_on)}
 
     def value(self, name: str) -> float:
         """What a name like ``dynamic.lr`` stands for."""

@@ -10,24 +10,24 @@ from charlm.config import BOUNDARY_ID
 from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.corpora import Corpus
 from charlm.errors import ConfigError, CorpusError, TokenizerError
+from charlm.inference.adaptation.adapter import Adapted
+from charlm.inference.adaptation.methods import Evaluation
 from charlm.inference.adaptation.overlap import VALID, refuse_overlap
 from charlm.inference.loading import Loaded, load_part, load_run
 from charlm.inference.predictors.mixture import Mixture
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.predictors.reader import Reader
 
-__all__ = ["Mixed", "best_weight", "mixed", "tune_weight", "with_parts"]
+__all__ = ["Mixed", "best_weight", "evaluation_of", "mixed", "tune_weight", "with_parts"]
 
 TUNED_ON = 1 << 17
 """Tokens of validation text that a weight is tuned on at most; it is a single number."""
 
 HALVINGS = 20
-"""Of the interval that holds a weight."""
-
-WAY_OUT = "score another text, or give the weight: `mix_weight=0.5`"
+"""How often the interval that holds a weight is halved."""
 
 DIGITS = 4
-"""Of a weight that was tuned, so that what is printed gives the same when it is given."""
+"""Decimals of a tuned weight: few, so that giving the printed weight repeats the result."""
 
 
 def best_weight(first: np.ndarray, second: np.ndarray) -> float:
@@ -101,13 +101,16 @@ def mixed(
             f"the runs {loaded.run.folder} and {other} have different tokenizers",
             "train both on the same text with the same tokenizer settings",
         )
+    tuned_on = loaded.tuned_on
     if weight is None:
+        tuned_on = (*tuned_on, VALID)
         valid = load_part(loaded, "valid").tokens
         for content in scored:
-            refuse_overlap(loaded, (VALID,), content, WAY_OUT)
+            refuse_overlap(loaded, (VALID,), content)
         weight = tune_weight(loaded.model, second.model, valid)
-    mixture = Mixture(loaded.model, second.model, weight)
-    return Mixed(loaded.run, loaded.tokenizer, mixture, loaded.step, (loaded, second), weight)
+    mixture, parts = Mixture(loaded.model, second.model, weight), (loaded, second)
+    run, tokenizer, step = loaded.run, loaded.tokenizer, loaded.step
+    return Mixed(run, tokenizer, mixture, step, parts, weight, tuned_on=tuned_on)
 
 
 def with_parts(loaded: Loaded) -> tuple[Loaded, ...]:
@@ -116,3 +119,9 @@ def with_parts(loaded: Loaded) -> tuple[Loaded, ...]:
     The figures of the parts belong beside those of the mixture.
     """
     return (*loaded.parts, loaded) if isinstance(loaded, Mixed) else (loaded,)
+
+
+def evaluation_of(loaded: Loaded) -> Evaluation:
+    """The methods that help a run, or the first run of a mixture, while it reads."""
+    first = loaded.parts[0] if isinstance(loaded, Mixed) else loaded
+    return first.evaluation if isinstance(first, Adapted) else Evaluation()

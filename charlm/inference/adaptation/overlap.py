@@ -1,42 +1,21 @@
 """Whether what is tuned on and what is scored are the same text, as far as hashes tell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from charlm.data.preparation.encoding import encode_documents
 from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.corpora import Corpus
-from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.loading import Loaded, load_part, open_for
 
-__all__ = ["VALID", "read_ids", "refuse_overlap"]
+__all__ = ["VALID", "refuse_overlap", "refuse_tuned"]
 
 VALID = "valid"
 """The name that stands for a run's own validation part among the texts to tune on."""
 
-AT_ONCE = 1 << 16
-"""Tokens of a prepared text that are yielded at a time."""
 
-
-def read_ids(tokenizer: Tokenizer, content: Corpus | TokenStore) -> Iterator[np.ndarray]:
-    """The ids of a text in arrays (n,), from the first token on, boundaries between documents."""
-    if isinstance(content, TokenStore):
-        tokens = content.tokens[1:]
-        yield from (tokens[begin : begin + AT_ONCE] for begin in range(0, len(tokens), AT_ONCE))
-        return
-    boundary = np.zeros(1, dtype=tokenizer.dtype)
-    for number, piece in enumerate(encode_documents(tokenizer, content)):
-        yield np.concatenate([boundary, piece.ids]) if piece.starts and number else piece.ids
-
-
-def refuse_overlap(
-    loaded: Loaded,
-    tuned_on: Sequence[str],
-    scored: Corpus | TokenStore,
-    way_out: str = "tune on text that is not scored: `tune_on=valid`, or another file",
-) -> None:
+def refuse_overlap(loaded: Loaded, tuned_on: Sequence[str], scored: Corpus | TokenStore) -> None:
     """Raise ``CorpusError`` if a text that is scored is among those that are tuned on.
 
     ``tuned_on`` names sources, or ``valid`` for the run's validation part.  Files are compared
@@ -45,13 +24,24 @@ def refuse_overlap(
     """
     text = part_of(loaded, scored) if isinstance(scored, TokenStore) else scored
     for name in tuned_on:
-        tuned = name if name == VALID else open_for(loaded, (name,))
-        if isinstance(text, str) and isinstance(tuned, str):
-            same = text == tuned
+        if isinstance(text, str) and name == VALID:
+            same = text == VALID
         else:
-            same = bool(hashes_of(loaded, text) & hashes_of(loaded, tuned))
+            tuned = files_of(loaded, VALID) if name == VALID else (name,)
+            held = files_of(loaded, text) if isinstance(text, str) else text
+            same = bool(hashes_of(loaded, held) & hashes_of(loaded, tuned))
         if same:
-            raise CorpusError("the text to tune on and the text to score are the same", way_out)
+            raise CorpusError(
+                "the text to tune on and the text to score are the same",
+                "tune on text that is not scored (`tune_on='valid'`, or another file), or give the "
+                "weight or the values",
+            )
+
+
+def refuse_tuned(loaded: Loaded, scored: Corpus | TokenStore) -> None:
+    """Raise ``CorpusError`` if values of the model were tuned on the text that is scored."""
+    if loaded.tuned_on:
+        refuse_overlap(loaded, loaded.tuned_on, scored)
 
 
 def part_of(loaded: Loaded, store: TokenStore) -> str:
@@ -62,13 +52,18 @@ def part_of(loaded: Loaded, store: TokenStore) -> str:
     raise CorpusError("the prepared text is none of the run's parts", "name a text to score")
 
 
-def hashes_of(loaded: Loaded, text: Corpus | str) -> set[str]:
-    """SHA-256, in hexadecimal, of each file of a corpus, or of those that a part was cut from."""
+def files_of(loaded: Loaded, part: str) -> tuple[str, ...]:
+    """The files that a part of the run's text was cut from; none for standard input."""
+    data = loaded.run.config.data
+    names: tuple[str, ...] = getattr(data, part, ()) or data.sources
+    return () if "-" in names else names
+
+
+def hashes_of(loaded: Loaded, text: Corpus | tuple[str, ...]) -> set[str]:
+    """SHA-256, in hexadecimal, of each file of a corpus, or of the sources with these names."""
     if isinstance(text, Corpus):
         return {Corpus((origin,), text.encoding).digest() for origin in text.origins}
-    data = loaded.run.config.data
-    names = getattr(data, text, ()) or data.sources
     try:
-        return set() if "-" in names else hashes_of(loaded, open_for(loaded, names))
+        return hashes_of(loaded, open_for(loaded, text)) if text else set()
     except CorpusError:  # the file is gone, so that it cannot be scored either
         return set()

@@ -1,20 +1,24 @@
 """The values of evaluation-time methods, chosen on text that is not scored."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
 
+from charlm.data.preparation.encoding import encode_documents
+from charlm.data.preparation.store import TokenStore
+from charlm.data.preparation.streams import cut_text
+from charlm.data.sources.corpora import Corpus
 from charlm.errors import ConfigError, CorpusError, ModelError
 from charlm.inference.adaptation.adapter import Adapted, Adapter
 from charlm.inference.adaptation.methods import Evaluation
-from charlm.inference.adaptation.overlap import VALID, read_ids
+from charlm.inference.adaptation.overlap import VALID, refuse_overlap
 from charlm.inference.loading import Loaded, load_part, open_for
 from charlm.inference.predictors.reader import Reader
 
-__all__ = ["Trial", "adapted", "tune", "tuning_ids"]
+__all__ = ["Trial", "TuningText", "adapt_run", "tune", "tuning_ids"]
 
 MOST_TOKENS = 20_000
 """Tuning reads at most so many."""
@@ -30,7 +34,15 @@ FACTORS = {
 
 PASSES = 2
 MOST_MOVES = 6  # of one value in one direction
-GAIN = 1e-4  # nats per token that a move must bring to be worth it
+GAIN = 1e-4  # nats per token that a move must bring at least
+
+
+@dataclass(frozen=True)
+class TuningText:
+    """The texts that values are tuned on, by name, and the ``tokens`` that are read of them."""
+
+    names: tuple[str, ...]
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -42,33 +54,49 @@ class Trial:
     better: bool
 
 
-def adapted(loaded: Loaded, evaluation: Evaluation) -> Adapted:
-    """The run with the methods of ``evaluation``, what that leaves free chosen by tuning.
+def adapt_run(
+    loaded: Loaded, evaluation: Evaluation, scored: Iterable[Corpus | TokenStore] = ()
+) -> Iterator[TuningText | Trial | Adapted]:
+    """Tune what ``evaluation`` leaves free; the last record is the run with its methods.
 
-    Raises what ``tuning_ids``, ``tune`` and ``Adapter.adapt`` do.
+    Raises ``CorpusError`` if the text to tune on is among the ``scored`` ones, before it is tuned
+    on, and what ``tuning_ids``, ``tune`` and ``Adapter.adapt`` do.
     """
     adapter = Adapter(loaded)
     if evaluation.free:
-        for trial in tune(adapter, evaluation, tuning_ids(loaded, evaluation)):
+        ids = tuning_ids(loaded, evaluation)
+        for content in scored:
+            refuse_overlap(loaded, evaluation.tune_on, content)
+        yield TuningText(evaluation.tune_on, len(ids))
+        for trial in tune(adapter, evaluation, ids):
+            yield trial
             evaluation = trial.evaluation if trial.better else evaluation
-    return adapter.adapt(evaluation)
+    yield adapter.adapt(evaluation)
 
 
 def tuning_ids(loaded: Loaded, evaluation: Evaluation) -> np.ndarray:
     """The ids (N,) of the texts to tune on, at most ``MOST_TOKENS``, after the first boundary.
 
-    Raises what opening and reading them does.
+    Raises what ``load_part``, ``open_for`` and encoding do.
     """
     parts: list[np.ndarray] = []
     missing = MOST_TOKENS
     for source in evaluation.tune_on:
-        content = load_part(loaded, VALID) if source == VALID else open_for(loaded, (source,))
-        for ids in read_ids(loaded.tokenizer, content):
+        for ids in ids_of(loaded, source):
             parts.append(ids[:missing])
             missing -= len(parts[-1])
             if not missing:
                 return np.concatenate(parts)
     return np.concatenate(parts)
+
+
+def ids_of(loaded: Loaded, source: str) -> Iterator[np.ndarray]:
+    """The ids of a text in arrays (n,), from the first token on, boundaries between documents."""
+    if source == VALID:
+        yield load_part(loaded, VALID).tokens[1:]
+        return
+    pieces = encode_documents(loaded.tokenizer, open_for(loaded, (source,)))
+    yield from (part.ids for part in cut_text(loaded.tokenizer, pieces, "never"))
 
 
 def tune(adapter: Adapter, evaluation: Evaluation, ids: np.ndarray) -> Iterator[Trial]:

@@ -17,7 +17,7 @@ from charlm.inference.scoring.perplexity import ScoringProgress
 from charlm.inference.scoring.uncertainty import Estimate, estimate_ratio, join_blocks
 from charlm.metrics import Blocks, Score
 
-__all__ = ["Comparison", "compare_pairing", "compare_runs", "compare_texts"]
+__all__ = ["Comparison", "compare_pairing", "compare_runs"]
 
 BLOCK = {"token": 256, "line": 1024}
 """Size of a block of the standard error: in tokens, or in bytes of whole lines."""
@@ -231,21 +231,6 @@ class PairedSums:
             unknown=self.unknown + int(part.unknown.sum()),
             examples=keep(self.examples + part.examples, most),
         )
-
-
-def compare_texts(
-    a: Loaded,
-    b: Loaded,
-    text: str | Path | Sequence[str | Path] | None = None,
-    *,
-    part: str | None = None,
-    most: int = 10,
-    **data: Any,
-) -> Comparison:
-    """What ``compare_runs`` yields last, without progress."""
-    *_, found = compare_runs(a, b, text, part=part, most=most, **data)
-    assert isinstance(found, Comparison)
-    return found
 
 
 def require_finite(part: PairedUnits, unit: str, before: int) -> None:

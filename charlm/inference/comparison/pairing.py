@@ -15,6 +15,7 @@ from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.pieces import Piece, cut
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError, CorpusError
+from charlm.inference.adaptation.overlap import refuse_tuned
 from charlm.inference.comparison.units import PairedUnits, count_more, pair_lines, pair_tokens
 from charlm.inference.loading import Loaded, load_part
 from charlm.inference.texts import open_corpus_for, take_corpus
@@ -50,8 +51,8 @@ def pair_texts(
 
     A str is a text and a Path names a file; ``by_name``: a sequence of names of files, folders and
     corpora.  ``data`` are settings of reading other than those of training.  Raises
-    ``CorpusError``, ``TokenizerError``, and ``ConfigError`` for no text, for a run in its place and
-    for an encoding of bytes.
+    ``CorpusError``, also for a text that a model was tuned on, ``TokenizerError``, and
+    ``ConfigError`` for no text, for a run in its place and for an encoding of bytes.
     """
     if not text:
         raise ConfigError(
@@ -66,6 +67,8 @@ def pair_texts(
         corpus = open_corpus_for(reader, [str(name) for name in text], **data)  # type: ignore[union-attr]
     else:
         corpus = take_corpus(reader, text, **data)
+    for loaded in (a, b):
+        refuse_tuned(loaded, corpus)
     if same:
         chunks = chunks_of(encode_documents(a.tokenizer, corpus))
         return Pairing("token", pair_tokens(a, b, chunks, most), corpus.names, corpus.size)
@@ -75,9 +78,12 @@ def pair_texts(
 def pair_part(a: Loaded, b: Loaded, part: str, most: int) -> Pairing:
     """Let both models read a part of the text that both runs were made from.
 
-    Raises ``CorpusError`` if their texts differ, or none of the tokenizers can give it back.
+    Raises ``CorpusError`` if their texts differ, if a model was tuned on the part, or if none of
+    the tokenizers can give it back.
     """
     stores = (load_part(a, part), load_part(b, part))
+    for loaded, store in zip((a, b), stores, strict=True):
+        refuse_tuned(loaded, store)
     counts = stores[0].counts
     names = (f"the {part} part",)
     if same_tokenizer(a, b) and np.array_equal(stores[0].tokens, stores[1].tokens):

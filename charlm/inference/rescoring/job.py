@@ -19,7 +19,7 @@ from charlm.inference.rescoring.hypotheses import (
     rank,
     score_lists,
 )
-from charlm.inference.rescoring.summary import RescoringSummary, SummaryCounter
+from charlm.inference.rescoring.summary import RescoringSummary
 from charlm.inference.rescoring.weights import figures_of, tabulate, tune
 from charlm.inference.rescoring.word_errors import levenshtein
 
@@ -111,12 +111,13 @@ def rescore(
     While weights are tuned, ln p of each hypothesis is kept, but not its text.  Raises
     ``ModelError`` for a text of probability zero.
     """
-    counter = SummaryCounter()
     if job.weights is not None:
-        weights = job.weights
+        summary = summary_of(job, job.weights)
         for scored in possible(loaded, job):
             yield RescoringProgress(len(scored.log_p))
-            yield counter.count(rank(scored, weights, job.sign), job.references)
+            ranked = rank(scored, job.weights, job.sign)
+            summary = summary.add(ranked, job.references)
+            yield ranked
     else:
         kept: list[tuple[np.ndarray, np.ndarray]] = []
         figures: list[np.ndarray] = []
@@ -127,10 +128,18 @@ def rescore(
             figures.append(figures_of(rank(scored, RescoringWeights(), job.sign), reference))
             yield RescoringProgress(len(scored.log_p))
         weights = tune(tabulate(figures))
+        summary = summary_of(job, weights)
         for nbest, (log_p, unknown) in zip(job.file.lists(), kept, strict=True):
             ranked = rank(ScoredList(nbest, log_p, unknown), weights, job.sign)
-            yield counter.count(ranked, job.references)
-    yield counter.summary(job.file.format, job.end, job.sign, weights)
+            summary = summary.add(ranked, job.references)
+            yield ranked
+    yield summary
+
+
+def summary_of(job: RescoringJob, weights: RescoringWeights) -> RescoringSummary:
+    """The summary of no lists yet, ranked with ``weights``."""
+    form, costs = job.file.format, job.sign < 0
+    return RescoringSummary(format=form, end=job.end, costs=costs, weights=weights)
 
 
 def possible(loaded: Loaded, job: RescoringJob) -> Iterator[ScoredList]:

@@ -19,9 +19,7 @@ def format_list(
     rows = ranked.rows if everything else (ranked.rows[ranked.best],)
     if as_json:
         return "".join(json_line(figures(ranked.id, row)) for row in rows)
-    line_of = {"kaldi": kaldi_line, "moses": moses_line, "jsonl": object_line, "plain": plain_line}
-    write = line_of[job.file.format]
-    lines = "".join(write(ranked.id, row, job.sign * row.total, everything) for row in rows)
+    lines = "".join(format_row(ranked.id, row, job, everything=everything) for row in rows)
     return lines + ("\n" if everything and job.file.format == "plain" else "")
 
 
@@ -39,23 +37,16 @@ def figures(id: str, row: RescoredHypothesis) -> dict[str, object]:
     }
 
 
-def kaldi_line(id: str, row: RescoredHypothesis, total: float, everything: bool) -> str:
-    """``id total text``; the best hypothesis has the id of its list, without a number."""
-    return f"{row.hypothesis.id if everything else id} {total:.4f} {row.hypothesis.text}\n"
-
-
-def moses_line(id: str, row: RescoredHypothesis, total: float, everything: bool) -> str:
-    """The columns as they came, the fourth replaced by the total."""
-    columns = list(row.hypothesis.columns)
-    columns[TOTAL : TOTAL + 1] = [f"{total:.4f}"]
-    return f" {SEPARATOR} ".join(columns) + "\n"
-
-
-def object_line(id: str, row: RescoredHypothesis, total: float, everything: bool) -> str:
-    """The object as it came, its score replaced by the total, with ln p."""
-    return json_line({**row.hypothesis.record, "score": total, "log_p": row.log_p})
-
-
-def plain_line(id: str, row: RescoredHypothesis, total: float, everything: bool) -> str:
-    """The text; where every hypothesis is written, the total and a tab before it."""
-    return f"{total:.4f}\t{row.hypothesis.text}\n" if everything else f"{row.hypothesis.text}\n"
+def format_row(id: str, row: RescoredHypothesis, job: RescoringJob, *, everything: bool) -> str:
+    """A hypothesis of the list ``id`` as it came, its score replaced by the total."""
+    hypothesis, total = row.hypothesis, job.sign * row.total
+    if job.file.format == "kaldi":
+        # The best hypothesis has the id of its list, without a number.
+        return f"{hypothesis.id if everything else id} {total:.4f} {hypothesis.text}\n"
+    if job.file.format == "moses":
+        columns = list(hypothesis.columns)
+        columns[TOTAL : TOTAL + 1] = [f"{total:.4f}"]
+        return f" {SEPARATOR} ".join(columns) + "\n"
+    if job.file.format == "jsonl":
+        return json_line({**hypothesis.record, "score": total, "log_p": row.log_p})
+    return f"{total:.4f}\t{hypothesis.text}\n" if everything else f"{hypothesis.text}\n"

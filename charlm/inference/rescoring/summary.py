@@ -1,14 +1,14 @@
 """What rescoring did: lists, errors before and after, and what looks like a mistake."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from charlm.data.formats.references import References
 from charlm.inference.rescoring.hypotheses import RankedList, RescoringWeights
 from charlm.inference.rescoring.word_errors import WordErrors, count_errors, distances
 
-__all__ = ["ErrorReport", "RescoringSummary", "SummaryCounter"]
+__all__ = ["ErrorReport", "RescoringSummary"]
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,45 @@ class ErrorReport:
         return ErrorReport(self.given + given, self.rescored + rescored, self.oracle + oracle)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RescoringSummary:
     """What was done with all lists.
 
-    ``smallest`` and ``largest`` are sizes of lists; ``with_unknown`` counts hypotheses.  The scores
-    of ``ordered`` lists differ, and ``backwards`` of these begin with the worst.  ``costs`` says
-    that lower scores were taken to be better.  ``errors`` is None without references.
+    ``format`` is that of the file, ``end`` what was predicted behind each hypothesis; ``costs``
+    says that lower scores were taken to be better.  ``smallest`` and ``largest`` are sizes of
+    lists; ``with_unknown`` counts hypotheses.  The scores of ``ordered`` lists differ, and
+    ``backwards`` of these begin with the worst.  ``errors`` is None without references.
     """
 
     format: str
-    lists: int
-    hypotheses: int
-    smallest: int
-    largest: int
-    with_unknown: int
-    ordered: int
-    backwards: int
-    weights: RescoringWeights
     end: str
     costs: bool
-    errors: ErrorReport | None
+    weights: RescoringWeights
+    lists: int = 0
+    hypotheses: int = 0
+    smallest: int = 0
+    largest: int = 0
+    with_unknown: int = 0
+    ordered: int = 0
+    backwards: int = 0
+    errors: ErrorReport | None = None
+
+    def add(self, ranked: RankedList, references: References | None) -> "RescoringSummary":
+        """A summary that also counts a list, and its errors if there are references."""
+        given, errors = [row.given for row in ranked.rows], self.errors
+        if references is not None:
+            errors = (errors or ErrorReport()).add(ranked, references.words[ranked.id])
+        return replace(
+            self,
+            lists=self.lists + 1,
+            hypotheses=self.hypotheses + len(given),
+            smallest=min(self.smallest or len(given), len(given)),
+            largest=max(self.largest, len(given)),
+            with_unknown=self.with_unknown + sum(row.unknown > 0 for row in ranked.rows),
+            ordered=self.ordered + (min(given) < max(given)),
+            backwards=self.backwards + (given[0] == min(given) < max(given)),
+            errors=errors,
+        )
 
     @property
     def runs_backwards(self) -> bool:
@@ -83,46 +101,6 @@ class RescoringSummary:
             "end": self.end,
             **{name: error_record(found) for name, found in errors.items()},
         }
-
-
-class SummaryCounter:
-    """Counts lists as they pass."""
-
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
-        self.with_unknown = self.ordered = self.backwards = 0
-        self.errors: ErrorReport | None = None
-
-    def count(self, ranked: RankedList, references: References | None) -> RankedList:
-        """Count a list, and its errors if there are references; returns the list."""
-        given = [row.given for row in ranked.rows]
-        self.sizes.append(len(given))
-        self.with_unknown += sum(row.unknown > 0 for row in ranked.rows)
-        self.ordered += min(given) < max(given)
-        self.backwards += given[0] == min(given) < max(given)
-        if references is not None:
-            report = self.errors or ErrorReport()
-            self.errors = report.add(ranked, references.words[ranked.id])
-        return ranked
-
-    def summary(
-        self, format: str, end: str, sign: int, weights: RescoringWeights
-    ) -> RescoringSummary:
-        """What was counted, with how the lists were read and ranked."""
-        return RescoringSummary(
-            format=format,
-            lists=len(self.sizes),
-            hypotheses=sum(self.sizes),
-            smallest=min(self.sizes),
-            largest=max(self.sizes),
-            with_unknown=self.with_unknown,
-            ordered=self.ordered,
-            backwards=self.backwards,
-            weights=weights,
-            end=end,
-            costs=sign < 0,
-            errors=self.errors,
-        )
 
 
 def error_record(found: WordErrors) -> dict[str, float]:

@@ -10,19 +10,24 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
 from charlm.config import BOUNDARY_ID
-from charlm.data.preparation.counting import Counts
+from charlm.data.preparation.counting import TextCounter
+from charlm.data.preparation.encoding import encode_documents
 from charlm.data.preparation.store import TokenStore
+from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.errors import CorpusError
+from charlm.inference.loading import Loaded, load_part
+from charlm.inference.texts import TextSource
 from charlm.model.ngram.kneser_ney import NgramModel, train_ngrams
 from charlm.model.ngram.orders import choose_order, highest_order
 from charlm.model.ngram.ppm import learn_orders
 
-__all__ = ["Baseline", "CountedTokens", "compress_store", "measure_baselines"]
+__all__ = ["Baseline", "compress_store", "measure_baselines", "measure_references"]
 
 ORDERS = {1: "unigram", 3: "n-gram of order 3"}
 """Orders of n-gram models that are always measured."""
@@ -39,7 +44,7 @@ AT_ONCE = 1 << 16  # tokens turned into text at a time
 
 ZLIB_GZIP = 31  # window bits that ask zlib for the largest window and the gzip format
 BZIP2_BLOCK = 899_000  # its 900,000 less some bytes of its own, so that all lies in one block
-XZ_WINDOW = 1 << 22  # what xz gains from still earlier text is not worth its time
+XZ_WINDOW = 1 << 22  # what xz gains from still earlier text does not pay for its time
 XZ_LEAST, XZ_MOST = 1 << 12, 1 << 26  # bytes of the dictionary: the least there is, and -9's
 
 
@@ -52,26 +57,37 @@ class Baseline:
     bpb: float
 
 
-class CountedTokens(Protocol):
-    """A text to measure on: tokens (N,), boundary first, and the counts of its text."""
+def measure_references(loaded: Loaded, texts: Sequence[TextSource]) -> Iterator[Baseline]:
+    """Measure the baselines on all texts together.
 
-    @property
-    def tokens(self) -> np.ndarray: ...
+    They learn from the text that the run was trained on.  Raises ``CorpusError`` if it is gone.
+    """
+    try:
+        train, valid = load_part(loaded, "train"), load_part(loaded, "valid")
+    except CorpusError as error:
+        raise CorpusError(
+            f"baselines learn from the text the run was trained on: {error}",
+            "bring that text back, or leave `baselines` out",
+        ) from None
+    return measure_baselines(loaded.tokenizer, train, valid, store_texts(loaded, texts))
 
-    @property
-    def counts(self) -> Counts: ...
 
-
-class Compressor(Protocol):
-    """The interface that the compressors of zlib, bz2 and lzma share."""
-
-    def compress(self, data: bytes, /) -> bytes: ...
-
-    def flush(self) -> bytes: ...
+def store_texts(loaded: Loaded, texts: Sequence[TextSource]) -> TokenStore:
+    """The tokens and counts of all texts, in memory."""
+    tokenizer, counter = loaded.tokenizer, TextCounter()
+    boundary = np.zeros(1, dtype=tokenizer.dtype)
+    found: list[np.ndarray] = []
+    for text in texts:
+        if isinstance(text.content, TokenStore):
+            return text.content  # a part of the run comes alone
+        for piece in encode_documents(tokenizer, text.content):
+            counter.add(Piece(piece.text, piece.starts), tokens=len(piece.ids))
+            found += [boundary, piece.ids] if piece.starts else [piece.ids]
+    return TokenStore(np.concatenate([*found, boundary]), counter.counts)
 
 
 def measure_baselines(
-    tokenizer: Tokenizer, train: TokenStore, valid: TokenStore, test: CountedTokens
+    tokenizer: Tokenizer, train: TokenStore, valid: TokenStore, test: TokenStore
 ) -> Iterator[Baseline]:
     """Measure guessing, n-gram models and compressors on ``test``, one after the other.
 
@@ -92,13 +108,13 @@ def measure_baselines(
         yield of_nats(name, bits * math.log(2), test)
 
 
-def of_nats(name: str, nats: float, test: CountedTokens) -> Baseline:
+def of_nats(name: str, nats: float, test: TokenStore) -> Baseline:
     """The baseline that needs so many nats in all for the text of ``test``."""
     bits, counts = nats / math.log(2), test.counts
     return Baseline(name, bits / max(counts.chars, 1), bits / max(counts.bytes, 1))
 
 
-def of_ngrams(name: str, model: NgramModel, test: CountedTokens) -> Baseline:
+def of_ngrams(name: str, model: NgramModel, test: TokenStore) -> Baseline:
     """The baseline of an n-gram model; boundaries are read and not counted, as in every score."""
     nll = model.nll(test.tokens)
     return of_nats(name, float(nll[test.tokens[1:] != BOUNDARY_ID].sum()), test)
@@ -134,7 +150,7 @@ def learn(before: np.ndarray, block: np.ndarray, vocab_size: int) -> Iterator[fl
 
 
 def compress_store(
-    tokenizer: Tokenizer, train: CountedTokens, test: CountedTokens
+    tokenizer: Tokenizer, train: TokenStore, test: TokenStore
 ) -> Iterator[tuple[str, int]]:
     """Bits that gzip, bzip2 and xz, all at -9, need for the text of ``test``.
 
@@ -145,7 +161,7 @@ def compress_store(
     dictionary = min(max(size + XZ_WINDOW, XZ_LEAST), XZ_MOST)
     # A dictionary that holds all of the text gives the same bytes as -9's own, in less memory.
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": dictionary}]
-    compressors: tuple[tuple[str, int, Callable[[], Compressor]], ...] = (
+    compressors: tuple[tuple[str, int, Callable[[], Any]], ...] = (
         ("gzip -9", 1 << 15, lambda: zlib.compressobj(9, wbits=ZLIB_GZIP)),
         ("bzip2 -9", max(BZIP2_BLOCK - size, 0), lambda: bz2.BZ2Compressor(9)),
         ("xz -9", XZ_WINDOW, lambda: lzma.LZMACompressor(filters=filters)),
@@ -164,6 +180,6 @@ def texts(tokenizer: Tokenizer, tokens: np.ndarray) -> Iterator[bytes]:
         yield tokenizer.decode_bytes(tokens[begin : begin + AT_ONCE])
 
 
-def compressed_size(compressor: Compressor, parts: Sequence[bytes] | Iterator[bytes]) -> int:
-    """Bytes of all parts one after the other, compressed."""
+def compressed_size(compressor: Any, parts: Sequence[bytes] | Iterator[bytes]) -> int:
+    """Bytes of all parts one after the other, by a compressor of zlib, bz2 or lzma."""
     return sum(len(compressor.compress(part)) for part in parts) + len(compressor.flush())

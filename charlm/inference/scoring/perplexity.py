@@ -4,17 +4,17 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from charlm.data.preparation.streams import Reset
 from charlm.inference.adaptation.mixing import with_parts
+from charlm.inference.adaptation.overlap import refuse_tuned
 from charlm.inference.loading import Loaded
+from charlm.inference.scoring.baselines import measure_references
 from charlm.inference.scoring.conventions import ScoringOptions, score
-from charlm.inference.scoring.references import measure_references
 from charlm.inference.scoring.results import PerplexityTable, TextScore, micro_average, named_score
 from charlm.inference.scoring.scorer import PartialScore
 from charlm.inference.texts import TextSource
 from charlm.metrics import Score
 
-__all__ = ["ScoringProgress", "measure_perplexity", "perplexity_table", "score_texts"]
+__all__ = ["ScoringProgress", "measure_perplexity"]
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,12 @@ def measure_perplexity(
 
     ``baselines`` asks for n-gram models and compressors on the same texts.  ``static`` is the run
     without methods of evaluation time, scored beside; so are the runs of a mixture, each alone.
-    Raises ``CorpusError`` for text that cannot be scored so, and where baselines need the training
-    text and it is gone.
+    Raises ``CorpusError`` for text that the model was tuned on or that cannot be scored so, and
+    where baselines need the training text and it is gone.
     """
     options = options or ScoringOptions()
+    for text in texts:
+        refuse_tuned(loaded, text.content)
     measured = tuple(measure_references(loaded, texts)) if baselines else ()
     began = time.monotonic()
     rows = yield from score_each(loaded, texts, options)
@@ -76,24 +78,3 @@ def score_each(
             yield ScoringProgress(text.name, part.read, text.size)
         rows.append(named_score(text.name, whole))
     return rows
-
-
-def perplexity_table(
-    loaded: Loaded,
-    texts: Sequence[TextSource],
-    options: ScoringOptions | None = None,
-    *,
-    baselines: bool = False,
-    static: Loaded | None = None,
-) -> PerplexityTable:
-    """What ``measure_perplexity`` yields last, without progress."""
-    *_, table = measure_perplexity(loaded, texts, options, baselines=baselines, static=static)
-    assert isinstance(table, PerplexityTable)
-    return table
-
-
-def score_texts(
-    loaded: Loaded, texts: Sequence[TextSource], reset: Reset | None = None
-) -> TextScore:
-    """The score of all texts together, each read by itself."""
-    return perplexity_table(loaded, texts, ScoringOptions(reset=reset)).whole

@@ -1,11 +1,13 @@
 """What came out for texts: the score of each, of all of them together, and the mean over texts."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
+from charlm.inference.adaptation.mixing import evaluation_of
 from charlm.inference.loading import Loaded
 from charlm.inference.scoring.baselines import Baseline
 from charlm.inference.scoring.conventions import Convention, ScoringOptions, figures
@@ -104,6 +106,11 @@ class PerplexityTable:
         return len(self.rows) + int(len(self.rows) > 1)
 
     @property
+    def gain(self) -> float:
+        """By how many nats per token methods of evaluation time help; NaN without them."""
+        return self.static.mean_nll - self.whole.mean_nll if self.static else math.nan
+
+    @property
     def macro(self) -> dict[str, Any]:
         """The mean over texts of their figures, each text counting the same."""
         return macro_average(self.rows, self.options.convention)
@@ -125,6 +132,7 @@ class PerplexityTable:
             record["alone"] = {name: score.record(convention) for name, score in self.alone}
         if self.static:
             record["static"] = self.static.record(convention)
+            record["evaluation"] = evaluation_of(loaded).record()
         if len(self.rows) > 1:
             record["sources"] = [{"source": row.name} | row.record(convention) for row in self.rows]
             record["micro"] = self.whole.record(convention)

@@ -15,9 +15,10 @@ from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.predictors.reader import Reader
 from charlm.inference.scoring.curve import Curve, blocks_of, curve_of
+from charlm.inference.texts import gather_short
 from charlm.metrics import Score
 
-__all__ = ["CARRIED", "PartialScore", "Scorer", "StreamOptions", "score_ids"]
+__all__ = ["CARRIED", "PartialScore", "Scorer", "StreamOptions", "in_blocks", "sums"]
 
 BLOCK = 256
 """Tokens per block of the standard error; longer than what neighbouring tokens share."""
@@ -87,7 +88,6 @@ class Scorer:
         self.tokenizer = tokenizer
         self.options = options
         self.names = names
-        self.independent = options.reset in ("document", "line")
         self.reader = Reader(model)
         self.position = 0
 
@@ -96,45 +96,34 @@ class Scorer:
 
         Raises ``CorpusError`` for a token without probability.
         """
-        for group in self.gather(parts):
-            if self.is_short(group[0]):
-                yield self.score_together(group)
+        for group in gather_short(parts, self.options.reset, AT_ONCE, GATHERED, LEAST):
+            if isinstance(group, StreamPart):
+                yield from self.score_part(group)
             else:
-                yield from self.score_part(group[0])
+                lines, size = [with_end(part) for part in group], sum(part.size for part in group)
+                yield self.score_lines(lines, size, [part.position for part in group])
 
-    def gather(self, parts: Iterable[StreamPart]) -> Iterator[list[StreamPart]]:
-        """Short streams in groups, all other parts alone, in order."""
-        group: list[StreamPart] = []
-        tokens = 0
-        for part in parts:
-            short = self.is_short(part)
-            if group and (not short or tokens >= GATHERED):
-                yield group
-                group, tokens = [], 0
-            if short:
-                group.append(part)
-                tokens += max(len(part.ids), LEAST)
-            else:
-                yield [part]
-        if group:
-            yield group
+    def score_lines(
+        self,
+        lines: Sequence[np.ndarray],
+        size: float,
+        where: Sequence[TextPosition | None],
+        first: Sequence[int] | None = None,
+    ) -> PartialScore:
+        """Score whole streams (N,) of about ``size`` bytes together, each a block.
 
-    def is_short(self, part: StreamPart) -> bool:
-        """Whether this is a whole stream that may be scored together with others."""
-        return self.independent and part.begins and part.ends and len(part.ids) < AT_ONCE
-
-    def score_together(self, group: Sequence[StreamPart]) -> PartialScore:
-        """Score whole streams, each a block."""
-        lines = [with_end(part) for part in group]
+        ``where`` they begin is for messages; ``first`` are the tokens before them, boundaries if
+        None.
+        """
         lengths = np.array([len(line) for line in lines])
-        nll, ids = np.concatenate(nll_of_lines(self.model, lines)), np.concatenate(lines)
+        nll, ids = np.concatenate(nll_of_lines(self.model, lines, first)), np.concatenate(lines)
         labels = np.repeat(np.arange(len(lines)), lengths)
         begins = np.cumsum(lengths) - lengths
         if len(bad := self.impossible(nll, ids)):
             line = labels[bad[0]]
-            self.refuse(lines[line], bad[0] - begins[line], group[line].position)
+            self.refuse(lines[line], bad[0] - begins[line], where[line])
         positions = np.arange(len(ids)) - np.repeat(begins, lengths) + 1
-        return self.add_up(nll, ids, labels, positions, sum(part.size for part in group))
+        return self.add_up(nll, ids, labels, positions, size)
 
     def score_part(self, part: StreamPart) -> Iterator[PartialScore]:
         """Score what comes next in a stream, ``AT_ONCE`` tokens at a time."""
@@ -184,12 +173,6 @@ class Scorer:
             f"{described(position, line, self.names)}: the model gives {shown} no probability",
             "score text of known words and characters, or use another model",
         )
-
-
-def score_ids(nll: np.ndarray, ids: np.ndarray, unknown_id: int | None) -> Score:
-    """Sum nll (N,) of ids (N,), boundaries apart; nothing is counted on the text."""
-    counted = ids != BOUNDARY_ID
-    return sums(nll, ids, in_blocks(counted), counted, unknown_id)
 
 
 def sums(

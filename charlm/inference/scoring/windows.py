@@ -9,12 +9,12 @@ from itertools import islice
 
 import numpy as np
 
-from charlm.data.preparation.encoding import EncodedPiece, encode_documents
+from charlm.data.preparation.encoding import encode_documents
 from charlm.data.preparation.store import TokenStore
+from charlm.data.preparation.streams import cut_store, cut_text
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
-from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.scoring.documents import TextCounts, counts_of
 from charlm.inference.scoring.scorer import PartialScore, Scorer, StreamOptions
@@ -23,9 +23,6 @@ __all__ = ["score_windows"]
 
 LANES = 64
 """Windows that are read side by side."""
-
-STORED_AT_ONCE = 1 << 19
-"""Tokens of a store that are handed on at a time."""
 
 
 def score_windows(
@@ -46,45 +43,22 @@ def score_windows(
     scorer = Scorer(model, tokenizer, StreamOptions(score_ends=True, curve=curve))
     counts = TextCounts(tokenizer)
     if isinstance(content, TokenStore):
-        chunks = stored_chunks(content)
+        parts = cut_store(tokenizer, content, "never")
     else:
-        chunks = document_chunks(counts.count(encode_documents(tokenizer, content)))
+        parts = cut_text(tokenizer, counts.count(encode_documents(tokenizer, content)), "never")
     tokens = 0
-    found = windows(chunks, size)
+    found = windows((part.ids for part in parts), size)
     while batch := list(islice(found, LANES)):
-        lengths = [len(ids) - 1 for ids in batch]
-        first = [int(ids[0]) for ids in batch]
-        nll = np.concatenate(nll_of_lines(model, [ids[1:] for ids in batch], first))
-        targets = np.concatenate([ids[1:] for ids in batch])
-        if len(bad := scorer.impossible(nll, targets)):
-            scorer.refuse(targets, bad[0], None)
-        labels = np.repeat(np.arange(len(batch)), lengths)
-        positions = np.concatenate([np.arange(1, length + 1) for length in lengths])
-        tokens += len(targets)
-        yield scorer.add_up(nll, targets, labels, positions, len(targets))
+        targets, first = [ids[1:] for ids in batch], [int(ids[0]) for ids in batch]
+        count = sum(map(len, targets))
+        tokens += count
+        yield scorer.score_lines(targets, count, [None] * len(batch), first)
     if not tokens:
         raise CorpusError(
             "the text has one token, which nanoGPT's windows take as given",
             "give a longer text, or another `convention`",
         )
     yield PartialScore(counts_of(content)) if isinstance(content, TokenStore) else counts.total()
-
-
-def document_chunks(pieces: Iterable[EncodedPiece]) -> Iterator[np.ndarray]:
-    """The ids of documents with a boundary between them."""
-    begun = False
-    for piece in pieces:
-        if piece.starts and begun:
-            yield np.zeros(1, dtype=piece.ids.dtype)
-        yield piece.ids
-        begun = True
-
-
-def stored_chunks(store: TokenStore) -> Iterator[np.ndarray]:
-    """The ids of the documents of a store, with a boundary between them, some at a time."""
-    tokens = store.tokens[1:-1]
-    for begin in range(0, len(tokens), STORED_AT_ONCE):
-        yield np.asarray(tokens[begin : begin + STORED_AT_ONCE])
 
 
 def windows(chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

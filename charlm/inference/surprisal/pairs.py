@@ -20,7 +20,6 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.lines import nll_of_lines
-from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.texts import refuse_run
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "PairScore",
     "accuracies",
     "measure_pairs",
-    "score_pairs",
     "take_pairs",
 ]
 
@@ -147,13 +145,6 @@ def is_text(value: object) -> bool:
 
 
 def measure_pairs(loaded: Loaded, pairs: Iterable[Pair]) -> Iterator[PairScore]:
-    """Yield the pairs in order with their scores under a run; see ``score_pairs``."""
-    return score_pairs(loaded.model, loaded.tokenizer, pairs)
-
-
-def score_pairs(
-    model: Predictor, tokenizer: Tokenizer, pairs: Iterable[Pair]
-) -> Iterator[PairScore]:
     """Yield the pairs in order with their scores; ``pairs`` is gone through twice.
 
     A context is read before either sentence and is not scored; a space is put between where
@@ -163,6 +154,7 @@ def score_pairs(
     """
     for _ in pairs:
         pass
+    model, tokenizer = loaded.model, loaded.tokenizer
     left = iter(pairs)
     while some := list(islice(left, AT_ONCE)):
         lines = [encode(tokenizer, pair.context, text)

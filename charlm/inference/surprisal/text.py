@@ -15,6 +15,7 @@ from charlm.data.preparation.streams import RESETS, Reset, StreamPart, cut_text,
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
+from charlm.inference.adaptation.overlap import refuse_tuned
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.lines import measure_lines
 from charlm.inference.predictors.predictor import Predictor
@@ -29,7 +30,7 @@ from charlm.inference.surprisal.units import (
     by_word,
     each_token,
 )
-from charlm.inference.texts import has_tables, natural_reset, one_of, row_cells
+from charlm.inference.texts import gather_short, has_tables, natural_reset, one_of, row_cells
 
 __all__ = ["UNITS", "Surprisal", "SurprisalSums", "measure_surprisal", "surprisals", "with_sums"]
 
@@ -113,8 +114,9 @@ def measure_surprisal(
     themselves (rows of tables, several texts in memory), else never.  ``top`` guesses are given,
     at most as many as the vocabulary has.  ``more`` fills in ``unigram``, from the text that the
     run was trained on.  Raises what ``surprisals`` does, and ``CorpusError`` for ``more`` where
-    the training text is gone.
+    the training text is gone and for text that the model was tuned on.
     """
+    refuse_tuned(loaded, corpus)
     frequencies = count_units(loaded, by) if more else None
     pieces = encode_documents(loaded.tokenizer, corpus)
     reset = reset or natural_reset(corpus)
@@ -173,7 +175,7 @@ def surprisals(
     group = by_listed_word if (by, tokenizer.kind) == ("word", "word") else GROUPINGS[by]
     predictions = Predictions(tokenizer, top, splitting=by == "word")
     parts = cut_text(tokenizer, map(predictions.mark_spaces, pieces), reset)
-    tokens = predict(model, predictions, numbered(parts, reset), reset)
+    tokens = predict(model, predictions, parts, reset)
     index = 0
     for key, own in groupby(tokens, key=itemgetter(0)):
         units = group(token for _, token in own)
@@ -197,52 +199,35 @@ def check_unit(tokenizer: Tokenizer, by: str) -> None:
         )
 
 
-def numbered(parts: Iterable[StreamPart], reset: Reset) -> Iterator[tuple[SentenceKey, StreamPart]]:
-    """The parts with their document, counted over all files, and line."""
+def predict(
+    model: Predictor, predictions: Predictions, parts: Iterable[StreamPart], reset: Reset
+) -> Iterator[tuple[SentenceKey, Prediction]]:
+    """Every token of the text with its document, counted over all files, and its line."""
     document, last = -1, None
-    for part in parts:
+    for part, tokens in predict_parts(model, predictions, parts, reset):
         assert part.position is not None
         here = (part.position.file, part.position.document)
         document, last = document + (here != last), here
-        yield (document, part.position.line - 1 if reset == "line" else 0), part
+        line = part.position.line - 1 if reset == "line" else 0
+        for token in tokens:
+            if token.token != predictions.tokenizer.boundary_id:
+                yield (document, line), token
 
 
-def predict(
-    model: Predictor,
-    predictions: Predictions,
-    parts: Iterable[tuple[SentenceKey, StreamPart]],
-    reset: Reset,
-) -> Iterator[tuple[SentenceKey, Prediction]]:
-    """Every token of the text with its key; short independent streams are read together."""
-    waiting: list[tuple[SentenceKey, StreamPart]] = []
-    held, reader = 0, Reader(model)
-    for key, part in parts:
-        whole = reset in ("document", "line") and part.begins and part.ends
-        if whole and len(part.ids) < TOGETHER:
-            waiting.append((key, part))
-            held += len(part.ids)
-            if held < TOGETHER:
-                continue
-        if waiting:
-            yield from predict_together(model, predictions, waiting)
-            waiting, held = [], 0
-        if not whole or len(part.ids) >= TOGETHER:
-            reader = Reader(model) if part.begins else reader
-            for token in predictions.read(reader, part.ids):
-                if token.token != predictions.tokenizer.boundary_id:
-                    yield key, token
-    if waiting:
-        yield from predict_together(model, predictions, waiting)
-
-
-def predict_together(
-    model: Predictor, predictions: Predictions, streams: list[tuple[SentenceKey, StreamPart]]
-) -> Iterator[tuple[SentenceKey, Prediction]]:
-    """The tokens of whole streams that are read side by side."""
-    lines = [predictions.known(part.ids) for _, part in streams]
-    found = measure_lines(model, lines, predictions.measure)
-    for tokens, (key, part) in zip(found, streams, strict=True):
-        yield from ((key, token) for token in predictions.spelled(tokens, part.ids))
+def predict_parts(
+    model: Predictor, predictions: Predictions, parts: Iterable[StreamPart], reset: Reset
+) -> Iterator[tuple[StreamPart, Iterable[Prediction]]]:
+    """Every part with its tokens; short independent streams are read together."""
+    reader = Reader(model)
+    for group in gather_short(parts, reset, TOGETHER, TOGETHER):
+        if isinstance(group, StreamPart):
+            reader = Reader(model) if group.begins else reader
+            yield group, predictions.read(reader, group.ids)
+        else:
+            lines = [predictions.known(part.ids) for part in group]
+            found = measure_lines(model, lines, predictions.measure)
+            for part, tokens in zip(group, found, strict=True):
+                yield part, predictions.spelled(tokens, part.ids)
 
 
 def describe(

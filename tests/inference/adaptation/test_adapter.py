@@ -76,7 +76,7 @@ def test_a_method_has_an_effect_and_says_its_name(
     network: LanguageModel, ids: np.ndarray, evaluation: Evaluation
 ) -> None:
     model = model_for(network, evaluation)
-    assert model.mode == evaluation.mode == "+".join(evaluation.table())
+    assert model.mode == evaluation.mode == "+".join(list(evaluation.record())[:-1])
     static = Reader(Recurrent(network)).nll(ids)
     assert np.abs(Reader(model).nll(ids) - static).max() > 1e-2
 

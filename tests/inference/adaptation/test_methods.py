@@ -2,6 +2,7 @@
 
 import pytest
 
+from charlm.console.adaptation import options_of
 from charlm.errors import ConfigError
 from charlm.inference.adaptation.methods import (
     Cache,
@@ -15,7 +16,7 @@ from charlm.inference.adaptation.methods import (
 def test_without_options_a_model_is_read_as_it_is() -> None:
     found = parse_evaluation({"temperature": None, "dynamic": None, "cache": None}, ())
     assert found == Evaluation()
-    assert (found.mode, found.methods, found.table()) == ("static", (), {})
+    assert (found.mode, found.methods, found.record()) == ("static", (), {"tuned_on": []})
 
 
 def test_options_give_values_and_leave_the_others_at_their_defaults() -> None:
@@ -42,7 +43,7 @@ def test_the_options_that_are_printed_give_the_same_again() -> None:
         dynamic=Dynamic(lr=0.00141, decay=0.0),
         cache=Cache(window=3000, theta=0.849, share=0.05),
     )
-    words = str(first).split()
+    words = options_of(first).split()
     given = dict(zip([word.removeprefix("--") for word in words[::2]], words[1::2], strict=True))
     assert parse_evaluation(given, ()) == first
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from charlm.api.arguments import last_of
 from charlm.config import Config, ModelConfig, TokenizerConfig
 from charlm.data.sources.pieces import Piece
 from charlm.data.synthetic.kinds import synthetic_source
@@ -18,7 +19,7 @@ from charlm.inference.comparison.difference import (
     BLOCK,
     Comparison,
     compare_pairing,
-    compare_texts,
+    compare_runs,
 )
 from charlm.inference.comparison.pairing import Pairing, pair_part
 from charlm.inference.comparison.units import LONGEST, cut_units, pair_lines
@@ -51,7 +52,7 @@ def random_run(kind: str, seed: int = 3) -> Loaded:
 def compared(a: Loaded, b: Loaded, text: str, folder: Path, most: int = 3) -> Comparison:
     path = folder / "text.txt"
     path.write_bytes(text.encode())
-    return compare_texts(a, b, path, most=most)
+    return last_of(compare_runs(a, b, path, most=most), Comparison)
 
 
 def test_the_difference_of_two_known_models_is_exact(tmp_path: Path) -> None:
@@ -224,7 +225,10 @@ def test_training_longer_is_shown_to_be_better(
     runs: dict[str, Path], better: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHARLM_CACHE", str(runs["long"].parent / "cache"))
-    found = compare_texts(load_run(runs[better]), load_run(runs["short"]), part="valid", most=2)
+    found = last_of(
+        compare_runs(load_run(runs[better]), load_run(runs["short"]), part="valid", most=2),
+        Comparison,
+    )
     assert found.unit == ("token" if better == "long" else "line")
     assert found.difference.high < 0
     assert found.scores[0].bytes == found.scores[1].bytes > 0
@@ -236,7 +240,7 @@ def test_a_part_and_its_text_give_the_same(
 ) -> None:
     monkeypatch.setenv("CHARLM_CACHE", str(runs["long"].parent / "cache"))
     a, b = load_run(runs["bytes"]), load_run(runs["short"])
-    by_part = compare_texts(a, b, part="valid", most=1)
+    by_part = last_of(compare_runs(a, b, part="valid", most=1), Comparison)
     text = (runs["long"].parent / "text.txt").read_text()
     by_text = compared(a, b, text[int(len(text) * 0.8) :], tmp_path, most=1)
     assert by_part == replace(by_text, names=("the valid part",))

@@ -10,9 +10,9 @@ import torch
 from charlm.config import ModelConfig
 from charlm.inference.predictors.reader import Reader
 from charlm.inference.predictors.recurrent import Recurrent
-from charlm.inference.scoring.scorer import score_ids
 from charlm.inference.scoring.uncertainty import estimate_nll
 from charlm.model.language_model import LanguageModel
+from tests.inference.toys import score_ids
 
 KNOWN_NATS_PER_CHAR = 1.306938  # over characters 1 to 100,000, computed in float64 elsewhere
 CELL = "rnnlm/multi_rnn_cell/cell_{}/basic_lstm_cell/{}"

@@ -19,12 +19,13 @@ from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring import scorer
 from charlm.inference.scoring.curve import Curve
 from charlm.inference.scoring.documents import score_documents, score_text
-from charlm.inference.scoring.scorer import StreamOptions, score_ids
+from charlm.inference.scoring.scorer import StreamOptions
 from charlm.inference.surprisal.text import UNITS, Surprisal, surprisals
 from charlm.metrics import Score
 from charlm.model.language_model import LanguageModel
 from tests.data.tokenizers.trained import train
 from tests.inference.bigram import Bigram
+from tests.inference.toys import score_ids
 
 torch.set_num_threads(1)
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 6
