@@ -24,10 +24,9 @@ __all__ = ["command"]
 @click.option(
     "--most",
     default=10,
-    show_default=True,
     type=click.IntRange(0),
     metavar="N",
-    help="Show the N tokens or lines where A is better by most, and N where B is.",
+    help="Show the N tokens or lines that A predicts better by most, and N that B does.",
 )
 @data_options
 @device_option

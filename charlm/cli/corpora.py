@@ -72,7 +72,6 @@ def fetch_corpus(name: str) -> None:
     "--chars",
     type=click.IntRange(1),
     default=1_000_000,
-    show_default=True,
     metavar="N",
     help="Characters to write.",
 )
@@ -80,16 +79,15 @@ def fetch_corpus(name: str) -> None:
     "--seed",
     type=click.IntRange(0),
     default=1,
-    show_default=True,
     metavar="N",
-    help="Same seed, same text.",
+    help="The same seed gives the same text.",
 )
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A parameter of the source, like order=3; FILE.json names them all.",
+    help="A parameter of the source, like order=3; FILE.json lists all of them.",
 )
 @json_option("one JSON object")
 def make_corpus(

@@ -19,7 +19,7 @@ __all__ = ["command"]
     "--run",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="The run it was compressed with.  [default: what it was called then]",
+    help="The run it was compressed with.  [default: the path it had then]",
 )
 @output_options("FILE without .charlm")
 @json_option("one JSON object")

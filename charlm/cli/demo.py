@@ -15,7 +15,6 @@ __all__ = ["command"]
     "-o",
     type=click.Path(path_type=Path),
     default=Path("runs/demo"),
-    show_default=True,
     metavar="RUN",
     help="The run folder.",
 )
@@ -23,9 +22,8 @@ __all__ = ["command"]
     "--minutes",
     type=float,
     default=1.0,
-    show_default=True,
     metavar="X",
-    help="How long to train.",
+    help="Train for X minutes.",
 )
 def command(out: Path, minutes: float) -> None:
     """Train on the help texts that every Python carries, then measure and write.

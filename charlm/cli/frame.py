@@ -1,14 +1,16 @@
 """What all commands have in common: options under headings, ``--debug``, old spellings."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import click
 
 from charlm.cli.renamed import successor
 from charlm.errors import ConfigError
 
-__all__ = ["DEBUG", "RUNNING", "Command", "Group", "Option", "add_debug", "heading"]
+__all__ = ["DEBUG", "RUNNING", "Command", "Group", "add_debug", "option"]
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 DEBUG = "charlm.debug"
 """The key in a context's ``meta`` that asks for tracebacks."""
@@ -31,9 +33,9 @@ class Option(click.Option):
         self.heading = heading
 
 
-def heading(title: str) -> Mapping[str, Any]:
-    """Arguments of ``click.option`` that put the option under a heading."""
-    return {"cls": Option, "heading": title}
+def option(*names: str, **settings: Any) -> Callable[[Decorated], Decorated]:
+    """Add an option, as ``click.option`` does; ``heading`` is what it stands under in the help."""
+    return click.option(*names, cls=Option, **settings)
 
 
 class Command(click.Command):
@@ -100,13 +102,13 @@ def add_debug(command: click.Command) -> None:
 
 
 def switch_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Remember that tracebacks are wanted."""
+    """Note in the context that ``--debug`` was given."""
     if value:
         ctx.meta[DEBUG] = True
 
 
 def debug_option() -> click.Option:
-    """``--debug``."""
+    """The option ``--debug``."""
     return click.Option(
         ["--debug"],
         is_flag=True,

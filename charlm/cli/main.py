@@ -13,7 +13,7 @@ from charlm.cli.failures import ending_in_two_lines
 from charlm.cli.frame import add_debug, debug_option
 from charlm.cli.renamed import meant_command
 from charlm.cli.signals import interruptible
-from charlm.errors import ConfigError
+from charlm.errors import CharlmWarning, ConfigError
 
 __all__ = ["COMMANDS", "SECTIONS", "cli", "main"]
 
@@ -24,15 +24,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 SECTIONS = {
     "Start": ("demo", "train", "recipes", "corpora"),
     "Write": ("generate",),
-    "Measure": (
-        "perplexity",
-        "score",
-        "pairs",
-        "compare",
-        "rescore",
-        "compress",
-        "decompress",
-    ),
+    "Measure": ("perplexity", "score", "pairs", "compare", "rescore", "compress", "decompress"),
     "Look": ("info",),
     "Machine": ("doctor", "bench"),
 }
@@ -75,9 +67,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command.  Raises ``ConfigError`` with what may have been meant if there is
-        none.
-        """
+        """Find the command.  Raises ``ConfigError`` with the nearest name if there is none."""
         given = args[0]
         if given not in COMMANDS and not given.startswith("-") and not ctx.resilient_parsing:
             meant = meant_command(given, COMMANDS)
@@ -97,7 +87,11 @@ class Commands(click.Group):
 
 @click.command(
     cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
     params=[debug_option()],
     epilog="Start with: charlm demo.  Options of a command: charlm COMMAND -h.  "
     "Completion by the shell: charlm completion -h",
@@ -126,6 +120,11 @@ def main() -> None:
     sys.exit(cli(prog_name="charlm", standalone_mode=True))
 
 
-def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning in one line, without the code that it came from."""
-    click.echo(f"warning: {message}", err=True)
+def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Print a warning in one line, without the code that it came from; charlm's own as a note."""
+    if issubclass(category, CharlmWarning):
+        from charlm.console.streams import print_note
+
+        print_note(str(message))
+    else:
+        click.echo(f"warning: {message}", err=True)

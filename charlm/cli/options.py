@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import click
 
-from charlm.cli.frame import heading
+from charlm.cli.frame import option
 from charlm.config import Config, merge, parse_assignment
 from charlm.config.section import default_text
 
@@ -101,7 +101,7 @@ def setting_option(flag: str, target: str) -> Callable[[Callable[..., Any]], Cal
     else:
         metavars = {int: "N", float: "X"}
         options.update(type=kind, metavar=metavars.get(kind, key.upper().rpartition("_")[2]))
-    return click.option(flag, parameter_name(flag), **options, **heading(HEADINGS[section_name]))
+    return option(flag, parameter_name(flag), **options, heading=HEADINGS[section_name])
 
 
 def plain_type(kind: Any) -> Any:

@@ -34,23 +34,24 @@ __all__ = ["command"]
     "--reset",
     type=click.Choice(["never", "file", "document", "line"]),
     metavar="AT",
-    help="Start the state anew at each file, document or line.  [default: never]",
+    help="Reset the state at each file, document or line.  [default: never]",
 )
 @click.option(
     "--convention",
     type=click.Choice(["charlm", "lm-eval", "kenlm", "nanogpt"]),
     default="charlm",
-    show_default=True,
     metavar="TOOL",
-    help="Compute as lm-eval, kenlm or nanogpt do (above).",
+    help="Compute the figures as lm-eval, kenlm or nanogpt do (above).",
 )
 @click.option(
     "--window",
     type=click.IntRange(1),
     metavar="N",
-    help="Tokens in a window of nanogpt.  [default: 256]",
+    help="--convention nanogpt: tokens in a window.  [default: 256]",
 )
-@click.option("--curve", is_flag=True, help="Show the nll by how many tokens were read before.")
+@click.option(
+    "--curve", is_flag=True, help="Show how the nll falls with the number of tokens read before."
+)
 @click.option(
     "--baselines", is_flag=True, help="Show n-gram models and compressors on the same text."
 )

@@ -24,19 +24,15 @@ __all__ = ["command"]
     "--given",
     type=click.Choice(["loglik", "cost"]),
     default="loglik",
-    show_default=True,
     help="What the scores in NBEST are: higher is better, or lower.",
 )
 @click.option(
     "--lm-weight",
     default=1.0,
-    show_default=True,
     metavar="X",
-    help="How much ln p of the text counts beside the score.",
+    help="Weight of ln p(text) in the total.",
 )
-@click.option(
-    "--word-bonus", default=0.0, show_default=True, metavar="X", help="Added for each word."
-)
+@click.option("--word-bonus", default=0.0, metavar="X", help="Added to the total for each word.")
 @click.option(
     "--end",
     type=click.Choice(["line", "boundary", "none"]),
@@ -46,18 +42,18 @@ __all__ = ["command"]
     "--tune",
     type=click.Path(path_type=Path),
     metavar="REFS",
-    help="Find the weights with the lowest word error rate against these lines of: id text.",
+    help="Find the weights with the lowest word error rate; REFS has a reference a line: id text.",
 )
 @click.option(
     "--refs",
     type=click.Path(path_type=Path),
     metavar="REFS",
-    help="Say the word error rate against these, with the weights given.",
+    help="Report the word error rate against these references, with the weights given.",
 )
-@click.option("--all", "everything", is_flag=True, help="Print every hypothesis, not the best.")
 @click.option(
-    "--out", default="-", show_default=True, metavar="FILE", help="Where to write; -: stdout."
+    "--all", "everything", is_flag=True, help="Print every hypothesis, not only the best."
 )
+@click.option("--out", default="-", metavar="FILE", help="Where to write; -: standard output.")
 @mix_options
 @step_option
 @device_option

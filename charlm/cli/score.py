@@ -30,7 +30,6 @@ __all__ = ["command"]
     "--by",
     type=click.Choice(["token", "char", "word", "line", "region"]),
     default="word",
-    show_default=True,
     help="Print a row for each of these.",
 )
 @click.option(
@@ -38,14 +37,13 @@ __all__ = ["command"]
     "measure",
     type=click.Choice(["bits", "nats", "log10"]),
     default="bits",
-    show_default=True,
-    help="Measure surprisal and entropy in these.",
+    help="Unit of surprisal and entropy.",
 )
 @click.option(
     "--reset",
     type=click.Choice(["never", "file", "document", "line"]),
     metavar="AT",
-    help="Start the state anew at each file, document or line; a row of a table is a document.  "
+    help="Reset the state at each file, document or line; a row of a table is a document.  "
     "[default: never; document for tables]",
 )
 @click.option(
@@ -53,26 +51,27 @@ __all__ = ["command"]
     type=click.IntRange(0),
     default=0,
     metavar="N",
-    help="Add the N most probable tokens, at most the vocabulary.",
+    help="Add the N most probable tokens at the row's beginning.",
 )
 @click.option(
     "--more",
     is_flag=True,
-    help="Add columns for mixed models: length, position, the surprisal of the row before, and by "
-    "the frequency in the training text.",
+    help="Add columns for mixed-effects models: length, position, surprisal of the row before, and "
+    "surprisal by the frequency in the training text.",
 )
 @click.option(
     "--column",
     "columns",
     multiple=True,
     metavar="NAME=HEADER",
-    help="--by region: the columns of item (HEADER,HEADER for several), region, text, context.",
+    help="--by region: the header of the column item (several: item=A,B), region, text or context.",
 )
 @click.option(
     "--join",
     default=" ",
     metavar="TEXT",
-    help="--by region: what stands between regions.  [default: a space]",
+    show_default=False,
+    help="--by region: text to put between two regions.  [default: a space]",
 )
 @format_option("neural-complexity")
 @data_options

@@ -4,11 +4,11 @@ import math
 import sys
 from collections.abc import Iterable
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 from charlm.console.figures import counted, print_pairs
 from charlm.console.scores import tracked
-from charlm.console.streams import print_json, printable, visible
+from charlm.console.streams import on_one_line, print_json
 from charlm.inference.comparison.difference import BITS, Comparison
 from charlm.inference.comparison.units import PairedUnit
 from charlm.inference.loading import Loaded
@@ -114,12 +114,9 @@ def print_examples(title: str, examples: Iterable[PairedUnit]) -> None:
 def excerpt(example: PairedUnit) -> str:
     """The text of an example on the rest of a line: a token in «», between its neighbours."""
     columns = WIDTH - FIGURES
-    text = on_one_line(example.text)
     if not example.before and not example.after:
-        return (
-            text if cell_len(text) <= columns else set_cell_size(text, columns - 1).rstrip() + "…"
-        )
-    own = f"«{text}»"
+        return on_one_line(example.text, columns)
+    own = f"«{on_one_line(example.text)}»"
     side = max(0, columns - cell_len(own)) // 2
     before, after = on_one_line(example.before), on_one_line(example.after)
     while cell_len(before) > side:
@@ -127,8 +124,3 @@ def excerpt(example: PairedUnit) -> str:
     while cell_len(after) > side:
         after = after[:-1]
     return before + own + after
-
-
-def on_one_line(text: str) -> str:
-    """``text`` harmless on a terminal, with pictures for tabs and line breaks as well."""
-    return "".join(visible(char) if char in "\n\t" else char for char in printable(text))

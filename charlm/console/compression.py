@@ -4,10 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from rich.progress import Progress
-
 from charlm.console.figures import print_pairs
-from charlm.console.streams import print_json, talk
+from charlm.console.streams import print_json, progress_bar, talk
 from charlm.inference.compression.codec import CodingProgress, Compressed, Decompressed
 from charlm.inference.compression.files import STREAM
 from charlm.inference.loading import Loaded
@@ -18,19 +16,16 @@ Result = TypeVar("Result", Compressed, Decompressed)
 
 
 def draw_progress(records: Iterable[CodingProgress | Result]) -> Result:
-    """Draw how many tokens are coded; returns the last record."""
-    console, result = talk(), None
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    """Draw how many tokens are coded; returns the last record, which is the result."""
+    with progress_bar() as progress:
         task = progress.add_task("")
         for record in records:
-            if isinstance(record, CodingProgress):
-                progress.update(
-                    task, description=record.what, completed=record.done, total=record.total
-                )
-            else:
-                result = record
-    assert result is not None
-    return result
+            if not isinstance(record, CodingProgress):
+                return record
+            progress.update(
+                task, description=record.what, completed=record.done, total=record.total
+            )
+    raise AssertionError("coding ends with a result")
 
 
 def show_compressed(
@@ -51,8 +46,8 @@ def show_compressed(
                 "file": f"{source}: {done.bytes_in:,} bytes, {done.tokens:,} tokens ({kind})",
                 "model": f"{loaded.run.folder}, step {loaded.step:,}{learned}",
                 "compressed": f"{target}: {sizes}",
-                "bits": f"{done.coded_bits:,} coded, {done.model_bits:,.0f} under the model; "
-                f"{done.other_bytes:,} bytes beside them",
+                "bits": f"{done.coded_bits:,} for the tokens (their nll: {done.model_bits:,.0f}); "
+                f"{done.other_bytes:,} bytes for all else",
                 "checked": f"decompressed and compared, {done.seconds:.1f} s in all",
             }
         )

@@ -11,9 +11,9 @@ NAMES = 11
 """Columns that the names take at least."""
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and what it counts, like "1 token" or "1,204 tokens"."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number and what it counts, like "1 token" or "1,204 tokens"; by default with an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def in_columns(name: str, text: str, columns: int | None = None, width: int = NAMES) -> str:

@@ -7,11 +7,11 @@ from typing import IO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from charlm import durable
-from charlm.console.streams import print_named, talk, write_text
+from charlm.console.figures import counted
+from charlm.console.streams import print_named, progress_bar, talk, write_text
 from charlm.data.formats.json_lines import json_line
 from charlm.inference.rescoring.hypotheses import RankedList
 from charlm.inference.rescoring.job import RescoringJob, RescoringProgress
@@ -53,7 +53,7 @@ def show_rescored(
         durable.check_output(Path(out))
     console, summary = talk(), None
     with tempfile.SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", newline="") as lines:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        with progress_bar() as progress:
             task = progress.add_task("scoring", total=job.count)
             for record in records:
                 if isinstance(record, RescoringProgress):
@@ -95,7 +95,7 @@ def told(summary: RescoringSummary) -> Iterable[tuple[str, str]]:
     if summary.largest > summary.smallest:
         sizes += f" to {summary.largest:,}"
     hypotheses = counted(summary.hypotheses, "hypothesis", "hypotheses")
-    lists = counted(summary.lists, "list", "lists")
+    lists = counted(summary.lists, "list")
     kind = f"{summary.format}: {LINES[summary.format]}"
     yield "read", f"{hypotheses} in {lists} of {sizes} ({kind})"
     yield "end", f"each hypothesis was scored with {ENDS[summary.end]} behind it"
@@ -124,11 +124,6 @@ LISTS = (
     "a list is neighbouring lines of the same id, or of ids like utt1-1 utt1-2, "
     "or in plain files the lines up to an empty one"
 )
-
-
-def counted(number: int, singular: str, plural: str) -> str:
-    """A number and the right form of what it counts."""
-    return f"{number:,} {singular if number == 1 else plural}"
 
 
 def error_rates(report: ErrorReport) -> Table:

@@ -50,4 +50,4 @@ def show_samples(samples: Sequence[Sample], *, as_json: bool) -> None:
 def tell_end(sample: Sample) -> None:
     """Say on stderr that a text is short because the model ended the document."""
     if sample.finish == "end":
-        talk().print("the model ended the document here; --past-end goes on", style="dim")
+        talk().print("the model ended the document here; --past-end begins another", style="dim")

@@ -5,11 +5,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.progress import Progress
-
 from charlm.console.adaptation import adaptation_lines, adaptation_table, in_short
 from charlm.console.figures import counted, print_pairs
-from charlm.console.streams import print_json, print_named, talk
+from charlm.console.streams import print_json, print_note, progress_bar
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.adaptation.methods import Evaluation
 from charlm.inference.generation.text import name_unknown
@@ -62,8 +60,8 @@ def show_scores(
 
 def tracked(records: Iterable[Any], task: str) -> Any:
     """The last record; those before it are ``ScoringProgress``, drawn as a bar on a terminal."""
-    console, bars, record = talk(), dict[str, Any](), None
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    bars, record = dict[str, Any](), None
+    with progress_bar() as progress:
         for record in records:
             if isinstance(record, ScoringProgress):
                 if record.text not in bars:
@@ -181,7 +179,7 @@ def show_unknown(row: TextScore, table: PerplexityTable) -> None:
         }
     )
     if row.unknown["\r"]:
-        print_named(talk(), "note", CARRIAGE_RETURNS)
+        print_note(CARRIAGE_RETURNS)
 
 
 CARRIAGE_RETURNS = (
@@ -207,9 +205,9 @@ def show_curve(bins: Sequence[Bin], options: ScoringOptions) -> None:
     if not bins:
         return
     if options.starts == "never":
-        talk().print(
-            "note        one stream passes each position once: --reset line or document, or\n"
-            "            --convention nanogpt --window N, starts more often"
+        print_note(
+            "one stream has each position only once; to average over more tokens, reset the state: "
+            "--reset line or document, or --convention nanogpt --window N"
         )
     most = max(each.nll for each in bins)
     sys.stdout.write(f"\n{'position':>15}  {'tokens':>11}  nats per token\n")

@@ -5,10 +5,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from rich.cells import cell_len, set_cell_size
-
 from charlm.console.figures import counted
-from charlm.console.streams import print_named, printable, talk, visible
+from charlm.console.streams import on_one_line, print_note, talk
 from charlm.console.tables import print_rows, shown
 from charlm.data.preparation.streams import Reset
 from charlm.data.sources.corpora import Corpus
@@ -77,21 +75,16 @@ def show_scored(
 def bounded(top: int, vocabulary: int) -> int:
     """How many guesses to show: no more than there are tokens, which is said."""
     if top > vocabulary:
-        note(f"the vocabulary has {vocabulary:,} tokens, so there are as many guesses")
+        print_note(f"the vocabulary has {vocabulary:,} tokens, so --top is that many")
     return min(top, vocabulary)
 
 
 def show_notes(loaded: Loaded, corpus: Corpus, reset: Reset | None) -> None:
     """What people should know of how a text is read."""
     if reset is None and natural_reset(corpus) == "document":
-        note("each row of the table is read by itself; --reset never carries the state on")
+        print_note("each row of the table is read by itself; --reset never carries the state on")
     if about_ends := line_end_note(loaded, corpus):
-        note(about_ends)
-
-
-def note(text: str) -> None:
-    """One line on stderr."""
-    print_named(talk(), "note", text)
+        print_note(about_ends)
 
 
 def show_surprisals(rows: Iterable[Surprisal], columns: Columns, format: str | None) -> None:
@@ -129,13 +122,7 @@ def show_lines(rows: Iterable[Surprisal], columns: Columns) -> None:
         if row.guesses:
             label += "  expected " + ", ".join(f"«{text}» {p:.2f}" for text, p in row.guesses)
         figures = f"{row.nll * scale:10.2f}{row.entropy * scale:9.2f}{row.rank:8,}  "
-        write(figures + fitted(label, max(1, width - len(figures))) + "\n")
-
-
-def fitted(text: str, width: int) -> str:
-    """A text on one line of so many columns, harmless on a terminal."""
-    line = "".join(visible(char) if char in "\n\t" else char for char in printable(text))
-    return line if cell_len(line) <= width else set_cell_size(line, width - 1).rstrip() + "…"
+        write(figures + on_one_line(label, max(1, width - len(figures))) + "\n")
 
 
 def show_complexities(rows: Iterable[Surprisal], measure: str, *, as_json: bool) -> None:
@@ -180,7 +167,7 @@ def show_each(scores: Iterable[PairScore]) -> None:
         mark = "right" if score.correct else "tie" if score.difference == 0 else "wrong"
         figures = f"{score.good:10.2f}{score.bad:10.2f}{mark:>8}  "
         text = f"{score.pair.good} | {score.pair.bad}"
-        sys.stdout.write(figures + fitted(text, max(1, width - len(figures))) + "\n")
+        sys.stdout.write(figures + on_one_line(text, max(1, width - len(figures))) + "\n")
 
 
 def print_accuracies(found: Iterable[Accuracy]) -> None:
