@@ -14,12 +14,9 @@ __all__ = ["command", "output_options"]
 def output_options(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add ``--out``, whose ``default`` the help names, and ``--force``."""
     out = click.option(
-        "--out",
-        "-o",
-        type=click.Path(path_type=Path),
-        metavar="FILE|-",
+        "--out", "-o", type=click.Path(path_type=Path), metavar="FILE|-",
         help=f"Where to write.  [default: {default}; standard output for -]",
-    )
+    )  # fmt: skip
     force = click.option("--force", is_flag=True, help="Replace an existing file.")
     return lambda command: out(force(command))
 
@@ -30,12 +27,10 @@ def output_options(default: str) -> Callable[[Callable[..., None]], Callable[...
 @output_options("FILE.charlm")
 @click.option("--adapt", is_flag=True, help="Let the model learn while it codes: smaller, slower.")
 @click.option(
-    "--lanes",
-    type=click.IntRange(1, 1024),
-    metavar="N",
+    "--lanes", type=click.IntRange(1, 1024), metavar="N",
     help="Code N parts of the file side by side: faster and a little larger, because each begins "
     "without context.  [default: by the size]",
-)
+)  # fmt: skip
 @step_option
 @json_option("one JSON object")
 def command(

@@ -1,4 +1,4 @@
-"""What all commands have in common: options under headings, ``--debug``, old spellings."""
+"""What all commands have in common: options under headings, ``--debug``, renamed options."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -19,14 +19,14 @@ RUNNING = "charlm.running"
 """The key in a context's ``meta`` under which the command that runs is kept, for its errors."""
 
 GENERAL = "General"
-"""The last heading: what nearly every command has."""
+"""The last heading of a help, for the options that nearly every command has."""
 
 COMMON = ("step", "device", "as_json", "debug")
 """Options that, with ``--help``, stand under ``GENERAL`` in a help that has headings."""
 
 
 class Option(click.Option):
-    """An option that stands under a heading in the help of its command."""
+    """An option with a heading, under which the help of its command lists it."""
 
     def __init__(self, *arguments: Any, heading: str | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -34,12 +34,12 @@ class Option(click.Option):
 
 
 def option(*names: str, **settings: Any) -> Callable[[Decorated], Decorated]:
-    """Add an option, as ``click.option`` does; ``heading`` is what it stands under in the help."""
+    """Add an option like ``click.option``; the help lists it under ``heading``."""
     return click.option(*names, cls=Option, **settings)
 
 
 class Command(click.Command):
-    """A command whose help groups its options, and which knows what its options once were called.
+    """A command whose help groups its options, and which knows the former names of options.
 
     Options without a heading stand first, as "Options"; without any heading there is only that.
     """

@@ -1,4 +1,4 @@
-"""The program ``charlm``: commands, loaded when they are named, and what errors look like."""
+"""The program ``charlm``: its commands, imported when they are named, and its start."""
 
 import importlib
 import os
@@ -31,20 +31,20 @@ SECTIONS = {
 """The commands in the order of the help; each is ``command`` in a module of its name."""
 
 HIDDEN = ("completion",)
-"""Commands that are typed once and are not in the list."""
+"""Commands that are rarely needed and not in the list of the help."""
 
 COMMANDS = tuple(name for names in SECTIONS.values() for name in names) + HIDDEN
 
 
 class Commands(click.Group):
-    """Loads a command's module when the command is named, and ends errors in two lines."""
+    """Imports a command's module when the command is named, and reports errors in two lines."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order a newcomer needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load a command; each takes ``--debug``, wherever it stands."""
+        """Import a command, and add ``--debug`` to it."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"charlm.cli.{cmd_name}").command
@@ -75,12 +75,12 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse what stands before the command."""
+        """Parse the arguments before the command's name."""
         with ending_in_two_lines(ctx):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; every error becomes its cause, its way out and an exit code."""
+        """Run a command; an error is reported in two lines and becomes an exit code."""
         with ending_in_two_lines(ctx), interruptible():
             return super().invoke(ctx)
 

@@ -1,4 +1,4 @@
-"""The options that mix two runs."""
+"""The options ``--mix`` and ``--mix-weight``."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -23,22 +23,14 @@ without ``--mix``.  It prints a weight that was tuned."""
 
 
 other_option = option(
-    "--mix",
-    "other",
-    type=click.Path(path_type=Path),
-    metavar="RUN2",
+    "--mix", "other", type=click.Path(path_type=Path), metavar="RUN2", heading="Mixture",
     help="Mix the probabilities of RUN with those of RUN2.",
-    heading="Mixture",
-)
+)  # fmt: skip
 
 weight_option = option(
-    "--mix-weight",
-    "weight",
-    type=click.FloatRange(0, 1),
-    metavar="X",
+    "--mix-weight", "weight", type=click.FloatRange(0, 1), metavar="X", heading="Mixture",
     help="Weight of RUN in the mixture.  [default: tuned on RUN's validation text]",
-    heading="Mixture",
-)
+)  # fmt: skip
 
 
 def mix_options(command: Callable[..., Any]) -> Callable[..., Any]:

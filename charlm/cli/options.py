@@ -41,7 +41,7 @@ SETTINGS = {
 """The settings that have an option of their own; the others are reached with --set."""
 
 HEADINGS = {"training": "Training", "data": "Text", "tokenizer": "Tokens", "model": "Model"}
-"""What the settings of a section stand under in the help."""
+"""Section of settings -> its heading in the help."""
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,12 +60,9 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(settings=merge(*given), **arguments)
 
     assignments = click.option(
-        "--set",
-        "assignments",
-        multiple=True,
-        metavar="SECTION.KEY=VALUE",
+        "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
         help="Any other setting.",
-    )
+    )  # fmt: skip
     assignments(with_settings)
 
     for flag, target in reversed(SETTINGS.items()):

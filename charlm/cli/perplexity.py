@@ -26,29 +26,21 @@ __all__ = ["command"]
 @run_argument
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(
-    "--part",
-    type=click.Choice(["train", "valid", "test"]),
+    "--part", type=click.Choice(["train", "valid", "test"]),
     help="Score this part of the run's own text, instead of SOURCE.",
-)
+)  # fmt: skip
 @click.option(
-    "--reset",
-    type=click.Choice(["never", "file", "document", "line"]),
-    metavar="AT",
+    "--reset", type=click.Choice(["never", "file", "document", "line"]), metavar="AT",
     help="Reset the state at each file, document or line.  [default: never]",
-)
+)  # fmt: skip
 @click.option(
-    "--convention",
-    type=click.Choice(["charlm", "lm-eval", "kenlm", "nanogpt"]),
-    default="charlm",
-    metavar="TOOL",
-    help="Compute the figures as lm-eval, kenlm or nanogpt do (above).",
-)
+    "--convention", type=click.Choice(["charlm", "lm-eval", "kenlm", "nanogpt"]), default="charlm",
+    metavar="TOOL", help="Compute the figures as lm-eval, kenlm or nanogpt do (above).",
+)  # fmt: skip
 @click.option(
-    "--window",
-    type=click.IntRange(1),
-    metavar="N",
+    "--window", type=click.IntRange(1), metavar="N",
     help="--convention nanogpt: tokens in a window.  [default: 256]",
-)
+)  # fmt: skip
 @click.option(
     "--curve", is_flag=True, help="Show how the nll falls with the number of tokens read before."
 )

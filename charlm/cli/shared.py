@@ -25,25 +25,19 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 
 step_option = click.option(
-    "--step",
-    type=click.IntRange(0),
-    metavar="N",
+    "--step", type=click.IntRange(0), metavar="N",
     help="Step of the checkpoint.  [default: the best]",
-)
+)  # fmt: skip
 
 device_option = click.option(
-    "--device",
-    default="auto",
-    metavar="DEVICE",
+    "--device", default="auto", metavar="DEVICE",
     help="Where to compute: cpu, cuda, cuda:N, mps or auto.",
-)
+)  # fmt: skip
 
 encoding_option = option(
-    "--encoding",
-    metavar="ENCODING",
+    "--encoding", metavar="ENCODING", heading="Files",
     help="Encoding of SOURCE.  [default: as in training]",
-    heading="Files",
-)
+)  # fmt: skip
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,21 +17,15 @@ __all__ = ["command"]
 @click.command("train", cls=Command, short_help="Train a model on text, or resume a run.")
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    metavar="RUN",
+    "--out", "-o", type=click.Path(path_type=Path), metavar="RUN",
     help="The run folder.  [default: runs/NAME]",
-)
+)  # fmt: skip
 @click.option("--recipe", metavar="NAME", help="Settings that are known to work (charlm recipes).")
 @setting_options
 @click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE",
     help="Read settings from a TOML file.",
-)
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the settings of the training, and stop.")
 @json_option("one JSON object per report")
 def command(

@@ -22,7 +22,7 @@ WIDTH = 80
 """Columns of a line with an example."""
 
 FIGURES = 28
-"""Columns that the figures beside an example take."""
+"""Columns of the figures to the left of an example."""
 
 
 def show_comparison(records: Iterable[ScoringProgress | Comparison], *, as_json: bool) -> None:
@@ -64,21 +64,21 @@ def figures(loaded: Loaded, score: Score) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """The ends of an interval, where there is one."""
+    """The ends of an interval, or "unknown"."""
     if math.isnan(estimate.low):
         return "unknown"
     return f"{estimate.low:+.4f} to {estimate.high:+.4f}"
 
 
 def verdicts(found: Comparison) -> dict[str, str]:
-    """What follows from the figures, in words."""
+    """The verdict in words, and how it was found."""
     unit, (better_a, better_b) = found.unit, found.better
     of_tokens = counted(found.block, "token")
     size = of_tokens if unit == "token" else f"{counted(found.block, 'byte')} of whole lines"
     if math.isnan(found.difference.low):
         verdict = f"the text is too short to say: one block of {size}"
     elif found.verdict is None:
-        verdict = "no difference is shown: the interval holds zero"
+        verdict = "no difference is shown: the interval contains zero"
     else:
         verdict = f"{found.verdict} predicts this text better"
     rows = {

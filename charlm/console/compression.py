@@ -1,4 +1,4 @@
-"""Compression on the screen: a bar while tokens are coded, then the figures."""
+"""Show compression: a bar while tokens are coded, then the figures."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +31,7 @@ def draw_progress(records: Iterable[CodingProgress | Result]) -> Result:
 def show_compressed(
     loaded: Loaded, done: Compressed, source: Path, target: Path, *, as_json: bool
 ) -> None:
-    """Print the figures; one line on stderr where stdout has the file itself."""
+    """Print the figures; one line on stderr if the compressed bytes go to stdout."""
     sizes = f"{done.bytes_out:,} bytes, {done.bits_per_byte:.3f} bits per byte"
     if as_json:
         run = {"run": str(loaded.run.folder), "step": loaded.step}
@@ -54,7 +54,7 @@ def show_compressed(
 
 
 def show_decompressed(done: Decompressed, source: Path, target: Path, *, as_json: bool) -> None:
-    """Print what came back; one line on stderr where stdout has the file itself."""
+    """Print the sizes; one line on stderr if the file itself goes to stdout."""
     if as_json:
         print_json({"file": str(source), "out": str(target), **done.record()})
     elif target == STREAM:

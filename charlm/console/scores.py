@@ -1,4 +1,4 @@
-"""Scores of texts: figures for one, a table for several, JSON for scripts."""
+"""Print scores of texts: all figures of one text, a table of several, or JSON."""
 
 import math
 import sys
@@ -29,7 +29,7 @@ Where the nats stop falling, more context no longer helps the model."""
 """How to read a curve."""
 
 LITERATURE = "what papers on PTB and WikiText give: line ends (<eos>) count as words"
-"""Which of the perplexities of a model of words is the one to compare with."""
+"""Which perplexity of a word model is comparable with published ones."""
 
 
 def show_scores(
@@ -71,7 +71,7 @@ def tracked(records: Iterable[Any], task: str) -> Any:
 
 
 def show_rows(table: PerplexityTable, texts: Sequence[TextSource]) -> None:
-    """The figures for people."""
+    """The figures of one text, or the table of several."""
     loaded, options = table.loaded, table.options
     about = {"model": loaded.name}
     if loaded.model.mode != "static":
@@ -92,7 +92,7 @@ def show_rows(table: PerplexityTable, texts: Sequence[TextSource]) -> None:
 
 
 def detailed(score: TextScore, tokenizer: Tokenizer) -> dict[str, str]:
-    """Our own figures in every unit."""
+    """The figures of charlm's own convention, in every unit."""
     error, of_literature = plus_minus(score.perplexity_se), has_line_ends(tokenizer)
     kind = f"{tokenizer.kind}: {LITERATURE}" if of_literature else tokenizer.kind
     per_word = f"{score.word_perplexity:,.1f} per word"

@@ -152,7 +152,7 @@ def test_debug_shows_the_trace_wherever_it_stands() -> None:
 
 
 def test_what_was_not_foreseen_ends_in_two_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def surprise(*, as_json: bool) -> None:
+    def surprise(about: object, *, as_json: bool) -> None:
         raise ZeroDivisionError("a\nb")
 
     monkeypatch.setattr(charlm.console.machine, "show_machine", surprise)
