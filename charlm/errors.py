@@ -28,7 +28,7 @@ class CharlmError(Exception):
 
 
 class ConfigError(CharlmError):
-    """A setting that does not exist, has the wrong type or lies outside its range."""
+    """A setting that does not exist, has the wrong type or is out of its range."""
 
 
 class CorpusError(CharlmError):

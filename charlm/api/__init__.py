@@ -79,7 +79,7 @@ def compare(
     part: str | None = None,
     most: int = 10,
 ) -> "Comparison":
-    """Say which of two models predicts a text better, by how much, and how certain that is.
+    """Measure which of two models predicts a text better, by how much, and how certain that is.
 
     ``a`` and ``b`` are models or run folders; ``text`` or ``part`` is what they are compared on
     (``help(charlm.api)`` says how texts are given).  ``.bpb`` is A - B in bits per byte with its

@@ -1,4 +1,4 @@
-"""What the calls of the front door check of their arguments, so that mistakes are named."""
+"""Checks of the arguments of ``charlm.train``, ``load``, ``compare`` and ``Model``."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps

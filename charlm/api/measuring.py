@@ -1,4 +1,4 @@
-"""How well and with which surprise a model of the front door predicts text."""
+"""The methods of ``charlm.Model`` that measure how well text is predicted."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,10 +24,10 @@ class Measuring:
     """The part of ``charlm.Model`` that measures how well text is predicted.
 
     Where ``text`` is taken, a ``str`` is the text itself, a ``Path`` a file, folder or corpus, and
-    a list several of either; ``part`` ("train", "valid" or "test") is a part of the text that the
-    run was made from, and stands instead of ``text``.  ``reset`` says where the state starts anew:
-    "never", "file", "document" or "line".  ``encoding`` and ``text_column`` say how files are
-    read, by default as in training.
+    a list several of either; ``part`` ("train", "valid" or "test") is a part of the run's own
+    text, given instead of ``text``.  ``reset`` says where the state is reset: "never",
+    "file", "document" or "line".  ``encoding`` and ``text_column`` say how files are read, by
+    default as in training.
     """
 
     loaded: Loaded
@@ -78,8 +78,10 @@ class Measuring:
         encoding: str | None = None,
         text_column: str | None = None,
     ) -> "PerplexityTable":
-        """The table of ``charlm perplexity``: a row for each text, all together, and what stands
-        beside: the model without methods of evaluation time, the runs of a mixture, ``baselines``.
+        """The table of ``charlm perplexity``: a row for each text, and one for all together.
+
+        For comparison it holds the scores of the model without methods of evaluation time, of the
+        two runs of a mixture, and of ``baselines``.
 
         ``convention`` computes as "lm-eval", "kenlm" or "nanogpt" do, the last in windows of
         ``window`` tokens; ``curve`` measures how the nll falls with the tokens read.

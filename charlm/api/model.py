@@ -1,4 +1,4 @@
-"""A trained model as Python users have it."""
+"""The class ``charlm.Model``: a trained model in Python."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,10 +97,10 @@ class Model(Writing, Measuring):
         cache: Mapping[str, float] | bool = False,
         tune_on: str | Path | Sequence[str | Path] = (),
     ) -> "Model":
-        """This model helped by methods of evaluation time (docs/evaluation.md); it stays as it is.
+        """A new model: this one with methods of evaluation time (docs/evaluation.md).
 
-        ``temperature`` divides the logits; ``dynamic=True`` lets the model learn from the text it
-        has read; ``cache=True`` expects again what followed similar states.  Values are given as
+        ``temperature`` divides the logits; ``dynamic=True`` trains the model on the text it has
+        read; ``cache=True`` makes what followed similar states more probable.  Values are given as
         ``dynamic={"lr": 0.002}``.  Those left open, and ``temperature=True``, are chosen on
         ``tune_on``: ``"valid"``, the run's validation part, or a ``Path``; to score that text is
         then refused.
@@ -140,7 +140,7 @@ class Model(Writing, Measuring):
 
     @naming_unknown
     def decompress(self, content: bytes | Path) -> bytes:
-        """Bring back the bytes that ``compress`` of the model was given.
+        """Restore the bytes that ``compress`` of the same model was given.
 
         Example::
 

@@ -1,4 +1,4 @@
-"""What a model of the front door writes."""
+"""The methods of ``charlm.Model`` that generate text."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ Prompts = str | list[str] | tuple[str, ...]
 
 
 class Writing:
-    """The part of ``charlm.Model`` that writes."""
+    """The part of ``charlm.Model`` that generates text."""
 
     loaded: Loaded
 
@@ -39,7 +39,7 @@ class Writing:
         replace_unknown: str | None = None,
         precision: str = "float32",
     ) -> Any:
-        """Write: the prompt and its continuation, as ``charlm generate`` prints them.
+        """Generate text: the prompt and its continuation, as ``charlm generate`` prints them.
 
         ``length`` (500) counts the characters of the continuation, which ends sooner before a
         ``stop`` text or where the model ends the document, unless ``past_end``.  It and
@@ -80,7 +80,7 @@ class Writing:
         replace_unknown: str | None = None,
         precision: str = "float32",
     ) -> Sample:
-        """Write piece by piece: whole characters of the continuation, as they are made.
+        """Generate text piece by piece: whole characters of the continuation, as they are made.
 
         The arguments are those of ``generate``.  The prompt is not repeated: the prompt and all
         pieces make the text that ``generate`` returns for the same seed.  A piece is the text of

@@ -17,18 +17,13 @@ __all__ = ["command"]
 @click.argument("run_b", metavar="RUN_B", type=click.Path(path_type=Path))
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(
-    "--part",
-    type=click.Choice(["valid", "test"]),
+    "--part", type=click.Choice(["valid", "test"]),
     help="Compare on this part of the text that both runs were made from, instead of SOURCE.",
-)
+)  # fmt: skip
 @click.option(
-    "--most",
-    default=10,
-    show_default=True,
-    type=click.IntRange(0),
-    metavar="N",
-    help="Show the N tokens or lines where A is better by most, and N where B is.",
-)
+    "--most", default=10, type=click.IntRange(0), metavar="N",
+    help="Show the N tokens or lines that A predicts better by most, and N that B does.",
+)  # fmt: skip
 @data_options
 @device_option
 @json_option("one JSON object")

@@ -11,7 +11,7 @@ __all__ = ["command"]
 @click.command("completion", cls=Command, short_help="Print a script for shell completion.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print what makes a shell complete charlm's commands and options.
+    """Print a script that lets a shell complete charlm's commands and options.
 
     \b
     bash:  charlm completion bash >> ~/.bashrc

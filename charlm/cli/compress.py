@@ -14,13 +14,10 @@ __all__ = ["command", "output_options"]
 def output_options(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add ``--out``, whose ``default`` the help names, and ``--force``."""
     out = click.option(
-        "--out",
-        "-o",
-        type=click.Path(path_type=Path),
-        metavar="FILE|-",
+        "--out", "-o", type=click.Path(path_type=Path), metavar="FILE|-",
         help=f"Where to write.  [default: {default}; standard output for -]",
-    )
-    force = click.option("--force", is_flag=True, help="Replace what is there.")
+    )  # fmt: skip
+    force = click.option("--force", is_flag=True, help="Replace an existing file.")
     return lambda command: out(force(command))
 
 
@@ -28,14 +25,12 @@ def output_options(default: str) -> Callable[[Callable[..., None]], Callable[...
 @run_argument
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @output_options("FILE.charlm")
-@click.option("--adapt", is_flag=True, help="Let the model learn as it codes: smaller and slower.")
+@click.option("--adapt", is_flag=True, help="Let the model learn while it codes: smaller, slower.")
 @click.option(
-    "--lanes",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    help="Code N parts of the file side by side: fast; each begins without context.  "
-    "[default: by size]",
-)
+    "--lanes", type=click.IntRange(1, 1024), metavar="N",
+    help="Code N parts of the file side by side: faster and a little larger, because each begins "
+    "without context.  [default: by the size]",
+)  # fmt: skip
 @step_option
 @json_option("one JSON object")
 def command(
@@ -48,9 +43,10 @@ def command(
     step: int | None,
     as_json: bool,
 ) -> None:
-    """Compress a file with a model, losslessly: any bytes, however unlike its text.
+    """Compress a file with a model, losslessly.
 
-    What is written has been decompressed and compared.  To decompress it, the run is needed.
+    Any file will do, however unlike the text that the model was trained on.  The result is
+    decompressed and compared before it is written.  Decompressing it takes the run.
     """
     from charlm.console.compression import draw_progress, show_compressed
     from charlm.inference.compression.codec import compress

@@ -11,11 +11,9 @@ __all__ = ["command"]
 
 
 @click.group(
-    "corpora",
-    cls=Group,
-    short_help="List, show, fetch and make texts.",
+    "corpora", cls=Group, short_help="List, show, fetch and make texts.",
     invoke_without_command=True,
-)
+)  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Known corpora: list, show or fetch them, or make text of known entropy."""
@@ -61,36 +59,20 @@ def fetch_corpus(name: str) -> None:
 @command.command("make", short_help="Write text of known entropy.")
 @click.argument("kind", type=click.Choice(["markov", "nested"]))
 @click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
+    "--out", "-o", type=click.Path(path_type=Path), required=True, metavar="FILE",
     help="The file to write; the facts go to FILE.json.",
-)
+)  # fmt: skip
 @click.option(
-    "--chars",
-    type=click.IntRange(1),
-    default=1_000_000,
-    show_default=True,
-    metavar="N",
-    help="Characters to write.",
-)
+    "--chars", type=click.IntRange(1), default=1_000_000, metavar="N", help="Characters to write.",
+)  # fmt: skip
 @click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Same seed, same text.",
-)
+    "--seed", type=click.IntRange(0), default=1, metavar="N",
+    help="The same seed gives the same text.",
+)  # fmt: skip
 @click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter of the source, like order=3; FILE.json names them all.",
-)
+    "--set", "assignments", multiple=True, metavar="NAME=VALUE",
+    help="A parameter of the source, like order=3; FILE.json lists all of them.",
+)  # fmt: skip
 @json_option("one JSON object")
 def make_corpus(
     kind: str, out: Path, chars: int, seed: int, assignments: tuple[str, ...], as_json: bool

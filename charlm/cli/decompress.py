@@ -11,20 +11,16 @@ from charlm.cli.shared import json_option
 __all__ = ["command"]
 
 
-@click.command(
-    "decompress", cls=Command, short_help="Bring back a file that charlm has compressed."
-)
+@click.command("decompress", cls=Command, short_help="Restore a file that charlm has compressed.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
-    "--run",
-    type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="The run it was compressed with.  [default: what it was called then]",
-)
+    "--run", type=click.Path(path_type=Path), metavar="RUN",
+    help="The run it was compressed with.  [default: the path it had then]",
+)  # fmt: skip
 @output_options("FILE without .charlm")
 @json_option("one JSON object")
 def command(file: Path, run: Path | None, out: Path | None, force: bool, as_json: bool) -> None:
-    """Bring back a file that charlm has compressed, bit for bit, or write nothing."""
+    """Restore a file that charlm has compressed, bit for bit; write nothing if that fails."""
     from charlm.console.compression import draw_progress, show_decompressed
     from charlm.inference.compression import files
     from charlm.inference.compression.archive import read_archive

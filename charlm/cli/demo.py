@@ -11,22 +11,12 @@ __all__ = ["command"]
 
 @click.command("demo", cls=Command, short_help="Train, measure and write, in about a minute.")
 @click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    default=Path("runs/demo"),
-    show_default=True,
-    metavar="RUN",
+    "--out", "-o", type=click.Path(path_type=Path), default=Path("runs/demo"), metavar="RUN",
     help="The run folder.",
-)
+)  # fmt: skip
 @click.option(
-    "--minutes",
-    type=float,
-    default=1.0,
-    show_default=True,
-    metavar="X",
-    help="How long to train.",
-)
+    "--minutes", type=float, default=1.0, metavar="X", help="Train for X minutes.",
+)  # fmt: skip
 def command(out: Path, minutes: float) -> None:
     """Train on the help texts that every Python carries, then measure and write.
 

@@ -17,5 +17,6 @@ def command(as_json: bool) -> None:
     takes by default, which implementation of the LSTM is in use, and where the cache is.
     """
     from charlm.console.machine import show_machine
+    from charlm.inference.machine import describe_machine
 
-    show_machine(as_json=as_json)
+    show_machine(describe_machine(), as_json=as_json)

@@ -1,4 +1,4 @@
-"""What errors look like: a line with the cause, a line with the way out, an exit code."""
+"""How errors are reported: a line with the cause, a line with the way out, an exit code."""
 
 import sys
 import traceback
@@ -13,8 +13,8 @@ from charlm.errors import CharlmError, ConfigError
 __all__ = ["ending_in_two_lines"]
 
 LONGEST = 400
-"""Characters of a line that are shown; of a longer one (a text that was given as the name of a
-file) the beginning and the end."""
+"""Most characters of a line.  Of a longer one, for example a text that was given as the name of a
+file, the beginning and the end are shown."""
 
 END = 100
 """Characters of the end of a shortened line."""
@@ -22,7 +22,7 @@ END = 100
 
 @contextmanager
 def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
-    """Tell every error of the block in two lines and exit: 1 failed, 2 wrong use, 128 + signal."""
+    """Print every error of the block in two lines and exit: 1 failed, 2 wrong use, 128 + signal."""
     try:
         yield
     except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError, BrokenPipeError):
@@ -34,7 +34,7 @@ def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
     except Exception as error:
         if ctx.meta.get(DEBUG):
             traceback.print_exc()
-        tell(*map(presentable, in_two_lines(error, ctx)))
+        print_error(*map(presentable, in_two_lines(error, ctx)))
         wrong_use = isinstance(error, click.UsageError | ConfigError)
         ctx.exit(2 if wrong_use else 1)
 
@@ -59,7 +59,7 @@ def in_two_lines(error: Exception, ctx: click.Context) -> tuple[str, str]:
 
 
 def way_to_use(error: click.ClickException, outer: click.Context) -> tuple[str, str]:
-    """What click found wrong with the command line; the nearest name, and where the help is."""
+    """What is wrong with the command line; the nearest name, and how to see the help."""
     near = getattr(error, "possibilities", None)
     ctx = getattr(error, "ctx", None)
     # An option without its value does not say which command it is of.
@@ -70,21 +70,21 @@ def way_to_use(error: click.ClickException, outer: click.Context) -> tuple[str, 
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether torch says, in one of its ways, that there is no memory left."""
+    """Whether torch failed because there is no memory left."""
     return isinstance(error, RuntimeError) and (
         type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
     )
 
 
 def describe(error: Exception) -> str:
-    """An unforeseen error."""
+    """An error that is not one of charlm's, in one line."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def presentable(text: str) -> str:
-    """``text`` in one line that is not endless and cannot steer a terminal."""
+    """``text`` in one line of limited length that cannot steer a terminal."""
     from charlm.console.streams import harmless
 
     text = harmless(one_line(text))
@@ -98,14 +98,14 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def tell(cause: str, hint: str) -> None:
-    """Print an error."""
+def print_error(cause: str, hint: str) -> None:
+    """Print an error on stderr."""
     click.echo(click.style("error: ", fg="red", bold=True) + cause, err=True)
     click.echo(click.style("  try: ", fg="green", bold=True) + remedy(hint), err=True)
 
 
 def remedy(hint: str) -> str:
-    """What stands well after "try:", so "did you mean X?" becomes X."""
+    """A hint as it follows "try:": of "did you mean X?" only X."""
     if hint.startswith("did you mean "):
         return hint.removeprefix("did you mean ").removesuffix("?")
     return hint.removeprefix("known: ").removeprefix("try ")

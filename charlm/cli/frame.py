@@ -1,14 +1,16 @@
-"""What all commands have in common: options under headings, ``--debug``, old spellings."""
+"""What all commands have in common: options under headings, ``--debug``, renamed options."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import click
 
 from charlm.cli.renamed import successor
 from charlm.errors import ConfigError
 
-__all__ = ["DEBUG", "RUNNING", "Command", "Group", "Option", "add_debug", "heading"]
+__all__ = ["DEBUG", "RUNNING", "Command", "Group", "add_debug", "option"]
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 DEBUG = "charlm.debug"
 """The key in a context's ``meta`` that asks for tracebacks."""
@@ -17,27 +19,27 @@ RUNNING = "charlm.running"
 """The key in a context's ``meta`` under which the command that runs is kept, for its errors."""
 
 GENERAL = "General"
-"""The last heading: what nearly every command has."""
+"""The last heading of a help, for the options that nearly every command has."""
 
 COMMON = ("step", "device", "as_json", "debug")
 """Options that, with ``--help``, stand under ``GENERAL`` in a help that has headings."""
 
 
 class Option(click.Option):
-    """An option that stands under a heading in the help of its command."""
+    """An option with a heading, under which the help of its command lists it."""
 
     def __init__(self, *arguments: Any, heading: str | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.heading = heading
 
 
-def heading(title: str) -> Mapping[str, Any]:
-    """Arguments of ``click.option`` that put the option under a heading."""
-    return {"cls": Option, "heading": title}
+def option(*names: str, **settings: Any) -> Callable[[Decorated], Decorated]:
+    """Add an option like ``click.option``; the help lists it under ``heading``."""
+    return click.option(*names, cls=Option, **settings)
 
 
 class Command(click.Command):
-    """A command whose help groups its options, and which knows what its options once were called.
+    """A command whose help groups its options, and which knows the former names of options.
 
     Options without a heading stand first, as "Options"; without any heading there is only that.
     """
@@ -100,13 +102,13 @@ def add_debug(command: click.Command) -> None:
 
 
 def switch_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Remember that tracebacks are wanted."""
+    """Note in the context that ``--debug`` was given."""
     if value:
         ctx.meta[DEBUG] = True
 
 
 def debug_option() -> click.Option:
-    """``--debug``."""
+    """The option ``--debug``."""
     return click.Option(
         ["--debug"],
         is_flag=True,

@@ -8,12 +8,15 @@ from typing import Any
 
 import click
 
-from charlm.cli.frame import Command, heading
+from charlm.cli.frame import Command, option
 from charlm.cli.mixing import Mix, mix_options
 from charlm.cli.shared import device_option, json_option, run_argument, step_option
 from charlm.config import GenerationConfig
 
 __all__ = ["command"]
+
+WRITING = "Writing"
+"""The heading of the options that say what is written, and how."""
 
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
@@ -26,11 +29,10 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
         kind: Any = entry.type
         flags = ["--" + entry.name.replace("_", "-"), *shorts.get(entry.name, ())]
         help_text = f"{entry.metadata['help']}  [default: the run's, or {entry.default}]"
-        option = click.option(
+        command = option(
             *flags, type=kind, metavar=metavars[kind], help=help_text,
-            multiple=True, callback=given_once, **heading("Writing"),
-        )  # fmt: skip
-        command = option(command)
+            multiple=True, callback=given_once, heading=WRITING,
+        )(command)  # fmt: skip
     return command
 
 
@@ -49,54 +51,36 @@ def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
 
 @click.command("generate", cls=Command, short_help="Let a trained model write.")
 @run_argument
-@click.option(
-    "--prompt", "-p", default="", metavar="TEXT|-", help="What to go on from.", **heading("Writing")
-)
+@option(
+    "--prompt", "-p", default="", show_default=False, metavar="TEXT|-", heading=WRITING,
+    help="Text to continue; -: read it from standard input.",
+)  # fmt: skip
 @generation_options
-@click.option(
-    "--stop",
-    multiple=True,
-    metavar="TEXT",
-    callback=unescaped,
+@option(
+    "--stop", multiple=True, metavar="TEXT", callback=unescaped, heading=WRITING,
     help=r"End before this text; \n is a line break, \t a tab.  May be given repeatedly.",
-    **heading("Writing"),
-)
-@click.option(
-    "--past-end",
-    is_flag=True,
-    help="Go on with another document where the model ends one.",
-    **heading("Writing"),
-)
-@click.option(
-    "--samples",
-    default=1,
-    show_default=True,
-    type=click.IntRange(1),
-    metavar="N",
+)  # fmt: skip
+@option(
+    "--past-end", is_flag=True, heading=WRITING,
+    help="Where the model ends the document, begin another one instead of stopping.",
+)  # fmt: skip
+@option(
+    "--samples", default=1, type=click.IntRange(1), metavar="N", heading=WRITING,
     help="How many texts to write.",
-    **heading("Writing"),
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31 - 1),
-    metavar="N",
-    help="Same seed, same text.  [default: random]",
-    **heading("Writing"),
-)
-@click.option(
-    "--precision",
-    default="float32",
-    show_default=True,
+)  # fmt: skip
+@option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", heading=WRITING,
+    help="The same seed gives the same text.  [default: random]",
+)  # fmt: skip
+@option(
+    "--precision", default="float32", heading=WRITING,
     type=click.Choice(["float32", "bfloat16", "int8"]),
-    help="Round the weights of large models: faster, a little less exact.",
-    **heading("Writing"),
-)
-@click.option(
-    "--replace-unknown",
-    metavar="TEXT",
-    help="Put this for what the model has never seen; may be empty.",
-    **heading("Writing"),
-)
+    help="Round the weights: faster for large models, and a little less exact.",
+)  # fmt: skip
+@option(
+    "--replace-unknown", metavar="TEXT", heading=WRITING,
+    help="Replace what the model has never seen in the prompt by TEXT, which may be empty.",
+)  # fmt: skip
 @mix_options
 @step_option
 @device_option

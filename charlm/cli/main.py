@@ -1,4 +1,4 @@
-"""The program ``charlm``: commands, loaded when they are named, and what errors look like."""
+"""The program ``charlm``: its commands, imported when they are named, and its start."""
 
 import importlib
 import os
@@ -13,7 +13,7 @@ from charlm.cli.failures import ending_in_two_lines
 from charlm.cli.frame import add_debug, debug_option
 from charlm.cli.renamed import meant_command
 from charlm.cli.signals import interruptible
-from charlm.errors import ConfigError
+from charlm.errors import CharlmWarning, ConfigError
 
 __all__ = ["COMMANDS", "SECTIONS", "cli", "main"]
 
@@ -24,35 +24,27 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 SECTIONS = {
     "Start": ("demo", "train", "recipes", "corpora"),
     "Write": ("generate",),
-    "Measure": (
-        "perplexity",
-        "score",
-        "pairs",
-        "compare",
-        "rescore",
-        "compress",
-        "decompress",
-    ),
+    "Measure": ("perplexity", "score", "pairs", "compare", "rescore", "compress", "decompress"),
     "Look": ("info",),
     "Machine": ("doctor", "bench"),
 }
 """The commands in the order of the help; each is ``command`` in a module of its name."""
 
 HIDDEN = ("completion",)
-"""Commands that are typed once and are not in the list."""
+"""Commands that are rarely needed and not in the list of the help."""
 
 COMMANDS = tuple(name for names in SECTIONS.values() for name in names) + HIDDEN
 
 
 class Commands(click.Group):
-    """Loads a command's module when the command is named, and ends errors in two lines."""
+    """Imports a command's module when the command is named, and reports errors in two lines."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order a newcomer needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load a command; each takes ``--debug``, wherever it stands."""
+        """Import a command, and add ``--debug`` to it."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"charlm.cli.{cmd_name}").command
@@ -75,9 +67,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command.  Raises ``ConfigError`` with what may have been meant if there is
-        none.
-        """
+        """Find the command.  Raises ``ConfigError`` with the nearest name if there is none."""
         given = args[0]
         if given not in COMMANDS and not given.startswith("-") and not ctx.resilient_parsing:
             meant = meant_command(given, COMMANDS)
@@ -85,19 +75,23 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse what stands before the command."""
+        """Parse the arguments before the command's name."""
         with ending_in_two_lines(ctx):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; every error becomes its cause, its way out and an exit code."""
+        """Run a command; an error is reported in two lines and becomes an exit code."""
         with ending_in_two_lines(ctx), interruptible():
             return super().invoke(ctx)
 
 
 @click.command(
     cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
     params=[debug_option()],
     epilog="Start with: charlm demo.  Options of a command: charlm COMMAND -h.  "
     "Completion by the shell: charlm completion -h",
@@ -126,6 +120,11 @@ def main() -> None:
     sys.exit(cli(prog_name="charlm", standalone_mode=True))
 
 
-def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning in one line, without the code that it came from."""
-    click.echo(f"warning: {message}", err=True)
+def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Print a warning in one line, without the code that it came from; charlm's own as a note."""
+    if issubclass(category, CharlmWarning):
+        from charlm.console.streams import print_note
+
+        print_note(str(message))
+    else:
+        click.echo(f"warning: {message}", err=True)

@@ -1,4 +1,4 @@
-"""The options that mix two runs."""
+"""The options ``--mix`` and ``--mix-weight``."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from charlm.cli.frame import heading
+from charlm.cli.frame import option
 from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,27 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["Mix", "mix_options"]
 
 Mix: TypeAlias = "Callable[..., Loaded]"
-"""(run, texts to be scored) -> the run mixed with another one, or as it is.  A weight that was
-tuned is told."""
+"""A function (run, texts that will be scored) -> the run mixed with another one, or the run itself
+without ``--mix``.  It prints a weight that was tuned."""
 
 
-other_option = click.option(
-    "--mix",
-    "other",
-    type=click.Path(path_type=Path),
-    metavar="RUN2",
+other_option = option(
+    "--mix", "other", type=click.Path(path_type=Path), metavar="RUN2", heading="Mixture",
     help="Mix the probabilities of RUN with those of RUN2.",
-    **heading("Mixture"),
-)
+)  # fmt: skip
 
-weight_option = click.option(
-    "--mix-weight",
-    "weight",
-    type=click.FloatRange(0, 1),
-    metavar="X",
-    help="RUN's share of the mixture.  [default: tuned on RUN's validation text]",
-    **heading("Mixture"),
-)
+weight_option = option(
+    "--mix-weight", "weight", type=click.FloatRange(0, 1), metavar="X", heading="Mixture",
+    help="Weight of RUN in the mixture.  [default: tuned on RUN's validation text]",
+)  # fmt: skip
 
 
 def mix_options(command: Callable[..., Any]) -> Callable[..., Any]:

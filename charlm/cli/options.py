@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import click
 
-from charlm.cli.frame import heading
+from charlm.cli.frame import option
 from charlm.config import Config, merge, parse_assignment
 from charlm.config.section import default_text
 
@@ -41,7 +41,7 @@ SETTINGS = {
 """The settings that have an option of their own; the others are reached with --set."""
 
 HEADINGS = {"training": "Training", "data": "Text", "tokenizer": "Tokens", "model": "Model"}
-"""What the settings of a section stand under in the help."""
+"""Section of settings -> its heading in the help."""
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,12 +60,9 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(settings=merge(*given), **arguments)
 
     assignments = click.option(
-        "--set",
-        "assignments",
-        multiple=True,
-        metavar="SECTION.KEY=VALUE",
+        "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
         help="Any other setting.",
-    )
+    )  # fmt: skip
     assignments(with_settings)
 
     for flag, target in reversed(SETTINGS.items()):
@@ -101,7 +98,7 @@ def setting_option(flag: str, target: str) -> Callable[[Callable[..., Any]], Cal
     else:
         metavars = {int: "N", float: "X"}
         options.update(type=kind, metavar=metavars.get(kind, key.upper().rpartition("_")[2]))
-    return click.option(flag, parameter_name(flag), **options, **heading(HEADINGS[section_name]))
+    return option(flag, parameter_name(flag), **options, heading=HEADINGS[section_name])
 
 
 def plain_type(kind: Any) -> Any:

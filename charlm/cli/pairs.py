@@ -42,8 +42,8 @@ def command(
     """Measure in how many minimal pairs a model finds the good sentence more probable.
 
     A line of FILE is a pair, good<TAB>bad, or an object with sentence_good and sentence_bad, as in
-    BLiMP; then accuracies are per field and UID too.  A header that names the columns may stand
-    before; a name that ends in .csv says that commas separate them.
+    BLiMP; then accuracies are given per field and UID too.  The first line may name the
+    columns; in a file whose name ends in .csv, commas separate them.
     """
     from charlm.console.surprisals import show_pairs
     from charlm.inference.loading import load_run

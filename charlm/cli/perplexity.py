@@ -26,31 +26,24 @@ __all__ = ["command"]
 @run_argument
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(
-    "--part",
-    type=click.Choice(["train", "valid", "test"]),
+    "--part", type=click.Choice(["train", "valid", "test"]),
     help="Score this part of the run's own text, instead of SOURCE.",
-)
+)  # fmt: skip
 @click.option(
-    "--reset",
-    type=click.Choice(["never", "file", "document", "line"]),
-    metavar="AT",
-    help="Start the state anew at each file, document or line.  [default: never]",
-)
+    "--reset", type=click.Choice(["never", "file", "document", "line"]), metavar="AT",
+    help="Reset the state at each file, document or line.  [default: never]",
+)  # fmt: skip
 @click.option(
-    "--convention",
-    type=click.Choice(["charlm", "lm-eval", "kenlm", "nanogpt"]),
-    default="charlm",
-    show_default=True,
-    metavar="TOOL",
-    help="Compute as lm-eval, kenlm or nanogpt do (above).",
-)
+    "--convention", type=click.Choice(["charlm", "lm-eval", "kenlm", "nanogpt"]), default="charlm",
+    metavar="TOOL", help="Compute the figures as lm-eval, kenlm or nanogpt do (above).",
+)  # fmt: skip
 @click.option(
-    "--window",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Tokens in a window of nanogpt.  [default: 256]",
+    "--window", type=click.IntRange(1), metavar="N",
+    help="--convention nanogpt: tokens in a window.  [default: 256]",
+)  # fmt: skip
+@click.option(
+    "--curve", is_flag=True, help="Show how the nll falls with the number of tokens read before."
 )
-@click.option("--curve", is_flag=True, help="Show the nll by how many tokens were read before.")
 @click.option(
     "--baselines", is_flag=True, help="Show n-gram models and compressors on the same text."
 )

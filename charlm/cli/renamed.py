@@ -1,4 +1,4 @@
-"""Spellings that are no longer or never were right, and what is typed instead."""
+"""Names of options and commands that do not exist, and those that are meant."""
 
 import difflib
 from collections.abc import Iterable
@@ -34,10 +34,10 @@ COMMANDS = {
     "version": "--version",
     "help": "--help",
 }
-"""What other programs call it -> the command, or option of the program, that does it here."""
+"""The name that other programs use -> the command or option that does it here."""
 
 LIKENESS = 0.7
-"""Least likeness (``difflib``'s ratio, 0 to 1) of two names of which one is a slip for the other.
+"""Least likeness (``difflib``'s ratio, 0 to 1) at which a name is taken for a misspelt one.
 Two letters swapped in a word of five give 0.8; ``serve`` and ``score`` have 0.6."""
 
 

@@ -16,48 +16,33 @@ __all__ = ["command"]
 @run_argument
 @click.argument("nbest", metavar="NBEST", type=click.Path())
 @click.option(
-    "--input-format",
-    type=click.Choice(["kaldi", "plain", "jsonl", "moses"]),
+    "--input-format", type=click.Choice(["kaldi", "plain", "jsonl", "moses"]),
     help="How NBEST is written.  [default: by its name and lines]",
-)
+)  # fmt: skip
 @click.option(
-    "--given",
-    type=click.Choice(["loglik", "cost"]),
-    default="loglik",
-    show_default=True,
+    "--given", type=click.Choice(["loglik", "cost"]), default="loglik",
     help="What the scores in NBEST are: higher is better, or lower.",
-)
+)  # fmt: skip
 @click.option(
-    "--lm-weight",
-    default=1.0,
-    show_default=True,
-    metavar="X",
-    help="How much ln p of the text counts beside the score.",
-)
+    "--lm-weight", default=1.0, metavar="X", help="Weight of ln p(text) in the total.",
+)  # fmt: skip
+@click.option("--word-bonus", default=0.0, metavar="X", help="Added to the total for each word.")
 @click.option(
-    "--word-bonus", default=0.0, show_default=True, metavar="X", help="Added for each word."
-)
-@click.option(
-    "--end",
-    type=click.Choice(["line", "boundary", "none"]),
+    "--end", type=click.Choice(["line", "boundary", "none"]),
     help="What is predicted at the end of a hypothesis.  [default: as the model was trained]",
-)
+)  # fmt: skip
 @click.option(
-    "--tune",
-    type=click.Path(path_type=Path),
-    metavar="REFS",
-    help="Find the weights with the lowest word error rate against these lines of: id text.",
-)
+    "--tune", type=click.Path(path_type=Path), metavar="REFS",
+    help="Find the weights with the lowest word error rate; REFS has a reference a line: id text.",
+)  # fmt: skip
 @click.option(
-    "--refs",
-    type=click.Path(path_type=Path),
-    metavar="REFS",
-    help="Say the word error rate against these, with the weights given.",
-)
-@click.option("--all", "everything", is_flag=True, help="Print every hypothesis, not the best.")
+    "--refs", type=click.Path(path_type=Path), metavar="REFS",
+    help="Report the word error rate against these references, with the weights given.",
+)  # fmt: skip
 @click.option(
-    "--out", default="-", show_default=True, metavar="FILE", help="Where to write; -: stdout."
+    "--all", "everything", is_flag=True, help="Print every hypothesis, not only the best."
 )
+@click.option("--out", default="-", metavar="FILE", help="Where to write; -: standard output.")
 @mix_options
 @step_option
 @device_option

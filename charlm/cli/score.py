@@ -27,53 +27,35 @@ __all__ = ["command"]
 @run_argument
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
 @click.option(
-    "--by",
-    type=click.Choice(["token", "char", "word", "line", "region"]),
-    default="word",
-    show_default=True,
+    "--by", type=click.Choice(["token", "char", "word", "line", "region"]), default="word",
     help="Print a row for each of these.",
-)
+)  # fmt: skip
 @click.option(
-    "--unit",
-    "measure",
-    type=click.Choice(["bits", "nats", "log10"]),
-    default="bits",
-    show_default=True,
-    help="Measure surprisal and entropy in these.",
-)
+    "--unit", "measure", type=click.Choice(["bits", "nats", "log10"]), default="bits",
+    help="Unit of surprisal and entropy.",
+)  # fmt: skip
 @click.option(
-    "--reset",
-    type=click.Choice(["never", "file", "document", "line"]),
-    metavar="AT",
-    help="Start the state anew at each file, document or line; a row of a table is a document.  "
+    "--reset", type=click.Choice(["never", "file", "document", "line"]), metavar="AT",
+    help="Reset the state at each file, document or line; a row of a table is a document.  "
     "[default: never; document for tables]",
-)
+)  # fmt: skip
 @click.option(
-    "--top",
-    type=click.IntRange(0),
-    default=0,
-    metavar="N",
-    help="Add the N most probable tokens, at most the vocabulary.",
-)
+    "--top", type=click.IntRange(0), default=0, metavar="N",
+    help="Add the N most probable tokens at the row's beginning.",
+)  # fmt: skip
 @click.option(
-    "--more",
-    is_flag=True,
-    help="Add columns for mixed models: length, position, the surprisal of the row before, and by "
-    "the frequency in the training text.",
-)
+    "--more", is_flag=True,
+    help="Add columns for mixed-effects models: length, position, surprisal of the row before, and "
+    "surprisal by the frequency in the training text.",
+)  # fmt: skip
 @click.option(
-    "--column",
-    "columns",
-    multiple=True,
-    metavar="NAME=HEADER",
-    help="--by region: the columns of item (HEADER,HEADER for several), region, text, context.",
-)
+    "--column", "columns", multiple=True, metavar="NAME=HEADER",
+    help="--by region: the header of the column item (several: item=A,B), region, text or context.",
+)  # fmt: skip
 @click.option(
-    "--join",
-    default=" ",
-    metavar="TEXT",
-    help="--by region: what stands between regions.  [default: a space]",
-)
+    "--join", default=" ", metavar="TEXT", show_default=False,
+    help="--by region: text to put between two regions.  [default: a space]",
+)  # fmt: skip
 @format_option("neural-complexity")
 @data_options
 @evaluation_options

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands have."""
 
 import functools
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from charlm.cli.frame import heading
+from charlm.cli.frame import option
 
 __all__ = [
     "data_options",
@@ -25,38 +25,32 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 
 step_option = click.option(
-    "--step", type=click.IntRange(0), metavar="N", help="Which checkpoint.  [default: the best]"
-)
+    "--step", type=click.IntRange(0), metavar="N",
+    help="Step of the checkpoint.  [default: the best]",
+)  # fmt: skip
 
 device_option = click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="DEVICE",
+    "--device", default="auto", metavar="DEVICE",
     help="Where to compute: cpu, cuda, cuda:N, mps or auto.",
-)
+)  # fmt: skip
 
-encoding_option = click.option(
-    "--encoding",
-    metavar="ENCODING",
-    help="How SOURCE is encoded.  [default: as in training]",
-    **heading("Files"),
-)
+encoding_option = option(
+    "--encoding", metavar="ENCODING", heading="Files",
+    help="Encoding of SOURCE.  [default: as in training]",
+)  # fmt: skip
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the settings of reading a SOURCE; those given reach the command in a table, ``data``.
+    """Add the options that say how a SOURCE is read; those given reach the command as ``data``.
 
-    None goes together with ``--part``, whose text was read in training.
+    With ``--part``, whose text was read in training, they raise ``UsageError``.
     """
 
     @encoding_option
-    @click.option(
-        "--text-column",
-        metavar="NAME",
-        help="A table's column.  [default: as in training]",
-        **heading("Files"),
-    )
+    @option(
+        "--text-column", metavar="NAME", heading="Files",
+        help="Column of a table that holds the text.  [default: as in training]",
+    )  # fmt: skip
     @functools.wraps(command)
     def with_data(encoding: str | None, text_column: str | None, **arguments: Any) -> Any:
         given = {"encoding": encoding, "text_column": text_column}
@@ -70,12 +64,12 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def json_option(what: str) -> Callable[[Decorated], Decorated]:
-    """``--json``, with what it prints."""
+    """The option ``--json``; ``what`` says what it prints."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what}.")
 
 
 def format_option(*others: str) -> Callable[[Decorated], Decorated]:
-    """``--format``, how rows are printed; ``others`` are formats that a command has beside."""
+    """The option ``--format``; ``others`` are formats that only this command has."""
     return click.option(
         "--format",
         type=click.Choice(["table", "tsv", "csv", "jsonl", *others]),
@@ -83,45 +77,31 @@ def format_option(*others: str) -> Callable[[Decorated], Decorated]:
     )
 
 
-METHODS = heading("Methods of evaluation time")
+VALUED = {"is_flag": False, "flag_value": "", "heading": "Methods of evaluation time"}
+"""Settings of an option that may be given with a value or without one."""
 
 METHOD_OPTIONS = (
-    click.option(
-        "--temperature",
-        is_flag=False,
-        flag_value="",
-        metavar="[X]",
-        help="Divide the logits by X.",
-        **METHODS,
+    option("--temperature", metavar="[X]", help="Divide the logits by X.", **VALUED),
+    option(
+        "--dynamic", metavar="[NAME=X,...]", **VALUED,
+        help="Dynamic evaluation: train the model on the text it has read, while it reads.  "
+        "Values: lr, decay, segment, epsilon.",
     ),
-    click.option(
-        "--dynamic",
-        is_flag=False,
-        flag_value="",
-        metavar="[NAME=X,...]",
-        help="Let the model learn from what it has read: lr, decay, segment, epsilon.",
-        **METHODS,
+    option(
+        "--cache", metavar="[NAME=X,...]", **VALUED,
+        help="Continuous cache: raise the probability of what followed similar states.  "
+        "Values: window, theta, share.",
     ),
-    click.option(
-        "--cache",
-        is_flag=False,
-        flag_value="",
-        metavar="[NAME=X,...]",
-        help="Expect again what followed similar states: window, theta, share.",
-        **METHODS,
+    option(
+        "--tune-on", multiple=True, metavar="valid|FILE", heading=VALUED["heading"],
+        help="Choose the values that are left out by the nll of the run's validation part, or of "
+        "this text.",
     ),
-    click.option(
-        "--tune-on",
-        multiple=True,
-        metavar="valid|FILE",
-        help="Choose what these methods leave open on the run's valid part, or on this text.",
-        **METHODS,
-    ),
-)
+)  # fmt: skip
 
 
 def evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the methods of evaluation time; they reach the command as one ``evaluation``."""
+    """Add the methods of evaluation time, which reach the command as ``evaluation``."""
 
     @functools.wraps(command)
     def with_evaluation(tune_on: tuple[str, ...], **arguments: Any) -> Any:
@@ -130,6 +110,6 @@ def evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: arguments.pop(name) for name in ("temperature", "dynamic", "cache")}
         return command(evaluation=parse_evaluation(given, tune_on), **arguments)
 
-    for option in reversed(METHOD_OPTIONS):
-        option(with_evaluation)
+    for add in reversed(METHOD_OPTIONS):
+        add(with_evaluation)
     return with_evaluation

@@ -1,4 +1,4 @@
-"""Signals: outside training they end the program at once; in training they are a reason to stop."""
+"""Signals: they end the program at once; a training first saves a checkpoint and stops."""
 
 import signal
 import time
@@ -19,8 +19,8 @@ CAUGHT = [
 
 
 SAME_SIGNAL = 1.0
-"""Seconds in which a second signal is the same request: launchers pass on what the terminal sent
-to everybody anyway."""
+"""Seconds in which a second signal counts as the first one: launchers pass on a signal that the
+terminal has sent to all processes."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -61,7 +61,7 @@ def interruptible() -> Iterator[None]:
 
 
 class StopFlag:
-    """Asked, it names the signal that came, or says None; ``code`` is the exit code."""
+    """A function that returns the name of the signal that came, or None, with its exit ``code``."""
 
     def __init__(self) -> None:
         self.code = 0
@@ -73,7 +73,7 @@ class StopFlag:
         return self.name
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Note the first signal if noting is enough; raise ``Interrupted`` otherwise."""
+        """Note the first signal while ``gentle``; raise ``Interrupted`` for any other."""
         now = time.monotonic()
         if not self.gentle or (self.name is not None and now - self.received > SAME_SIGNAL):
             raise Interrupted(number)
@@ -82,9 +82,9 @@ class StopFlag:
             self.received = now
 
     def from_first(self, kind: type, records: Iterable[Record]) -> Iterator[Record]:
-        """Pass ``records`` on; from the first one of ``kind`` to the end, signals are only noted.
+        """Yield ``records``; from the first one of ``kind`` to the end, signals are only noted.
 
-        Before it there is nothing to save, and waiting for a good moment would only take time.
+        Before it there is nothing to save, so a signal ends the program at once.
         """
         for record in records:
             self.gentle = self.gentle or isinstance(record, kind)
@@ -94,7 +94,7 @@ class StopFlag:
 
 @contextmanager
 def stopping() -> Iterator[StopFlag]:
-    """A flag that receives the signals that come while the block runs."""
+    """Yield a ``StopFlag`` that receives the signals while the block runs."""
     flag = StopFlag()
     with handling(flag.receive):
         yield flag

@@ -1,4 +1,4 @@
-"""Standard streams that whoever started the program has closed (``>&-`` in a shell)."""
+"""Standard streams that were closed before the program started (``>&-`` in a shell)."""
 
 import io
 import os
@@ -14,14 +14,14 @@ STANDARD = 2
 
 
 class ClosedStream(io.TextIOBase):
-    """Stands for a stream that is closed: whoever uses it is told so in one line."""
+    """Takes the place of a closed stream; using it raises ``CorpusError``."""
 
     def __init__(self, name: str, hint: str) -> None:
         self.title, self.hint = name, hint
 
     @property
     def buffer(self) -> "ClosedStream":
-        """Bytes are refused as text is."""
+        """The stream of bytes, which is closed too."""
         return self
 
     def read(self, size: int | None = -1) -> NoReturn:
@@ -36,7 +36,7 @@ class ClosedStream(io.TextIOBase):
 def replace_closed_streams() -> None:
     """Let the program run with closed streams.
 
-    Without stderr nothing is told; without stdout or stdin a command fails once it needs them.
+    Without stderr no messages are shown; without stdout or stdin a command fails when it needs it.
     """
     # A file that is opened later would get the free number of a standard stream, and libraries
     # that write messages to descriptor 2 would write into it.

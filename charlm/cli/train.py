@@ -17,22 +17,16 @@ __all__ = ["command"]
 @click.command("train", cls=Command, short_help="Train a model on text, or resume a run.")
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    metavar="RUN",
+    "--out", "-o", type=click.Path(path_type=Path), metavar="RUN",
     help="The run folder.  [default: runs/NAME]",
-)
+)  # fmt: skip
 @click.option("--recipe", metavar="NAME", help="Settings that are known to work (charlm recipes).")
 @setting_options
 @click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE",
     help="Read settings from a TOML file.",
-)
-@click.option("--dry-run", is_flag=True, help="Print what would be trained, and stop.")
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print the settings of the training, and stop.")
 @json_option("one JSON object per report")
 def command(
     sources: tuple[str, ...],
@@ -48,9 +42,9 @@ def command(
     SOURCE is a file, folder, glob, .gz, table (.jsonl .csv .tsv .parquet), dataset folder,
     hf:owner/name, the name of a corpus (charlm corpora), or - for standard input.
 
-    The same command again resumes the training where it stopped; so does --out RUN alone.  What
-    is given here wins over --set, that over --config, and that over --recipe.  What is "decided"
-    depends on the minutes, the text and the machine.
+    The same command again resumes the training where it stopped; so does --out RUN alone.  An
+    option wins over --set, that over --config, and that over --recipe.  A default that is "decided"
+    is chosen by the minutes, the text and the machine.
     """
     from charlm.cli.signals import stopping
     from charlm.console.plan import show_plan

@@ -1,7 +1,7 @@
-"""Settings and arguments in messages, as the command line spells them.
+"""Translate the names of settings and arguments in messages into options.
 
-What lies below the command line writes them between backquotes, as Python spells them:
-"`top_k` must be 0 or more", "give `steps=100`", "leave `precision` out".
+The layers below the command line write names between backquotes, as in Python: "`top_k` must be 0
+or more", "give `steps=100`", "leave `precision` out".
 """
 
 import ast
@@ -27,7 +27,7 @@ def translate(text: str, command: click.Command | None) -> str:
 
 
 def spelled(name: str, value: str | None, command: click.Command | None) -> str:
-    """How ``name`` or ``name=value`` is typed."""
+    """How ``name`` or ``name=value`` is typed on the command line."""
     flag = option_of(name, command)
     if value is None:
         # Where it may also come from a file or from --set, a setting keeps its own name.
@@ -41,7 +41,7 @@ def spelled(name: str, value: str | None, command: click.Command | None) -> str:
 
 
 def option_of(name: str, command: click.Command | None) -> str | None:
-    """What ``command`` calls an argument or a setting: an option, or a word like SOURCE."""
+    """The option or argument (like SOURCE) of ``command`` that sets ``name``; None without one."""
     key = name.rpartition(".")[2]
     own = [flag for flag, target in SETTINGS.items() if target == name]
     for flag in (*own, "--" + key.replace("_", "-")):

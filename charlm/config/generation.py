@@ -20,15 +20,18 @@ class GenerationConfig(Section):
 
     length: int = setting(500, "Characters to write.", minimum=0)
     temperature: float = setting(
-        0.8, "What logits are divided by: lower is safer, 0 takes the most probable.",
+        0.8, "Divide the logits by X: lower is more predictable, 0 takes the likeliest token.",
         minimum=0, maximum=HOTTEST,
     )  # fmt: skip
     top_k: int = setting(0, "Sample from the N most probable tokens only; 0: from all.", minimum=0)
     top_p: float = setting(
-        1.0, "Sample from the fewest tokens that together are this probable.", above=0, maximum=1
+        1.0,
+        "Sample from the most probable tokens whose probabilities sum to X.",
+        above=0,
+        maximum=1,
     )
     min_p: float = setting(
-        0.0, "Leave out tokens less probable than this times the most probable.",
+        0.0, "Leave out tokens less than X times as probable as the most probable one.",
         minimum=0, maximum=1,
     )  # fmt: skip
 

@@ -17,8 +17,8 @@ class ModelConfig(Section):
 
     cell: str = setting(
         "lstm",
-        "The recurrent cell.  The input gate of a capped_lstm is at most 1 - forget gate, that of "
-        "a cifg is equal to it; a layer_norm_lstm normalises its gates and its cell.",
+        "The recurrent cell.  capped_lstm: the input gate is at most 1 - forget gate; cifg: it "
+        "equals 1 - forget gate; layer_norm_lstm: gates and cell state are normalised.",
         choices=("lstm", "capped_lstm", "cifg", "layer_norm_lstm", "gru", "rnn"),
     )
     mogrifier_rounds: int = setting(

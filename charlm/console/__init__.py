@@ -1,4 +1,5 @@
-"""From reports to progress bars, lines, tables and JSON.  rich lives here only.
+"""Show records as progress bars, lines, tables and JSON; the only package that imports rich.
 
-stdout is data, stderr is talk.  Styling only on a terminal, and nothing depends on it.
+Data goes to stdout, messages go to stderr.  Only a terminal gets colours, and no meaning is lost
+without them.
 """

@@ -4,11 +4,11 @@ import math
 import sys
 from collections.abc import Iterable
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 from charlm.console.figures import counted, print_pairs
 from charlm.console.scores import tracked
-from charlm.console.streams import print_json, printable, visible
+from charlm.console.streams import on_one_line, print_json
 from charlm.inference.comparison.difference import BITS, Comparison
 from charlm.inference.comparison.units import PairedUnit
 from charlm.inference.loading import Loaded
@@ -22,7 +22,7 @@ WIDTH = 80
 """Columns of a line with an example."""
 
 FIGURES = 28
-"""Columns that the figures beside an example take."""
+"""Columns of the figures to the left of an example."""
 
 
 def show_comparison(records: Iterable[ScoringProgress | Comparison], *, as_json: bool) -> None:
@@ -64,21 +64,21 @@ def figures(loaded: Loaded, score: Score) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """The ends of an interval, where there is one."""
+    """The ends of an interval, or "unknown"."""
     if math.isnan(estimate.low):
         return "unknown"
     return f"{estimate.low:+.4f} to {estimate.high:+.4f}"
 
 
 def verdicts(found: Comparison) -> dict[str, str]:
-    """What follows from the figures, in words."""
+    """The verdict in words, and how it was found."""
     unit, (better_a, better_b) = found.unit, found.better
     of_tokens = counted(found.block, "token")
     size = of_tokens if unit == "token" else f"{counted(found.block, 'byte')} of whole lines"
     if math.isnan(found.difference.low):
         verdict = f"the text is too short to say: one block of {size}"
     elif found.verdict is None:
-        verdict = "no difference is shown: the interval holds zero"
+        verdict = "no difference is shown: the interval contains zero"
     else:
         verdict = f"{found.verdict} predicts this text better"
     rows = {
@@ -114,12 +114,9 @@ def print_examples(title: str, examples: Iterable[PairedUnit]) -> None:
 def excerpt(example: PairedUnit) -> str:
     """The text of an example on the rest of a line: a token in «», between its neighbours."""
     columns = WIDTH - FIGURES
-    text = on_one_line(example.text)
     if not example.before and not example.after:
-        return (
-            text if cell_len(text) <= columns else set_cell_size(text, columns - 1).rstrip() + "…"
-        )
-    own = f"«{text}»"
+        return on_one_line(example.text, columns)
+    own = f"«{on_one_line(example.text)}»"
     side = max(0, columns - cell_len(own)) // 2
     before, after = on_one_line(example.before), on_one_line(example.after)
     while cell_len(before) > side:
@@ -127,8 +124,3 @@ def excerpt(example: PairedUnit) -> str:
     while cell_len(after) > side:
         after = after[:-1]
     return before + own + after
-
-
-def on_one_line(text: str) -> str:
-    """``text`` harmless on a terminal, with pictures for tabs and line breaks as well."""
-    return "".join(visible(char) if char in "\n\t" else char for char in printable(text))

@@ -1,13 +1,11 @@
-"""Compression on the screen: a bar while tokens are coded, then the figures."""
+"""Show compression: a bar while tokens are coded, then the figures."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from rich.progress import Progress
-
 from charlm.console.figures import print_pairs
-from charlm.console.streams import print_json, talk
+from charlm.console.streams import print_json, progress_bar, talk
 from charlm.inference.compression.codec import CodingProgress, Compressed, Decompressed
 from charlm.inference.compression.files import STREAM
 from charlm.inference.loading import Loaded
@@ -18,25 +16,22 @@ Result = TypeVar("Result", Compressed, Decompressed)
 
 
 def draw_progress(records: Iterable[CodingProgress | Result]) -> Result:
-    """Draw how many tokens are coded; returns the last record."""
-    console, result = talk(), None
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    """Draw how many tokens are coded; returns the last record, which is the result."""
+    with progress_bar() as progress:
         task = progress.add_task("")
         for record in records:
-            if isinstance(record, CodingProgress):
-                progress.update(
-                    task, description=record.what, completed=record.done, total=record.total
-                )
-            else:
-                result = record
-    assert result is not None
-    return result
+            if not isinstance(record, CodingProgress):
+                return record
+            progress.update(
+                task, description=record.what, completed=record.done, total=record.total
+            )
+    raise AssertionError("coding ends with a result")
 
 
 def show_compressed(
     loaded: Loaded, done: Compressed, source: Path, target: Path, *, as_json: bool
 ) -> None:
-    """Print the figures; one line on stderr where stdout has the file itself."""
+    """Print the figures; one line on stderr if the compressed bytes go to stdout."""
     sizes = f"{done.bytes_out:,} bytes, {done.bits_per_byte:.3f} bits per byte"
     if as_json:
         run = {"run": str(loaded.run.folder), "step": loaded.step}
@@ -51,15 +46,15 @@ def show_compressed(
                 "file": f"{source}: {done.bytes_in:,} bytes, {done.tokens:,} tokens ({kind})",
                 "model": f"{loaded.run.folder}, step {loaded.step:,}{learned}",
                 "compressed": f"{target}: {sizes}",
-                "bits": f"{done.coded_bits:,} coded, {done.model_bits:,.0f} under the model; "
-                f"{done.other_bytes:,} bytes beside them",
+                "bits": f"{done.coded_bits:,} for the tokens (their nll: {done.model_bits:,.0f}); "
+                f"{done.other_bytes:,} bytes for all else",
                 "checked": f"decompressed and compared, {done.seconds:.1f} s in all",
             }
         )
 
 
 def show_decompressed(done: Decompressed, source: Path, target: Path, *, as_json: bool) -> None:
-    """Print what came back; one line on stderr where stdout has the file itself."""
+    """Print the sizes; one line on stderr if the file itself goes to stdout."""
     if as_json:
         print_json({"file": str(source), "out": str(target), **done.record()})
     elif target == STREAM:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn
 
 from charlm.console.figures import print_pair, print_pairs
-from charlm.console.streams import print_json, talk
+from charlm.console.streams import print_json, progress_bar
 from charlm.data.catalogue.card import Card
 from charlm.data.catalogue.fetching import Fetched, Fetching
 
@@ -51,12 +51,9 @@ def show_card(card: Card, *, as_json: bool) -> None:
 
 
 def show_fetching(name: str, records: Iterable[Fetching | Fetched]) -> None:
-    """Draw a bar while a corpus is downloaded, then say where it lies."""
-    console = talk()
+    """Draw a bar while a corpus is downloaded, then say where it is stored."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), DownloadColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with progress_bar(*columns) as progress:
         task = progress.add_task(name, total=None)
         for record in records:
             if isinstance(record, Fetching):
@@ -68,9 +65,9 @@ def show_fetching(name: str, records: Iterable[Fetching | Fetched]) -> None:
                 )
             else:
                 where = record.paths[0].parent if record.paths else "no file is needed"
-                there = "was there already" if record.already else "is here"
-                console.print(f"{name} {there}: {where}", markup=False)
-                console.print(f"next:  charlm train {name}", markup=False)
+                done = "was fetched before" if record.already else "is ready"
+                progress.console.print(f"{name} {done}: {where}", markup=False)
+                progress.console.print(f"next:  charlm train {name}", markup=False)
 
 
 def show_synthetic(path: Path, facts: Mapping[str, Any], *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The end of the demo: how well the model predicts beside simple models, and a sample."""
+"""The end of the demo: a comparison with simple models, and a sample."""
 
 import shlex
 
@@ -11,7 +11,7 @@ from charlm.inference.demonstration import Demonstration, Sampled
 __all__ = ["show_demo"]
 
 INDENT = 3
-"""The column beside what is written."""
+"""Columns left of the sample."""
 
 
 def show_demo(found: Demonstration) -> None:

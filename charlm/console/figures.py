@@ -1,4 +1,4 @@
-"""Figures for people: names and texts in two columns, numbers with what they count."""
+"""Names and texts in two columns, and numbers with the noun that they count."""
 
 import shutil
 import sys
@@ -11,13 +11,13 @@ NAMES = 11
 """Columns that the names take at least."""
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and what it counts, like "1 token" or "1,204 tokens"."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number and its noun, like "1 token" or "1,204 tokens"; ``plural`` if it is not noun + s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def in_columns(name: str, text: str, columns: int | None = None, width: int = NAMES) -> str:
-    """A name, and beside it a text wrapped to its own column.
+    """A name in the first column, and a text wrapped in the second one.
 
     ``columns`` is the width of the terminal, None for no wrapping; ``width`` is that of the names.
     Paths and options stay whole, so that they can be copied.

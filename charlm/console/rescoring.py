@@ -1,4 +1,4 @@
-"""Rescored lists on stdout or in a file; what was done, for people, on stderr."""
+"""Write rescored lists to stdout or a file, and a report for people to stderr."""
 
 import tempfile
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from typing import IO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from charlm import durable
-from charlm.console.streams import print_named, talk, write_text
+from charlm.console.figures import counted
+from charlm.console.streams import print_named, progress_bar, talk, write_text
 from charlm.data.formats.json_lines import json_line
 from charlm.inference.rescoring.hypotheses import RankedList
 from charlm.inference.rescoring.job import RescoringJob, RescoringProgress
@@ -44,16 +44,16 @@ def show_rescored(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Write all lists to stdout, or to the file ``out``; then say what was done.
+    """Write all lists to stdout, or to the file ``out``; then print a report on stderr.
 
-    Nothing is written before the last list is ranked, so that no part of a result can be taken for
-    the whole.  Raises ``CorpusError`` if ``out`` exists or cannot be written.
+    Nothing is written before the last list is ranked, so that a part of a result
+    is never taken for the whole.  Raises ``CorpusError`` if ``out`` exists or cannot be written.
     """
     if out != "-":
         durable.check_output(Path(out))
     console, summary = talk(), None
     with tempfile.SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", newline="") as lines:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        with progress_bar() as progress:
             task = progress.add_task("scoring", total=job.count)
             for record in records:
                 if isinstance(record, RescoringProgress):
@@ -67,7 +67,7 @@ def show_rescored(
         if as_json:
             lines.write(json_line(summary.record()))
         hand_over(lines, out)
-    tell(console, summary)
+    print_report(console, summary)
 
 
 def hand_over(lines: IO[str], out: str) -> None:
@@ -81,21 +81,21 @@ def hand_over(lines: IO[str], out: str) -> None:
             write_text(block)
 
 
-def tell(console: Console, summary: RescoringSummary) -> None:
-    """Say what was done, what to take care of, and how many words are wrong."""
-    for name, text in [*told(summary), *doubts(summary)]:
+def print_report(console: Console, summary: RescoringSummary) -> None:
+    """Print what was read and how it was scored, doubts about the input, and word error rates."""
+    for name, text in [*facts(summary), *doubts(summary)]:
         print_named(console, name, text)
     if summary.errors is not None:
         console.print(error_rates(summary.errors))
 
 
-def told(summary: RescoringSummary) -> Iterable[tuple[str, str]]:
+def facts(summary: RescoringSummary) -> Iterable[tuple[str, str]]:
     """What was read, and how it was scored."""
     sizes = f"{summary.smallest:,}"
     if summary.largest > summary.smallest:
         sizes += f" to {summary.largest:,}"
     hypotheses = counted(summary.hypotheses, "hypothesis", "hypotheses")
-    lists = counted(summary.lists, "list", "lists")
+    lists = counted(summary.lists, "list")
     kind = f"{summary.format}: {LINES[summary.format]}"
     yield "read", f"{hypotheses} in {lists} of {sizes} ({kind})"
     yield "end", f"each hypothesis was scored with {ENDS[summary.end]} behind it"
@@ -106,7 +106,7 @@ def told(summary: RescoringSummary) -> Iterable[tuple[str, str]]:
 
 
 def doubts(summary: RescoringSummary) -> Iterable[tuple[str, str]]:
-    """What looks as if the lists had been meant otherwise."""
+    """Notes on what suggests that the lists were read differently from what was meant."""
     if summary.runs_backwards:
         first = f"in {summary.backwards:,} of {counted(summary.ordered, 'list', 'lists')}"
         other = "loglik" if summary.costs else "cost"
@@ -117,18 +117,13 @@ def doubts(summary: RescoringSummary) -> Iterable[tuple[str, str]]:
         yield "note", f"all hypotheses are in one list; {LISTS}"
     if summary.with_unknown:
         found = counted(summary.with_unknown, "hypothesis holds", "hypotheses hold")
-        yield "unknown", f"{found} what was never seen in training"
+        yield "unknown", f"{found} words or characters that were never seen in training"
 
 
 LISTS = (
     "a list is neighbouring lines of the same id, or of ids like utt1-1 utt1-2, "
     "or in plain files the lines up to an empty one"
 )
-
-
-def counted(number: int, singular: str, plural: str) -> str:
-    """A number and the right form of what it counts."""
-    return f"{number:,} {singular if number == 1 else plural}"
 
 
 def error_rates(report: ErrorReport) -> Table:

@@ -15,7 +15,7 @@ UNKNOWN = "-"
 
 
 def show_runs(runs: Sequence[Run], *, as_json: bool) -> None:
-    """Print what each run holds: one JSON object a line, pairs for one run, else a table."""
+    """Print what each run contains: one JSON object a line, pairs for one run, else a table."""
     summaries = [summarise_run(run) for run in runs]
     if as_json:
         for summary in summaries:
@@ -53,7 +53,7 @@ UNITS = {"chars": "characters", "tokens": "tokens"}
 
 
 def made_at(made: dict[str, Any]) -> str:
-    """When and where training began, as far as the run says it."""
+    """When and where training began, as far as the run knows it."""
     parts = [made.get(name) for name in ("date", "processor", "machine")]
     versions = [f"torch {made['torch']}"] if "torch" in made else []
     return ", ".join([*(str(part) for part in parts if part), *versions])

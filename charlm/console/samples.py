@@ -13,7 +13,7 @@ RULE = 60
 
 
 def tell_seed(seeds: Sequence[int]) -> None:
-    """Say on stderr which seeds, that nobody chose, give these texts again."""
+    """Print the seeds, which were chosen at random, on stderr: they give these texts again."""
     last = f" to {seeds[-1]}" if len(seeds) > 1 else ""
     talk().print(f"seed {seeds[0]}{last}", style="dim")
 
@@ -21,8 +21,7 @@ def tell_seed(seeds: Sequence[int]) -> None:
 def show_samples(samples: Sequence[Sample], *, as_json: bool) -> None:
     """Print the prompt and its continuation for every seed.
 
-    On a terminal a line with the seed stands before each of several, elsewhere a blank line
-    between two.
+    Several are separated by a line with the seed on a terminal, by a blank line elsewhere.
     """
     on_terminal = sys.stdout.isatty()
     for number, sample in enumerate(samples):
@@ -48,6 +47,6 @@ def show_samples(samples: Sequence[Sample], *, as_json: bool) -> None:
 
 
 def tell_end(sample: Sample) -> None:
-    """Say on stderr that a text is short because the model ended the document."""
+    """Note on stderr that a text is short because the model ended the document."""
     if sample.finish == "end":
-        talk().print("the model ended the document here; --past-end goes on", style="dim")
+        talk().print("the model ended the document here; --past-end begins another", style="dim")

@@ -1,15 +1,13 @@
-"""Scores of texts: figures for one, a table for several, JSON for scripts."""
+"""Print scores of texts: all figures of one text, a table of several, or JSON."""
 
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.progress import Progress
-
 from charlm.console.adaptation import options_of
 from charlm.console.figures import counted, print_pairs
-from charlm.console.streams import print_json, print_named, talk
+from charlm.console.streams import print_json, print_note, progress_bar
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.adaptation.mixing import evaluation_of
 from charlm.inference.generation.text import name_unknown
@@ -32,7 +30,7 @@ Where the nats stop falling, more context no longer helps the model."""
 """How to read a curve."""
 
 LITERATURE = "what papers on PTB and WikiText give: line ends (<eos>) count as words"
-"""Which of the perplexities of a model of words is the one to compare with."""
+"""Which perplexity of a word model is comparable with published ones."""
 
 
 def show_scores(
@@ -72,8 +70,8 @@ def in_short(score: Score) -> str:
 
 def tracked(records: Iterable[Any], task: str) -> Any:
     """The last record; those before it are ``ScoringProgress``, drawn as a bar on a terminal."""
-    console, bars, record = talk(), dict[str, Any](), None
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    bars, record = dict[str, Any](), None
+    with progress_bar() as progress:
         for record in records:
             if isinstance(record, ScoringProgress):
                 if record.text not in bars:
@@ -83,7 +81,7 @@ def tracked(records: Iterable[Any], task: str) -> Any:
 
 
 def show_rows(table: PerplexityTable, texts: Sequence[TextSource]) -> None:
-    """The figures for people."""
+    """The figures of one text, or the table of several."""
     loaded, options = table.loaded, table.options
     about = {"model": loaded.name}
     if loaded.model.mode != "static":
@@ -104,7 +102,7 @@ def show_rows(table: PerplexityTable, texts: Sequence[TextSource]) -> None:
 
 
 def detailed(score: TextScore, tokenizer: Tokenizer) -> dict[str, str]:
-    """Our own figures in every unit."""
+    """The figures of charlm's own convention, in every unit."""
     error, of_literature = plus_minus(score.perplexity_se), has_line_ends(tokenizer)
     kind = f"{tokenizer.kind}: {LITERATURE}" if of_literature else tokenizer.kind
     per_word = f"{score.word_perplexity:,.1f} per word"
@@ -191,7 +189,7 @@ def show_unknown(row: TextScore, table: PerplexityTable) -> None:
         }
     )
     if row.unknown["\r"]:
-        print_named(talk(), "note", CARRIAGE_RETURNS)
+        print_note(CARRIAGE_RETURNS)
 
 
 CARRIAGE_RETURNS = (
@@ -217,9 +215,9 @@ def show_curve(bins: Sequence[Bin], options: ScoringOptions) -> None:
     if not bins:
         return
     if options.starts == "never":
-        talk().print(
-            "note        one stream passes each position once: --reset line or document, or\n"
-            "            --convention nanogpt --window N, starts more often"
+        print_note(
+            "one stream has each position only once; to average over more tokens, reset the state: "
+            "--reset line or document, or --convention nanogpt --window N"
         )
     most = max(each.nll for each in bins)
     sys.stdout.write(f"\n{'position':>15}  {'tokens':>11}  nats per token\n")

@@ -1,21 +1,23 @@
 """The table of ``charlm bench``."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
+from charlm.console.figures import counted
 from charlm.console.streams import print_json
-from charlm.inference.speed import Speed, measure_speed
+from charlm.inference.speed import Speed
 from charlm.inference.timing import PEER
 from charlm.model import native
 from charlm.model.limits import Limits
 
-__all__ = ["show_speed"]
+__all__ = ["show_speeds"]
 
 GIGA = 1e9
 
 
-def show_speed(*, as_json: bool) -> None:
+def show_speeds(records: Iterable[Limits | Speed], *, as_json: bool) -> None:
     """Print the processor's limits, then each speed as soon as it is measured."""
-    for record in measure_speed():
+    for record in records:
         if as_json:
             print_json(as_object(record))
         elif isinstance(record, Limits):
@@ -33,7 +35,7 @@ def as_object(record: Limits | Speed) -> dict[str, object]:
 
 def print_limits(limits: Limits) -> None:
     """Print what the processor can do, and the head of the table."""
-    print(f"{limits.threads} thread{'s' * (limits.threads > 1)}; {native.status()}")
+    print(f"{counted(limits.threads, 'thread')}; {native.status()}")
     print(f"arithmetic  {limits.products / GIGA:,.0f} GFLOP/s")
     rates = ", ".join(
         f"{rate / GIGA:.0f} of {size / 2**20:g} MiB" for size, rate in limits.reads.items()

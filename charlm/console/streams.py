@@ -1,4 +1,4 @@
-"""The two streams, and how text that a model wrote gets onto a terminal unharmed."""
+"""Standard output for data, stderr for messages; text of a model is made safe for a terminal."""
 
 import math
 import os
@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 
 from charlm.console.figures import NAMES, in_columns
 from charlm.data.formats.json_lines import json_line
@@ -16,12 +18,14 @@ __all__ = [
     "compact",
     "duration",
     "harmless",
+    "on_one_line",
     "print_json",
     "print_named",
+    "print_note",
     "printable",
+    "progress_bar",
     "read_prompt",
     "talk",
-    "visible",
     "write_text",
 ]
 
@@ -32,7 +36,7 @@ because Arabic and Hebrew need them."""
 
 
 def talk() -> Console:
-    """stderr, for people.  Made anew each time, so that a redirected stream is seen."""
+    """The console of stderr, for messages.  A new one each time, because it may be redirected."""
     return Console(
         stderr=True,
         highlight=False,
@@ -42,9 +46,20 @@ def talk() -> Console:
 
 
 def print_named(console: Console, name: str, text: str, width: int = NAMES) -> None:
-    """A line of two columns; on a terminal that is too narrow the text keeps to its column."""
+    """Print a name, and beside it a text, wrapped to its column on a terminal."""
     line = in_columns(name, text, None if console.soft_wrap else console.width, width)
     console.print(line, markup=False, soft_wrap=True)
+
+
+def print_note(text: str) -> None:
+    """Print on stderr something that the user should know."""
+    print_named(talk(), "note", text)
+
+
+def progress_bar(*columns: str | ProgressColumn) -> Progress:
+    """A bar on stderr that disappears when it is done; nothing where that is no terminal."""
+    console = talk()
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def read_prompt(prompt: str) -> str:
@@ -62,11 +77,10 @@ def read_prompt(prompt: str) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` without what could steer a terminal; tabs and line breaks stay as they are.
-
-    A model that has seen escape sequences must not be able to steer the terminal.
+    """``text`` without what could steer a terminal, as a model that has seen escape sequences may
+    write it; tabs and line breaks stay as they are.
     """
-    without_returns = text.replace("\r", "")  # of the line breaks of some systems
+    without_returns = text.replace("\r", "")  # of CR LF line breaks
     return "".join(char if char in "\n\t" else harmless(char) for char in without_returns)
 
 
@@ -80,6 +94,16 @@ def harmless(text: str) -> str:
 def steers(char: str) -> bool:
     """Whether a terminal obeys a character instead of showing it."""
     return ord(char) < 32 or 127 <= ord(char) < 160 or char in ORDERING
+
+
+def on_one_line(text: str, columns: int | None = None) -> str:
+    """``text`` made safe for a terminal, with control pictures for tabs and line breaks as well;
+    what goes beyond ``columns`` is cut off, and marked by an ellipsis.
+    """
+    line = "".join(visible(char) if char in "\n\t" else char for char in printable(text))
+    if columns is None or cell_len(line) <= columns:
+        return line
+    return set_cell_size(line, columns - 1).rstrip() + "…"
 
 
 def visible(char: str) -> str:

@@ -1,14 +1,12 @@
-"""Surprisals and minimal pairs: tables for eyes on a terminal, data in a pipe."""
+"""Surprisals and minimal pairs: aligned tables on a terminal, data in a pipe."""
 
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from rich.cells import cell_len, set_cell_size
-
 from charlm.console.figures import counted
-from charlm.console.streams import print_named, printable, talk, visible
+from charlm.console.streams import on_one_line, print_note, talk
 from charlm.console.tables import print_rows, shown
 from charlm.data.preparation.streams import Reset
 from charlm.data.sources.corpora import Corpus
@@ -51,7 +49,7 @@ def show_scored(
     """Print the surprisals of a corpus, or of the regions of a table in a file.
 
     ``models`` are the model and, where methods of evaluation time are in use, the static one, of
-    which only the sum is told.
+    which only the sum is printed.
     """
     kept = bounded(top, models[0].tokenizer.vocab_size)
     if isinstance(given, str):
@@ -75,27 +73,22 @@ def show_scored(
 
 
 def bounded(top: int, vocabulary: int) -> int:
-    """How many guesses to show: no more than there are tokens, which is said."""
+    """``top``, but at most the size of the vocabulary, with a note."""
     if top > vocabulary:
-        note(f"the vocabulary has {vocabulary:,} tokens, so there are as many guesses")
+        print_note(f"the vocabulary has {vocabulary:,} tokens, so --top is that many")
     return min(top, vocabulary)
 
 
 def show_notes(loaded: Loaded, corpus: Corpus, reset: Reset | None) -> None:
-    """What people should know of how a text is read."""
+    """Print notes on how a text is read."""
     if reset is None and natural_reset(corpus) == "document":
-        note("each row of the table is read by itself; --reset never carries the state on")
+        print_note("each row of the table is scored by itself; --reset never carries the state on")
     if about_ends := line_end_note(loaded, corpus):
-        note(about_ends)
-
-
-def note(text: str) -> None:
-    """One line on stderr."""
-    print_named(talk(), "note", text)
+        print_note(about_ends)
 
 
 def show_surprisals(rows: Iterable[Surprisal], columns: Columns, format: str | None) -> None:
-    """A row for each unit; without a format, a table for eyes on a terminal and TSV elsewhere."""
+    """A row for each unit; without a format, an aligned table on a terminal and TSV elsewhere."""
     if (format or default_format()) == "table":
         show_lines(rows, columns)
     else:
@@ -103,7 +96,7 @@ def show_surprisals(rows: Iterable[Surprisal], columns: Columns, format: str | N
 
 
 def without_sums(rows: Iterable[Surprisal | SurprisalSums]) -> Iterator[Surprisal]:
-    """The rows; sums beside those of a static model are told when they come."""
+    """The rows; the sums of the surprisals, with those of a static model, are printed on stderr."""
     for row in rows:
         if isinstance(row, Surprisal):
             yield row
@@ -113,12 +106,12 @@ def without_sums(rows: Iterable[Surprisal | SurprisalSums]) -> Iterator[Surprisa
 
 
 def default_format() -> str:
-    """What suits standard output."""
+    """The format for stdout: a table on a terminal, else TSV."""
     return "table" if sys.stdout.isatty() else "tsv"
 
 
 def show_lines(rows: Iterable[Surprisal], columns: Columns) -> None:
-    """For eyes: surprisal, entropy, rank, text and guesses, cut at the edge of the terminal."""
+    """An aligned table: surprisal, entropy, rank, text, guesses; cut at the terminal's edge."""
     width = shutil.get_terminal_size().columns
     scale, write = MEASURES[columns.measure], sys.stdout.write
     for number, row in enumerate(rows):
@@ -129,13 +122,7 @@ def show_lines(rows: Iterable[Surprisal], columns: Columns) -> None:
         if row.guesses:
             label += "  expected " + ", ".join(f"«{text}» {p:.2f}" for text, p in row.guesses)
         figures = f"{row.nll * scale:10.2f}{row.entropy * scale:9.2f}{row.rank:8,}  "
-        write(figures + fitted(label, max(1, width - len(figures))) + "\n")
-
-
-def fitted(text: str, width: int) -> str:
-    """A text on one line of so many columns, harmless on a terminal."""
-    line = "".join(visible(char) if char in "\n\t" else char for char in printable(text))
-    return line if cell_len(line) <= width else set_cell_size(line, width - 1).rstrip() + "…"
+        write(figures + on_one_line(label, max(1, width - len(figures))) + "\n")
 
 
 def show_complexities(rows: Iterable[Surprisal], measure: str, *, as_json: bool) -> None:
@@ -156,7 +143,7 @@ def show_complexities(rows: Iterable[Surprisal], measure: str, *, as_json: bool)
 
 
 def show_pairs(scores: Iterable[PairScore], *, each: bool, format: str | None) -> None:
-    """The accuracy per group; with ``each`` a row per pair, and the accuracy of all as talk."""
+    """The accuracy per group; with ``each`` a row per pair, and the accuracy of all on stderr."""
     if not each and format in (None, "table"):
         print_accuracies(accuracies(scores))
     elif not each:
@@ -172,7 +159,7 @@ def show_pairs(scores: Iterable[PairScore], *, each: bool, format: str | None) -
 
 
 def show_each(scores: Iterable[PairScore]) -> None:
-    """For eyes: a line for each pair, the better sentence marked, cut at the edge."""
+    """An aligned line for each pair: both nll in nats, the result, the sentences."""
     width = shutil.get_terminal_size().columns
     for number, score in enumerate(scores):
         if not number:
@@ -180,11 +167,11 @@ def show_each(scores: Iterable[PairScore]) -> None:
         mark = "right" if score.correct else "tie" if score.difference == 0 else "wrong"
         figures = f"{score.good:10.2f}{score.bad:10.2f}{mark:>8}  "
         text = f"{score.pair.good} | {score.pair.bad}"
-        sys.stdout.write(figures + fitted(text, max(1, width - len(figures))) + "\n")
+        sys.stdout.write(figures + on_one_line(text, max(1, width - len(figures))) + "\n")
 
 
 def print_accuracies(found: Iterable[Accuracy]) -> None:
-    """Columns for people."""
+    """Accuracies as an aligned table."""
     sys.stdout.write("accuracy   s.e.    pairs   ties  unknown  group\n")
     for row in found:
         sys.stdout.write(

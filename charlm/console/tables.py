@@ -9,7 +9,7 @@ from charlm.console.streams import print_json
 __all__ = ["FORMATS", "print_rows", "shown"]
 
 FORMATS = ("table", "tsv", "csv", "jsonl")
-"""For eyes, and three for programs."""
+"""An aligned table for people, and three formats for programs."""
 
 SEPARATORS = {"tsv": "\t", "csv": ","}
 
@@ -17,7 +17,7 @@ SEPARATORS = {"tsv": "\t", "csv": ","}
 def print_rows(rows: Iterable[Mapping[str, Any]], format: str) -> None:
     """One row a line under a header, or one JSON object a line (jsonl).
 
-    The header comes with the first row, so that what cannot be scored has no table.
+    The header is printed with the first row: if scoring fails before, nothing is printed.
     """
     for number, row in enumerate(rows):
         if format == "jsonl":

@@ -1,4 +1,4 @@
-"""Training on the screen: a bar on a terminal, elsewhere a line every few seconds."""
+"""Show a training: a bar on a terminal, elsewhere a line every few seconds."""
 
 import math
 import shlex
@@ -39,7 +39,7 @@ class Display:
     """Shows one training; a context manager that leaves the terminal as it was."""
 
     def __init__(self, *, ending: bool = True) -> None:
-        """``ending``: say at the end what to do next."""
+        """``ending``: print at the end what to do next."""
         self.ending = ending
         self.console = talk()
         self.live = self.console.is_terminal and not self.console.is_dumb_terminal
@@ -73,7 +73,7 @@ class Display:
         self.progress.stop()
 
     def show(self, record: Preparing | Prepared | Report) -> None:
-        """Draw one record."""
+        """Show one record."""
         getattr(self, f"show_{type(record).__name__.lower()}")(record)
 
     def say(self, name: str, text: str = "") -> None:
@@ -100,7 +100,7 @@ class Display:
         self.draw(record.phase, fraction, compact(record.done) if record.done else "")
 
     def show_prepared(self, record: Prepared) -> None:
-        """The text is ready."""
+        """The text is tokenized."""
         counts = record.train.counts
         self.bits_per_char = counts.tokens / max(counts.chars, 1) / math.log(2)
         held_out = {"validate": record.valid, "test": record.test}
@@ -111,11 +111,11 @@ class Display:
         self.say("tokenizer", f"{kind}, vocabulary {size:,}")
 
     def show_note(self, record: Note) -> None:
-        """Something to know."""
+        """A note to the user."""
         self.say("note", record.text)
 
     def show_started(self, record: Started) -> None:
-        """The model stands."""
+        """The model is ready to be trained."""
         self.unit = record.unit
         self.say(
             "model", f"{record.parameters:,} parameters on {record.device} in {record.precision}"
@@ -136,7 +136,7 @@ class Display:
         )
 
     def left(self, record: Stepped) -> str:
-        """How long the rest will take at the pace so far."""
+        """How long the rest will take at the speed so far."""
         assert self.began is not None
         fraction, seconds = self.began
         gone = record.fraction - fraction
@@ -154,7 +154,7 @@ class Display:
         )
 
     def show_saved(self, record: Saved) -> None:
-        """A checkpoint is there: let it write a little, if somebody is watching."""
+        """A checkpoint is saved: on a terminal, show a sample of its text."""
         waited = time.monotonic() - self.last_sample
         again = record.step == self.sampled_step
         if not self.live or again or waited < self.sample_took / SAMPLE_SHARE:
@@ -164,7 +164,7 @@ class Display:
         self.sample_took = time.monotonic() - self.last_sample
 
     def show_sample(self, sample: Sampled) -> None:
-        """What the model wrote after which words, at which temperature; a few lines, set apart."""
+        """A few lines that the model wrote, with their prompt and temperature."""
         *_, last = printable(sample.prompt).strip().splitlines() or [""]
         last = "..." + last[-PROMPT_WIDTH:] if len(last) > PROMPT_WIDTH else last
         after = f'after "{last}"' if last else "from nothing"
@@ -194,7 +194,7 @@ class Display:
             self.say("", f"charlm perplexity {run} FILE")
 
     def how_it_went(self, record: Done) -> str:
-        """How much was trained in which time, or that nothing was left to train."""
+        """How much was trained in which time, or that the budget was used up before."""
         rate, counts = record.tokens_per_second, self.unit == "order"
         trained = f"{record.step:,} {self.unit}s in {duration(record.seconds)}"
         early = record.reason == "patience"
@@ -229,8 +229,8 @@ def show_training(
 ) -> Done:
     """Show a training to its end; returns the last report.
 
-    ``as_json``: print reports as JSON to stdout; ``silent``: show nothing; ``ending``: say at the
-    end what to do next.
+    ``as_json``: print reports as JSON to stdout; ``silent``: show nothing; ``ending``: print
+    at the end what to do next.
     """
     if as_json and not silent:
         return print_reports(records)

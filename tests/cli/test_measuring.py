@@ -77,7 +77,7 @@ def test_rows_of_a_table_are_read_apart_and_keep_their_cells(run: Path) -> None:
     ]  # fmt: skip
     assert rows[0]["surprisal_bits"] == rows[3]["surprisal_bits"]
     assert done.err == [
-        "note        each row of the table is read by itself; --reset never carries the state on"
+        "note        each row of the table is scored by itself; --reset never carries the state on"
     ]
     carried = call("score", run, path, "--text-column", "sentence", "--reset", "never")
     assert carried.err == []

@@ -163,7 +163,7 @@ def test_the_curve_counts_from_every_start() -> None:
         (1, 1, 120), (2, 2, 80), (3, 4, 160), (5, 8, 240), (9, 16, 40),
     ]  # fmt: skip
     done = call("perplexity", "run", "b.txt", "--curve")
-    assert done.err[0].startswith("note        one stream passes each position once")
+    assert done.err[0].startswith("note        one stream has each position only once")
     assert "█" in done.out
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import io
+import json
 import os
 import pty
 import re
@@ -45,6 +46,18 @@ def test_text_is_utf_8_in_pipes_and_a_reader_that_goes_away_is_no_error(run: Pat
     header, row = done.stdout.splitlines()
     assert header.startswith("index\t")
     assert row.split("\t")[2] == "mé "
+
+
+def test_a_damaged_best_checkpoint_is_a_note_of_one_line(run: Path) -> None:
+    assert call("train", "--out", run, "--steps", "30").code == 0
+    best = json.loads((run / "best.json").read_text())["step"]
+    (run / "checkpoints" / f"step-{best:08}" / "model.safetensors").write_bytes(b"damaged")
+    done = shell("charlm generate run -n 5 --seed 1")
+    assert (done.returncode, len(done.stdout.strip("\n"))) == (0, 5)
+    (line,) = done.stderr.splitlines()
+    assert re.fullmatch(
+        rf"note {{8}}.*damaged.*; step \d+ is used instead of the best, {best}", line
+    )
 
 
 def test_a_run_that_another_process_trains_is_in_use(book: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import charlm.console.machine
 from charlm.cli import renamed
 from charlm.cli.failures import in_two_lines, presentable, remedy
-from charlm.cli.frame import Command, heading
+from charlm.cli.frame import Command, option
 from charlm.cli.main import COMMANDS, SECTIONS, cli
 from charlm.cli.translation import translate
 from tests.cli.conftest import call
@@ -115,7 +115,7 @@ def test_an_option_with_a_new_name_is_refused_with_that_name(
 
 def test_options_stand_under_their_headings_and_the_common_ones_last() -> None:
     @click.command("heat", cls=Command)
-    @click.option("--high", help="A.", **heading("Degrees"))
+    @option("--high", help="A.", heading="Degrees")
     @click.option("--step", help="B.")
     @click.option("--plain", help="C.")
     def command(**_: object) -> None:
@@ -152,7 +152,7 @@ def test_debug_shows_the_trace_wherever_it_stands() -> None:
 
 
 def test_what_was_not_foreseen_ends_in_two_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def surprise(*, as_json: bool) -> None:
+    def surprise(about: object, *, as_json: bool) -> None:
         raise ZeroDivisionError("a\nb")
 
     monkeypatch.setattr(charlm.console.machine, "show_machine", surprise)

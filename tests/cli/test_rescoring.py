@@ -151,7 +151,9 @@ def test_scores_that_run_the_wrong_way_are_noticed() -> None:
 
 def test_what_the_model_has_never_seen_is_counted() -> None:
     done = call("rescore", "run", "-", stdin="u1 1 ba ŁŁ\nu1 2 ba co\n")
-    assert any("1 hypothesis holds what was never seen" in line for line in done.err)
+    assert any(
+        "1 hypothesis holds words or characters that were never seen" in line for line in done.err
+    )
 
 
 def test_years_in_sentences_are_text() -> None:
