@@ -15,6 +15,7 @@ in ``hint``, the way out.  Nothing is loaded before it is used.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["CharlmError", "Model", "__version__", "compare", "load", "train"]
 
 __version__ = "0.1.0"
+
+# Read when torch is loaded.  By default OpenMP spins for milliseconds at each barrier of each time
+# step; with other busy processes on the machine that made training a hundred times slower.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 HOMES = {
     "CharlmError": "charlm.errors",

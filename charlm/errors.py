@@ -15,12 +15,13 @@ class CharlmError(Exception):
     """An error that names its cause and the way out.
 
     ``str(error)`` is the cause: the thing, what is allowed, what was received.  ``error.hint`` says
-    what to do about it.  Neither ends in a line break.
+    what to do about it, and the last line of a trace.  Neither ends in a line break.
     """
 
     def __init__(self, cause: str, hint: str) -> None:
         super().__init__(cause)
         self.hint = hint
+        self.add_note(f"  try: {hint}")
 
     def __reduce__(self) -> tuple[type["CharlmError"], tuple[str, str]]:
         """Pickle the hint too, so that an error keeps it on the way from a worker process."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 
 import charlm
 from charlm import CharlmError, Model, api
+from charlm.errors import CharlmWarning
 from tests.cli.conftest import book_text, call
 
 SMALL: dict[str, Any] = {"hidden_size": 16, "batch_size": 4, "bptt": 16, "steps": 20}
@@ -63,6 +65,14 @@ def test_importing_loads_nothing_and_using_loads_what_is_needed() -> None:
     )
     assert shown.split("[")[0].strip() == ""
     assert "['CharlmError', 'Model', 'compare', 'load', 'train'] load True" in shown
+
+
+def test_importing_sets_openmp_as_the_program_does() -> None:
+    environment = {name: own for name, own in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    for module in ("charlm", "charlm.cli.main"):
+        code = f"import os, {module}; print(os.environ['GOMP_SPINCOUNT'])"
+        command = [sys.executable, "-c", code]
+        assert subprocess.check_output(command, text=True, env=environment) == "2000\n"
 
 
 def test_what_does_not_exist_is_an_attribute_error() -> None:
@@ -223,6 +233,7 @@ WRONG: list[tuple[Any, str, str]] = [
     (lambda m: charlm.train("book.txt", minutes=1, steps=3), "both given", "one way only"),
     (lambda m: charlm.train(out="nothing"), "nothing does not exist", "runs/NAME"),
     (lambda m: charlm.train(), "there is nothing to train on", "name a text"),
+    (lambda m: charlm.train("runs/book"), "runs/book is a run, not a text", "`out='runs/book'`"),
     (lambda m: charlm.train(3), "`sources` must be names of texts", "sources"),
     (lambda m: charlm.train([3]), "this cannot be a source: 3", ""),
     (lambda m: m.generate(3), "`prompt` must be a str, or a list of them, got 3", "prompt"),
@@ -250,6 +261,7 @@ def test_a_mistake_is_answered_in_words_of_python(number: int, model: Model) -> 
         attempt(model)
     assert cause in str(caught.value)
     assert hint in caught.value.hint
+    assert traceback.format_exception(caught.value)[-1] == f"  try: {caught.value.hint}\n"
     assert not re.search(r"(^|\s)--\w", str(caught.value) + caught.value.hint)
 
 
@@ -259,6 +271,7 @@ def test_training_yields_reports_and_ends_with_done(folder: Path) -> None:
     assert charlm.load("runs/again").generate(seed=2) == charlm.load("runs/book").generate(seed=2)
     resumed = list(charlm.train(out="runs/again"))
     assert resumed[-1].step == reports[-1].step == 20  # type: ignore[union-attr]
+    assert max(len(str(report)) for report in reports) < 400
 
 
 SENTENCE = "ba co. Loba\ndi fu.\n"
@@ -290,6 +303,14 @@ def test_a_table_of_perplexities_is_that_of_the_command(model: Model) -> None:
     assert found == shown
 
 
+def test_a_text_that_is_the_name_of_a_file_is_measured_with_a_warning(model: Model) -> None:
+    for text in ("book.txt", ["ba", "book.txt"]):
+        with pytest.warns(CharlmWarning, match=r"Path\('book.txt'\)") as caught:
+            score = model.score(text)
+        assert score.chars == len("".join(text))
+        assert caught[0].filename == __file__
+
+
 def test_a_list_is_several_texts(model: Model) -> None:
     first, second = model.score("ba co."), model.score("di fu.")
     both = model.score(["ba co.", "di fu."])
@@ -319,6 +340,10 @@ def test_a_comparison_is_that_of_the_command(model: Model) -> None:
     assert (same.bpb.value, same.verdict) == (0, None)
     shown = json.loads(call("compare", "runs/book", "runs/book", "sentence.txt", "--json").out)
     assert json.loads(json.dumps(same.record()))["bpb_difference"] == shown["bpb_difference"]
+    assert "better: not shown" in repr(same)
+    short = charlm.compare(model, "runs/book", "ba")
+    assert "too little text for an interval" in repr(short)
+    assert "nan" not in repr(short)
     found = charlm.compare(model, other, part="test")
     assert found.scores[0].nll == model.score(part="test").nll
     assert found.scores[1].nll == pytest.approx(other.score(part="test").nll)
@@ -404,6 +429,8 @@ MEASURED_WRONG: list[tuple[Any, str, str]] = [
     (lambda m: m.compress("ba"), "`content` must be bytes, or the Path of a file", "content"),
     (lambda m: m.decompress(b"ba"), "the content", ""),
     (lambda m: m.rescore("nothing.txt"), "nothing.txt", "path"),
+    (lambda m: m.rescore(["a", "b"]), "`nbest` must be the name of a file", "nbest"),
+    (lambda m: m.rescore("book.txt", refs=["a"]), "`refs` must be the name of a file", "refs"),
     (lambda m: charlm.compare(m, "nothing", "ba"), "nothing does not exist", ""),
     (lambda m: charlm.compare(m, m), "give either a text", "part"),
     (lambda m: charlm.compare(m, m, part="all"), "unknown `part`: 'all'", "did you mean"),

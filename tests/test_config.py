@@ -80,6 +80,12 @@ def test_an_assignment_of_the_wrong_form_is_refused(text: str) -> None:
         parse_assignment(text)
 
 
+def test_a_section_without_a_key_is_answered_with_that_section() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_assignment("training")
+    assert caught.value.hint.startswith("write training.KEY=VALUE")
+
+
 def test_values_are_toml_or_numbers_or_else_plain_text() -> None:
     assigned = ["training.learning_rate=1e-3", "model.dropout=.5", "model.cell=gru"]
     tables = merge(*map(parse_assignment, assigned))

@@ -1,5 +1,6 @@
 """Checks of the arguments of ``charlm.train``, ``load``, ``compare`` and ``Model``."""
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from inspect import signature
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from charlm.config.section import unknown_name
-from charlm.errors import ConfigError
+from charlm.errors import CharlmWarning, ConfigError
 
 __all__ = ["Texts", "check_part", "last_of", "listed", "naming_unknown", "require"]
 
@@ -16,6 +17,9 @@ Texts = str | Path | Iterable[str | Path]
 
 PARTS = ("train", "valid", "test")
 """The parts into which the text of a run is divided."""
+
+LONGEST_NAME = 60
+"""Characters of a text that is perhaps meant as the name of a file."""
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -58,15 +62,31 @@ def last_of(records: Iterable[object], kind: type[Result]) -> Result:
 
 
 def listed(text: Texts | None) -> str | Path | Sequence[str | Path] | None:
-    """``text``, an iterable of texts as a list.  Raises ``ConfigError`` for what is no text."""
+    """``text``, an iterable of texts as a list.  Raises ``ConfigError`` for what is no text, and
+    warns of a text that is the name of a file.
+    """
     if text is None or isinstance(text, str | Path):
+        warn_of_name(text)
         return text
     if isinstance(text, bytes) or hasattr(text, "read") or not isinstance(text, Iterable):
         raise ConfigError(
             f"a text must be a str, or the Path of a file, or a list of them, got {text!r:.60}",
             "decode or read it first, or give the Path of the file",
         )
-    return list(text)
+    texts = list(text)
+    for each in texts:
+        warn_of_name(each)
+    return texts
+
+
+def warn_of_name(text: object) -> None:
+    """Warn where a text is also the name of a file, which is hardly what was to be measured."""
+    if isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and Path(text).is_file():
+        warnings.warn(
+            f"the text {text!r} is also the name of a file; Path({text!r}) is what it holds",
+            CharlmWarning,
+            stacklevel=5,
+        )
 
 
 def check_part(part: str | None) -> None:

@@ -190,6 +190,8 @@ class Measuring:
         from charlm.inference.rescoring.job import open_rescoring, rescore
         from charlm.inference.rescoring.summary import RescoringSummary
 
+        for name, file in (("nbest", nbest), ("refs", refs or ""), ("tune", tune or "")):
+            require(name, file, (str, Path), "the name of a file, a str or a Path")
         job = open_rescoring(
             self.loaded, nbest, input_format=input_format, given=given, lm_weight=lm_weight,
             word_bonus=word_bonus, end=end, tune=tune, refs=refs,

@@ -17,10 +17,6 @@ from charlm.errors import CharlmWarning, ConfigError
 
 __all__ = ["COMMANDS", "SECTIONS", "cli", "main"]
 
-# Read when torch is loaded.  By default OpenMP spins for milliseconds at each barrier of each time
-# step; with other busy processes on the machine that made training a hundred times slower.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-
 SECTIONS = {
     "Start": ("demo", "train", "recipes", "corpora"),
     "Write": ("generate",),

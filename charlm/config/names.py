@@ -71,6 +71,8 @@ def wrong_form(text: str, target: str, value: str) -> ConfigError:
     near = nearest_setting(target) if target and "." not in target else None
     if near:
         hint = f"did you mean {near}={value or 'VALUE'}?"
+    if target in keys():
+        hint = f"write {target}.KEY={value or 'VALUE'}; docs/settings.md names the keys"
     return ConfigError(f"a setting is given as section.key=value, got {text!r}", hint)
 
 

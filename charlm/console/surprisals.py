@@ -114,15 +114,29 @@ def show_lines(rows: Iterable[Surprisal], columns: Columns) -> None:
     """An aligned table: surprisal, entropy, rank, text, guesses; cut at the terminal's edge."""
     width = shutil.get_terminal_size().columns
     scale, write = MEASURES[columns.measure], sys.stdout.write
+    widths: dict[str, int] = {}
     for number, row in enumerate(rows):
         if not number:
-            write(f"{'surprisal':>10}{'entropy':>9}{'rank':>8}  text ({columns.measure})\n")
-        cells = [cell for cell in row.cells.values() if cell != row.text]
+            widths = widths_of_cells(row)
+            names = "".join(f"{name:{wide}}  " for name, wide in widths.items())
+            heads = f"{'surprisal':>10}{'entropy':>9}{'rank':>8}  {names}text ({columns.measure})"
+            write(on_one_line(heads, width) + "\n")
+        cells = [f"{row.cells.get(name, ''):{wide}}" for name, wide in widths.items()]
         label = "  ".join([*cells, f"«{row.text}»"])
         if row.guesses:
             label += "  expected " + ", ".join(f"«{text}» {p:.2f}" for text, p in row.guesses)
         figures = f"{row.nll * scale:10.2f}{row.entropy * scale:9.2f}{row.rank:8,}  "
-        write(figures + on_one_line(label, max(1, width - len(figures))) + "\n")
+        write(figures + on_one_line(label, max(1, width - len(figures))) + "
+")
+
+
+def widths_of_cells(row: Surprisal) -> dict[str, int]:
+    """The columns of a table that are shown and how wide they are, to judge by its first row: all
+    but the last that only repeats the text.
+    """
+    repeats = [name for name, cell in row.cells.items() if cell == row.text][-1:]
+    cells = {name: cell for name, cell in row.cells.items() if name not in repeats}
+    return {name: max(len(name), len(cell)) for name, cell in cells.items()}
 
 
 def show_complexities(rows: Iterable[Surprisal], measure: str, *, as_json: bool) -> None:

@@ -75,7 +75,7 @@ def resolve(
 
 
 def listed(sources: Sources) -> list[str]:
-    """Sources as a list of names.  Raises ``ConfigError`` for what is neither str nor Path."""
+    """Sources as a list of names.  Raises ``ConfigError`` for what is no name of a text."""
     if isinstance(sources, str | Path) or not isinstance(sources, Iterable):
         sources = [sources]
     every = list(sources)
@@ -84,6 +84,11 @@ def listed(sources: Sources) -> list[str]:
             raise ConfigError(f"this cannot be a source: {source!r}", "name texts by str or Path")
         if not str(source).strip():
             raise ConfigError("a source must not be empty", "name a file, a folder or a corpus")
+        if (Path(source) / "run.toml").is_file():
+            raise ConfigError(
+                f"{source} is a run, not a text",
+                f"name a text; to go on with a run give `out={str(source)!r}` alone",
+            )
     return [str(source) for source in every]
 
 

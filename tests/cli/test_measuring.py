@@ -63,6 +63,19 @@ def test_a_terminal_gets_a_table_for_eyes(run: Path, monkeypatch: pytest.MonkeyP
     assert "expected «" in lines[1]
 
 
+def test_a_terminal_names_the_cells_of_a_table(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write("items.jsonl", '{"item": 7, "kind": "good", "text": "ba co"}\n"lo"\n')
+    monkeypatch.setattr(console, "default_format", lambda: "table")
+    head, *rows = call("score", run, path).out.splitlines()
+    assert head.split() == ["surprisal", "entropy", "rank", "item", "kind", "text", "(bits)"]
+    assert [row.split()[3:] for row in rows] == [
+        ["7", "good", "«ba", "»"],
+        ["7", "good", "«co»"],
+        ["«lo»"],
+    ]
+    assert {row.index("«") for row in rows} == {head.index("text")}
+
+
 ITEMS = "item,condition,sentence\n1,a,ba co lo.\n1,b,ba co di.\n2,a,ne pi.\n"
 
 

@@ -27,7 +27,7 @@ PATIENCE = 0.5
 """Seconds between two attempts to get a lock that another process holds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prepared:
     """A text that is ready for training.  ``digest`` is the key of all that it depends on."""
 
@@ -38,6 +38,11 @@ class Prepared:
     digest: str
     notes: tuple[str, ...]
     folder: Path
+
+    def __repr__(self) -> str:
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        tokens = [f"{part} {own.counts.tokens:,}" for part, own in parts.items() if own]
+        return f"Prepared({', '.join(tokens)} tokens, vocabulary {self.tokenizer.vocab_size})"
 
 
 def prepare(

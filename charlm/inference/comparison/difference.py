@@ -54,9 +54,12 @@ class Comparison:
 
     def __repr__(self) -> str:
         found = self.bpb
+        interval = f"95 % interval {found.low:+.4f} to {found.high:+.4f}"
+        if math.isnan(found.low):
+            interval = "too little text for an interval"
         return (
-            f"Comparison(A - B = {found.value:+.4f} bits per byte, 95 % interval {found.low:+.4f} "
-            f"to {found.high:+.4f}, better: {self.verdict or 'not shown'})"
+            f"Comparison(A - B = {found.value:+.4f} bits per byte, {interval}, "
+            f"better: {self.verdict or 'not shown'})"
         )
 
     @property
