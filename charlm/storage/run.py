@@ -107,13 +107,9 @@ class Run:
             there = f"choose one of: {', '.join(map(str, known))}" if known else "train it first"
             raise CheckpointError(f"{self.folder} holds no checkpoint of step {step}", there)
         of_step = [path for path in paths if checkpoints.step_of(path) == step]
-        failures = []
-        for path in reversed(of_step):
-            try:
-                return checkpoints.read_checkpoint(path)
-            except CheckpointError as error:
-                failures.append(error)
-        raise failures[0]
+        if len(of_step) > 1:  # the newer one may be damaged
+            of_step = list(filter(integrity.is_whole, of_step)) or of_step
+        return checkpoints.read_checkpoint(of_step[-1])
 
     def require_newest(self) -> Checkpoint:
         """The newest whole checkpoint.  Raises ``CheckpointError`` where there is none."""
