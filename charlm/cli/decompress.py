@@ -31,8 +31,8 @@ def command(file: Path, run: Path | None, out: Path | None, force: bool, as_json
     if as_json and target == files.STREAM:
         raise click.UsageError("--json and the file would both go to standard output")
     packed = files.read_input(file)
-    header = read_archive(packed, str(file)).header
-    loaded = load_run(files.find_run(file, header, run), step=header.step)
+    archive = read_archive(packed, str(file))
+    loaded = load_run(files.find_run(file, archive, run), step=archive.step)
     done = draw_progress(decompress(loaded, packed, str(file)))
     files.save(target, done.content, force=force)
     show_decompressed(done, file, target, as_json=as_json)

@@ -126,8 +126,7 @@ def show_lines(rows: Iterable[Surprisal], columns: Columns) -> None:
         if row.guesses:
             label += "  expected " + ", ".join(f"«{text}» {p:.2f}" for text, p in row.guesses)
         figures = f"{row.nll * scale:10.2f}{row.entropy * scale:9.2f}{row.rank:8,}  "
-        write(figures + on_one_line(label, max(1, width - len(figures))) + "
-")
+        write(figures + on_one_line(label, max(1, width - len(figures))) + "\n")
 
 
 def widths_of_cells(row: Surprisal) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The file that ``charlm compress`` writes: a header, coded tokens, extras, a checksum.
 
 ```
-...   ``LAYOUT``: magic, format, the numbers and the two hashes of ``Header``
+...   ``LAYOUT``: magic, format, numbers and two hashes
 ...   run and machine, each with a zero byte behind it
 ...   tokens, coded
 ...   extras: what tokens cannot say
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from charlm.errors import CorpusError
 
-__all__ = ["LARGEST", "Archive", "Header", "read_archive"]
+__all__ = ["LARGEST", "Archive", "read_archive"]
 
 MAGIC = b"\x89charlm\n"
 FORMAT = 2
@@ -32,14 +32,13 @@ MOST_LANES = 1024
 
 
 @dataclass(frozen=True)
-class Header:
-    """What has to be known to decompress a file, and to notice that it went wrong.
+class Archive:
+    """A compressed file: what has to be known to decompress it, and to notice that it went wrong.
 
     ``arithmetic`` says how probabilities are computed and ``rate``, in millionths, how fast the
-    model learned.  ``length`` counts the bytes of the file and ``coded`` those of its coded tokens.
-    ``content`` is the SHA-256 of the file, ``model`` the first 12 of that of tokenizer and
-    weights.  ``run`` and ``step`` say where the model was, ``machine`` what computed the
-    probabilities, where they may differ elsewhere.
+    model learned.  ``length`` is the size of the file in bytes, ``content`` its SHA-256; ``model``
+    are the first 12 bytes of that of tokenizer and weights.  ``run`` and ``step`` say where the
+    model was, ``machine`` what computed the probabilities, where they may differ elsewhere.
     """
 
     arithmetic: int
@@ -47,27 +46,19 @@ class Header:
     rate: int
     tokens: int
     length: int
-    coded: int
     step: int
     content: bytes
     model: bytes
     run: bytes
     machine: bytes
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A compressed file: its header, the coded tokens, and the extras."""
-
-    header: Header
     coded: bytes
     extras: bytes
 
     def to_bytes(self) -> bytes:
         """The file."""
-        *fields, run, machine = vars(self.header).values()
-        names = run + b"\0" + machine + b"\0"
-        inner: bytes = LAYOUT.pack(MAGIC, FORMAT, *fields) + names + self.coded + self.extras
+        *numbers, step, content, model, run, machine, coded, extras = vars(self).values()
+        head = LAYOUT.pack(MAGIC, FORMAT, *numbers, len(coded), step, content, model)
+        inner: bytes = head + b"\0".join([run, machine, coded + extras])
         return inner + CHECKSUM.pack(zlib.crc32(inner))
 
 
@@ -91,14 +82,15 @@ def read_archive(content: bytes, name: str) -> Archive:
             "decompress it with the version of charlm that wrote it",
         )
     try:
-        _, _, *fields = LAYOUT.unpack_from(inner)
+        _, _, *numbers, coded, step, digest, model = LAYOUT.unpack_from(inner)
         run, machine, rest = inner[LAYOUT.size :].split(b"\0", 2)
     except (struct.error, ValueError):
         raise damaged(name) from None
-    header = Header(*[*fields, run, machine])
-    if not 1 <= header.lanes <= MOST_LANES or header.coded > len(rest):
+    fields = (*numbers, step, digest, model, run, machine, rest[:coded], rest[coded:])
+    archive = Archive(*fields)
+    if not 1 <= archive.lanes <= MOST_LANES or coded > len(rest):
         raise damaged(name)
-    return Archive(header, rest[: header.coded], rest[header.coded :])
+    return archive
 
 
 def damaged(name: str) -> CorpusError:

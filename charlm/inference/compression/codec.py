@@ -11,7 +11,7 @@ from typing import Any
 
 from charlm.errors import CheckpointError, ConfigError, CorpusError, ModelError
 from charlm.inference.compression import escapes
-from charlm.inference.compression.archive import LARGEST, Archive, Header, read_archive
+from charlm.inference.compression.archive import LARGEST, Archive, read_archive
 from charlm.inference.compression.coder import Coded, CodingProgress, constriction, decode, encode
 from charlm.inference.compression.escapes import Symbols
 from charlm.inference.compression.models import (
@@ -111,9 +111,8 @@ def compress(
     if adapt:
         plan = yield from choose_rate(loaded, plan, symbols)
     symbols, coded = yield from code_smallest(loaded, plan, symbols, content)
-    extras = escapes.pack_extras(symbols)
-    header = describe(loaded, plan, symbols, coded, content)
-    packed = Archive(header, coded.data, extras).to_bytes()
+    archive = archive_of(loaded, plan, symbols, coded, content)
+    packed = archive.to_bytes()
     for record in decompress(loaded, packed, "what was coded"):
         if isinstance(record, CodingProgress):
             yield replace(record, what="checking")
@@ -124,7 +123,7 @@ def compress(
         tokens=len(symbols.ids),
         model_bits=coded.nats / math.log(2),
         coded_bits=8 * len(coded.data),
-        extra_bytes=len(extras),
+        extra_bytes=len(archive.extras),
         lanes=plan.lanes,
         arithmetic=plan.arithmetic.name.lower(),
         adapted=adapt,
@@ -143,30 +142,29 @@ def decompress(
     """
     began = time.monotonic()
     archive = read_archive(packed, name)
-    header = archive.header
     constriction()
-    if fingerprint(loaded) != header.model:
+    if fingerprint(loaded) != archive.model:
         raise CheckpointError(
             f"{name} was compressed with another model than step {loaded.step} of "
             f"{loaded.run.folder}",
-            f"name the run it was compressed with, {os.fsdecode(header.run)}, step {header.step}: "
-            "`run=RUN`",
+            f"name the run it was compressed with, {os.fsdecode(archive.run)}, "
+            f"step {archive.step}: `run=RUN`",
         )
-    if header.arithmetic not in list(Arithmetic):
+    if archive.arithmetic not in list(Arithmetic):
         raise foreign(name)
-    plan = CodingPlan(Arithmetic(header.arithmetic), header.lanes, header.rate)
+    plan = CodingPlan(Arithmetic(archive.arithmetic), archive.lanes, archive.rate)
     with repeatable():
         model = open_model(loaded, plan)
-        ids = yield from decode(model, archive.coded, header.tokens, plan.lanes)
+        ids = yield from decode(model, archive.coded, archive.tokens, plan.lanes)
     try:
         # Extras are not much larger than the file; crafted ones shall not fill the memory.
-        most = 1024 + 16 * (header.length + header.tokens)
+        most = 1024 + 16 * (archive.length + archive.tokens)
         symbols = escapes.unpack_extras(loaded.tokenizer, archive.extras, ids, most)
         content = escapes.join(loaded.tokenizer, symbols)
     except (ValueError, lzma.LZMAError):
         content = b""
-    if hashlib.sha256(content).digest() != header.content:
-        raise went_astray(name, header) if header.machine else foreign(name)
+    if hashlib.sha256(content).digest() != archive.content:
+        raise went_astray(name, archive) if archive.machine else foreign(name)
     yield Decompressed(content, len(packed), len(content), time.monotonic() - began)
 
 
@@ -206,22 +204,23 @@ def code(
         return (yield from encode(open_model(loaded, plan), symbols.ids, plan.lanes, what))
 
 
-def describe(
+def archive_of(
     loaded: Loaded, plan: CodingPlan, symbols: Symbols, coded: Coded, content: bytes
-) -> Header:
-    """The header of a file: all that decompressing has to know."""
-    return Header(
+) -> Archive:
+    """The compressed file of ``content`` with all that decompressing has to know."""
+    return Archive(
         arithmetic=plan.arithmetic,
         lanes=plan.lanes,
         rate=plan.rate,
         tokens=len(symbols.ids),
         length=len(content),
-        coded=len(coded.data),
         step=loaded.step,
         content=hashlib.sha256(content).digest(),
         model=fingerprint(loaded),
         run=os.fsencode(loaded.run.folder),
         machine=b"" if plan.arithmetic is Arithmetic.WHOLE else machine().encode(),
+        coded=coded.data,
+        extras=escapes.pack_extras(symbols),
     )
 
 
@@ -233,10 +232,10 @@ def foreign(name: str) -> CorpusError:
     )
 
 
-def went_astray(name: str, header: Header) -> ModelError:
+def went_astray(name: str, archive: Archive) -> ModelError:
     """The error for probabilities that come out differently here."""
     return ModelError(
-        f"{name} does not come back: it was compressed with {header.machine.decode()}, and with "
+        f"{name} does not come back: it was compressed with {archive.machine.decode()}, and with "
         f"{machine()} the probabilities come out differently",
         "decompress it on the machine and with the torch it was compressed with",
     )

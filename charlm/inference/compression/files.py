@@ -7,7 +7,7 @@ from pathlib import Path
 from charlm import durable
 from charlm.data.sources.pieces import reason
 from charlm.errors import CheckpointError, ConfigError, CorpusError
-from charlm.inference.compression.archive import Header
+from charlm.inference.compression.archive import Archive
 
 __all__ = ["STREAM", "choose_output", "find_run", "read_input", "save"]
 
@@ -49,14 +49,14 @@ def save(target: Path, content: bytes, *, force: bool) -> None:
         durable.write_output(target, content, force=force)
 
 
-def find_run(source: Path, header: Header, given: Path | None) -> Path:
+def find_run(source: Path, archive: Archive, given: Path | None) -> Path:
     """The run that ``source`` was compressed with, as it was called then, from here or beside it.
 
     Raises ``CheckpointError`` if it is in neither place.
     """
     if given is not None:
         return given
-    run = Path(os.fsdecode(header.run))
+    run = Path(os.fsdecode(archive.run))
     for place in (run, source.parent / run):
         if place.is_dir():
             return place

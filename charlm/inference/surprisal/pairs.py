@@ -22,14 +22,7 @@ from charlm.inference.loading import Loaded
 from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.texts import refuse_run
 
-__all__ = [
-    "Accuracy",
-    "PairCounts",
-    "PairScore",
-    "accuracies",
-    "measure_pairs",
-    "take_pairs",
-]
+__all__ = ["Accuracy", "PairCounts", "PairScore", "accuracies", "measure_pairs", "take_pairs"]
 
 AT_ONCE = 512
 """Pairs whose sentences are handed to the model together."""

@@ -101,7 +101,7 @@ def test_the_rate_of_learning_is_the_one_that_makes_the_beginning_smallest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loaded, content = loaded_with("char"), TEXT[::-1].encode()
-    chosen = read_archive(squeezed(loaded, content, adapt=True).content, "").header.rate
+    chosen = read_archive(squeezed(loaded, content, adapt=True).content, "").rate
     sizes = {}
     for rate in RATES:
         monkeypatch.setattr(codec, "RATES", (rate,))
@@ -155,7 +155,7 @@ def test_a_file_of_another_format_is_refused_with_its_number() -> None:
 def forged(packed: bytes, **changes: object) -> bytes:
     """The file with another header and a checksum that agrees."""
     archive = read_archive(packed, "the file")
-    return replace(archive, header=replace(archive.header, **changes)).to_bytes()
+    return replace(archive, **changes).to_bytes()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
