@@ -3,14 +3,13 @@
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from charlm.cli.frame import Command, option
-from charlm.cli.mixing import Mix, mix_options
-from charlm.cli.shared import device_option, json_option, run_argument, step_option
+from charlm.cli.runs import ChosenRun, model_options
+from charlm.cli.shared import json_option, run_argument
 from charlm.config import GenerationConfig
 
 __all__ = ["command"]
@@ -81,12 +80,9 @@ def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
     "--replace-unknown", metavar="TEXT", heading=WRITING,
     help="Replace what the model has never seen in the prompt by TEXT, which may be empty.",
 )  # fmt: skip
-@mix_options
-@step_option
-@device_option
+@model_options
 @json_option("one JSON object per sample")
 def command(
-    run: Path,
     prompt: str,
     stop: tuple[str, ...],
     past_end: bool,
@@ -94,9 +90,7 @@ def command(
     seed: int | None,
     precision: str,
     replace_unknown: str | None,
-    mix: Mix,
-    step: int | None,
-    device: str,
+    chosen: ChosenRun,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -104,10 +98,9 @@ def command(
     from charlm.console.samples import show_samples, tell_seed
     from charlm.console.streams import read_prompt
     from charlm.inference.generation.text import random_seed, replace_symbols, write_samples
-    from charlm.inference.loading import load_run
     from charlm.inference.predictors.recurrent import in_precision
 
-    loaded = mix(load_run(run, step=step, device=device))
+    loaded = chosen.mix(chosen.load())
     given = {name: x for name, x in settings.items() if x is not None}
     config = dataclasses.replace(loaded.run.config.generation, **given)
     text = replace_symbols(loaded.tokenizer, read_prompt(prompt), replace_unknown)

@@ -5,15 +5,8 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.mixing import Mix, mix_options
-from charlm.cli.shared import (
-    device_option,
-    encoding_option,
-    format_option,
-    json_option,
-    run_argument,
-    step_option,
-)
+from charlm.cli.runs import ChosenRun, model_options
+from charlm.cli.shared import encoding_option, format_option, json_option, run_argument
 
 __all__ = ["command"]
 
@@ -24,19 +17,14 @@ __all__ = ["command"]
 @click.option("--each", is_flag=True, help="Print a row for each pair, instead of the accuracy.")
 @format_option()
 @encoding_option
-@mix_options
-@step_option
-@device_option
+@model_options
 @json_option("one JSON object per row: --format jsonl")
 def command(
-    run: Path,
     sources: tuple[str, ...],
     each: bool,
     format: str | None,
     encoding: str | None,
-    mix: Mix,
-    step: int | None,
-    device: str,
+    chosen: ChosenRun,
     as_json: bool,
 ) -> None:
     """Measure in how many minimal pairs a model finds the good sentence more probable.
@@ -46,10 +34,9 @@ def command(
     columns; in a file whose name ends in .csv, commas separate them.
     """
     from charlm.console.surprisals import show_pairs
-    from charlm.inference.loading import load_run
     from charlm.inference.surprisal.pairs import measure_pairs, take_pairs
 
-    loaded = mix(load_run(run, step=step, device=device))
+    loaded = chosen.mix(chosen.load())
     files = [Path(source) for source in sources]
     pairs = take_pairs(files, encoding or loaded.run.config.data.encoding)
     show_pairs(measure_pairs(loaded, pairs), each=each, format="jsonl" if as_json else format)

@@ -1,20 +1,12 @@
 """``charlm perplexity``."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.mixing import Mix, mix_options
-from charlm.cli.shared import (
-    data_options,
-    device_option,
-    evaluation_options,
-    json_option,
-    run_argument,
-    step_option,
-)
+from charlm.cli.runs import ChosenRun, model_options
+from charlm.cli.shared import data_options, evaluation_options, json_option, run_argument
 
 if TYPE_CHECKING:
     from charlm.inference.adaptation.methods import Evaluation
@@ -49,20 +41,15 @@ __all__ = ["command"]
 )
 @data_options
 @evaluation_options
-@mix_options
-@step_option
-@device_option
+@model_options
 @json_option("one JSON object")
 def command(
-    run: Path,
     sources: tuple[str, ...],
     part: str | None,
     baselines: bool,
     data: dict[str, str],
     evaluation: "Evaluation",
-    mix: Mix,
-    step: int | None,
-    device: str,
+    chosen: ChosenRun,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -79,17 +66,16 @@ def command(
     from charlm.console.adaptation import show_adapted
     from charlm.console.scores import show_scores
     from charlm.inference.adaptation.tuning import adapt_run
-    from charlm.inference.loading import load_run
     from charlm.inference.scoring.conventions import ScoringOptions
     from charlm.inference.scoring.perplexity import measure_perplexity
     from charlm.inference.texts import open_texts
 
     scoring = ScoringOptions(**options)
-    loaded = load_run(run, step=step, device=device)
+    loaded = chosen.load()
     texts = open_texts(loaded, sources, part, **data)
     contents = [text.content for text in texts]
     adapted = show_adapted(adapt_run(loaded, evaluation, contents))
-    model, *static = [mix(each, contents, tell=False) for each in adapted.variants]
+    model, *static = [chosen.mix(each, contents, tell=False) for each in adapted.variants]
     records = measure_perplexity(
         model, texts, scoring, baselines=baselines, static=static[0] if static else None
     )

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.mixing import Mix, mix_options
-from charlm.cli.shared import device_option, json_option, run_argument, step_option
+from charlm.cli.runs import ChosenRun, model_options
+from charlm.cli.shared import json_option, run_argument
 
 __all__ = ["command"]
 
@@ -43,18 +43,13 @@ __all__ = ["command"]
     "--all", "everything", is_flag=True, help="Print every hypothesis, not only the best."
 )
 @click.option("--out", default="-", metavar="FILE", help="Where to write; -: standard output.")
-@mix_options
-@step_option
-@device_option
+@model_options
 @json_option("one JSON object per hypothesis, and a summary")
 def command(
-    run: Path,
     nbest: str,
     everything: bool,
     out: str,
-    mix: Mix,
-    step: int | None,
-    device: str,
+    chosen: ChosenRun,
     as_json: bool,
     **how: Any,
 ) -> None:
@@ -68,9 +63,8 @@ def command(
     (jsonl); -: standard input.  The best of each list is printed, in the format of NBEST.
     """
     from charlm.console.rescoring import show_rescored
-    from charlm.inference.loading import load_run
     from charlm.inference.rescoring.job import open_rescoring, rescore
 
-    loaded = mix(load_run(run, step=step, device=device))
+    loaded = chosen.mix(chosen.load())
     job = open_rescoring(loaded, nbest, **how)
     show_rescored(rescore(loaded, job), job, out, everything=everything, as_json=as_json)

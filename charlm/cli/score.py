@@ -1,20 +1,17 @@
 """``charlm score``."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.mixing import Mix, mix_options
+from charlm.cli.runs import ChosenRun, model_options
 from charlm.cli.shared import (
     data_options,
-    device_option,
     evaluation_options,
     format_option,
     json_option,
     run_argument,
-    step_option,
 )
 
 if TYPE_CHECKING:
@@ -59,17 +56,12 @@ __all__ = ["command"]
 @format_option("neural-complexity")
 @data_options
 @evaluation_options
-@mix_options
-@step_option
-@device_option
+@model_options
 @json_option("one JSON object per row: --format jsonl")
 def command(
-    run: Path,
     sources: tuple[str, ...],
     evaluation: "Evaluation",
-    mix: Mix,
-    step: int | None,
-    device: str,
+    chosen: ChosenRun,
     data: dict[str, str],
     **options: Any,
 ) -> None:
@@ -79,16 +71,15 @@ def command(
     from charlm.console.adaptation import show_adapted
     from charlm.console.surprisals import show_scored
     from charlm.inference.adaptation.tuning import adapt_run
-    from charlm.inference.loading import load_run
     from charlm.inference.texts import open_corpus_for
 
     check_use(len(sources), bool(evaluation.tune_on), "text_column" in data, **options)
-    loaded = load_run(run, step=step, device=device)
+    loaded = chosen.load()
     texts = []
     if options["by"] != "region":
         texts.append(open_corpus_for(loaded, sources, **data))
     adapted = show_adapted(adapt_run(loaded, evaluation, texts)).variants
-    models = [mix(each, texts, tell=not number) for number, each in enumerate(adapted)]
+    models = [chosen.mix(each, texts, tell=not number) for number, each in enumerate(adapted)]
     given = texts[0] if texts else sources[0]
     show_scored(models, given, encoding=data.get("encoding"), **options)
 

@@ -95,7 +95,7 @@ class Session:
         if self.counters.step != found.step:
             raise CheckpointError(
                 f"the counters of step {found.step} in {self.run.folder} cannot be read",
-                "remove that checkpoint to go on from the one before",
+                "remove that checkpoint to resume from the one before",
             )
 
     def started(self, resumed: bool) -> Started:

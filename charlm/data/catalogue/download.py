@@ -148,7 +148,7 @@ def append(
     if total is not None and done < total:
         raise CorpusError(
             f"{file.url} broke off after {done:,} of {total:,} bytes",
-            f"{AGAIN}; it goes on from there",
+            f"{AGAIN}, which resumes the download",
         )
 
 

@@ -149,8 +149,9 @@ def write_samples(
     check_seeds(seeds)
     unknown = tokenizer.unknown(prompt)
     if unknown:
+        what = "words" if tokenizer.kind == "word" else "characters"
         raise TokenizerError(
-            f"the prompt contains what the model has never seen: {name_unknown(unknown)}",
+            f"the prompt contains {what} the model has never seen: {name_unknown(unknown)}",
             "leave it out, or say what to put there with `replace_unknown`",
         )
     ids = [tokenizer.boundary_id, *map(int, tokenizer.encode(prompt))]
