@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
 from charlm.api.arguments import Texts, check_part, listed, naming_unknown, require
@@ -180,6 +181,8 @@ class Measuring:
         from charlm.inference.rescoring.job import open_rescoring, rescore
         from charlm.inference.rescoring.summary import RescoringSummary
 
+        for name, file in (("refs", refs), ("tune", tune)):
+            require(name, file, (str, Path, NoneType), "the name of a file, a str or a Path")
         job = open_rescoring(
             self.loaded, nbest, input_format=input_format, given=given, lm_weight=lm_weight,
             word_bonus=word_bonus, end=end, tune=tune, refs=refs,

@@ -112,6 +112,7 @@ class Model(Writing, Measuring):
         from charlm.inference.adaptation.methods import make_evaluation
         from charlm.inference.adaptation.tuning import adapted
 
+        require("tune_on", tune_on, (str, Path, Sequence), '"valid", or a Path, or a list of them')
         given = {"temperature": temperature, "dynamic": dynamic, "cache": cache}
         texts = [tune_on] if isinstance(tune_on, str | Path) else tune_on
         return Model(adapted(self.loaded, make_evaluation(given, tuple(map(str, texts)))))
@@ -132,6 +133,8 @@ class Model(Writing, Measuring):
         """
         from charlm.inference.compression.codec import Compressed, compress
 
+        fine = lanes is None or 1 <= lanes <= 1024
+        require("lanes", lanes, (int, NoneType), "from 1 to 1024", fine=lambda: fine)
         *_, done = compress(self.loaded, bytes_of(content), adapt=adapt, lanes=lanes)
         assert isinstance(done, Compressed)
         return done
