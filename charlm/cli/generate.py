@@ -27,10 +27,19 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
         flags = ["--" + entry.name.replace("_", "-"), *shorts.get(entry.name, ())]
         help_text = f"{entry.metadata['help']}  [default: the run's, or {entry.default}]"
         option = click.option(
-            *flags, type=kind, metavar=metavars[kind], help=help_text, **heading("Writing")
+            *flags, type=kind, metavar=metavars[kind], help=help_text,
+            multiple=True, callback=given_once, **heading("Writing"),
         )  # fmt: skip
         command = option(command)
     return command
+
+
+def given_once(_: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
+    """The value of an option, or None.  Raises ``BadParameter`` where it was given twice."""
+    if len(values) > 1:
+        shown = " and ".join(map(str, values))
+        raise click.BadParameter(f"given more than once: {shown}", param=option)
+    return values[0] if values else None
 
 
 def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
