@@ -62,6 +62,9 @@ def train(
     from charlm.training import launch
 
     require("sources", sources, (str, Path, Iterable), "names of texts: a str, a Path or a list")
+    require("out", out, (str, Path, NoneType), "the folder of a run, a str or a Path")
+    for name, kinds in (("recipe", (str, NoneType)), ("config_file", (str, Path, NoneType))):
+        require(name, settings.get(name), kinds, "a name")
     if isinstance(sources, str) and "\n" in sources:
         raise CorpusError(
             f"`sources` names files, but a text was given: {sources[:40]!r}...",

@@ -4,8 +4,10 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from inspect import signature
+from numbers import Integral, Real
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from types import NoneType, UnionType
+from typing import ParamSpec, TypeVar, get_args
 
 from charlm.config.section import unknown_name
 from charlm.errors import CharlmWarning, ConfigError
@@ -21,22 +23,45 @@ PARTS = ("train", "valid", "test")
 LONGEST_NAME = 60
 """Characters of a text that is perhaps meant as the name of a file."""
 
+PLAIN: dict[object, tuple[type, str]] = {
+    bool: (bool, "True or False"),
+    float: (Real, "a number"),
+    int: (Integral, "a whole number"),
+    str: (str, "a str"),
+    NoneType: (NoneType, "None"),
+}
+"""For each annotation that is checked at every call: what is accepted, and how it is named."""
+
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
 def naming_unknown(call: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Let ``call`` refuse an argument that it does not have with the nearest name that it has."""
-    known = [name for name in signature(call).parameters if name != "self"]
+    """Let ``call`` refuse an argument that it does not have with the nearest name that it has,
+    and one of the wrong type where its annotation is made of the types in ``PLAIN``.
+    """
+    expected = signature(call)
+    known = [name for name in expected.parameters if name != "self"]
+    types = {name: plain_types(each.annotation) for name, each in expected.parameters.items()}
 
     @wraps(call)
     def checked(*arguments: Given.args, **named: Given.kwargs) -> Result:
         for name in named:
             if name not in known:
                 raise unknown_name(f"argument `{name}` of {call.__name__}", name, known)
+        for name, value in expected.bind_partial(*arguments, **named).arguments.items():
+            if types[name]:
+                kinds = tuple(PLAIN[each][0] for each in types[name])
+                require(name, value, kinds, " or ".join(PLAIN[each][1] for each in types[name]))
         return call(*arguments, **named)
 
     return checked
+
+
+def plain_types(annotation: object) -> tuple[object, ...]:
+    """The types of an annotation like ``int | None``; none where not all are in ``PLAIN``."""
+    types = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return types if all(isinstance(each, type) and each in PLAIN for each in types) else ()
 
 
 def require(

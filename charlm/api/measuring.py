@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
 from charlm.api.arguments import Texts, check_part, last_of, listed, naming_unknown, require
@@ -190,8 +191,10 @@ class Measuring:
         from charlm.inference.rescoring.job import open_rescoring, rescore
         from charlm.inference.rescoring.summary import RescoringSummary
 
-        for name, file in (("nbest", nbest), ("refs", refs or ""), ("tune", tune or "")):
-            require(name, file, (str, Path), "the name of a file, a str or a Path")
+        named = "the name of a file, a str or a Path"
+        require("nbest", nbest, (str, Path), named)
+        for name, file in (("refs", refs), ("tune", tune)):
+            require(name, file, (str, Path, NoneType), named)
         job = open_rescoring(
             self.loaded, nbest, input_format=input_format, given=given, lm_weight=lm_weight,
             word_bonus=word_bonus, end=end, tune=tune, refs=refs,

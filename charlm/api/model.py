@@ -114,6 +114,7 @@ class Model(Writing, Measuring):
         from charlm.inference.adaptation.methods import make_evaluation
         from charlm.inference.adaptation.tuning import adapt_run
 
+        require("tune_on", tune_on, (str, Path, Sequence), '"valid", or a Path, or a list of them')
         given = {"temperature": temperature, "dynamic": dynamic, "cache": cache}
         texts = [tune_on] if isinstance(tune_on, str | Path) else tune_on
         evaluation = make_evaluation(given, tuple(map(str, texts)))
@@ -135,6 +136,8 @@ class Model(Writing, Measuring):
         """
         from charlm.inference.compression.codec import Compressed, compress
 
+        fine = lanes is None or 1 <= lanes <= 1024
+        require("lanes", lanes, (int, NoneType), "from 1 to 1024", fine=lambda: fine)
         records = compress(self.loaded, bytes_of(content), adapt=adapt, lanes=lanes)
         return last_of(records, Compressed)
 

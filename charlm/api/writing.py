@@ -1,6 +1,6 @@
 """The methods of ``charlm.Model`` that generate text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from types import NoneType
 from typing import Any
@@ -61,7 +61,7 @@ class Writing:
         texts = [self._replaced(text, replace_unknown) for text in prompts]
         return generation.generate(
             model, self.loaded.tokenizer, texts if prompts is prompt else texts[0], config,
-            samples=samples, seed=seed, stop=stop, past_end=past_end,
+            samples=samples, seed=seed, stop=stops(stop), past_end=past_end,
         )  # fmt: skip
 
     @naming_unknown
@@ -96,7 +96,7 @@ class Writing:
         model = in_precision(self.loaded.model, precision)
         return generation.stream(
             model, self.loaded.tokenizer, self._replaced(prompt, replace_unknown), config,
-            seed=seed, stop=stop, past_end=past_end,
+            seed=seed, stop=stops(stop), past_end=past_end,
         )  # fmt: skip
 
     def _settings(self, seed: int | None, *given: float | None) -> GenerationConfig:
@@ -115,3 +115,11 @@ class Writing:
         """``prompt`` with ``replacement`` for what the model has never seen, if there is one."""
         require("prompt", prompt, (str,), "a str, or a list of them")
         return generation.replace_symbols(self.loaded.tokenizer, prompt, replacement)
+
+
+def stops(stop: str | Sequence[str]) -> list[str]:
+    """The texts to end at.  Raises ``ConfigError`` for anything but a str or several."""
+    every = [stop] if isinstance(stop, str) or not isinstance(stop, Iterable) else list(stop)
+    for each in every:
+        require("stop", each, (str,), "a str, or a list of them")
+    return every

@@ -47,6 +47,7 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse.  Raises ``ConfigError`` with the new name of an option that has one."""
         ctx.meta[RUNNING] = self
+        self.refuse_careless(ctx, args)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -55,6 +56,22 @@ class Command(click.Command):
                 raise
             cause = f"{error.option_name} is now {new}"
             raise ConfigError(cause, f"{ctx.command_path} {new}") from None
+
+    def refuse_careless(self, ctx: click.Context, args: list[str]) -> None:
+        """Refuse an option that is given twice and takes one value, of which click would take the
+        last, and an empty path (a variable of a script that is not set), which would be the
+        current folder.  Other mistakes are left to click.
+        """
+        try:
+            values, _, order = self.make_parser(ctx).parse_args(list(args))
+        except click.UsageError:
+            return
+        for option in order:
+            single = isinstance(option, click.Option) and not (option.multiple or option.is_flag)
+            if single and order.count(option) > 1:
+                raise click.BadParameter("given more than once", ctx=ctx, param=option)
+            if isinstance(option.type, click.Path) and values.get(option.name or "") == "":
+                raise click.BadParameter("empty", ctx=ctx, param=option)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each below its heading, in the order of their first options."""

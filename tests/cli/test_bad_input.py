@@ -294,3 +294,22 @@ def test_a_real_text_in_another_encoding_is_read_when_its_name_is_given(shared_d
     assert not Path("new").exists()
     assert call("train", source, "--out", "new", "--encoding", "cp1252", "--dry-run").code == 0
     assert call("train", source, "--out", "new", "--tokenizer", "byte", "--dry-run").code == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["generate {}", "compress byte-run {}", "train one.txt --out {}"],
+)
+def test_an_empty_path_is_not_the_current_folder(command: str) -> None:
+    outcome = call(*(word.format("") for word in command.split()))
+    assert outcome.code == 2
+    assert "empty" in outcome.err[0]
+
+
+@pytest.mark.parametrize(
+    "command", ["generate byte-run --seed 1 --seed 2", "train --steps 1 --steps 2"]
+)
+def test_an_option_given_twice_is_refused(command: str) -> None:
+    outcome = call(*command.split())
+    assert outcome.code == 2
+    assert "given more than once" in outcome.err[0]

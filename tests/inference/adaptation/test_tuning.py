@@ -12,6 +12,7 @@ from charlm.config import Config, TokenizerConfig
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError, ModelError
+from charlm.inference.adaptation import tuning
 from charlm.inference.adaptation.adapter import Adapter
 from charlm.inference.adaptation.methods import Cache, Dynamic, Evaluation, parse_evaluation
 from charlm.inference.adaptation.tuning import MOST_TOKENS, Trial, tune, tuning_ids
@@ -61,6 +62,21 @@ def test_tuning_ends_with_the_best_of_its_trials(loaded: Loaded) -> None:
         assert trial.evaluation.dynamic.segment == 8
     model = Adapter(loaded).model(better[-1].evaluation)
     assert Reader(model).nll(ids)[ids != 0].mean() == pytest.approx(better[-1].nll)
+
+
+def test_a_climb_ends_at_the_first_worse_value_and_a_better_one_spares_the_way_back(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mean_nll(adapter: Adapter, ids: np.ndarray, evaluation: Evaluation) -> float:
+        return abs(evaluation.value("temperature.value") - 1.17)
+
+    monkeypatch.setattr(tuning, "mean_nll", mean_nll)
+    evaluation = parse_evaluation({"temperature": ""}, ("valid",))
+    trials = list(tune(Adapter(loaded), evaluation, np.ones(3, dtype=np.uint8)))
+    tried = [trial.evaluation.value("temperature.value") for trial in trials]
+    # Up by 8 % to beyond the best; then by 4 % once up and, as that is worse, once down.
+    assert tried == [1.0, 1.08, 1.17, 1.26, 1.22, 1.13]
+    assert [trial.better for trial in trials] == [True, True, True, False, False, False]
 
 
 def test_values_that_go_astray_are_only_worse(loaded: Loaded) -> None:
