@@ -151,6 +151,14 @@ def test_a_stream_is_the_continuation_in_whole_characters(model: Model) -> None:
     assert (stream.seed, stream.finish) == (3, "length")
 
 
+def test_a_stream_may_be_closed_in_the_middle(model: Model) -> None:
+    stream = model.stream("ba", seed=3, length=50)
+    next(stream)
+    stream.close()
+    assert list(stream) == []
+    assert stream.finish is None
+
+
 def test_a_stream_that_has_been_read_says_so(model: Model) -> None:
     stream = model.stream("ba", seed=3, length=5)
     assert len("".join(stream)) == 5
@@ -247,6 +255,11 @@ WRONG: list[tuple[Any, str, str]] = [
     (lambda m: m.generate(past_end="no"), "`past_end` must be True or False, got 'no'", ""),
     (lambda m: m.generate(replace_unknown=5), "`replace_unknown` must be a str or None", ""),
     (lambda m: m.perplexity("a", window=1.5), "`window` must be a whole number or None", ""),
+    (lambda m: m.perplexity("a", convention="nanogpt", window=0), "must be at least 1", "window"),
+    (lambda m: m.score("\ud800"), "half a surrogate pair", "mend"),
+    (lambda m: m.pairs([("\ud800", "a")]), "half a surrogate pair", "mend"),
+    (lambda m: m.adapt(dynamic={5: 1}), "unknown setting `dynamic.5`", "known"),
+    (lambda m: charlm.train("book.txt", out="\0"), "`out` must be the folder of a run", "out"),
     (lambda m: m.adapt(tune_on=5), "`tune_on` must be", "tune_on"),
     (lambda m: m.rescore("n.txt", refs=5), "`refs` must be the name of a file", "refs"),
     (lambda m: m.rescore("n.txt", lm_weight="a"), "`lm_weight` must be a number, got 'a'", ""),

@@ -62,7 +62,10 @@ def train(
     from charlm.training import launch
 
     require("sources", sources, (str, Path, Iterable), "names of texts: a str, a Path or a list")
-    require("out", out, (str, Path, NoneType), "the folder of a run, a str or a Path")
+    require(
+        "out", out, (str, Path, NoneType), "the folder of a run, a str or a Path",
+        fine=lambda: "\0" not in str(out),
+    )  # fmt: skip
     for name, kinds in (("recipe", (str, NoneType)), ("config_file", (str, Path, NoneType))):
         require(name, settings.get(name), kinds, "a name")
     if isinstance(sources, str) and "\n" in sources:

@@ -3,7 +3,7 @@
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -99,9 +99,10 @@ def one_line(text: str) -> str:
 
 
 def print_error(cause: str, hint: str) -> None:
-    """Print an error on stderr."""
-    click.echo(click.style("error: ", fg="red", bold=True) + cause, err=True)
-    click.echo(click.style("  try: ", fg="green", bold=True) + remedy(hint), err=True)
+    """Print an error on stderr, if there is anybody to read it."""
+    with suppress(OSError):
+        click.echo(click.style("error: ", fg="red", bold=True) + cause, err=True)
+        click.echo(click.style("  try: ", fg="green", bold=True) + remedy(hint), err=True)
 
 
 def remedy(hint: str) -> str:

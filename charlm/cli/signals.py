@@ -2,10 +2,10 @@
 
 import signal
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 __all__ = ["Interrupted", "StopFlag", "interruptible", "stopping"]
 
@@ -81,14 +81,16 @@ class StopFlag:
             self.name, self.code = signal.Signals(number).name, 128 + number
             self.received = now
 
-    def from_first(self, kind: type, records: Iterable[Record]) -> Iterator[Record]:
+    def from_first(self, kind: type, records: Iterator[Record]) -> Iterator[Record]:
         """Yield ``records``; from the first one of ``kind`` to the end, signals are only noted.
 
         Before it there is nothing to save, so a signal ends the program at once.
         """
-        for record in records:
-            self.gentle = self.gentle or isinstance(record, kind)
-            yield record
+        # Closing this iterator closes the training, which saves it.
+        with closing(cast("Generator[Record]", records)):
+            for record in records:
+                self.gentle = self.gentle or isinstance(record, kind)
+                yield record
         self.gentle = False
 
 

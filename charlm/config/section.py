@@ -79,7 +79,8 @@ class Section:
         known = [entry.name for entry in dataclasses.fields(cls)]
         for key in table:
             if key not in known:
-                raise unknown_name(f"setting `{cls.name}.{key}`", key, known, f"{cls.name}.")
+                what = f"setting `{cls.name}.{key}`"
+                raise unknown_name(what, str(key), known, f"{cls.name}.")
         return cls(**table)
 
     def to_table(self) -> dict[str, Any]:

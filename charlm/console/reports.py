@@ -1,12 +1,14 @@
 """Training as JSON: one object per report."""
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Generator, Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from charlm.console.streams import print_json
 from charlm.data.preparation.prepared import Prepared, Preparing
-from charlm.training.reports import Done, Report, Stepped
+from charlm.errors import CharlmError
+from charlm.training.reports import Done, Report, Started, Stepped
 
 __all__ = ["counted", "print_reports"]
 
@@ -15,16 +17,33 @@ EVERY = 10
 
 
 def print_reports(records: Iterable[Preparing | Prepared | Report]) -> Done:
-    """Print every report but most of the steps; returns the last one."""
-    last = None
+    """Print every report but most of the steps; returns the last one.
+
+    Where stdout fails, for example because ``head`` has read enough, the training is closed, which
+    saves it.  Raises ``CharlmError`` then.
+    """
+    last, run = None, ""
     for record in records:
         last = record
-        if isinstance(record, Prepared):
-            print_json({"type": "prepared", **counted(record)})
-        elif not isinstance(record, Preparing) and not is_skipped(record):
-            print_json({"type": type(record).__name__.lower(), **asdict(record)})
+        run = record.run if isinstance(record, Started) else run
+        try:
+            print_report(record)
+        except OSError as error:
+            cast("Generator[object]", records).close()
+            raise CharlmError(
+                f"standard output: {error.strerror}; training ended",
+                f"charlm train --out {shlex.quote(run)}" if run else "send it somewhere: > FILE",
+            ) from error
     assert isinstance(last, Done)
     return last
+
+
+def print_report(record: Preparing | Prepared | Report) -> None:
+    """Print one report, if it is one of those that are printed.  Raises ``OSError``."""
+    if isinstance(record, Prepared):
+        print_json({"type": "prepared", **counted(record)})
+    elif not isinstance(record, Preparing) and not is_skipped(record):
+        print_json({"type": type(record).__name__.lower(), **asdict(record)})
 
 
 def is_skipped(record: Report) -> bool:

@@ -4,7 +4,7 @@ import math
 import shlex
 import time
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
@@ -64,17 +64,24 @@ class Display:
         self.sampled_step = -1
         self.run = ""
         self.unit = "step"
+        self.failed = False
 
     def __enter__(self) -> "Display":
-        self.progress.start()
+        with suppress(OSError):
+            self.progress.start()
         return self
 
     def __exit__(self, *details: object) -> None:
-        self.progress.stop()
+        with suppress(OSError):
+            self.progress.stop()
 
     def show(self, record: Preparing | Prepared | Report) -> None:
-        """Show one record."""
-        getattr(self, f"show_{type(record).__name__.lower()}")(record)
+        """Show one record; nothing more once stderr has failed."""
+        try:
+            if not self.failed:
+                getattr(self, f"show_{type(record).__name__.lower()}")(record)
+        except OSError:  # a reader that went away, a full disk: no reason to lose a training
+            self.failed = True
 
     def say(self, name: str, text: str = "") -> None:
         """A line above the bar: what it is about, and the rest."""
@@ -230,7 +237,7 @@ def show_training(
     """Show a training to its end; returns the last report.
 
     ``as_json``: print reports as JSON to stdout; ``silent``: show nothing; ``ending``: print
-    at the end what to do next.
+    at the end what to do next.  Where stderr fails, training goes on and nothing more is shown.
     """
     if as_json and not silent:
         return print_reports(records)

@@ -11,7 +11,7 @@ from charlm.data.preparation.store import TokenStore
 from charlm.data.preparation.streams import Reset, StreamPart
 from charlm.data.sources.corpora import Corpus
 from charlm.data.sources.pieces import blocks_of
-from charlm.data.sources.tables import TextTable
+from charlm.data.sources.tables import TextTable, check_unicode
 from charlm.errors import ConfigError
 from charlm.inference.loading import Loaded, load_part, open_for
 
@@ -152,7 +152,9 @@ def refuse_run(source: str) -> str:
 
 
 def items(text: str | Path | Sequence[str | Path]) -> list[str | Path]:
-    """One text or several as a list.  Raises ``ConfigError`` for anything but str and Path."""
+    """One text or several as a list.  Raises ``ConfigError`` for anything but str and Path,
+    and ``CorpusError`` for half a surrogate pair.
+    """
     given = [text] if isinstance(text, str | Path) or not isinstance(text, Iterable) else list(text)
     for each in given:
         if not isinstance(each, str | Path):
@@ -160,6 +162,8 @@ def items(text: str | Path | Sequence[str | Path]) -> list[str | Path]:
                 f"a text must be a str, or the Path of a file, got {type(each).__name__}",
                 "give a str, a Path, or a list of them",
             )
+        if isinstance(each, str):
+            check_unicode(each, "the text")
     if not given:
         raise ConfigError("no text was given", "give a str, a Path, or a list of them")
     return given

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from charlm.cli.signals import CAUGHT, Interrupted, StopFlag, interruptible, sto
 from charlm.inference.predictors.decoder import CompiledDecoder, Decoder
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model import native
-from tests.cli.conftest import call, start, tree
+from tests.cli.conftest import ONE_THREAD, call, start, tree
 
 pytestmark = pytest.mark.timeout(120)
 PATIENCE = 60
@@ -160,3 +161,31 @@ def test_handlers_are_put_back() -> None:
     with interruptible(), stopping():
         assert [signal.getsignal(number) for number in CAUGHT] != before
     assert [signal.getsignal(number) for number in CAUGHT] == before
+
+
+def test_training_saves_when_its_json_is_read_no_more(book: Path) -> None:
+    process = start("train", book, "--out", "run", *LONG, "--json")
+    assert process.stdout is not None
+    while '"stepped"' not in process.stdout.readline():
+        pass
+    process.stdout.close()
+    process.stdout = None  # it is not to be read any more
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert err.splitlines() == [
+        "error: standard output: Broken pipe; training ended",
+        "  try: charlm train --out run",
+    ]
+    assert json.loads(call("info", "run", "--json").out)["step"] > 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_training_goes_on_when_its_messages_cannot_be_written(book: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "charlm", "train", str(book), "--out", "run", *LONG[:6],
+             "--steps", "30"],
+            stdout=full, stderr=full, timeout=PATIENCE, check=False, env=os.environ | ONE_THREAD,
+        )  # fmt: skip
+    assert process.returncode == 0
+    assert json.loads(call("info", "run", "--json").out)["step"] == 30

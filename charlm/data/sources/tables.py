@@ -186,7 +186,7 @@ def check_unicode(text: str, where: str) -> None:
     except UnicodeEncodeError as error:
         raise CorpusError(
             f"{where}: character {error.start:,} is half a surrogate pair, which is not text",
-            "mend or drop the row",
+            "mend it or leave it out",
         ) from None
 
 

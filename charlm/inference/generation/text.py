@@ -63,6 +63,10 @@ class Sample:
             self.finish = end.value or self.finish
             raise
 
+    def close(self) -> None:
+        """End the text here; ``finish`` stays None."""
+        self.pieces.close()
+
     def __repr__(self) -> str:
         return f"Sample(prompt={self.prompt!r}, seed={self.seed}, finish={self.finish!r})"
 

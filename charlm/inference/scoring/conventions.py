@@ -56,6 +56,8 @@ class ScoringOptions:
                 f"`convention={self.convention!r}` says itself where the state starts anew",
                 "leave `reset` out",
             )
+        if self.window is not None and self.window < 1:
+            raise ConfigError(f"`window` must be at least 1, got {self.window}", "change `window`")
         if self.window and self.convention != "nanogpt":
             raise ConfigError(
                 f"`window` does nothing with `convention={self.convention!r}`",

@@ -16,6 +16,7 @@ import numpy as np
 from charlm.data.formats.alignment import join_texts, token_spans
 from charlm.data.formats.listing import Listing
 from charlm.data.formats.pairs import Pair, PairList
+from charlm.data.sources.tables import check_unicode
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.loading import Loaded
@@ -128,6 +129,7 @@ def pair_of(given: object) -> Pair:
     if isinstance(given, Pair):
         return given
     if isinstance(given, tuple | list) and len(given) == 2 and all(map(is_text, given)):
+        check_unicode("".join(given), "the pair")
         return Pair(good=given[0], bad=given[1])
     raise ConfigError(f"a pair is (good, bad), two texts, got {given!r}", "give tuples, or a Path")
 
