@@ -313,3 +313,10 @@ def test_an_option_given_twice_is_refused(command: str) -> None:
     outcome = call(*command.split())
     assert outcome.code == 2
     assert "given more than once" in outcome.err[0]
+
+
+def test_a_text_in_place_of_a_name_is_shortened(run: Path) -> None:
+    done = call("perplexity", "run", "a long text " * 100)
+    assert done.code == 1
+    assert "a long text a long" in done.err[0]
+    assert len(done.err[0]) < 200
