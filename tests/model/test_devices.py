@@ -44,7 +44,7 @@ def faults_of(case: str) -> int:
 
 @pytest.mark.parametrize("name", ["meta", "cuda:99", "nosuch", ""])
 def test_a_device_that_holds_no_numbers_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"^there is no device '{name}' here$"):
+    with pytest.raises(ConfigError, match=f"(?m)^there is no device '{name}' here$"):
         choose_device(name)
 
 

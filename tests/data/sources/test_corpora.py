@@ -207,7 +207,7 @@ def test_a_named_pipe_is_read_once_and_kept(tmp_path: Path) -> None:
 
 
 def test_missing_sources_get_the_nearest_corpus_or_a_plain_hint(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"called tinyshakespear$") as caught:
+    with pytest.raises(CorpusError, match=r"(?m)called tinyshakespear$") as caught:
         corpus("tinyshakespear")
     assert caught.value.hint == "did you mean the corpus tinyshakespeare?"
     with pytest.raises(CorpusError, match="no file, folder or corpus"):

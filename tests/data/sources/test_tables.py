@@ -127,7 +127,7 @@ def test_a_column_of_numbers_is_not_text(name: str, where: str, tmp_path: Path) 
 )
 def test_broken_json_is_named_by_its_line(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
-    with pytest.raises(CorpusError, match=message):
+    with pytest.raises(CorpusError, match=f"(?m){message}"):
         list(corpus(tmp_path / "a.jsonl").pieces())
 
 
@@ -144,7 +144,7 @@ def test_broken_json_is_named_by_its_line(content: bytes, message: str, tmp_path
 )
 def test_a_broken_csv_is_named_by_its_line(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(CorpusError, match=message) as caught:
+    with pytest.raises(CorpusError, match=f"(?m){message}") as caught:
         list(corpus(tmp_path / "a.csv").pieces())
     assert str(caught.value).startswith(str(tmp_path / "a.csv"))
 
@@ -175,7 +175,7 @@ def test_in_tsv_a_quote_is_text_except_around_a_whole_cell(
 )
 def test_tsv_rows_of_another_width_are_refused(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text(content)
-    with pytest.raises(CorpusError, match=message):
+    with pytest.raises(CorpusError, match=f"(?m){message}"):
         list(corpus(tmp_path / "a.tsv").pieces())
 
 
