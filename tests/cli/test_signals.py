@@ -130,7 +130,7 @@ def raised(flag: StopFlag, number: int) -> bool:
 def test_signals_are_only_noted_from_the_first_record_of_a_kind_to_the_last() -> None:
     flag = StopFlag()
     assert raised(flag, signal.SIGINT)
-    records = flag.from_first(int, ["reading", 1, "more"])
+    records = flag.from_first(int, (record for record in ["reading", 1, "more"]))
     assert next(records) == "reading"
     assert raised(flag, signal.SIGTERM)
     assert (flag(), flag.code) == (None, 0)
