@@ -10,7 +10,7 @@ import click
 from charlm.cli.frame import DEBUG, RUNNING
 from charlm.errors import CharlmError, ConfigError
 
-__all__ = ["ending_in_two_lines"]
+__all__ = ["ending_in_two_lines", "print_error"]
 
 LONGEST = 400
 """Most characters of a line.  Of a longer one, for example a text that was given as the name of a

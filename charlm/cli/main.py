@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from charlm import __version__
-from charlm.cli.failures import ending_in_two_lines
+from charlm.cli.failures import ending_in_two_lines, print_error
 from charlm.cli.frame import add_debug, debug_option
 from charlm.cli.renamed import meant_command
 from charlm.cli.signals import interruptible
@@ -101,7 +101,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the program; the exit code is 0, 1 (failed), 2 (wrong use) or 128 + signal."""
-    from charlm.cli.standard_streams import replace_closed_streams
+    from charlm.cli.standard_streams import flush_streams, replace_closed_streams
 
     if os.environ.get("NO_COLOR"):
         cli.context_settings["color"] = False
@@ -113,7 +113,14 @@ def main() -> None:
                 encoding=None if stream.isatty() else "utf-8", errors="backslashreplace"
             )
     warnings.showwarning = show_warning
-    sys.exit(cli(prog_name="charlm", standalone_mode=True))
+    try:
+        cli(prog_name="charlm", standalone_mode=True)
+    except SystemExit as done:
+        failure = flush_streams()
+        if failure and not done.code:
+            print_error(f"standard output: {failure}", "send it somewhere else: > FILE")
+            sys.exit(1)
+        raise
 
 
 def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from charlm.errors import CorpusError
 
-__all__ = ["replace_closed_streams"]
+__all__ = ["flush_streams", "replace_closed_streams"]
 
 STANDARD = 2
 """The highest descriptor of a standard stream."""
@@ -50,3 +50,19 @@ def replace_closed_streams() -> None:
         sys.stdout = ClosedStream("standard output", "send it somewhere: > FILE")
     if sys.stdin is None:
         sys.stdin = ClosedStream("standard input", "name a file, or pipe the text in")
+
+
+def flush_streams() -> str | None:
+    """Write out what stdout and stderr still hold; returns why stdout could not be written.
+
+    What cannot be written is dropped: Python would fail to write it once more at its end, and exit
+    with 120.
+    """
+    failure = None
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            failure = error.strerror if stream is sys.stdout else failure
+    return failure
