@@ -21,7 +21,6 @@ neither counts as a checkpoint that is kept nor is it ever deleted.
 import errno
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,9 +99,9 @@ def write_checkpoint(
     written = target.with_name(target.name + AGAIN) if again else target
     try:
         with durable.write_folder(written) as temporary:
-            for name, content in contents.items():
-                (temporary / name).write_bytes(content)
-            (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+            for name, content in (contents | {MANIFEST: manifest.encode()}).items():
+                with durable.create(temporary / name) as file:
+                    file.write(content)
         if again:
             replace_by(written)
     except OSError as error:
@@ -125,11 +124,10 @@ def replace_by(again: Path) -> None:
     if target.exists():
         if not is_whole(target):
             superseded = target.with_name(f"damaged-{superseded.name.replace(MARK, '-')}")
-        target.rename(superseded)
-    again.rename(target)
-    durable.sync_folder(target.parent)
+        durable.rename(target, superseded)
+    durable.rename(again, target)
     if durable.TEMPORARY_MARK in superseded.name:
-        shutil.rmtree(superseded, ignore_errors=True)
+        durable.remove_folder(superseded)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -187,10 +185,7 @@ def prune(folder: Path, keep: set[int], newest: int = 2) -> None:
     """
     for path in list(filter(is_whole, list_checkpoints(folder)))[:-newest]:
         if step_of(path) not in keep:
-            # Renamed first: a half-removed folder must not look like a checkpoint.
-            superseded = durable.temporary_name(path)
-            path.rename(superseded)
-            shutil.rmtree(superseded, ignore_errors=True)
+            durable.remove_folder(path)
 
 
 def settle(folder: Path) -> None:
@@ -203,7 +198,7 @@ def settle(folder: Path) -> None:
             replace_by(path)
     if folder.is_dir():
         for path in folder.glob(f"*{MARK}*"):
-            shutil.rmtree(path, ignore_errors=True)
+            durable.remove_folder(path)
 
 
 def ready(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
