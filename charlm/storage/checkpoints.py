@@ -32,6 +32,7 @@ from torch import Tensor
 from charlm import durable
 from charlm.errors import CheckpointError
 from charlm.storage.integrity import (
+    AGAIN,
     FORMAT,
     GONE,
     MALFORMED,
@@ -43,6 +44,7 @@ from charlm.storage.integrity import (
     digest,
     files_of,
     is_whole,
+    manifest_of,
     unreadable,
     verified,
 )
@@ -59,9 +61,6 @@ __all__ = [
 ]
 
 FOLDER_NAME = re.compile(r"step-(\d{8,12})(-again)?")
-AGAIN = "-again"
-"""End of the name of a checkpoint whose predecessor of the same step is still there."""
-
 MARK = durable.TEMPORARY_MARK
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -93,13 +92,12 @@ def write_checkpoint(
         TRAIN: safetensors.torch.save(ready(train)),
         STATE: json.dumps({"format": FORMAT, "step": step, **state}, indent=1).encode(),
     }
-    files = {name: {"bytes": len(c), "sha256": digest(c)} for name, c in contents.items()}
-    manifest = json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1)
+    manifest = manifest_of(step, {name: (len(c), digest(c)) for name, c in contents.items()})
     again = target.exists()  # damaged, or without the validation of its step
     written = target.with_name(target.name + AGAIN) if again else target
     try:
         with durable.write_folder(written) as temporary:
-            for name, content in (contents | {MANIFEST: manifest.encode()}).items():
+            for name, content in (contents | {MANIFEST: manifest}).items():
                 with durable.create(temporary / name) as file:
                     file.write(content)
         if again:
