@@ -154,10 +154,10 @@ def test_guesses_are_bounded_by_the_vocabulary(run: Path) -> None:
 
 
 def test_unknown_white_space_ends_a_word_and_line_ends_are_noted(run: Path) -> None:
-    write("windows.txt", "ba co\r\nlo\tdi fu\r\n")
+    write("windows.txt", "ba co\r\nlo\u2028di fu\r\n")
     done = call("score", run, "windows.txt")
     rows = rows_of(done)
-    assert [row["text"] for row in rows] == ["ba ", "co\r\n", "lo\t", "di ", "fu\r\n"]
+    assert [row["text"] for row in rows] == ["ba ", "co\r\n", "lo\u2028", "di ", "fu\r\n"]
     assert [row["oov"] for row in rows] == ["0", "1", "1", "0", "1"]
     assert "CR LF" in done.err[0]
     shown = call("perplexity", run, "windows.txt")
