@@ -26,7 +26,7 @@ from charlm.inference.surprisal.text import (
     measure_surprisal,
     with_sums,
 )
-from charlm.inference.texts import line_end_note, natural_reset
+from charlm.inference.texts import natural_reset
 
 __all__ = ["show_pairs", "show_scored"]
 
@@ -60,7 +60,7 @@ def show_scored(
     elif format == "neural-complexity":
         measured = partial(measure_sentences, corpus=given)
     else:
-        show_notes(models[0], given, reset)
+        show_notes(given, reset)
         measured = partial(measure_surprisal, corpus=given, by=by, reset=reset, top=kept, more=more)
         layout = Columns(measure=measure, top=kept, more=more, sentences=reset == "line")
     rows, *static = (measured(model) for model in models)
@@ -79,12 +79,10 @@ def bounded(top: int, vocabulary: int) -> int:
     return min(top, vocabulary)
 
 
-def show_notes(loaded: Loaded, corpus: Corpus, reset: Reset | None) -> None:
+def show_notes(corpus: Corpus, reset: Reset | None) -> None:
     """Print notes on how a text is read."""
     if reset is None and natural_reset(corpus) == "document":
         print_note("each row of the table is scored by itself; --reset never carries the state on")
-    if about_ends := line_end_note(loaded, corpus):
-        print_note(about_ends)
 
 
 def show_surprisals(rows: Iterable[Surprisal], columns: Columns, format: str | None) -> None:

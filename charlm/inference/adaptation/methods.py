@@ -58,7 +58,7 @@ class Temperature(Method):
 
     name: ClassVar[str] = "temperature"
 
-    value: float = setting(1.0, "What the logits are divided by.", above=0)
+    value: float = setting(1.0, "What the logits are divided by.", minimum=0.01, maximum=100)
 
     @classmethod
     def read(cls, text: str) -> dict[str, Any]:

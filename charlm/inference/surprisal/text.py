@@ -51,10 +51,11 @@ class Surprisal:
 
     ``index`` counts units from 0, ``document`` documents (or items of a table); ``sentence`` is the
     line of the document where each line is read by itself, else 0; ``position`` counts the units
-    of the document, or of that line.  ``nll`` is the surprisal in nats, of ``tokens`` tokens of
-    which ``oov`` are the unknown symbol, as ``text`` shows.  ``entropy`` (nats), ``rank`` and
-    ``guesses`` (texts and probabilities) are those of the unit's first token; ``reduction`` (nats)
-    is by how much the entropy is below that of the unit before, 0 if it is not.
+    of the document, or of that line.  ``text`` is as in the text itself; ``nll`` is its surprisal
+    in nats, of ``tokens`` tokens, of which the tokenizer does not know ``oov``.  ``entropy``
+    (nats), ``rank`` and ``guesses`` (texts and probabilities) are those of the unit's first token;
+    ``reduction`` (nats) is by how much the entropy is below that of the unit before, 0 if it is
+    not.
 
     ``cells`` are those of the table that the unit is from.  ``previous`` is the surprisal in nats
     of the unit before in the document or line, and ``unigram`` that of the unit by its frequency in
@@ -124,7 +125,7 @@ def measure_surprisal(
     if has_tables(corpus):
         rows = with_cells(rows, row_cells(corpus))
     if frequencies is not None:
-        rows = (replace(row, unigram=frequencies.surprisal(row.text)) for row in rows)
+        rows = (replace(row, unigram=frequencies.surprisal(row.text, row.oov)) for row in rows)
     return rows
 
 
@@ -174,7 +175,7 @@ def surprisals(
     one_of("reset", reset, RESETS)
     group = by_listed_word if (by, tokenizer.kind) == ("word", "word") else GROUPINGS[by]
     predictions = Predictions(tokenizer, top, splitting=by == "word")
-    parts = cut_text(tokenizer, map(predictions.mark_spaces, pieces), reset)
+    parts = cut_text(tokenizer, map(predictions.mark_unknown, pieces), reset)
     tokens = predict(model, predictions, parts, reset)
     index = 0
     for key, own in groupby(tokens, key=itemgetter(0)):

@@ -34,7 +34,7 @@ class Unit:
         self.content += token.content
         self.tokens.append(token.token)
         self.first = self.first or token.whole
-        if token.rest and token.content.isspace():
+        if token.rest and not leading_space(token.content)[1]:
             self.nll += token.space_nll
             self.held = token.rest
         else:
@@ -75,8 +75,7 @@ def by_char(tokens: Iterable[Prediction]) -> Iterator[Unit]:
     """Characters, of the tokens of a char or byte tokenizer."""
     unit = Unit()
     for token in tokens:
-        continues = len(token.content) == 1 and token.content[0] & 0xC0 == 0x80
-        if unit.tokens and not continues:
+        if unit.tokens and not continues(token):
             yield unit
             unit = Unit()
         unit.add(token)
@@ -99,20 +98,40 @@ def by_line(tokens: Iterable[Prediction]) -> Iterator[Unit]:
 def by_word(tokens: Iterable[Prediction]) -> Iterator[Unit]:
     """Words with the white space that ends them; that before the first one belongs to it."""
     unit, worded, ended = Unit(), False, False
-    for token in tokens:
-        space, word = leading_space(token.content)
+    for first, *others in whole_characters(tokens):
+        content = b"".join(token.content for token in (first, *others))
+        space, word = leading_space(content)
         if word and worded and (space or ended):
-            following = unit.end(token)
+            following = unit.end(first)
             yield unit
             unit = following
         else:
+            unit.add(first)
+        for token in others:
             unit.add(token)
         worded = worded or bool(word)
-        if token.content:
-            ended = worded and token.content[-1:].isspace()
+        if content:
+            ended = worded and content.decode("utf-8", "replace")[-1].isspace()
     if unit.tokens:
         unit.close()
         yield unit
+
+
+def whole_characters(tokens: Iterable[Prediction]) -> Iterator[list[Prediction]]:
+    """Tokens by themselves; those that are bytes of one character together."""
+    group: list[Prediction] = []
+    for token in tokens:
+        if group and not (group[0].content[:1] >= b"\xc0" and continues(token)):
+            yield group
+            group = []
+        group.append(token)
+    if group:
+        yield group
+
+
+def continues(token: Prediction) -> bool:
+    """Whether a token is a byte of UTF-8 that goes on with the character before it."""
+    return len(token.content) == 1 and token.content[0] & 0xC0 == 0x80
 
 
 def by_listed_word(tokens: Iterable[Prediction]) -> Iterator[Unit]:
