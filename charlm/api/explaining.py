@@ -1,0 +1,55 @@
+"""The methods of ``charlm.Model`` that show what goes on inside a recurrent network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING
+
+from charlm.api.arguments import last_of, naming_unknown, require
+from charlm.inference.loading import Loaded
+
+if TYPE_CHECKING:
+    from charlm.explain.activations import Explanation
+
+__all__ = ["Explaining"]
+
+
+class Explaining:
+    """The part of ``charlm.Model`` that shows gates, states and units of a recurrent network."""
+
+    loaded: Loaded
+
+    @naming_unknown
+    def explain(
+        self,
+        text: str | Path,
+        layers: int | Sequence[int] | None = None,
+        units: int | Sequence[int] | None = None,
+        top: int = 5,
+    ) -> "Explanation":
+        """Gates, cell and hidden states of the network at each of the T tokens of a text.
+
+        ``.gates`` maps names like "forget_gate" and "cell" to arrays (T, L, H), and
+        ``.surprisal`` (nats), ``.entropy`` and ``.likeliest`` say what was expected; the docstring
+        of the result has it all.  ``layers`` and ``units``, numbered from 0, choose what is kept
+        of a long text; ``units=[]`` keeps only ``.statistics``.
+
+        Example::
+
+            explanation = model.explain("It was")
+            print(explanation.gates["forget_gate"].shape, explanation.statistics["forget_gate"])
+        """
+        from charlm.explain.activations import Explanation, explain_text
+        from charlm.inference.texts import take_corpus
+
+        require("text", text, (str, Path), "a str, or the Path of a file")
+        require("top", top, (int,), "a whole number, 0 or more", fine=lambda: top >= 0)
+        corpus = take_corpus(self.loaded, text)
+        records = explain_text(self.loaded, corpus, numbers(layers), numbers(units), top)
+        return last_of(records, Explanation)
+
+
+def numbers(given: int | Sequence[int] | None) -> Sequence[int] | None:
+    """One number as a sequence; several, or None, as they are."""
+    require("layers and units", given, (int, Sequence, NoneType), "numbers from 0")
+    return [given] if isinstance(given, int) else given

@@ -1,0 +1,185 @@
+"""The gates and states of a network while it reads a text, beside what it expected.
+
+Shapes: T tokens of the text, L layers and H units that are kept.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.config import BOUNDARY_ID
+from charlm.data.sources.corpora import Corpus
+from charlm.data.tokenizers.base import Tokenizer
+from charlm.errors import ConfigError
+from charlm.explain.observation import ObservedReader
+from charlm.explain.reading import read_text
+from charlm.explain.statistics import GateStatistics, GateSums
+from charlm.inference.loading import Loaded, require_recurrent
+from charlm.inference.surprisal.measures import Measures, measures
+from charlm.inference.surprisal.text import spelled
+from charlm.model.cells import activation_names
+
+__all__ = ["TokensRead", "Explanation", "explain_text"]
+
+SEGMENT = 512
+"""Steps whose activations are all held at a time."""
+
+MOST_BYTES = 1 << 29
+"""Most bytes of activations that an explanation holds; a larger one is refused."""
+
+Guesses = tuple[tuple[str, float], ...]
+"""The likeliest tokens, the best first, with their probabilities."""
+
+
+@dataclass(frozen=True)
+class TokensRead:
+    """Progress: so many of all ``tokens`` have been read."""
+
+    read: int
+    tokens: int
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Explanation:
+    """What a network was at each of the T tokens of a text, and what it expected there.
+
+    ``gates`` maps names to arrays (T, L, H) of float32, in the order of the equations: of the
+    LSTMs ``input_gate``, ``forget_gate``, ``output_gate``, ``candidate``, ``cell`` and ``hidden``,
+    of the GRU ``reset_gate``, ``update_gate``, ``candidate`` and ``hidden``, of the plain network
+    ``hidden``.  Row t is the step that read token t, so ``hidden[t]`` predicts token t + 1, and the
+    state before that step is row t - 1.  The boundary is read before the text: ``initial`` holds
+    its step (L, H), which is the state before row 0.
+
+    Axis 1 are the ``layers``, axis 2 the ``units`` that were asked for, by default all; both are
+    numbered from 0, layers from the embedding upwards.  ``statistics`` cover each gate of all
+    layers and units.
+
+    ``surprisal`` (T,) is that of each token in nats given those before it, ``entropy`` (T,) that of
+    the prediction which it met, and ``likeliest`` are the tokens that this prediction found most
+    probable.  ``following`` are the likeliest after the end of the text.  ``cell`` is the kind of
+    cell.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    ids: np.ndarray
+    cell: str
+    layers: tuple[int, ...]
+    units: tuple[int, ...]
+    gates: dict[str, np.ndarray]
+    initial: dict[str, np.ndarray]
+    statistics: dict[str, GateStatistics]
+    surprisal: np.ndarray
+    entropy: np.ndarray
+    likeliest: tuple[Guesses, ...]
+    following: Guesses
+
+    def __repr__(self) -> str:
+        shape = f"{len(self.tokens):,} tokens, {len(self.layers)} x {len(self.units)} units"
+        return f"Explanation({shape} of {self.cell}: {', '.join(self.gates)})"
+
+
+def explain_text(
+    loaded: Loaded,
+    corpus: Corpus,
+    layers: Sequence[int] | None = None,
+    units: Sequence[int] | None = None,
+    top: int = 5,
+) -> Iterator[TokensRead | Explanation]:
+    """Read a text with a network that is observed; the last record is the ``Explanation``.
+
+    ``layers`` and ``units`` are those whose activations are kept, None for all, an empty sequence
+    for none; the same units of each layer.  ``top`` likeliest tokens are given.
+
+    Raises ``ModelError`` for a model that is no recurrent network, ``CorpusError`` for a text that
+    is empty or cannot be read, and ``ConfigError`` for layers and units that do not exist and for
+    more activations than fit into memory.
+    """
+    network = require_recurrent(loaded)
+    config = network.config
+    shape = (config.num_layers, config.hidden_size)
+    chosen = Chosen(choose("layers", layers, shape[0]), choose("units", units, shape[1]))
+    text, reader, sums = read_text(loaded.tokenizer, corpus), ObservedReader(network), GateSums()
+    total, top = len(text.ids), min(top, network.vocab_size)
+    kept = chosen.allocate(activation_names(config.cell), total)
+    first, expected = reader.read(np.array([BOUNDARY_ID]))
+    met: list[Measures] = []
+    for begin in range(0, total, SEGMENT):
+        ids = text.ids[begin : begin + SEGMENT]
+        activations, after = reader.read(ids)
+        met += measures(torch.cat([expected, after[:-1]]), ids, top)
+        expected = after[-1:]
+        sums.add(activations)
+        for name, values in activations.items():
+            kept[name][begin : begin + len(ids)] = chosen.of(values)
+        yield TokensRead(begin + len(ids), total)
+    guesses = [named(loaded.tokenizer, each.guesses) for each in met]
+    following = measures(expected, np.array([BOUNDARY_ID]), top)[0].guesses
+    yield Explanation(
+        text=text.text,
+        tokens=text.tokens,
+        ids=text.ids,
+        cell=config.cell,
+        layers=chosen.layers,
+        units=chosen.units,
+        gates=kept,
+        initial={name: chosen.of(values)[0] for name, values in first.items()},
+        statistics=sums.means(),
+        surprisal=np.array([each.nll for each in met]),
+        entropy=np.array([each.entropy for each in met]),
+        likeliest=tuple(guesses),
+        following=named(loaded.tokenizer, following),
+    )
+
+
+class Chosen(NamedTuple):
+    """The layers and units whose activations are kept."""
+
+    layers: tuple[int, ...]
+    units: tuple[int, ...]
+
+    def of(self, values: Tensor) -> np.ndarray:
+        """Activations (T, L, H) of all -> those of the chosen ones, in memory of the CPU."""
+        layers, units = (torch.tensor(each, dtype=torch.long) for each in self)
+        return values.cpu()[:, layers][:, :, units].numpy()
+
+    def allocate(self, names: Sequence[str], tokens: int) -> dict[str, np.ndarray]:
+        """Room for the activations of a text, by name.  Raises ``ConfigError`` for too many."""
+        shape = (tokens, len(self.layers), len(self.units))
+        needed = 4 * len(names) * math.prod(shape)
+        if needed > MOST_BYTES:
+            fitting = MOST_BYTES // (needed // len(self.units))
+            raise ConfigError(
+                f"the activations of {len(self.units):,} units in {len(self.layers):,} layers over "
+                f"{tokens:,} tokens take {needed / 1e9:.1f} GB",
+                f"choose {fitting:,} `units` at most, like `units=[0, 1]`, or a shorter text",
+            )
+        return {name: np.empty(shape, dtype=np.float32) for name in names}
+
+
+def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, ...]:
+    """Numbers of layers or units, all that are ``existing`` for None.  Raises ``ConfigError``."""
+    if given is None:
+        return tuple(range(existing))
+    for number in given:
+        if (
+            not isinstance(number, Integral)
+            or isinstance(number, bool)
+            or not 0 <= number < existing
+        ):
+            raise ConfigError(
+                f"`{name}` must be whole numbers from 0 to {existing - 1}, got {number!r}",
+                f"the model has {existing} {name}, numbered from 0",
+            )
+    return tuple(map(int, given))
+
+
+def named(tokenizer: Tokenizer, guesses: Iterable[tuple[int, float]]) -> Guesses:
+    """Tokens by their texts instead of their ids."""
+    return tuple((spelled(tokenizer, token), prob) for token, prob in guesses)
