@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from charlm.inference.surprisal.measures import Measures, measures
 from charlm.inference.surprisal.text import spelled
 from charlm.model.cells import activation_names
 
-__all__ = ["TokensRead", "Explanation", "explain_text"]
+__all__ = ["Explanation", "TokensRead", "explain_text"]
 
 SEGMENT = 512
 """Steps whose activations are all held at a time."""
@@ -102,15 +102,15 @@ def explain_text(
     more activations than fit into memory.
     """
     network = require_recurrent(loaded)
-    config = network.config
-    shape = (config.num_layers, config.hidden_size)
-    chosen = Chosen(choose("layers", layers, shape[0]), choose("units", units, shape[1]))
-    text, reader, sums = read_text(loaded.tokenizer, corpus), ObservedReader(network), GateSums()
-    total, top = len(text.ids), min(top, network.vocab_size)
-    kept = chosen.allocate(activation_names(config.cell), total)
+    config, tokenizer = network.config, loaded.tokenizer
+    chosen = Chosen(
+        choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
+    )
+    text, top = read_text(tokenizer, corpus), min(top, tokenizer.vocab_size)
+    kept = chosen.allocate(activation_names(config.cell), len(text.ids))
+    reader, sums, met = ObservedReader(network), GateSums(), list[Measures]()
     first, expected = reader.read(np.array([BOUNDARY_ID]))
-    met: list[Measures] = []
-    for begin in range(0, total, SEGMENT):
+    for begin in range(0, len(text.ids), SEGMENT):
         ids = text.ids[begin : begin + SEGMENT]
         activations, after = reader.read(ids)
         met += measures(torch.cat([expected, after[:-1]]), ids, top)
@@ -118,24 +118,27 @@ def explain_text(
         sums.add(activations)
         for name, values in activations.items():
             kept[name][begin : begin + len(ids)] = chosen.of(values)
-        yield TokensRead(begin + len(ids), total)
-    guesses = [named(loaded.tokenizer, each.guesses) for each in met]
-    following = measures(expected, np.array([BOUNDARY_ID]), top)[0].guesses
+        yield TokensRead(begin + len(ids), len(text.ids))
+    following = measures(expected, np.array([BOUNDARY_ID]), top)
     yield Explanation(
-        text=text.text,
-        tokens=text.tokens,
-        ids=text.ids,
+        **vars(text),
+        **chosen._asdict(),
+        **predicted(tokenizer, met, following[0]),
         cell=config.cell,
-        layers=chosen.layers,
-        units=chosen.units,
         gates=kept,
         initial={name: chosen.of(values)[0] for name, values in first.items()},
         statistics=sums.means(),
-        surprisal=np.array([each.nll for each in met]),
-        entropy=np.array([each.entropy for each in met]),
-        likeliest=tuple(guesses),
-        following=named(loaded.tokenizer, following),
     )
+
+
+def predicted(tokenizer: Tokenizer, met: Sequence[Measures], following: Measures) -> dict[str, Any]:
+    """What an explanation says of the prediction that met each token, and of the one after all."""
+    return {
+        "surprisal": np.array([each.nll for each in met]),
+        "entropy": np.array([each.entropy for each in met]),
+        "likeliest": tuple(named(tokenizer, each.guesses) for each in met),
+        "following": named(tokenizer, following.guesses),
+    }
 
 
 class Chosen(NamedTuple):
