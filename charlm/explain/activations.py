@@ -109,24 +109,22 @@ def explain_text(
     text, top = read_text(tokenizer, corpus), min(top, tokenizer.vocab_size)
     kept = chosen.allocate(activation_names(config.cell), len(text.ids))
     reader, sums, met = ObservedReader(network), GateSums(), list[Measures]()
-    first, expected = reader.read(np.array([BOUNDARY_ID]))
     for begin in range(0, len(text.ids), SEGMENT):
         ids = text.ids[begin : begin + SEGMENT]
-        activations, after = reader.read(ids)
-        met += measures(torch.cat([expected, after[:-1]]), ids, top)
-        expected = after[-1:]
+        activations, log_probs = reader.read(ids)
+        met += measures(log_probs, ids, top)
         sums.add(activations)
         for name, values in activations.items():
             kept[name][begin : begin + len(ids)] = chosen.of(values)
         yield TokensRead(begin + len(ids), len(text.ids))
-    following = measures(expected, np.array([BOUNDARY_ID]), top)
+    following = measures(reader.expected, np.array([BOUNDARY_ID]), top)
     yield Explanation(
         **vars(text),
         **chosen._asdict(),
         **predicted(tokenizer, met, following[0]),
         cell=config.cell,
         gates=kept,
-        initial={name: chosen.of(values)[0] for name, values in first.items()},
+        initial={name: chosen.of(values)[0] for name, values in reader.initial.items()},
         statistics=sums.means(),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from charlm.config import ModelConfig
+from charlm.config import BOUNDARY_ID, ModelConfig
 from charlm.model.cells import LayerState, activation_names
 from charlm.model.heads import widen
 from charlm.model.language_model import LanguageModel, State
@@ -79,7 +79,11 @@ class ObservedNetwork(LanguageModel):
 
 
 class ObservedReader:
-    """Reads one stream from left to right with a network that is observed."""
+    """Reads one stream, after a boundary, from left to right with a network that is observed.
+
+    ``initial`` are the activations (1, L, H) of the step that reads the boundary, and ``expected``
+    the log-probabilities (1, V) of the token that comes next.
+    """
 
     def __init__(self, network: LanguageModel) -> None:
         """The weights of ``network`` are used and not copied."""
@@ -87,11 +91,19 @@ class ObservedReader:
         own = ObservedNetwork.from_tensors(network.config, network.vocab_size, tensors)
         self.network = own.eval()
         self.state: State | None = None
+        self.initial, self.expected = self.advance(np.array([BOUNDARY_ID]))
 
     def read(self, ids: np.ndarray) -> tuple[dict[str, Tensor], Tensor]:
         """ids (T,) that come next -> activations (T, L, H) by name, and the log-probabilities
-        (T, V) of what follows each id.
+        (T, V) that each id was met with.
         """
+        activations, log_probs = self.advance(ids)
+        met = torch.cat([self.expected, log_probs[:-1]])
+        self.expected = log_probs[-1:]
+        return activations, met
+
+    def advance(self, ids: np.ndarray) -> tuple[dict[str, Tensor], Tensor]:
+        """ids (T,) -> activations (T, L, H), and log-probabilities (T, V) of what follows each."""
         tokens = torch.from_numpy(ids.astype(np.int64))[None].to(self.network.head.bias.device)
         with evaluating(self.network):
             features, self.state = self.network.features(tokens, self.state)

@@ -54,10 +54,10 @@ def test_activations_are_those_of_the_cells_wherever_the_stream_is_cut(
     kind: str, layers: int
 ) -> None:
     network = make_network(**({"num_layers": layers} | KINDS[kind]))
-    expected = by_hand(network, IDS)
+    expected = by_hand(network, np.append(0, IDS))
     for cuts in ([40], [1, 17, 18, 40], [13, 40]):
         reader = ObservedReader(network)
-        parts = [reader.read(part)[0] for part in np.split(IDS, cuts[:-1])]
+        parts = [reader.initial, *(reader.read(part)[0] for part in np.split(IDS, cuts[:-1]))]
         for name, wanted in expected.items():
             got = torch.cat([part[name] for part in parts]).numpy()
             assert np.abs(got - wanted).max() < 1e-6, name
@@ -68,14 +68,14 @@ def test_activations_are_those_of_the_cells_wherever_the_stream_is_cut(
 def test_the_fast_path_has_the_same_states_and_predictions(kind: str, layers: int) -> None:
     network = make_network(**({"num_layers": layers} | KINDS[kind]))
     activations, log_probs = ObservedReader(network).read(IDS)
-    tokens = torch.from_numpy(IDS)[None]
+    tokens = torch.from_numpy(np.append(0, IDS))[None]
     with torch.inference_mode():
         logits, after = network(tokens)
         for length in (1, 23, 40):
-            _, state = network(tokens[:, :length])
+            _, state = network(tokens[:, : length + 1])
             hidden = torch.stack([layer[0][0] for layer in state])
             assert (activations["hidden"][length - 1] - hidden).abs().max() < 1e-5
-    assert (log_probs - logits[0].log_softmax(-1)).abs().max() < 1e-5
+    assert (log_probs - logits[0, :-1].log_softmax(-1)).abs().max() < 1e-5
     if "cell" in activations:
         cell = torch.stack([layer[1][0] for layer in after])
         assert (activations["cell"][-1] - cell).abs().max() < 1e-5
@@ -83,9 +83,10 @@ def test_the_fast_path_has_the_same_states_and_predictions(kind: str, layers: in
 
 @pytest.mark.parametrize("kind", ["lstm", "capped_lstm", "cifg", "layer_norm_lstm"])
 def test_the_state_follows_from_the_gates_by_the_equations(kind: str) -> None:
-    noted, _ = ObservedReader(make_network(cell=kind)).read(IDS)
+    reader = ObservedReader(make_network(cell=kind))
+    noted, _ = reader.read(IDS)
     i, f, g, c = (noted[name] for name in ("input_gate", "forget_gate", "candidate", "cell"))
-    before = torch.cat([torch.zeros_like(c[:1]), c[:-1]])
+    before = torch.cat([reader.initial["cell"], c[:-1]])
     assert torch.allclose(c, f * before + i * g, atol=1e-6)
     if kind != "layer_norm_lstm":
         assert torch.allclose(noted["hidden"], noted["output_gate"] * c.tanh(), atol=1e-6)
