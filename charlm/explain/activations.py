@@ -4,10 +4,10 @@ Shapes: T tokens of the text, L layers and H units that are kept.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -106,37 +106,26 @@ def explain_text(
     chosen = Chosen(
         choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
     )
-    text, top = read_text(tokenizer, corpus), min(top, tokenizer.vocab_size)
-    kept = chosen.allocate(activation_names(config.cell), len(text.ids))
-    reader, sums, met = ObservedReader(network), GateSums(), list[Measures]()
+    text = read_text(tokenizer, corpus)
+    gathered = Gathered(chosen, config.cell, len(text.ids), min(top, tokenizer.vocab_size))
+    reader = ObservedReader(network)
     for begin in range(0, len(text.ids), SEGMENT):
         ids = text.ids[begin : begin + SEGMENT]
-        activations, log_probs = reader.read(ids)
-        met += measures(log_probs, ids, top)
-        sums.add(activations)
-        for name, values in activations.items():
-            kept[name][begin : begin + len(ids)] = chosen.of(values)
+        gathered.add(begin, ids, *reader.read(ids))
         yield TokensRead(begin + len(ids), len(text.ids))
-    following = measures(reader.expected, np.array([BOUNDARY_ID]), top)
+    following = measures(reader.expected, np.array([BOUNDARY_ID]), gathered.top)
     yield Explanation(
         **vars(text),
         **chosen._asdict(),
-        **predicted(tokenizer, met, following[0]),
         cell=config.cell,
-        gates=kept,
+        gates=gathered.gates,
         initial={name: chosen.of(values)[0] for name, values in reader.initial.items()},
-        statistics=sums.means(),
+        statistics=gathered.sums.means(),
+        surprisal=np.array([each.nll for each in gathered.met]),
+        entropy=np.array([each.entropy for each in gathered.met]),
+        likeliest=tuple(named(tokenizer, each.guesses) for each in gathered.met),
+        following=named(tokenizer, following[0].guesses),
     )
-
-
-def predicted(tokenizer: Tokenizer, met: Sequence[Measures], following: Measures) -> dict[str, Any]:
-    """What an explanation says of the prediction that met each token, and of the one after all."""
-    return {
-        "surprisal": np.array([each.nll for each in met]),
-        "entropy": np.array([each.entropy for each in met]),
-        "likeliest": tuple(named(tokenizer, each.guesses) for each in met),
-        "following": named(tokenizer, following.guesses),
-    }
 
 
 class Chosen(NamedTuple):
@@ -150,18 +139,36 @@ class Chosen(NamedTuple):
         layers, units = (torch.tensor(each, dtype=torch.long) for each in self)
         return values.cpu()[:, layers][:, :, units].numpy()
 
-    def allocate(self, names: Sequence[str], tokens: int) -> dict[str, np.ndarray]:
-        """Room for the activations of a text, by name.  Raises ``ConfigError`` for too many."""
-        shape = (tokens, len(self.layers), len(self.units))
+
+class Gathered:
+    """What is kept of the tokens that have been read; ``top`` is how many guesses."""
+
+    def __init__(self, chosen: Chosen, cell: str, tokens: int, top: int) -> None:
+        """Raises ``ConfigError`` for more activations of ``tokens`` tokens than fit into memory."""
+        names, shape = activation_names(cell), (tokens, *map(len, chosen))
         needed = 4 * len(names) * math.prod(shape)
         if needed > MOST_BYTES:
-            fitting = MOST_BYTES // (needed // len(self.units))
+            fitting = MOST_BYTES * len(chosen.units) // needed
             raise ConfigError(
-                f"the activations of {len(self.units):,} units in {len(self.layers):,} layers over "
-                f"{tokens:,} tokens take {needed / 1e9:.1f} GB",
+                f"the activations of {len(chosen.units):,} units in {len(chosen.layers):,} layers "
+                f"over {tokens:,} tokens take {needed / 1e9:.1f} GB",
                 f"choose {fitting:,} `units` at most, like `units=[0, 1]`, or a shorter text",
             )
-        return {name: np.empty(shape, dtype=np.float32) for name in names}
+        self.chosen, self.top = chosen, top
+        self.gates = {name: np.empty(shape, dtype=np.float32) for name in names}
+        self.sums = GateSums()
+        self.met: list[Measures] = []
+
+    def add(
+        self, begin: int, ids: np.ndarray, activations: Mapping[str, Tensor], log_probs: Tensor
+    ) -> None:
+        """Keep activations (n, L, H) of ids (n,) from token ``begin`` on, and measure the
+        log-probabilities (n, V) that met them.
+        """
+        self.met += measures(log_probs, ids, self.top)
+        self.sums.add(activations)
+        for name, values in activations.items():
+            self.gates[name][begin : begin + len(ids)] = self.chosen.of(values)
 
 
 def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, ...]:
