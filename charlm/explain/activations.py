@@ -18,7 +18,7 @@ from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.base import Tokenizer
 from charlm.errors import ConfigError
 from charlm.explain.observation import ObservedReader
-from charlm.explain.reading import read_text
+from charlm.explain.reading import TokenizedText, read_text
 from charlm.explain.statistics import GateStatistics, GateSums
 from charlm.inference.loading import Loaded, require_recurrent
 from charlm.inference.surprisal.measures import Measures, measures
@@ -113,19 +113,7 @@ def explain_text(
         ids = text.ids[begin : begin + SEGMENT]
         gathered.add(begin, ids, *reader.read(ids))
         yield TokensRead(begin + len(ids), len(text.ids))
-    following = measures(reader.expected, np.array([BOUNDARY_ID]), gathered.top)
-    yield Explanation(
-        **vars(text),
-        **chosen._asdict(),
-        cell=config.cell,
-        gates=gathered.gates,
-        initial={name: chosen.of(values)[0] for name, values in reader.initial.items()},
-        statistics=gathered.sums.means(),
-        surprisal=np.array([each.nll for each in gathered.met]),
-        entropy=np.array([each.entropy for each in gathered.met]),
-        likeliest=tuple(named(tokenizer, each.guesses) for each in gathered.met),
-        following=named(tokenizer, following[0].guesses),
-    )
+    yield gathered.explanation(tokenizer, text, reader)
 
 
 class Chosen(NamedTuple):
@@ -154,7 +142,7 @@ class Gathered:
                 f"over {tokens:,} tokens take {needed / 1e9:.1f} GB",
                 f"choose {fitting:,} `units` at most, like `units=[0, 1]`, or a shorter text",
             )
-        self.chosen, self.top = chosen, top
+        self.chosen, self.cell, self.top = chosen, cell, top
         self.gates = {name: np.empty(shape, dtype=np.float32) for name in names}
         self.sums = GateSums()
         self.met: list[Measures] = []
@@ -169,6 +157,24 @@ class Gathered:
         self.sums.add(activations)
         for name, values in activations.items():
             self.gates[name][begin : begin + len(ids)] = self.chosen.of(values)
+
+    def explanation(
+        self, tokenizer: Tokenizer, text: TokenizedText, reader: ObservedReader
+    ) -> Explanation:
+        """All that is known when ``reader`` has read the whole text."""
+        following = measures(reader.expected, np.array([BOUNDARY_ID]), self.top)[0]
+        return Explanation(
+            **vars(text),
+            **self.chosen._asdict(),
+            cell=self.cell,
+            gates=self.gates,
+            initial={name: self.chosen.of(values)[0] for name, values in reader.initial.items()},
+            statistics=self.sums.means(),
+            surprisal=np.array([each.nll for each in self.met]),
+            entropy=np.array([each.entropy for each in self.met]),
+            likeliest=tuple(named(tokenizer, each.guesses) for each in self.met),
+            following=named(tokenizer, following.guesses),
+        )
 
 
 def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, ...]:
