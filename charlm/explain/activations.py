@@ -3,29 +3,31 @@
 Shapes: T tokens of the text, L layers and H units that are kept.
 """
 
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from charlm.config import BOUNDARY_ID
-from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.base import Tokenizer
+from charlm.durable import check_output, write_output
 from charlm.errors import ConfigError
 from charlm.explain.observation import ObservedReader
-from charlm.explain.reading import TokenizedText, read_text
+from charlm.explain.reading import TokenizedText
 from charlm.explain.statistics import GateStatistics, GateSums
 from charlm.inference.loading import Loaded, require_recurrent
 from charlm.inference.surprisal.measures import Measures, measures
 from charlm.inference.surprisal.text import spelled
 from charlm.model.cells import activation_names
 
-__all__ = ["Explanation", "TokensRead", "explain_text"]
+__all__ = ["Explanation", "TokensRead", "explain_text", "explain_unit", "save_arrays"]
 
 SEGMENT = 512
 """Steps whose activations are all held at a time."""
@@ -80,6 +82,11 @@ class Explanation:
     likeliest: tuple[Guesses, ...]
     following: Guesses
 
+    @property
+    def num_layers(self) -> int:
+        """How many layers the network has, whichever were kept."""
+        return max([len(each.openness) for each in self.statistics.values()], default=0)
+
     def __repr__(self) -> str:
         shape = f"{len(self.tokens):,} tokens, {len(self.layers)} x {len(self.units)} units"
         return f"Explanation({shape} of {self.cell}: {', '.join(self.gates)})"
@@ -87,7 +94,7 @@ class Explanation:
 
 def explain_text(
     loaded: Loaded,
-    corpus: Corpus,
+    text: TokenizedText,
     layers: Sequence[int] | None = None,
     units: Sequence[int] | None = None,
     top: int = 5,
@@ -97,16 +104,14 @@ def explain_text(
     ``layers`` and ``units`` are those whose activations are kept, None for all, an empty sequence
     for none; the same units of each layer.  ``top`` likeliest tokens are given.
 
-    Raises ``ModelError`` for a model that is no recurrent network, ``CorpusError`` for a text that
-    is empty or cannot be read, and ``ConfigError`` for layers and units that do not exist and for
-    more activations than fit into memory.
+    Raises ``ModelError`` for a model that is no recurrent network, and ``ConfigError`` for layers
+    and units that do not exist and for more activations than fit into memory.
     """
     network = require_recurrent(loaded)
     config, tokenizer = network.config, loaded.tokenizer
     chosen = Chosen(
         choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
     )
-    text = read_text(tokenizer, corpus)
     gathered = Gathered(chosen, config.cell, len(text.ids), min(top, tokenizer.vocab_size))
     reader = ObservedReader(network)
     for begin in range(0, len(text.ids), SEGMENT):
@@ -114,6 +119,25 @@ def explain_text(
         gathered.add(begin, ids, *reader.read(ids))
         yield TokensRead(begin + len(ids), len(text.ids))
     yield gathered.explanation(tokenizer, text, reader)
+
+
+def explain_unit(
+    loaded: Loaded, text: TokenizedText, layer: int | None = None, unit: int | None = None
+) -> Iterator[TokensRead | Explanation]:
+    """Explain a text by one unit of one layer, whose activations are kept.
+
+    ``layer`` is by default the last; ``unit`` the one whose hidden state varies most over the
+    first ``SEGMENT`` tokens.  Raises what ``explain_text`` does.
+    """
+    network = require_recurrent(loaded)
+    config = network.config
+    (layer,) = choose(
+        "layers", [config.num_layers - 1 if layer is None else layer], config.num_layers
+    )
+    if unit is None:
+        first, _ = ObservedReader(network).read(text.ids[:SEGMENT])
+        unit = int(first["hidden"][:, layer].std(dim=0, correction=0).argmax())
+    yield from explain_text(loaded, text, [layer], [unit])
 
 
 class Chosen(NamedTuple):
@@ -187,9 +211,10 @@ def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, 
             or isinstance(number, bool)
             or not 0 <= number < existing
         ):
+            what = f"{existing} {name if existing > 1 else name[:-1]}"
             raise ConfigError(
                 f"`{name}` must be whole numbers from 0 to {existing - 1}, got {number!r}",
-                f"the model has {existing} {name}, numbered from 0",
+                f"the model has {what}, numbered from 0",
             )
     return tuple(map(int, given))
 
@@ -197,3 +222,24 @@ def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, 
 def named(tokenizer: Tokenizer, guesses: Iterable[tuple[int, float]]) -> Guesses:
     """Tokens by their texts instead of their ids."""
     return tuple((spelled(tokenizer, token), prob) for token, prob in guesses)
+
+
+def save_arrays(
+    records: Iterator[TokensRead | Explanation], path: Path
+) -> Iterator[TokensRead | Explanation]:
+    """Pass the records on, and write the arrays of the explanation into a file for ``numpy.load``:
+    activations by name, those of the boundary's step as ``initial_`` + name, ids, surprisal,
+    entropy, and the numbers of layers and units.
+
+    Raises ``CorpusError`` if the file exists, at once, or cannot be written.
+    """
+    check_output(path)
+    names = ("ids", "surprisal", "entropy", "layers", "units")
+    for record in records:
+        if isinstance(record, Explanation):
+            arrays: dict[str, Any] = {name: np.asarray(getattr(record, name)) for name in names}
+            arrays |= {f"initial_{name}": values for name, values in record.initial.items()}
+            content = io.BytesIO()
+            np.savez_compressed(content, **arrays, **record.gates)  # type: ignore[arg-type]
+            write_output(path, content.getvalue())
+        yield record
