@@ -1,6 +1,7 @@
 """``charlm explain``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,6 +42,19 @@ __all__ = ["command"]
     help="Find the units that follow line-position, quotes, brackets, indentation, word-length, "
     "capitals, or re:PATTERN, what a regular expression matches.",
 )  # fmt: skip
+@click.option(
+    "--memory", is_flag=True,
+    help="Show how far back predictions depend on the text: by gradients and by replaced tokens.",
+)  # fmt: skip
+@click.option(
+    "--reach", type=click.IntRange(2), default=100, metavar="N",
+    help="--memory: tokens to go back.",
+)  # fmt: skip
+@click.option(
+    "--against", metavar="CELL[,CELL...]",
+    help="--memory: train networks of these cells (rnn, gru, ...) of one size with RUN, on its "
+    "text and for its steps, into RUN-CELL, and show theirs too.",
+)  # fmt: skip
 @encoding_option
 @step_option
 @device_option
@@ -53,6 +67,9 @@ def command(
     gates: tuple[str, ...],
     out: Path | None,
     find: str | None,
+    memory: bool,
+    reach: int,
+    against: str | None,
     encoding: str | None,
     step: int | None,
     device: str,
@@ -62,20 +79,27 @@ def command(
 
     Under the text run the gates, the cell state and the hidden state of one unit as shades; a table
     says how open the gates of each layer are and how often they are saturated.  --find lists the
-    units that follow a feature of the text, and how much worse it is predicted without each.
+    units that follow a feature of the text, and how much worse it is predicted without each;
+    --memory shows how far back predictions reach.
     """
     from charlm.console.explanations import show_explanation, show_saved, tracked_tokens
+    from charlm.console.memory import show_memory, tracked_memories
     from charlm.console.units import show_units
     from charlm.explain.activations import explain_text, explain_unit, save_arrays
     from charlm.explain.reading import open_text, read_text
+    from charlm.explain.rivals import compare_memory
     from charlm.explain.search import find_units
     from charlm.inference.loading import load_run
 
-    check_use(find=find, unit=unit, gates=gates, out=out)
+    check_use(find, memory, {"--unit": unit, "--gate": gates, "--npz": out, "--against": against})
     loaded = load_run(run, step=step, device=device)
     read = read_text(loaded.tokenizer, open_text(loaded, text, encoding))
     if find is not None:
         show_units(tracked_tokens(find_units(loaded, read, find, layer)), as_json=as_json)
+    elif memory:
+        cells = against.split(",") if against else []
+        found = tracked_memories(compare_memory(loaded, read, cells, reach))
+        show_memory(found, as_json=as_json)
     elif out:
         layers, units = (None if number is None else [number] for number in (layer, unit))
         records = explain_text(loaded, read, layers, units)
@@ -85,13 +109,15 @@ def command(
         show_explanation(explanation, gates, as_json=as_json)
 
 
-def check_use(
-    *, find: str | None, unit: int | None, gates: tuple[str, ...], out: Path | None
-) -> None:
+def check_use(find: str | None, memory: bool, others: dict[str, Any]) -> None:
     """Raise ``UsageError`` for options that do not go together."""
-    others = {"--unit": unit is not None, "--gate": bool(gates), "--npz": out is not None}
-    for name, given in others.items():
-        if find is not None and given:
-            raise click.UsageError(f"{name} does nothing with --find")
-    if out is not None and gates:
+    if find is not None and memory:
+        raise click.UsageError("--find and --memory are two questions: ask one at a time")
+    given = [name for name, value in others.items() if value not in (None, ())]
+    for name in given:
+        if name == "--against" and not memory:
+            raise click.UsageError("--against goes with --memory only")
+        if name != "--against" and (memory or find is not None):
+            raise click.UsageError(f"{name} does nothing with {'--memory' if memory else '--find'}")
+    if {"--gate", "--npz"} <= set(given):
         raise click.UsageError("--gate does nothing with --npz, which holds all of them")
