@@ -32,7 +32,15 @@ from charlm.inference.surprisal.units import (
 )
 from charlm.inference.texts import gather_short, has_tables, natural_reset, one_of, row_cells
 
-__all__ = ["UNITS", "Surprisal", "SurprisalSums", "measure_surprisal", "surprisals", "with_sums"]
+__all__ = [
+    "UNITS",
+    "Surprisal",
+    "SurprisalSums",
+    "measure_surprisal",
+    "spelled",
+    "surprisals",
+    "with_sums",
+]
 
 UNITS = ("token", "char", "word", "line")
 GROUPINGS = {"token": each_token, "char": by_char, "word": by_word, "line": by_line}
