@@ -2,7 +2,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const record = JSON.parse($("record").textContent);
-  const packed = $("values").textContent;
+  const packed = $("values").firstChild.data; // in a comment
   const { tokens, units, layers, gates } = record;
   const rowBytes = Math.ceil(((tokens.length + 1) * record.bytes) / 3) * 3;
   const digits = record.bytes === 2 ? 3 : 2;

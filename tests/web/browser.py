@@ -130,6 +130,13 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
+    def wait(self, expression: str) -> None:
+        """Wait until a JavaScript expression is true, for what the page does a moment later."""
+        end = time.monotonic() + PATIENCE
+        while not self.run(f"Boolean({expression})"):
+            assert time.monotonic() < end, expression
+            time.sleep(0.02)
+
     def text(self, selector: str) -> str:
         """The text of an element, as it is shown."""
         return str(self.run(f"document.querySelector({json.dumps(selector)}).innerText"))
