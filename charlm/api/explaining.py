@@ -40,12 +40,13 @@ class Explaining:
             print(explanation.gates["forget_gate"].shape, explanation.statistics["forget_gate"])
         """
         from charlm.explain.activations import Explanation, explain_text
+        from charlm.explain.reading import read_text
         from charlm.inference.texts import take_corpus
 
         require("text", text, (str, Path), "a str, or the Path of a file")
         require("top", top, (int,), "a whole number, 0 or more", fine=lambda: top >= 0)
-        corpus = take_corpus(self.loaded, text)
-        records = explain_text(self.loaded, corpus, numbers(layers), numbers(units), top)
+        read = read_text(self.loaded.tokenizer, take_corpus(self.loaded, text))
+        records = explain_text(self.loaded, read, numbers(layers), numbers(units), top)
         return last_of(records, Explanation)
 
 

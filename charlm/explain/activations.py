@@ -3,10 +3,12 @@
 Shapes: T tokens of the text, L layers and H units that are kept.
 """
 
+import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,18 +16,18 @@ import torch
 from torch import Tensor
 
 from charlm.config import BOUNDARY_ID
-from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.base import Tokenizer
+from charlm.durable import check_output, write_output
 from charlm.errors import ConfigError
 from charlm.explain.observation import ObservedReader
-from charlm.explain.reading import read_text
+from charlm.explain.reading import TokenizedText
 from charlm.explain.statistics import GateStatistics, GateSums
 from charlm.inference.loading import Loaded, require_recurrent
 from charlm.inference.surprisal.measures import Measures, measures
 from charlm.inference.surprisal.text import spelled
 from charlm.model.cells import activation_names
 
-__all__ = ["Explanation", "TokensRead", "explain_text"]
+__all__ = ["Explanation", "TokensRead", "explain_text", "explain_unit", "save_arrays"]
 
 SEGMENT = 512
 """Steps whose activations are all held at a time."""
@@ -80,6 +82,11 @@ class Explanation:
     likeliest: tuple[Guesses, ...]
     following: Guesses
 
+    @property
+    def num_layers(self) -> int:
+        """How many layers the network has, whichever were kept."""
+        return max([len(each.openness) for each in self.statistics.values()], default=0)
+
     def __repr__(self) -> str:
         shape = f"{len(self.tokens):,} tokens, {len(self.layers)} x {len(self.units)} units"
         return f"Explanation({shape} of {self.cell}: {', '.join(self.gates)})"
@@ -87,7 +94,7 @@ class Explanation:
 
 def explain_text(
     loaded: Loaded,
-    corpus: Corpus,
+    text: TokenizedText,
     layers: Sequence[int] | None = None,
     units: Sequence[int] | None = None,
     top: int = 5,
@@ -97,46 +104,40 @@ def explain_text(
     ``layers`` and ``units`` are those whose activations are kept, None for all, an empty sequence
     for none; the same units of each layer.  ``top`` likeliest tokens are given.
 
-    Raises ``ModelError`` for a model that is no recurrent network, ``CorpusError`` for a text that
-    is empty or cannot be read, and ``ConfigError`` for layers and units that do not exist and for
-    more activations than fit into memory.
+    Raises ``ModelError`` for a model that is no recurrent network, and ``ConfigError`` for layers
+    and units that do not exist and for more activations than fit into memory.
     """
     network = require_recurrent(loaded)
     config, tokenizer = network.config, loaded.tokenizer
     chosen = Chosen(
         choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
     )
-    text, top = read_text(tokenizer, corpus), min(top, tokenizer.vocab_size)
-    kept = chosen.allocate(activation_names(config.cell), len(text.ids))
-    reader, sums, met = ObservedReader(network), GateSums(), list[Measures]()
+    gathered = Gathered(chosen, config.cell, len(text.ids), min(top, tokenizer.vocab_size))
+    reader = ObservedReader(network)
     for begin in range(0, len(text.ids), SEGMENT):
         ids = text.ids[begin : begin + SEGMENT]
-        activations, log_probs = reader.read(ids)
-        met += measures(log_probs, ids, top)
-        sums.add(activations)
-        for name, values in activations.items():
-            kept[name][begin : begin + len(ids)] = chosen.of(values)
+        gathered.add(begin, ids, *reader.read(ids))
         yield TokensRead(begin + len(ids), len(text.ids))
-    following = measures(reader.expected, np.array([BOUNDARY_ID]), top)
-    yield Explanation(
-        **vars(text),
-        **chosen._asdict(),
-        **predicted(tokenizer, met, following[0]),
-        cell=config.cell,
-        gates=kept,
-        initial={name: chosen.of(values)[0] for name, values in reader.initial.items()},
-        statistics=sums.means(),
+    yield gathered.explanation(tokenizer, text, reader)
+
+
+def explain_unit(
+    loaded: Loaded, text: TokenizedText, layer: int | None = None, unit: int | None = None
+) -> Iterator[TokensRead | Explanation]:
+    """Explain a text by one unit of one layer, whose activations are kept.
+
+    ``layer`` is by default the last; ``unit`` the one whose hidden state varies most over the
+    first ``SEGMENT`` tokens.  Raises what ``explain_text`` does.
+    """
+    network = require_recurrent(loaded)
+    config = network.config
+    (layer,) = choose(
+        "layers", [config.num_layers - 1 if layer is None else layer], config.num_layers
     )
-
-
-def predicted(tokenizer: Tokenizer, met: Sequence[Measures], following: Measures) -> dict[str, Any]:
-    """What an explanation says of the prediction that met each token, and of the one after all."""
-    return {
-        "surprisal": np.array([each.nll for each in met]),
-        "entropy": np.array([each.entropy for each in met]),
-        "likeliest": tuple(named(tokenizer, each.guesses) for each in met),
-        "following": named(tokenizer, following.guesses),
-    }
+    if unit is None:
+        first, _ = ObservedReader(network).read(text.ids[:SEGMENT])
+        unit = int(first["hidden"][:, layer].std(dim=0, correction=0).argmax())
+    yield from explain_text(loaded, text, [layer], [unit])
 
 
 class Chosen(NamedTuple):
@@ -150,18 +151,54 @@ class Chosen(NamedTuple):
         layers, units = (torch.tensor(each, dtype=torch.long) for each in self)
         return values.cpu()[:, layers][:, :, units].numpy()
 
-    def allocate(self, names: Sequence[str], tokens: int) -> dict[str, np.ndarray]:
-        """Room for the activations of a text, by name.  Raises ``ConfigError`` for too many."""
-        shape = (tokens, len(self.layers), len(self.units))
+
+class Gathered:
+    """What is kept of the tokens that have been read; ``top`` is how many guesses."""
+
+    def __init__(self, chosen: Chosen, cell: str, tokens: int, top: int) -> None:
+        """Raises ``ConfigError`` for more activations of ``tokens`` tokens than fit into memory."""
+        names, shape = activation_names(cell), (tokens, *map(len, chosen))
         needed = 4 * len(names) * math.prod(shape)
         if needed > MOST_BYTES:
-            fitting = MOST_BYTES // (needed // len(self.units))
+            fitting = MOST_BYTES * len(chosen.units) // needed
             raise ConfigError(
-                f"the activations of {len(self.units):,} units in {len(self.layers):,} layers over "
-                f"{tokens:,} tokens take {needed / 1e9:.1f} GB",
+                f"the activations of {len(chosen.units):,} units in {len(chosen.layers):,} layers "
+                f"over {tokens:,} tokens take {needed / 1e9:.1f} GB",
                 f"choose {fitting:,} `units` at most, like `units=[0, 1]`, or a shorter text",
             )
-        return {name: np.empty(shape, dtype=np.float32) for name in names}
+        self.chosen, self.cell, self.top = chosen, cell, top
+        self.gates = {name: np.empty(shape, dtype=np.float32) for name in names}
+        self.sums = GateSums()
+        self.met: list[Measures] = []
+
+    def add(
+        self, begin: int, ids: np.ndarray, activations: Mapping[str, Tensor], log_probs: Tensor
+    ) -> None:
+        """Keep activations (n, L, H) of ids (n,) from token ``begin`` on, and measure the
+        log-probabilities (n, V) that met them.
+        """
+        self.met += measures(log_probs, ids, self.top)
+        self.sums.add(activations)
+        for name, values in activations.items():
+            self.gates[name][begin : begin + len(ids)] = self.chosen.of(values)
+
+    def explanation(
+        self, tokenizer: Tokenizer, text: TokenizedText, reader: ObservedReader
+    ) -> Explanation:
+        """All that is known when ``reader`` has read the whole text."""
+        following = measures(reader.expected, np.array([BOUNDARY_ID]), self.top)[0]
+        return Explanation(
+            **vars(text),
+            **self.chosen._asdict(),
+            cell=self.cell,
+            gates=self.gates,
+            initial={name: self.chosen.of(values)[0] for name, values in reader.initial.items()},
+            statistics=self.sums.means(),
+            surprisal=np.array([each.nll for each in self.met]),
+            entropy=np.array([each.entropy for each in self.met]),
+            likeliest=tuple(named(tokenizer, each.guesses) for each in self.met),
+            following=named(tokenizer, following.guesses),
+        )
 
 
 def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, ...]:
@@ -174,9 +211,10 @@ def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, 
             or isinstance(number, bool)
             or not 0 <= number < existing
         ):
+            what = f"{existing} {name if existing > 1 else name[:-1]}"
             raise ConfigError(
                 f"`{name}` must be whole numbers from 0 to {existing - 1}, got {number!r}",
-                f"the model has {existing} {name}, numbered from 0",
+                f"the model has {what}, numbered from 0",
             )
     return tuple(map(int, given))
 
@@ -184,3 +222,24 @@ def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, 
 def named(tokenizer: Tokenizer, guesses: Iterable[tuple[int, float]]) -> Guesses:
     """Tokens by their texts instead of their ids."""
     return tuple((spelled(tokenizer, token), prob) for token, prob in guesses)
+
+
+def save_arrays(
+    records: Iterator[TokensRead | Explanation], path: Path
+) -> Iterator[TokensRead | Explanation]:
+    """Pass the records on, and write the arrays of the explanation into a file for ``numpy.load``:
+    activations by name, those of the boundary's step as ``initial_`` + name, ids, surprisal,
+    entropy, and the numbers of layers and units.
+
+    Raises ``CorpusError`` if the file exists, at once, or cannot be written.
+    """
+    check_output(path)
+    names = ("ids", "surprisal", "entropy", "layers", "units")
+    for record in records:
+        if isinstance(record, Explanation):
+            arrays: dict[str, Any] = {name: np.asarray(getattr(record, name)) for name in names}
+            arrays |= {f"initial_{name}": values for name, values in record.initial.items()}
+            content = io.BytesIO()
+            np.savez_compressed(content, **arrays, **record.gates)  # type: ignore[arg-type]
+            write_output(path, content.getvalue())
+        yield record

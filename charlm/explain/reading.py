@@ -1,5 +1,6 @@
 """The text that is explained: its tokens, their ids, and what is shown for each of them."""
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +9,12 @@ from charlm.config import BOUNDARY_ID
 from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.base import Tokenizer
+from charlm.errors import ConfigError
+from charlm.inference.loading import Loaded
 from charlm.inference.surprisal.text import spelled
+from charlm.inference.texts import open_corpus_for, take_corpus
 
-__all__ = ["TokenizedText", "read_text"]
+__all__ = ["TokenizedText", "open_text", "read_text"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,21 @@ class TokenizedText:
     def stream(self) -> np.ndarray:
         """What a network reads (T + 1,): a boundary, and the ids."""
         return np.append(BOUNDARY_ID, self.ids)
+
+
+def open_text(loaded: Loaded, text: str, encoding: str | None = None) -> Corpus:
+    """What ``text`` stands for: a file of this name, standard input for ``-``, else text itself.
+
+    Raises ``ConfigError`` for an ``encoding`` of what is no file, and what opening one does.
+    """
+    if text == "-" or os.path.exists(text):  # noqa: PTH110  (False for endless names)
+        return open_corpus_for(loaded, (text,), **({"encoding": encoding} if encoding else {}))
+    if encoding:
+        raise ConfigError(
+            f"`encoding={encoding!r}` is for files, and there is none of the name {text!r:.60}",
+            "name a file, or leave `encoding` out",
+        )
+    return take_corpus(loaded, text)
 
 
 def read_text(tokenizer: Tokenizer, corpus: Corpus) -> TokenizedText:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["GateStatistics", "GateSums"]
+__all__ = ["LEFT", "RIGHT", "GateStatistics", "GateSums"]
 
 LEFT, RIGHT = 0.1, 0.9
 """A gate below the first is saturated left, above the second right (Karpathy, Johnson and Fei-Fei
