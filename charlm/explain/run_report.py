@@ -6,6 +6,7 @@ from typing import Any
 
 from charlm.errors import CharlmError, CheckpointError, CorpusError
 from charlm.explain.activations import Explanation, explain_text
+from charlm.explain.reading import read_text
 from charlm.inference.demonstration import SAMPLE, Sampled, prompt_of, write_sample
 from charlm.inference.loading import Loaded, load_run
 from charlm.inference.predictors.recurrent import Recurrent
@@ -125,7 +126,8 @@ def explained(loaded: Loaded, text: str, notes: list[str]) -> Explanation | None
         notes.append("there is no passage of its text that the model knows all characters of")
         return None
     try:
-        *_, found = explain_text(loaded, take_corpus(loaded, text))
+        read = read_text(loaded.tokenizer, take_corpus(loaded, text))
+        *_, found = explain_text(loaded, read)
     except CharlmError as error:
         notes.append(f"{error}: {error.hint}")
         return None
