@@ -10,6 +10,7 @@ from charlm.inference.loading import Loaded
 
 if TYPE_CHECKING:
     from charlm.explain.activations import Explanation
+    from charlm.explain.search import FoundUnits
 
 __all__ = ["Explaining"]
 
@@ -48,6 +49,32 @@ class Explaining:
         read = read_text(self.loaded.tokenizer, take_corpus(self.loaded, text))
         records = explain_text(self.loaded, read, numbers(layers), numbers(units), top)
         return last_of(records, Explanation)
+
+    @naming_unknown
+    def find_units(
+        self, text: str | Path, feature: str, *, layer: int | None = None, top: int = 5
+    ) -> "FoundUnits":
+        """The units whose state follows a feature of a text best, and what they are good for.
+
+        ``feature`` is "line-position", "quotes", "brackets", "indentation", "word-length",
+        "capitals", or "re:" and a regular expression, for what it matches.  ``.matches`` have
+        ``.layer``, ``.unit``, ``.correlation``, ``.held_out`` (on the second half of the text),
+        ``.confirmed`` and ``.cost`` (nats per token that the text costs more without the unit);
+        ``.chance`` says what chance alone reaches among so many units.
+
+        Example::
+
+            found = model.find_units(Path("book.txt"), "re:[A-Z]+")
+            print([(match.unit, match.held_out) for match in found.matches], found.chance)
+        """
+        from charlm.explain.reading import read_text
+        from charlm.explain.search import FoundUnits, find_units
+        from charlm.inference.texts import take_corpus
+
+        require("text", text, (str, Path), "a str, or the Path of a file")
+        require("top", top, (int,), "a whole number, 1 or more", fine=lambda: top > 0)
+        read = read_text(self.loaded.tokenizer, take_corpus(self.loaded, text))
+        return last_of(find_units(self.loaded, read, feature, layer, top), FoundUnits)
 
 
 def numbers(given: int | Sequence[int] | None) -> Sequence[int] | None:

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from charlm.explain.activations import Explanation, TokensRead
 from charlm.explain.statistics import LEFT, RIGHT
 
 __all__ = ["show_explanation", "show_saved", "tracked_tokens"]
+
+Result = TypeVar("Result")
 
 SHOWN = 2000
 """Tokens drawn at most."""
@@ -35,15 +37,15 @@ LABELS = {
 """What the rows of a heat-map are called, where it is not the name itself."""
 
 
-def tracked_tokens(records: Iterable[TokensRead | Explanation]) -> Explanation:
-    """The last record; those before it are drawn as a bar on a terminal."""
+def tracked_tokens(records: Iterable[TokensRead | Result]) -> Result:
+    """The last record, a result; those before it are drawn as a bar on a terminal."""
     with progress_bar() as progress:
         bar = progress.add_task("reading", total=None)
         for record in records:
-            if isinstance(record, Explanation):
+            if not isinstance(record, TokensRead):
                 return record
             progress.update(bar, completed=record.read, total=record.tokens)
-    raise AssertionError("an explanation ends with an Explanation")
+    raise AssertionError("long work ends with its result")
 
 
 def show_explanation(

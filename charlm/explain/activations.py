@@ -27,7 +27,15 @@ from charlm.inference.surprisal.measures import Measures, measures
 from charlm.inference.surprisal.text import spelled
 from charlm.model.cells import activation_names
 
-__all__ = ["Explanation", "TokensRead", "explain_text", "explain_unit", "save_arrays"]
+__all__ = [
+    "SEGMENT",
+    "Explanation",
+    "TokensRead",
+    "choose",
+    "explain_text",
+    "explain_unit",
+    "save_arrays",
+]
 
 SEGMENT = 512
 """Steps whose activations are all held at a time."""
