@@ -8,10 +8,11 @@
     print(model.generate("It was", length=200))
     print(model.score("It was the age of wisdom.").bpc)
     print(charlm.compare(model, "runs/other", part="test"))
+    charlm.report("runs/book", "book.html")
 
-``train``, ``load``, ``compare`` and ``Model`` are all that is needed; ``help(charlm.Model)`` says
-what a model can do.  Every error that a caller can cause is a ``CharlmError`` with its cause and,
-in ``hint``, the way out.  Nothing is loaded before it is used.
+``train``, ``load``, ``compare``, ``report`` and ``Model`` are all that is needed;
+``help(charlm.Model)`` says what a model can do.  Every error that a caller can cause is a
+``CharlmError`` with its cause and, in ``hint``, the way out.  Nothing is loaded before it is used.
 """
 
 import importlib
@@ -21,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from charlm.api import Model, compare, load, train
     from charlm.errors import CharlmError
+    from charlm.web.reports import report
 
-__all__ = ["CharlmError", "Model", "__version__", "compare", "load", "train"]
+__all__ = ["CharlmError", "Model", "__version__", "compare", "load", "report", "train"]
 
 __version__ = "0.1.0"
 
@@ -35,6 +37,7 @@ HOMES = {
     "Model": "charlm.api",
     "compare": "charlm.api",
     "load": "charlm.api",
+    "report": "charlm.web.reports",
     "train": "charlm.api",
 }
 """The module that holds each name, imported when the name is first used."""

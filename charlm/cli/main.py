@@ -22,7 +22,7 @@ SECTIONS = {
     "Start": ("demo", "train", "recipes", "corpora"),
     "Write": ("generate",),
     "Measure": ("perplexity", "score", "pairs", "compare", "rescore", "compress", "decompress"),
-    "Look": ("info", "explain"),
+    "Look": ("info", "explain", "report"),
     "Machine": ("doctor", "bench"),
 }
 """The commands in the order of the help; each is ``command`` in a module of its name."""

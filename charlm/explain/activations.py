@@ -99,6 +99,12 @@ class Explanation:
         shape = f"{len(self.tokens):,} tokens, {len(self.layers)} x {len(self.units)} units"
         return f"Explanation({shape} of {self.cell}: {', '.join(self.gates)})"
 
+    def _repr_html_(self) -> str:
+        """The text in the colours of its surprisal, and how open the gates are."""
+        from charlm.explain.notebook import as_html
+
+        return as_html(self)
+
 
 def explain_text(
     loaded: Loaded,
