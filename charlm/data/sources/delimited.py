@@ -17,11 +17,12 @@ __all__ = ["Record", "choose_separator", "read_records"]
 Record = tuple[int, list[str]]
 """The number of the line in which a row ends, and its cells."""
 
-LONGEST_CELL = 1 << 26
+LONGEST_CELL = 1 << 25
 """Characters of a quoted cell, which may be as long as a book."""
 
-TAB_CELL = re.compile(r'"(?P<quoted>(?:[^"]|"")*)"(?=\t|\Z)|(?P<plain>[^\t]*)')
-OPEN_CELL = re.compile(r'"(?:[^"]|"")*')
+INNER = r'[^"]*+(?:""[^"]*+)*+'
+TAB_CELL = re.compile(rf'"(?P<quoted>{INNER})"(?=\t|\Z)|(?P<plain>[^\t]*)')
+OPEN_CELL = re.compile(f'"{INNER}')
 
 
 def choose_separator(header: str, column: str, usual: str) -> str:
@@ -81,13 +82,19 @@ def split_returns(lines: Iterable[str]) -> Iterator[str]:
 
 def tab_records(lines: Iterable[str]) -> Iterator[Record]:
     """Rows by the rules of TSV."""
-    width = number = 0
+    width = number = size = tries = 0
     held: list[str] = []  # the lines of a row whose last cell goes on
     for number, line in enumerate(lines, 1):
         if held and line.count("\t") + 1 < width:
             held.append(line)
-            if '"' in line and (cells := quoted_row(held)):
-                yield number, cells
+            size += len(line)
+            if '"' in line.replace('""', ""):  # which closes the cell, and may open another one
+                tries += 1
+                if cells := quoted_row(held):
+                    yield number, cells
+                    held = []
+            if tries > width or size > LONGEST_CELL:  # no row of this table
+                yield from plain_rows(held, number + 1)
                 held = []
             continue
         # This line is a whole row, so that a quote before it that was never closed was text.
@@ -98,7 +105,7 @@ def tab_records(lines: Iterable[str]) -> Iterator[Record]:
         if complete or width == 1:
             yield number, cells
         else:
-            held = [line]
+            held, size, tries = [line], len(line), 0
     yield from plain_rows(held, number + 1)
 
 

@@ -153,15 +153,15 @@ def decompress(
     if archive.arithmetic not in list(Arithmetic):
         raise foreign(name)
     plan = CodingPlan(Arithmetic(archive.arithmetic), archive.lanes, archive.rate)
-    with repeatable():
-        model = open_model(loaded, plan)
-        ids = yield from decode(model, archive.coded, archive.tokens, plan.lanes)
     try:
+        with repeatable():
+            model = open_model(loaded, plan)
+            ids = yield from decode(model, archive.coded, archive.tokens, plan.lanes)
         # Extras are not much larger than the file; crafted ones shall not fill the memory.
         most = 1024 + 16 * (archive.length + archive.tokens)
         symbols = escapes.unpack_extras(loaded.tokenizer, archive.extras, ids, most)
         content = escapes.join(loaded.tokenizer, symbols)
-    except (ValueError, lzma.LZMAError):
+    except (ValueError, IndexError, lzma.LZMAError):
         content = b""
     if hashlib.sha256(content).digest() != archive.content:
         raise went_astray(name, archive) if archive.machine else foreign(name)
