@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LARGEST_TOML", "parse_json", "parse_toml", "read_file"]
+__all__ = ["LARGEST_TOML", "MOST_STRUCTURE", "parse_json", "parse_toml", "read_file"]
 
 LARGEST_TOML = 1 << 19
 """Bytes of a TOML file at most; settings take some kilobytes, and this a second."""

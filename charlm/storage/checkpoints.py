@@ -47,6 +47,7 @@ from charlm.storage.integrity import (
     unreadable,
     verified,
 )
+from charlm.untrusted import parse_json
 
 __all__ = [
     "Checkpoint",
@@ -144,7 +145,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     try:
         files = files_of(folder)
         contents = {name: verified(folder / name, *files[name]) for name in (MODEL, TRAIN, STATE)}
-        state = json.loads(contents[STATE])
+        state = parse_json(contents[STATE])
         model, train = (tensors_of(contents[name], name) for name in (MODEL, TRAIN))
         return Checkpoint(int(state["step"]), model, train, state)
     except MALFORMED as error:
@@ -167,7 +168,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     Raises what ``read_checkpoint`` does.
     """
     try:
-        state = json.loads(verified(folder / STATE, *files_of(folder)[STATE]))
+        state = parse_json(verified(folder / STATE, *files_of(folder)[STATE]))
         return {"step": int(state["step"]), **state}
     except MALFORMED as error:
         raise damaged(folder, str(error)) from error

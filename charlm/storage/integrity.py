@@ -34,6 +34,8 @@ MODEL, TRAIN, STATE, MANIFEST = (
     "manifest.json",
 )
 LARGEST_JSON = 1 << 20
+LONGEST_REASON = 300
+"""Characters of a reason in a message at most: what is wrong with a file may repeat the file."""
 
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
 """Errors that say what a folder holds; others, like a lack of permission, say nothing about it."""
@@ -140,7 +142,7 @@ def digest(content: bytes) -> str:
 
 def damaged(folder: Path, why: str) -> CheckpointError:
     """The error for a checkpoint that cannot be believed."""
-    why = " ".join(why.split())
+    why = " ".join(why.split())[:LONGEST_REASON]
     return CheckpointError(
         f"the checkpoint {folder} is damaged: {why}",
         "restore the folder, or use an older checkpoint",

@@ -9,6 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from charlm.errors import CorpusError
 
@@ -20,6 +21,9 @@ Record = tuple[int, list[str]]
 LONGEST_CELL = 1 << 25
 """Characters of a quoted cell, which may be as long as a book."""
 
+MOST_LINES = 1 << 20
+"""Lines of a cell of TSV, which take some 60 bytes of memory beside their text."""
+
 INNER = r'[^"]*+(?:""[^"]*+)*+'
 TAB_CELL = re.compile(rf'"(?P<quoted>{INNER})"(?=\t|\Z)|(?P<plain>[^\t]*)')
 OPEN_CELL = re.compile(f'"{INNER}')
@@ -29,9 +33,11 @@ def choose_separator(header: str, column: str, usual: str) -> str:
     """The separator of a table by its header line: ``usual``, unless only a comma, semicolon or
     tab makes ``column`` one of the cells.
     """
+    csv.field_size_limit(LONGEST_CELL)
     for separator in dict.fromkeys((usual, ",", ";", "\t")):
-        if column in next(csv.reader([header.rstrip("\r\n")], delimiter=separator), []):
-            return separator
+        with suppress(csv.Error):  # which the reader of the table reports with its line
+            if column in next(csv.reader([header.rstrip("\r\n")], delimiter=separator), []):
+                return separator
     return usual
 
 
@@ -93,7 +99,8 @@ def tab_records(lines: Iterable[str]) -> Iterator[Record]:
                 if cells := quoted_row(held):
                     yield number, cells
                     held = []
-            if tries > width or size > LONGEST_CELL:  # no row of this table
+            # No row of this table has so many cells or so long a one.
+            if tries > width or size > LONGEST_CELL or len(held) > MOST_LINES:
                 yield from plain_rows(held, number + 1)
                 held = []
             continue

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from charlm.untrusted import MOST_STRUCTURE
+
 __all__ = ["list_items"]
 
 SIGN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
@@ -15,11 +17,11 @@ def list_items(pieces: Iterable[str], longest: int) -> Iterator[str]:
     Raises ``ValueError`` for an item of more than ``longest`` characters, a list that is not
     closed, and text after it.
     """
-    text, begin, at, depth, count = "", 0, 0, 0, 0
+    text, begin, at, depth, count, signs = "", 0, 0, 0, 0, 0
     for piece in pieces:
         text, at, begin = text[begin:] + piece, at - begin, 0
         while found := SIGN.search(text, at):
-            sign, at = found[0], found.end()
+            sign, at, signs = found[0], found.end(), signs + 1
             if sign == '"':  # the string goes on in the next piece
                 at = found.start()
                 break
@@ -30,7 +32,9 @@ def list_items(pieces: Iterable[str], longest: int) -> Iterator[str]:
                 item = text[begin : found.start()]
                 if sign == "," or count > 1 or item.strip():
                     yield item
-                begin, count = at, count + 1
+                begin, count, signs = at, count + 1, 0
+            elif signs > MOST_STRUCTURE:
+                raise ValueError(f"an item holds more than {MOST_STRUCTURE:,} values")
         else:
             at = len(text)
         if depth == 0 and text[begin:].strip():

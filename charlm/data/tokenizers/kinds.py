@@ -24,8 +24,8 @@ LARGEST_DEFINITION = 1 << 26
 MOST_SYMBOLS = (1 << 21) + (1 << 10)
 """Symbols of a definition at most, a little more than words are counted."""
 
-LARGEST_MODEL = 1 << 26
-"""Bytes of a SentencePiece model that are read at most."""
+LARGEST_MODEL = 1 << 23
+"""Bytes of a SentencePiece model that are read at most: some 500,000 pieces."""
 
 
 class ByteTrainer:

@@ -73,7 +73,7 @@ def read_archive(content: bytes, name: str) -> Archive:
             f"{name} is no file that charlm compress has written", "name one that it has"
         )
     inner, checksum = content[: -CHECKSUM.size], content[-CHECKSUM.size :]
-    if CHECKSUM.pack(zlib.crc32(inner)) != checksum:
+    if CHECKSUM.pack(zlib.crc32(inner)) != checksum or len(inner) <= len(MAGIC):
         raise damaged(name)
     version = inner[len(MAGIC)]
     if version != FORMAT:

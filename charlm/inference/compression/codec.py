@@ -234,8 +234,9 @@ def foreign(name: str) -> CorpusError:
 
 def went_astray(name: str, archive: Archive) -> ModelError:
     """The error for probabilities that come out differently here."""
+    other = archive.machine.decode(errors="replace")
     return ModelError(
-        f"{name} does not come back: it was compressed with {archive.machine.decode()}, and with "
-        f"{machine()} the probabilities come out differently",
+        f"{name} does not come back: it was compressed with {other}, and with {machine()} the "
+        "probabilities come out differently",
         "decompress it on the machine and with the torch it was compressed with",
     )

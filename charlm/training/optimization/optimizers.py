@@ -77,7 +77,8 @@ def restore_optimizer(
         name, _, key = rest.rpartition("/")
         parameter = parameters.get(name)
         shape = None if parameter is None else () if key == "step" else parameter.shape
-        if parameter is None or key not in own or tensor.shape != shape:
+        form = (shape, torch.float32)
+        if parameter is None or key not in own or (tensor.shape, tensor.dtype) != form:
             raise misfit(full_name)
         # The step counter stays where the optimizer keeps it: on the parameter's device.
         optimizer.state[parameter][key] = tensor.to(parameter.device)
@@ -96,6 +97,6 @@ def state_keys(optimizer: torch.optim.Optimizer) -> set[str]:
 def misfit(name: str) -> CheckpointError:
     """The error for the tensor ``name``, which is missing or of another form."""
     return CheckpointError(
-        f"the optimizer's {name} does not fit the model",
+        f"train.safetensors: the optimizer's {name} does not fit the model",
         "restore the checkpoint, or remove it to resume from the one before",
     )
