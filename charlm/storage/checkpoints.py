@@ -48,6 +48,7 @@ from charlm.storage.integrity import (
     unreadable,
     verified,
 )
+from charlm.untrusted import parse_json
 
 __all__ = [
     "Checkpoint",
@@ -61,6 +62,9 @@ __all__ = [
 ]
 
 FOLDER_NAME = re.compile(r"step-(\d{8,12})(-again)?")
+LARGEST_HEADER = 1 << 20
+"""Bytes of the names, types and shapes of tensors at most: some 10,000 tensors."""
+
 MARK = durable.TEMPORARY_MARK
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -137,11 +141,21 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     try:
         files = files_of(folder)
         contents = {name: verified(folder / name, *files[name]) for name in (MODEL, TRAIN, STATE)}
-        state = json.loads(contents[STATE])
-        model, train = (safetensors.torch.load(contents[name]) for name in (MODEL, TRAIN))
+        state = parse_json(contents[STATE])
+        model, train = (tensors_of(contents[name], name) for name in (MODEL, TRAIN))
         return Checkpoint(int(state["step"]), model, train, state)
     except MALFORMED as error:
         raise damaged(folder, str(error)) from error
+
+
+def tensors_of(content: bytes, name: str) -> dict[str, Tensor]:
+    """The tensors of the file ``name`` by their names.  Raises one of ``MALFORMED``."""
+    if int.from_bytes(content[:8], "little") > LARGEST_HEADER:
+        raise ValueError(f"{name} has a header of more than {LARGEST_HEADER:,} bytes")
+    try:
+        return safetensors.torch.load(content)
+    except MALFORMED as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -150,7 +164,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     Raises what ``read_checkpoint`` does.
     """
     try:
-        state = json.loads(verified(folder / STATE, *files_of(folder)[STATE]))
+        state = parse_json(verified(folder / STATE, *files_of(folder)[STATE]))
         return {"step": int(state["step"]), **state}
     except MALFORMED as error:
         raise damaged(folder, str(error)) from error

@@ -1,7 +1,6 @@
 """The run folder: settings, tokenizer, checkpoints, log.  Readable by people, executes nothing."""
 
 import json
-import tomllib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +19,13 @@ from charlm.storage import checkpoints, integrity
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.log import Log
 from charlm.storage.missing import no_run
+from charlm.untrusted import LARGEST_TOML, parse_toml, read_file
 
 __all__ = ["Run", "create_run", "lock", "open_run", "remove_blank"]
 
 FORMAT = 1
 SETTINGS, TOKENIZER, LOG, BEST, LOCK = "run.toml", "tokenizer", "log.jsonl", "best.json", ".lock"
 CHECKPOINTS = "checkpoints"
-LARGEST_SETTINGS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -245,16 +244,9 @@ def open_run(folder: str | Path) -> Run:
     path = folder / SETTINGS
     if not path.is_file():
         raise no_run(folder)
-    for name in (SETTINGS, TOKENIZER, LOG, BEST, CHECKPOINTS):
-        if (folder / name).is_symlink():
-            raise CheckpointError(
-                f"{folder / name} is a link, which might lead out of the run",
-                "put the file or folder itself in its place",
-            )
+    integrity.refuse_special(folder, (SETTINGS, LOG, BEST, LOCK), (TOKENIZER, CHECKPOINTS))
     try:
-        if path.stat().st_size > LARGEST_SETTINGS:
-            raise ValueError("it is too large")
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = parse_toml(read_file(path, LARGEST_TOML))
         origin, written = tables.pop("origin", {}), tables.pop("charlm", {})
         if written.get("format", 0) > FORMAT:
             raise integrity.newer_version(folder)

@@ -11,6 +11,10 @@ from charlm.training.validation import Validation
 __all__ = ["Counters"]
 
 
+WIDEST = 1000
+"""Bits of a whole number that a float can stand for, at most."""
+
+
 @dataclass
 class Counters:
     """Counts of a run over all of its sessions; ``finished`` names a budget that is spent.
@@ -72,7 +76,7 @@ class Counters:
             values["best_nll"] = math.inf
         for entry in fields(cls):
             value: Any = values[entry.name]
-            if entry.type is float and type(value) is int:
+            if entry.type is float and type(value) is int and value.bit_length() < WIDEST:
                 value = values[entry.name] = float(value)
             if type(value) is not entry.type or value != value:
                 raise ValueError(f"{entry.name} is {value!r}")
