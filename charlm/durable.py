@@ -9,20 +9,24 @@ every floor above writes through here.
 written into and stays what it is.
 """
 
+import glob
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, way_out
 
 __all__ = [
     "TEMPORARY_MARK",
     "check_output",
+    "naming",
+    "remove_leftovers",
     "sync_folder",
+    "temporary_name",
     "write_bytes",
     "write_folder",
     "write_output",
@@ -33,23 +37,75 @@ TEMPORARY_MARK = ".charlm-tmp-"
 """Part of the name of everything unfinished, so that nothing else is ever cleaned away."""
 
 
+PROCESS = secrets.token_hex(4)
+"""Tells this process from earlier ones with its number, as they occur in containers."""
+
+
 def temporary_name(path: Path) -> Path:
-    """A fresh name beside ``path``; the caller creates it."""
-    return path.with_name(f"{path.name}{TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+    """A fresh name beside ``path``; the caller creates it.
+
+    It tells which process uses it, so that ``remove_leftovers`` leaves it alone meanwhile.
+    """
+    owner = f"{os.getpid()}-{PROCESS}"
+    return path.with_name(f"{path.name}{TEMPORARY_MARK}{owner}-{secrets.token_hex(4)}")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove unfinished files and folders beside ``path``, meant to become it, of processes that
+    have ended.  What cannot be removed stays.
+    """
+    for found in path.parent.glob(f"{glob.escape(path.name)}{TEMPORARY_MARK}*"):
+        number, _, process = found.name.partition(TEMPORARY_MARK)[2].partition("-")
+        if number.isdigit() and not runs(int(number), process.partition("-")[0]):
+            remove(found)
+
+
+def runs(number: int, process: str) -> bool:
+    """Whether a process of this machine still runs, as far as can be known."""
+    if number == os.getpid():
+        return process == PROCESS
+    try:
+        if os.name == "posix":  # elsewhere this would end the process
+            os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the system in the block name ``path``; those of fsync name no file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable.  Raises ``OSError``."""
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with naming(folder):
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:
     """Make the content of ``path`` durable.  Raises ``OSError``."""
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         os.fsync(file.fileno())
 
 
@@ -65,11 +121,12 @@ def write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
     """
     temporary = temporary_name(path)
     try:
-        with temporary.open("xb") as file:
-            file.writelines(blocks)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            with temporary.open("xb") as file:
+                file.writelines(blocks)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -137,6 +194,7 @@ def write_output(
     mode = mode_of(path)
     try:
         if mode is None or stat.S_ISREG(mode):
+            remove_leftovers(path.resolve())
             write_blocks(path.resolve(), blocks)
         else:
             # Renaming a temporary file over /dev/null would leave the machine without it.
@@ -145,7 +203,7 @@ def write_output(
     except OSError as error:
         raise CorpusError(
             f"{path} cannot be written: {error.strerror or error}",
-            "choose another `out`, where there is space",
+            f"{way_out(error)}, or choose another `out`",
         ) from None
 
 

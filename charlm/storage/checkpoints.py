@@ -31,7 +31,7 @@ import safetensors.torch
 from torch import Tensor
 
 from charlm import durable
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, way_out
 from charlm.storage.integrity import (
     FORMAT,
     GONE,
@@ -64,7 +64,7 @@ AGAIN = "-again"
 """End of the name of a checkpoint whose predecessor of the same step is still there."""
 
 MARK = durable.TEMPORARY_MARK
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def write_checkpoint(
             replace_by(written)
     except OSError as error:
         needed = sum(len(content) for content in contents.values()) / 1e6
-        advice = f"make {needed:,.1f} MB of disk space free" if error.errno in FULL else "mend that"
+        space = f"make {needed:,.1f} MB of disk space free"
+        advice = space if error.errno in FULL else way_out(error)
         raise CheckpointError(
             f"cannot save a checkpoint in {folder}: {error.strerror}",
             f"{advice}, then train again: training resumes from the checkpoint before",

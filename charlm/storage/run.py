@@ -5,6 +5,7 @@ import shutil
 import tomllib
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from charlm import __version__, durable
 from charlm.config import Config
 from charlm.data.tokenizers import kinds as tokenizers
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.errors import CharlmError, CharlmWarning, CheckpointError
+from charlm.errors import CharlmError, CharlmWarning, CheckpointError, describe, way_out
 from charlm.storage import checkpoints, integrity
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.log import Log
@@ -55,10 +56,11 @@ class Run:
     @property
     def blank(self) -> bool:
         """Whether nothing was learned yet: the folder holds only what ``create_run`` wrote."""
-        known = {SETTINGS, TOKENIZER, LOG, LOCK, self.checkpoints.name}
-        foreign = {path.name for path in self.folder.iterdir()} - known
-        saved = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
-        return not foreign and not saved
+        known = {SETTINGS, TOKENIZER, LOG, LOCK, CHECKPOINTS}
+        saved = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        names = {path.name for path in self.folder.iterdir()} - known
+        names |= {path.name for path in saved}
+        return all(durable.TEMPORARY_MARK in name for name in names)
 
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer.  Raises ``TokenizerError``; ``CheckpointError`` for another one."""
@@ -170,8 +172,9 @@ class Run:
             checkpoints.prune(self.checkpoints, keep={best["step"]} if best else set())
         except OSError as error:
             raise CheckpointError(
-                f"{self.folder / BEST} cannot be written: {error.strerror}",
-                "mend that, then train again: training resumes from the checkpoint just saved",
+                f"{self.folder} cannot be written: {describe(error)}",
+                f"{way_out(error)}; then train again: training resumes from the checkpoint just "
+                "saved",
             ) from error
 
     def recover(self) -> None:
@@ -181,7 +184,7 @@ class Run:
         """
         checkpoints.settle(self.checkpoints)
         for path in self.folder.glob(f"*{durable.TEMPORARY_MARK}*"):
-            path.unlink(missing_ok=True)
+            durable.remove(path)
         best = self.best()
         if best is not None:
             self.settle(best)
@@ -217,7 +220,9 @@ def create_run(
     Raises ``CheckpointError`` if ``folder`` exists with something in it or cannot be made.
     """
     run = Run(folder, config, dict(origin))
+    folder = folder.resolve()  # of a link, the folder that it leads to
     try:
+        durable.remove_leftovers(folder)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()  # an empty folder is as good as none
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -227,7 +232,8 @@ def create_run(
             write_settings(Run(temporary, config, dict(origin)))
     except OSError as error:
         raise CheckpointError(
-            f"cannot make the run folder {folder}: {error.strerror}", "choose another `out=FOLDER`"
+            f"cannot make the run folder {run.folder}: {error.strerror}",
+            f"{way_out(error)}, or choose another `out=FOLDER`",
         ) from error
     return run
 
@@ -240,7 +246,11 @@ def remove_blank(folder: Path) -> None:
     if not (folder / SETTINGS).is_file() or not open_run(folder).blank:
         return
     with lock(folder):
-        shutil.rmtree(folder)
+        if open_run(folder).blank:  # still so, now that nobody else can train it
+            # Renamed first: a kill must not leave a folder that is no longer a run.
+            blank = durable.temporary_name(folder.resolve())
+            folder.resolve().rename(blank)
+            shutil.rmtree(blank, ignore_errors=True)
 
 
 def open_run(folder: str | Path) -> Run:
@@ -282,17 +292,21 @@ def write_settings(run: Run) -> None:
     durable.write_text(run.folder / SETTINGS, tomli_w.dumps(tables))
 
 
-def lock(folder: Path) -> filelock.BaseFileLock:
-    """Hold the run for writing; released with the process at the latest.
+def lock(folder: Path) -> AbstractContextManager[object]:
+    """Hold the run for writing, in a ``with`` block; released with the process at the latest.
 
-    Raises ``CheckpointError`` at once if another process holds it.
+    Raises ``CheckpointError`` at once if another training holds it, in this process or another.
     """
     try:
-        held = filelock.FileLock(folder / LOCK)
-        held.acquire(timeout=0)
+        # The thread that ends a training need not be the one that began it.
+        return filelock.FileLock(folder / LOCK, thread_local=False).acquire(timeout=0)
     except filelock.Timeout:
         raise CheckpointError(
             f"{folder} is in use: another process trains it",
             "wait for it to end, or choose another `out=FOLDER`",
         ) from None
-    return held
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be locked for training: {error.strerror}",
+            f"{way_out(error)}, or choose another `out=FOLDER`",
+        ) from error

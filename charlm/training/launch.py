@@ -12,6 +12,7 @@ from charlm.config import DEFAULT_MINUTES, Config, DataConfig
 from charlm.data.cache import cache_folder
 from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare
 from charlm.data.sources.tables import is_table
+from charlm.errors import CorpusError
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run, lock, open_run
@@ -21,7 +22,16 @@ from charlm.training.distributed import World
 from charlm.training.loop import never, train_network
 from charlm.training.reports import Note, Report
 from charlm.training.resolution import Sources, TrainingRequest, resolve
-from charlm.training.resuming import begin, budget_note, decides, look_for_begun, refuse_other_text
+from charlm.training.resuming import (
+    OtherTextError,
+    begin,
+    budget_note,
+    decides,
+    look_for_begun,
+    refuse_other_run,
+    refuse_other_text,
+    refuse_other_tokenizer,
+)
 
 __all__ = ["TrainingPlan", "launch", "plan", "train"]
 
@@ -87,7 +97,7 @@ def launch(
     """
     world = world or World()
     begun, config = look_for_begun(folder, config)
-    prepared = yield from prepare_for(config, stop, text_of)
+    prepared = yield from prepare_for(config, stop, text_of, begun)
     if prepared is None:
         return
     counting = config.model.kind == "ngram"
@@ -95,25 +105,29 @@ def launch(
         ngrams.check_countable(config.model, prepared.valid, world)
     yield from notes_on(config.data, prepared)
     if begun:
-        refuse_other_text(begun, prepared)
+        refuse_other_tokenizer(begun, prepared)
         changed = budget_note(begun.config, config)
         yield from [Note(text=changed)] if changed else []
     elif world.first:
         config = yield from settle(config, prepared)
         begin(folder, config, prepared)
-    with opened(folder, config, world) as run:
+    with opened(folder, config, prepared, world) as run:
         vocab_size = prepared.tokenizer.vocab_size
         learn = ngrams.train_ngrams if counting else train_network
         yield from learn(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
 
 
 @contextmanager
-def opened(folder: Path, config: Config, world: World) -> Iterator[Run]:
-    """The run in ``folder`` with the settings ``config``, mended and locked by process 0."""
+def opened(folder: Path, config: Config, prepared: Prepared, world: World) -> Iterator[Run]:
+    """The run in ``folder`` with the settings ``config``, mended and locked by process 0.
+
+    Raises ``CheckpointError`` if it is in use, or no longer the run that was looked at before.
+    """
     world.wait()
     with lock(folder) if world.first else nullcontext():
         run = open_run(folder)
         if world.first:
+            refuse_other_run(run, config, prepared)
             run.recover()
             run = run.update(config)
         world.wait()
@@ -148,7 +162,7 @@ def planned(request: TrainingRequest) -> Iterator[Preparing | Prepared | Note | 
         yield Note(text=f"nothing is known about the text: {request.missing}")
         yield TrainingPlan(run, config, None, None)
         return
-    prepared = yield from prepare_for(config, never, request.run)
+    prepared = yield from prepare_for(config, never, request.run, begun)
     assert prepared is not None
     yield from notes_on(config.data, prepared)
     if not begun:
@@ -173,15 +187,21 @@ def settle(config: Config, prepared: Prepared) -> Generator[Note, None, Config]:
 
 
 def prepare_for(
-    config: Config, stop: Callable[[], str | None], text_of: Run | None
+    config: Config, stop: Callable[[], str | None], text_of: Run | None, begun: Run | None
 ) -> Generator[Preparing | Prepared | Note, None, Prepared | None]:
     """Prepare a configuration's text; yields progress, returns ``Prepared`` or None if stopped.
 
-    The text of the run ``text_of`` is known by its digest alone if it was standard input.
+    The text of the run ``text_of`` is known by its digest alone if it was standard input, or is
+    not found.  Raises ``OtherTextError`` for a text that is not that of the run ``begun``.
     """
     data = config.data
+
+    def check(digest: str) -> None:
+        if begun is not None:
+            refuse_other_text(begun, config, digest)
+
     if text_of is not None and "-" in (*data.sources, *data.valid, *data.test):
-        kept = find_prepared(cache_folder(), text_of.origin["digest"])
+        kept = find_prepared(cache_folder(), text_of.origin["digest"], whole=True)
         if kept is not None:
             yield kept
             return kept
@@ -189,12 +209,25 @@ def prepare_for(
             text="the text of this run was standard input and is no longer in the cache: "
             "reading it from standard input again"
         )
-    for record in prepare(data, config.tokenizer, cache_folder()):
-        yield record
-        if isinstance(record, Prepared):
-            return record
-        if stop():
-            return None
+    try:
+        for record in prepare(data, config.tokenizer, cache_folder(), check):
+            yield record
+            if isinstance(record, Prepared):
+                return record
+            if stop():
+                return None
+    except OtherTextError:
+        raise
+    except CorpusError as error:
+        if text_of is None:
+            raise
+        kept = find_prepared(cache_folder(), text_of.origin["digest"], whole=True)
+        if kept is None:
+            hint = "name the text, wherever it is now and whatever it is called, beside `out`"
+            raise CorpusError(f"the text of this run is not here: {error}", hint) from error
+        yield Note(text=f"{error}: the tokens in the cache are used")
+        yield kept
+        return kept
     return None
 
 

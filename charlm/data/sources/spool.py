@@ -4,15 +4,17 @@ import atexit
 import contextlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import IO
 
 from charlm.data.cache import cache_folder
 from charlm.data.sources.pieces import reason
-from charlm.errors import CorpusError
+from charlm.durable import remove_leftovers, temporary_name
+from charlm.errors import CorpusError, way_out
 
 __all__ = ["spool", "spooled_input"]
+
+INPUT = "input.txt"
 
 spooled: list[tuple[object, Path]] = []
 """The standard input that was last read, and where it went: it can be read only once."""
@@ -26,12 +28,15 @@ def spooled_input() -> Path:
 
 
 def spool(stream: IO[bytes], name: str) -> Path:
-    """Copy ``stream`` to a temporary file that is removed at exit.  Raises ``CorpusError``."""
+    """Copy ``stream`` to a temporary file that is removed at exit, and remove those of processes
+    that were killed.  Raises ``CorpusError``.
+    """
     folder = cache_folder() / "spool"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".txt", delete=False) as file:
-            path, owner = Path(file.name), os.getpid()
+        remove_leftovers(folder / INPUT)
+        path, owner = temporary_name(folder / INPUT), os.getpid()
+        with path.open("xb") as file:
 
             @atexit.register
             def remove() -> None:
@@ -45,6 +50,6 @@ def spool(stream: IO[bytes], name: str) -> Path:
     except OSError as error:
         raise CorpusError(
             f"{name} cannot be kept under {folder}: {reason(error)}",
-            "free some space, or set CHARLM_CACHE to another folder",
+            f"{way_out(error)}, or set CHARLM_CACHE to another folder",
         ) from None
     return path
