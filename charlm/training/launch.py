@@ -19,7 +19,7 @@ from charlm.storage.run import Run, lock, open_run
 from charlm.training import ngrams
 from charlm.training.budget.decisions import decide
 from charlm.training.distributed import World
-from charlm.training.loop import never, train_network
+from charlm.training.loop import never, not_asked, train_network
 from charlm.training.reports import Note, Report
 from charlm.training.resolution import Sources, TrainingRequest, resolve
 from charlm.training.resuming import (
@@ -60,6 +60,7 @@ def train(
     recipe: str | None = None,
     config_file: str | Path | None = None,
     stop: Callable[[], str | None] = never,
+    save: Callable[[], bool] = not_asked,
     world: World | None = None,
     **settings: Any,
 ) -> Iterator[Preparing | Prepared | Report]:
@@ -76,7 +77,9 @@ def train(
     """
     request = resolve(sources, out, settings, recipe=recipe, config_file=config_file)
     choose_device(request.config.training.device)  # refused before the text is prepared
-    return launch(request.config, request.folder, stop=stop, world=world, text_of=request.run)
+    return launch(
+        request.config, request.folder, stop=stop, save=save, world=world, text_of=request.run
+    )
 
 
 def launch(
@@ -84,14 +87,16 @@ def launch(
     folder: Path,
     *,
     stop: Callable[[], str | None] = never,
+    save: Callable[[], bool] = not_asked,
     world: World | None = None,
     text_of: Run | None = None,
 ) -> Iterator[Preparing | Prepared | Report]:
     """Train into ``folder``, or resume the run there; ends with ``Done`` unless stopped early.
 
     A run that is given minutes decides what is None in ``config`` by the text and the machine;
-    other runs have fixed defaults.  ``text_of``: a run whose prepared text may be used instead of
-    reading standard input again.
+    other runs have fixed defaults.  ``stop`` and ``save`` are asked now and then whether to end,
+    and whether to save a checkpoint and go on.  ``text_of``: a run whose prepared text may be used
+    instead of reading standard input again.
 
     Raises ``CharlmError`` of every kind; what existed is then as it was.
     """
@@ -113,8 +118,11 @@ def launch(
         begin(folder, config, prepared)
     with opened(folder, config, prepared, world) as run:
         vocab_size = prepared.tokenizer.vocab_size
-        learn = ngrams.train_ngrams if counting else train_network
-        yield from learn(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
+        texts = (prepared.train, prepared.valid, vocab_size)
+        if counting:
+            yield from ngrams.train_ngrams(run, *texts, stop=stop, world=world)
+        else:
+            yield from train_network(run, *texts, stop=stop, save=save, world=world)
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def open_store(folder: Path, part: str, *, whole: bool = False) -> TokenStore:
         if path.stat().st_size != length * dtype.itemsize:
             raise damaged(folder, f"{path.name} has not the size that {SUMMARY} tells")
         held = whole and length * dtype.itemsize <= HELD
-        content = path.read_bytes() if held else np.memmap(path, dtype=np.uint8, mode="r")
+        content = memoryview(path.read_bytes()) if held else np.memmap(path, mode="r").data
         check_content(path, content, summary.get("files"), part, whole)
     except OSError as error:
         raise damaged(folder, f"{path.name} cannot be read: {error.strerror}") from None
@@ -164,9 +164,7 @@ def open_store(folder: Path, part: str, *, whole: bool = False) -> TokenStore:
     )
 
 
-def check_content(
-    path: Path, content: bytes | np.ndarray, seals: Any, part: str, whole: bool
-) -> None:
+def check_content(path: Path, content: memoryview, seals: Any, part: str, whole: bool) -> None:
     """Raise ``CorpusError`` unless ``content`` has the SHA-256 that ``seals`` tell of its part.
 
     Unless the ``whole`` is to be checked, a file that was not written to since it was sealed is
@@ -177,7 +175,7 @@ def check_content(
         return
     if not whole and seal.get("written") == path.stat().st_mtime_ns:
         return
-    if hashlib.sha256(memoryview(content)).hexdigest() != seal.get("sha256"):
+    if hashlib.sha256(content).hexdigest() != seal.get("sha256"):
         raise damaged(path.parent, f"{path.name} has changed since it was written")
 
 

@@ -36,7 +36,8 @@ def spool(stream: IO[bytes], name: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder / INPUT)
         path, owner = temporary_name(folder / INPUT), os.getpid()
-        with path.open("xb") as file:
+        path.touch(mode=0o600, exist_ok=False)  # what is typed or piped is nobody else's business
+        with path.open("wb") as file:
 
             @atexit.register
             def remove() -> None:
