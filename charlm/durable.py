@@ -3,12 +3,13 @@
 A file is written under a temporary name in the same folder, fsynced, renamed, and the folder is
 fsynced; a folder is filled under a temporary name and renamed.  After a crash at any moment the
 final name holds either the old content or the new one.  Only the standard library is used, because
-every floor above writes through here.
+every floor above writes, renames and removes its files through here, and nowhere else.
 
 ``check_output`` and ``write_output`` are for the files that a user names: a device or a pipe is
 written into and stays what it is.
 """
 
+import errno
 import glob
 import os
 import secrets
@@ -17,14 +18,22 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from charlm.errors import CorpusError, way_out
 
 __all__ = [
     "TEMPORARY_MARK",
+    "append",
     "check_output",
-    "naming",
+    "continue_file",
+    "create",
+    "cut",
+    "make_folder",
+    "remove_file",
+    "remove_folder",
     "remove_leftovers",
+    "rename",
     "sync_folder",
     "temporary_name",
     "write_bytes",
@@ -57,7 +66,8 @@ def remove_leftovers(path: Path) -> None:
     for found in path.parent.glob(f"{glob.escape(path.name)}{TEMPORARY_MARK}*"):
         number, _, process = found.name.partition(TEMPORARY_MARK)[2].partition("-")
         if number.isdigit() and not runs(int(number), process.partition("-")[0]):
-            remove(found)
+            with suppress(OSError):
+                remove_folder(found) if found.is_dir() else remove_file(found)
 
 
 def runs(number: int, process: str) -> bool:
@@ -72,15 +82,6 @@ def runs(number: int, process: str) -> bool:
     except OSError:
         return True
     return True
-
-
-def remove(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it, as far as that is possible."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
 
 
 @contextmanager
@@ -146,7 +147,8 @@ def write_folder(path: Path) -> Iterator[Path]:
     or not at all.  Raises ``OSError``; the temporary folder is then removed.
     """
     temporary = temporary_name(path)
-    temporary.mkdir(parents=True)
+    make_folder(path.parent)
+    temporary.mkdir()
     try:
         yield temporary
         for folder, _, names in os.walk(temporary):
@@ -158,6 +160,85 @@ def write_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(path.parent)
+
+
+def create(path: Path, *, private: bool = False) -> BinaryIO:
+    """Open a new file for writing; its folder is one that ``write_folder`` makes durable.
+
+    ``private``: nobody else may read it.  Raises ``OSError``, also where there is a file already.
+    """
+    mode = 0o600 if private else 0o666
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
+
+
+def append(path: Path, content: bytes = b"", *, sync: bool = False) -> int:
+    """Write all or nothing of ``content`` at the end of a file, which is made if there is none;
+    returns its length.
+
+    All of the file is durable afterwards if ``sync``.  Raises ``OSError``.
+    """
+    with naming(path), path.open("ab", buffering=0) as file:
+        length = file.tell()
+        if file.write(content) != len(content):
+            file.truncate(length)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if sync:
+            os.fsync(file.fileno())
+        return file.tell()
+
+
+def cut(path: Path, length: int) -> None:
+    """Drop what a file has after ``length`` bytes; it is made if there is none."""
+    with naming(path), path.open("ab") as file:
+        file.truncate(min(length, file.tell()))
+
+
+@contextmanager
+def continue_file(path: Path, start: int) -> Iterator[BinaryIO]:
+    """Open a file for writing from byte ``start`` on; 0 begins it anew.
+
+    What was written is durable at the end, after an error too.  Raises ``OSError``.
+    """
+    with path.open("r+b" if start else "wb") as file:
+        file.seek(start)
+        try:
+            yield file
+        finally:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, durably, where they are missing.  Raises ``OSError``."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def rename(path: Path, target: Path) -> None:
+    """Give a file or folder another name in its folder, durably.  Raises ``OSError``."""
+    path.replace(target)
+    sync_folder(target.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.  Raises ``OSError``."""
+    path.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it; after a crash none has its name with less in it.
+
+    Raises ``OSError`` where its name cannot be taken away; what cannot be removed then stays under
+    a temporary name.
+    """
+    if TEMPORARY_MARK not in path.name:
+        # Without the fsync in between, a crash could bring the name back with half of the content.
+        temporary = temporary_name(path)
+        rename(path, temporary)
+        path = temporary
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def check_output(path: Path, *, force: bool | None = None) -> None:

@@ -19,10 +19,10 @@ neither counts as a checkpoint that is kept nor is it ever deleted.
 """
 
 import errno
+import hashlib
 import json
 import re
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,12 @@ from charlm.storage.integrity import (
     STATE,
     TRAIN,
     damaged,
-    digest,
     files_of,
     is_whole,
     unreadable,
     verified,
 )
+from charlm.storage.tensors import blocks_of, size_of
 
 __all__ = [
     "Checkpoint",
@@ -89,24 +89,19 @@ def write_checkpoint(
     Raises ``CheckpointError`` if the disk is full or not writable; what existed stays.
     """
     target = folder / f"step-{step:08d}"
-    contents = {
-        MODEL: safetensors.torch.save(ready(model)),
-        TRAIN: safetensors.torch.save(ready(train)),
-        STATE: json.dumps({"format": FORMAT, "step": step, **state}, indent=1).encode(),
-    }
-    files = {name: {"bytes": len(c), "sha256": digest(c)} for name, c in contents.items()}
-    manifest = json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1)
+    about = json.dumps({"format": FORMAT, "step": step, **state}, indent=1).encode()
+    contents = {MODEL: blocks_of(model), TRAIN: blocks_of(train), STATE: iter([about])}
     again = target.exists()  # damaged, or without the validation of its step
     written = target.with_name(target.name + AGAIN) if again else target
     try:
         with durable.write_folder(written) as temporary:
-            for name, content in contents.items():
-                (temporary / name).write_bytes(content)
-            (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+            files = {name: write_file(temporary / name, each) for name, each in contents.items()}
+            manifest = json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1)
+            write_file(temporary / MANIFEST, iter([manifest.encode()]))
         if again:
             replace_by(written)
     except OSError as error:
-        needed = sum(len(content) for content in contents.values()) / 1e6
+        needed = (size_of(model) + size_of(train) + len(about)) / 1e6
         space = f"make {needed:,.1f} MB of disk space free"
         advice = space if error.errno in FULL else way_out(error)
         raise CheckpointError(
@@ -114,6 +109,17 @@ def write_checkpoint(
             f"{advice}, then train again: training resumes from the checkpoint before",
         ) from error
     return target
+
+
+def write_file(path: Path, blocks: Iterator[bytes | memoryview]) -> dict[str, Any]:
+    """Write a new file; returns what the manifest says of it.  Raises ``OSError``."""
+    size, digest = 0, hashlib.sha256()
+    with durable.create(path) as file:
+        for block in blocks:
+            file.write(block)
+            digest.update(block)
+            size += len(block)
+    return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 def replace_by(again: Path) -> None:
@@ -126,11 +132,10 @@ def replace_by(again: Path) -> None:
     if target.exists():
         if not is_whole(target):
             superseded = target.with_name(f"damaged-{superseded.name.replace(MARK, '-')}")
-        target.rename(superseded)
-    again.rename(target)
-    durable.sync_folder(target.parent)
+        durable.rename(target, superseded)
+    durable.rename(again, target)
     if durable.TEMPORARY_MARK in superseded.name:
-        shutil.rmtree(superseded, ignore_errors=True)
+        durable.remove_folder(superseded)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -141,9 +146,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     try:
         files = files_of(folder)
-        contents = {name: verified(folder / name, *files[name]) for name in (MODEL, TRAIN, STATE)}
-        state = json.loads(contents[STATE])
-        model, train = (safetensors.torch.load(contents[name]) for name in (MODEL, TRAIN))
+        state = json.loads(verified(folder / STATE, *files[STATE]))
+        model, train = (
+            safetensors.torch.load(verified(folder / name, *files[name])) for name in (MODEL, TRAIN)
+        )
         return Checkpoint(int(state["step"]), model, train, state)
     except MALFORMED as error:
         raise damaged(folder, str(error)) from error
@@ -188,10 +194,7 @@ def prune(folder: Path, keep: set[int], newest: int = 2) -> None:
     """
     for path in list(filter(is_whole, list_checkpoints(folder)))[:-newest]:
         if step_of(path) not in keep:
-            # Renamed first: a half-removed folder must not look like a checkpoint.
-            superseded = durable.temporary_name(path)
-            path.rename(superseded)
-            shutil.rmtree(superseded, ignore_errors=True)
+            durable.remove_folder(path)
 
 
 def settle(folder: Path) -> None:
@@ -204,9 +207,4 @@ def settle(folder: Path) -> None:
             replace_by(path)
     if folder.is_dir():
         for path in folder.glob(f"*{MARK}*"):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def ready(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as safetensors takes them: on the CPU, contiguous, none sharing memory."""
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+            durable.remove_folder(path)

@@ -1,15 +1,13 @@
 """The log of a run: one JSON object a line for each report, the source of every curve."""
 
-import errno
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from charlm.durable import naming
+from charlm import durable
 
 __all__ = ["Log"]
 
@@ -32,16 +30,7 @@ class Log:
         """
         line = {**record, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
         self.waiting.append(f"{json.dumps(line)}\n".encode())
-        self.write()
-
-    def write(self) -> None:
-        """Write the lines that wait, all or none.  Raises ``OSError``."""
-        content = b"".join(self.waiting)
-        with naming(self.path), self.path.open("ab", buffering=0) as file:
-            length = file.tell()
-            if file.write(content) != len(content):  # the disk is full
-                file.truncate(length)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        durable.append(self.path, b"".join(self.waiting))
         self.waiting.clear()
 
     def sync(self) -> int:
@@ -49,15 +38,13 @@ class Log:
 
         Raises ``OSError``.
         """
-        self.write()
-        with naming(self.path), self.path.open("ab") as file:
-            os.fsync(file.fileno())
-            return file.tell()
+        length = durable.append(self.path, b"".join(self.waiting), sync=True)
+        self.waiting.clear()
+        return length
 
     def cut(self, length: int) -> None:
         """Drop the lines after ``length`` bytes, which are newer than the resumed checkpoint, and
         those that wait.  Raises ``OSError``.
         """
         self.waiting.clear()
-        with naming(self.path), self.path.open("ab") as file:
-            file.truncate(min(length, file.tell()))
+        durable.cut(self.path, length)

@@ -1,16 +1,13 @@
 """The run folder: settings, tokenizer, checkpoints, log.  Readable by people, executes nothing."""
 
 import json
-import shutil
 import tomllib
 import warnings
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import tomli_w
 
 from charlm import __version__, durable
@@ -20,13 +17,14 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmError, CharlmWarning, CheckpointError, describe, way_out
 from charlm.storage import checkpoints, integrity
 from charlm.storage.checkpoints import Checkpoint
+from charlm.storage.locking import LOCK, lock
 from charlm.storage.log import Log
 from charlm.storage.missing import no_run
 
 __all__ = ["Run", "create_run", "lock", "open_run", "remove_blank"]
 
 FORMAT = 1
-SETTINGS, TOKENIZER, LOG, BEST, LOCK = "run.toml", "tokenizer", "log.jsonl", "best.json", ".lock"
+SETTINGS, TOKENIZER, LOG, BEST = "run.toml", "tokenizer", "log.jsonl", "best.json"
 CHECKPOINTS = "checkpoints"
 LARGEST_SETTINGS = 1 << 20
 
@@ -131,13 +129,18 @@ class Run:
         be read now: to resume from an older one would throw progress away.
         """
         notes: list[str] = []
-        for path in reversed(checkpoints.list_checkpoints(self.checkpoints)):
+        listed = checkpoints.list_checkpoints(self.checkpoints)
+        while listed:
+            path = listed.pop()
             try:
                 return checkpoints.read_checkpoint(path), tuple(notes)
             except integrity.UnreadableError:
                 raise
             except CheckpointError as error:
-                notes.append(str(error))
+                if path.exists():
+                    notes.append(str(error))
+                else:  # a training process has replaced it meanwhile by newer ones
+                    notes, listed = [], checkpoints.list_checkpoints(self.checkpoints)
         if not notes and (self.folder / BEST).exists():
             notes.append(f"{self.folder} has a {BEST}, but its checkpoints are gone")
         if notes and not anew:
@@ -156,9 +159,7 @@ class Run:
         best: Mapping[str, Any] | None,
     ) -> Path:
         """Write a checkpoint, then say which one is best, then remove those no longer needed."""
-        if not self.checkpoints.is_dir():
-            self.checkpoints.mkdir()
-            durable.sync_folder(self.folder)
+        durable.make_folder(self.checkpoints)
         state = {**state, "best": best}
         path = checkpoints.write_checkpoint(self.checkpoints, step, model, train, state)
         self.settle(best)
@@ -184,7 +185,7 @@ class Run:
         """
         checkpoints.settle(self.checkpoints)
         for path in self.folder.glob(f"*{durable.TEMPORARY_MARK}*"):
-            durable.remove(path)
+            durable.remove_folder(path) if path.is_dir() else durable.remove_file(path)
         best = self.best()
         if best is not None:
             self.settle(best)
@@ -224,10 +225,9 @@ def create_run(
     try:
         durable.remove_leftovers(folder)
         if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # an empty folder is as good as none
-        folder.parent.mkdir(parents=True, exist_ok=True)
+            durable.remove_folder(folder)  # an empty folder is as good as none
         with durable.write_folder(folder) as temporary:
-            (temporary / TOKENIZER).mkdir()
+            durable.make_folder(temporary / TOKENIZER)
             tokenizer.save(temporary / TOKENIZER)
             write_settings(Run(temporary, config, dict(origin)))
     except OSError as error:
@@ -247,10 +247,7 @@ def remove_blank(folder: Path) -> None:
         return
     with lock(folder):
         if open_run(folder).blank:  # still so, now that nobody else can train it
-            # Renamed first: a kill must not leave a folder that is no longer a run.
-            blank = durable.temporary_name(folder.resolve())
-            folder.resolve().rename(blank)
-            shutil.rmtree(blank, ignore_errors=True)
+            durable.remove_folder(folder.resolve())
 
 
 def open_run(folder: str | Path) -> Run:
@@ -290,23 +287,3 @@ def write_settings(run: Run) -> None:
     about = {"version": __version__, "format": FORMAT}
     tables = {"charlm": about, **run.config.to_tables(), "origin": run.origin}
     durable.write_text(run.folder / SETTINGS, tomli_w.dumps(tables))
-
-
-def lock(folder: Path) -> AbstractContextManager[object]:
-    """Hold the run for writing, in a ``with`` block; released with the process at the latest.
-
-    Raises ``CheckpointError`` at once if another training holds it, in this process or another.
-    """
-    try:
-        # The thread that ends a training need not be the one that began it.
-        return filelock.FileLock(folder / LOCK, thread_local=False).acquire(timeout=0)
-    except filelock.Timeout:
-        raise CheckpointError(
-            f"{folder} is in use: another process trains it",
-            "wait for it to end, or choose another `out=FOLDER`",
-        ) from None
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder} cannot be locked for training: {error.strerror}",
-            f"{way_out(error)}, or choose another `out=FOLDER`",
-        ) from error

@@ -58,7 +58,8 @@ def summarise_run(run: Run) -> RunSummary:
         try:
             state = read_checkpoint(path).state
         except CheckpointError as error:
-            checkpoints.append({"step": step_of(path), "good": False, "why": str(error)})
+            if path.exists():  # a training process may have removed it meanwhile
+                checkpoints.append({"step": step_of(path), "good": False, "why": str(error)})
         else:
             checkpoints.append({"step": step_of(path), "good": True})
     tokenizer, counters = run.tokenizer(), table(state, "counters")

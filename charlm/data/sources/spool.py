@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from charlm import durable
 from charlm.data.cache import cache_folder
 from charlm.data.sources.pieces import reason
-from charlm.durable import remove_leftovers, temporary_name
 from charlm.errors import CorpusError, way_out
 
 __all__ = ["spool", "spooled_input"]
@@ -33,18 +33,17 @@ def spool(stream: IO[bytes], name: str) -> Path:
     """
     folder = cache_folder() / "spool"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder / INPUT)
-        path, owner = temporary_name(folder / INPUT), os.getpid()
-        path.touch(mode=0o600, exist_ok=False)  # what is typed or piped is nobody else's business
-        with path.open("wb") as file:
+        durable.make_folder(folder)
+        durable.remove_leftovers(folder / INPUT)
+        path, owner = durable.temporary_name(folder / INPUT), os.getpid()
+        with durable.create(path, private=True) as file:
 
             @atexit.register
             def remove() -> None:
                 # A forked child has inherited this, and must leave the file to its parent.
                 if os.getpid() == owner:
                     with contextlib.suppress(OSError):
-                        path.unlink()
+                        durable.remove_file(path)
 
             while block := stream.read(1 << 20):
                 file.write(block)
