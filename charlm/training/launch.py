@@ -203,20 +203,19 @@ def prepare_for(
     not found.  Raises ``OtherTextError`` for a text that is not that of the run ``begun``.
     """
     data = config.data
-
-    def check(digest: str) -> None:
-        if begun is not None:
-            refuse_other_text(begun, config, digest)
-
     if text_of is not None and "-" in (*data.sources, *data.valid, *data.test):
-        kept = find_prepared(cache_folder(), text_of.origin["digest"], whole=True)
+        kept = yield from kept_text(text_of)
         if kept is not None:
-            yield kept
             return kept
         yield Note(
             text="the text of this run was standard input and is no longer in the cache: "
             "reading it from standard input again"
         )
+
+    def check(digest: str) -> None:
+        if begun is not None:
+            refuse_other_text(begun, config, digest)
+
     try:
         for record in prepare(data, config.tokenizer, cache_folder(), check):
             yield record
@@ -224,19 +223,24 @@ def prepare_for(
                 return record
             if stop():
                 return None
-    except OtherTextError:
-        raise
     except CorpusError as error:
-        if text_of is None:
+        if text_of is None or isinstance(error, OtherTextError):
             raise
-        kept = find_prepared(cache_folder(), text_of.origin["digest"], whole=True)
-        if kept is None:
-            hint = "name the text, wherever it is now and whatever it is called, beside `out`"
-            raise CorpusError(f"the text of this run is not here: {error}", hint) from error
-        yield Note(text=f"{error}: the tokens in the cache are used")
-        yield kept
-        return kept
+        yield Note(text=f"{error}; looking for its tokens in the cache")
+        kept = yield from kept_text(text_of)
+        if kept is not None:
+            return kept
+        hint = "name the text beside `out`, wherever it is now and whatever it is called"
+        raise CorpusError(f"the text of this run is not here: {error}", hint) from error
     return None
+
+
+def kept_text(run: Run) -> Generator[Prepared, None, Prepared | None]:
+    """Yield and return the text of a run that is in the cache, if it is."""
+    kept = find_prepared(cache_folder(), run.origin["digest"], whole=True)
+    if kept is not None:
+        yield kept
+    return kept
 
 
 def notes_on(data: DataConfig, prepared: Prepared) -> Iterator[Note]:
