@@ -117,8 +117,7 @@ def launch(
         config = yield from settle(config, prepared)
         begin(folder, config, prepared)
     with opened(folder, config, prepared, world) as run:
-        vocab_size = prepared.tokenizer.vocab_size
-        texts = (prepared.train, prepared.valid, vocab_size)
+        texts = (prepared.train, prepared.valid, prepared.tokenizer.vocab_size)
         if counting:
             yield from ngrams.train_ngrams(run, *texts, stop=stop, world=world)
         else:
