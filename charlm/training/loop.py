@@ -46,17 +46,11 @@ def train_network(
     ``CorpusError`` if the text's tokens are cut short; training is saved then.
     """
     session = Session(run, train_store, valid_store, vocab_size, world or World())
-
-    def checked_stop() -> str | None:
-        for store in filter(None, (train_store, valid_store)):
-            store.check_length()
-        return stop()
-
-    session.learner.stop = checked_stop
+    session.learner.stop = stop = checking(stop, train_store, valid_store)
     yield from (Note(text=f"skipped: {note}") for note in session.notes)
     yield session.started(resumed=session.counters.step > 0)
     try:
-        reason = yield from learn(session, checked_stop, save)
+        reason = yield from learn(session, stop, save)
     except (GeneratorExit, CorpusError):
         if session.counters.step > 0:  # a run that has learned nothing stays replaceable
             session.save(last=True)
@@ -65,6 +59,19 @@ def train_network(
     if saved:
         yield saved
     yield session.done(finished=reason in ("budget", "epochs", "patience"), reason=reason)
+
+
+def checking(
+    stop: Callable[[], str | None], *stores: TokenStore | None
+) -> Callable[[], str | None]:
+    """``stop``, which first raises ``CorpusError`` if the tokens in use have been cut short."""
+
+    def checked() -> str | None:
+        for store in filter(None, stores):
+            store.check_length()
+        return stop()
+
+    return checked
 
 
 def learn(
