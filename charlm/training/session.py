@@ -6,14 +6,14 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from charlm.data.batches import Segments
+from charlm.data.batches import Segments, count_tokens
 from charlm.data.preparation.store import TokenStore
 from charlm.errors import CheckpointError, ModelError, describe, way_out
 from charlm.model.devices import choose_device, corpus_device, name_of
 from charlm.model.language_model import LanguageModel
+from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run
 from charlm.training.budget.pace import Pace
 from charlm.training.counters import Counters, counters_of
@@ -31,9 +31,6 @@ LOG_EVERY = 10
 
 SAVING_SHARE = 0.02
 """Share of the time that goes into saving between validations, at most."""
-
-COUNTED = 1 << 24
-"""Tokens at most, evenly spread, from which frequencies are estimated."""
 
 
 class Session:
@@ -71,20 +68,25 @@ class Session:
                 "use fewer processes, a larger training.batch_size, or more text",
             )
         self.learner = Learner(model.to(device), segments, config, world)
-        self.counters = Counters(next_evaluation=1 / config.evaluations)
         if found is not None:
             self.learner.restore(found.train)
-            self.counters = counters_of(found, run)
-        self.saved_step = self.counters.step if found is not None else -1
-        self.saved_at, self.saving_took = self.counters.seconds, 0.0
         self.file = run.log
-        if world.first:
-            self.file.cut(self.counters.log_bytes)
+        self.take_up(found)
+        self.saved_at, self.saving_took = self.counters.seconds, 0.0
         self.pace = Pace(config, len(segments), self.counters.seconds)
         # The next share of the budget may be another one than before.
         following = self.pace.next_evaluation(self.pace.fraction(self.counters.step))
         self.counters.next_evaluation = min(self.counters.next_evaluation, following)
         self.rate, self.learning_seconds, self.learned_tokens = 0.0, 0.0, 0
+
+    def take_up(self, found: Checkpoint | None) -> None:
+        """Go on with the counters and the log of a checkpoint; without one, with none."""
+        self.counters = Counters(next_evaluation=1 / self.config.evaluations)
+        if found is not None:
+            self.counters = counters_of(found, self.run)
+        self.saved_step = -1 if found is None else found.step
+        if self.world.first:
+            self.file.cut(self.counters.log_bytes)
 
     def started(self, resumed: bool) -> Started:
         """The report that opens the session."""
@@ -179,12 +181,9 @@ class Session:
         if found is None or before.returns >= RETURNS_ALLOWED:
             raise gave_up(self.config, before.step)
         self.learner.go_back(found.model, found.train)
-        self.counters = counters_of(found, self.run)
+        self.take_up(found)
         self.counters.returns, self.counters.divisor = before.returns + 1, 2 * before.divisor
         self.counters.skipped, self.counters.skipped_in_row = before.skipped, 0
-        self.saved_step = found.step
-        if self.world.first:
-            self.file.cut(self.counters.log_bytes)
         return went_back(before.step, found.step)
 
     def log_step(self, report: Stepped) -> None:
@@ -292,9 +291,3 @@ class Session:
             tokens_per_second=self.learned_tokens / max(self.learning_seconds, 1e-9),
             parameters=self.learner.model.count_parameters(),
         )
-
-
-def count_tokens(tokens: np.ndarray, vocab_size: int) -> torch.Tensor:
-    """How often each token (V) occurs; in a sample of the tokens if there are very many."""
-    sample = tokens[:: max(1, len(tokens) // COUNTED)]
-    return torch.from_numpy(np.bincount(sample, minlength=vocab_size))
