@@ -1,0 +1,29 @@
+"""What was imported, for people or as JSON."""
+
+import dataclasses
+
+from charlm.console.figures import print_pairs
+from charlm.console.streams import print_json, print_note, talk
+from charlm.exchange.importing import Imported
+
+__all__ = ["show_imported"]
+
+
+def show_imported(done: Imported, *, as_json: bool) -> None:
+    """Print the new run, and its nll where it was measured."""
+    for note in done.notes:
+        print_note(note)
+    if as_json:
+        print_json(dataclasses.asdict(done))
+        return
+    sizes = " ".join(map(str, done.sizes))
+    rows = {
+        "run": done.run,
+        "model": f"{done.cell} of {sizes} units, {done.parameters:,} parameters",
+        "vocabulary": f"{done.vocab_size:,} ({done.tokenizer})",
+    }
+    if done.nll is not None:
+        unknown = f", {done.unknown:,} of them unknown" if done.unknown else ""
+        rows["text"] = f"{done.on}: {done.nll:.6f} nats per token, {done.tokens:,} tokens{unknown}"
+    print_pairs(rows)
+    talk().print(f"use it: charlm generate {done.run}", markup=False)
