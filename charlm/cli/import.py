@@ -13,10 +13,10 @@ __all__ = ["command"]
 @click.command("import", cls=Command, short_help="Make a run of another tool's model.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
-    "--as", "kind", type=click.Choice(["torch", "tensorflow1", "keras", "npz"]),
+    "--as", "kind", type=click.Choice(["torch", "tensorflow1", "keras", "npz", "arpa"]),
     help="torch: a module or state dict (.pt, .safetensors), as of pytorch/examples, "
     "colorlessgreenRNNs, neural-complexity, awd-lstm-lm or char-rnn.pytorch.  tensorflow1: a "
-    "folder of raw arrays.  [default: by the name]",
+    "folder of raw arrays.  arpa: n-grams.  [default: by the name]",
 )  # fmt: skip
 @click.option(
     "--vocab", metavar="FILE",
@@ -50,7 +50,7 @@ def command(
     expect: float | None,
     as_json: bool,
 ) -> None:
-    """Make a run of a recurrent language model that another tool has trained.
+    """Make a run of a language model that another tool has trained.
 
     Nothing in the file is executed.  Example:
 

@@ -4,9 +4,10 @@ import dataclasses
 
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json, print_note, talk
+from charlm.exchange.exporting import Exported
 from charlm.exchange.importing import Imported
 
-__all__ = ["show_imported"]
+__all__ = ["show_exported", "show_imported"]
 
 
 def show_imported(done: Imported, *, as_json: bool) -> None:
@@ -16,10 +17,12 @@ def show_imported(done: Imported, *, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(done))
         return
-    sizes = " ".join(map(str, done.sizes))
+    sizes = ", ".join(map(str, done.sizes))
+    network = f"{done.cell}, hidden size {sizes}, {done.parameters:,} parameters"
+    ngrams = f"n-grams up to order {sizes}, {done.parameters:,} in all"
     rows = {
         "run": done.run,
-        "model": f"{done.cell} of {sizes} units, {done.parameters:,} parameters",
+        "model": ngrams if done.cell == "ngram" else network,
         "vocabulary": f"{done.vocab_size:,} ({done.tokenizer})",
     }
     if done.nll is not None:
@@ -27,3 +30,14 @@ def show_imported(done: Imported, *, as_json: bool) -> None:
         rows["text"] = f"{done.on}: {done.nll:.6f} nats per token, {done.tokens:,} tokens{unknown}"
     print_pairs(rows)
     talk().print(f"use it: charlm generate {done.run}", markup=False)
+
+
+def show_exported(done: Exported, *, as_json: bool) -> None:
+    """Print what was written."""
+    if as_json:
+        print_json(dataclasses.asdict(done))
+        return
+    rows = {"out": f"{done.out}: {done.bytes:,} bytes", "model": f"{done.run}, step {done.step:,}"}
+    if done.difference is not None:
+        rows["checked"] = f"onnxruntime's log-probabilities agree to {done.difference:.1e} nats"
+    print_pairs(rows)

@@ -5,6 +5,7 @@ likelihood comes from Keras's equations.
 """
 
 import io
+import itertools
 import json
 import string
 import zipfile
@@ -99,7 +100,7 @@ def mean_nll(kind: str, weights: dict[str, list[np.ndarray]], ids: list[int]) ->
     layers = [arrays for name, arrays in weights.items() if name.startswith(kind.lower())]
     states = [(np.zeros(H), np.zeros(H))[: 2 if kind == "LSTM" else 1] for _ in layers]
     total = 0.0
-    for given, target in zip(ids, ids[1:], strict=False):
+    for given, target in itertools.pairwise(ids):
         x = weights["embedding"][0][given] if "embedding" in weights else np.eye(V)[given]
         for index, arrays in enumerate(layers):
             states[index] = advance(kind, x, states[index], arrays)
