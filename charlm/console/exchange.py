@@ -1,13 +1,14 @@
-"""What was imported, for people or as JSON."""
+"""What was imported, exported, pushed or pulled, for people or as JSON."""
 
 import dataclasses
 
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json, print_note, talk
 from charlm.exchange.exporting import Exported
+from charlm.exchange.hub import Pulled, Pushed
 from charlm.exchange.importing import Imported
 
-__all__ = ["show_exported", "show_imported"]
+__all__ = ["show_exported", "show_imported", "show_pulled", "show_pushed"]
 
 
 def show_imported(done: Imported, *, as_json: bool) -> None:
@@ -41,3 +42,24 @@ def show_exported(done: Exported, *, as_json: bool) -> None:
     if done.difference is not None:
         rows["checked"] = f"onnxruntime's log-probabilities agree to {done.difference:.1e} nats"
     print_pairs(rows)
+
+
+def show_pushed(done: Pushed, licence: str | None, *, as_json: bool) -> None:
+    """Print where a run was uploaded."""
+    if licence is None:
+        print_note("no licence was named; others may not know what they are allowed to do")
+    if as_json:
+        print_json(dataclasses.asdict(done))
+        return
+    rows = {"run": f"{done.run}, step {done.step:,}", "url": done.url, "commit": done.commit}
+    print_pairs({**rows, "files": f"{len(done.files)}, {done.bytes:,} bytes"})
+
+
+def show_pulled(done: Pulled, *, as_json: bool) -> None:
+    """Print where a run was downloaded to."""
+    if as_json:
+        print_json(dataclasses.asdict(done))
+        return
+    steps = ", ".join(f"{step:,}" for step in done.steps)
+    rows = {"run": done.run, "from": f"{done.name}, commit {done.commit}"}
+    print_pairs({**rows, "checkpoints": f"step {steps}, verified; {done.bytes:,} bytes in all"})
