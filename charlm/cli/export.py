@@ -28,8 +28,6 @@ def command(run: Path, to: str, out: Path | None, step: int | None, as_json: boo
     """Write a run in the format of other programs."""
     from charlm.console.exchange import show_exported
     from charlm.exchange.exporting import export_model
-    from charlm.inference.loading import load_run
 
-    loaded = load_run(run, step=step)
     target = out or Path(f"{run.resolve().name}{ENDINGS[to]}")
-    show_exported(export_model(loaded, to, target), as_json=as_json)
+    show_exported(export_model(run, to, target, step), as_json=as_json)

@@ -8,7 +8,7 @@ from charlm import durable
 from charlm.errors import ConfigError, CorpusError, ModelError
 from charlm.exchange.arpa import arpa_lines, spelled
 from charlm.exchange.onnx import onnx_model, verify_onnx
-from charlm.inference.loading import Loaded, require_recurrent
+from charlm.inference.loading import Loaded, load_run, require_recurrent
 from charlm.inference.predictors.ngram import NgramPredictor
 
 __all__ = ["FORMATS", "Exported", "export_model"]
@@ -56,14 +56,19 @@ class Exported:
     difference: float | None = None
 
 
-def export_model(loaded: Loaded, to: str, out: str | Path) -> Exported:
-    """Write a run as ``onnx``, a new folder with the graph, the tokenizer and an example of use,
-    or as ``arpa``, a file for n-gram models.
+def export_model(
+    run: Loaded | str | Path, to: str, out: str | Path, step: int | None = None
+) -> Exported:
+    """Write a run, or its checkpoint of a ``step``, for other programs.
+
+    ``to="onnx"`` makes a new folder with the graph, the tokenizer and an example of use,
+    ``to="arpa"`` a file of an n-gram model.
 
     Raises ``ConfigError`` for an unknown format, ``ModelError`` for a model that it cannot hold,
     and ``CorpusError`` if ``out`` exists or cannot be written.
     """
     out = Path(out)
+    loaded = run if isinstance(run, Loaded) else load_run(run, step=step)
     if to not in FORMATS:
         raise ConfigError(f"unknown format `to={to!r}`", f"choose one of {', '.join(FORMATS)}")
     if to == "arpa":

@@ -134,9 +134,10 @@ def local_run(name: str) -> Path:
         if not copies:
             raise
         return copies[-1].parent
-    if not (kept / commit).is_dir():
-        pull(name, kept / commit, revision=commit)
-    return kept / commit
+    folder: Path = kept / commit
+    if not folder.is_dir():
+        pull(name, folder, revision=commit)
+    return folder
 
 
 def files_to_push(loaded: Loaded) -> dict[str, bytes]:
@@ -208,7 +209,9 @@ def speaking(name: str) -> Iterator[Hub]:
             f"the Hub has no {name}, or it is private", "check the name, or set HF_TOKEN"
         ) from None
     except errors.LocalTokenNotFoundError:
-        raise ModelError("pushing needs an access token", "hf auth login, or set HF_TOKEN") from None
+        raise ModelError(
+            "pushing needs an access token", "hf auth login, or set HF_TOKEN"
+        ) from None
     except (errors.HfHubHTTPError, errors.HFValidationError, OSError, ValueError) as error:
         said = " ".join(str(error).split())[:200]
         raise ModelError(f"the Hub refused: {said}", "check your rights and the name") from None

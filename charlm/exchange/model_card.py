@@ -8,12 +8,19 @@ from charlm.inference.loading import Loaded
 __all__ = ["model_card"]
 
 
+UNITS = ("chars", "words", "tokens")
+
+
 def model_card(loaded: Loaded, name: str, licence: str | None) -> str:
     """The card in Markdown, with the head that the Hub reads."""
     run, model = loaded.run, loaded.run.config.model
     head = [f"license: {json.dumps(licence)}"] if licence else []
     head += ["library_name: charlm", "pipeline_tag: text-generation", "tags: [charlm, lstm]"]
-    kind = "n-grams" if model.kind == "ngram" else f"{model.num_layers} x {model.hidden_size} {model.cell}"
+    kind = (
+        "n-grams"
+        if model.kind == "ngram"
+        else f"{model.num_layers} x {model.hidden_size} {model.cell}"
+    )
     parts = [
         "---",
         *head,
@@ -66,7 +73,7 @@ def texts(loaded: Loaded) -> list[str]:
     if not counts:
         return []
     rows = [
-        f"| {part} | {found.get('chars', 0):,} | {found.get('words', 0):,} | {found.get('tokens', 0):,} |"
+        f"| {part} | " + " | ".join(f"{found.get(unit, 0):,}" for unit in UNITS) + " |"
         for part, found in counts.items()
         if isinstance(found, dict)
     ]

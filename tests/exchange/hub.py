@@ -33,7 +33,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
 
     def sha(self, repository: str) -> str:
-        table = {path: hashlib.sha1(each).hexdigest() for path, each in self.files[repository].items()}
+        table = {
+            path: hashlib.sha1(each).hexdigest() for path, each in self.files[repository].items()
+        }
         return hashlib.sha1(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
     def do_HEAD(self) -> None:
@@ -46,7 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         held = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if path == "/":
             self.answer({})
-        elif info and info[1] not in self.files or held and held[1] not in self.files:
+        elif (info and info[1] not in self.files) or (held and held[1] not in self.files):
             self.missing()
         elif info and (info[2] or "").startswith("/tree"):
             files = self.files[info[1]].items()
