@@ -80,32 +80,38 @@ def export_model(
     network = require_recurrent(loaded)
     graph = onnx_model(network)
     difference = verify_onnx(graph, network)
-    config, tokenizer = loaded.run.config.model, loaded.tokenizer
-    about = {
-        "run": loaded.run.folder.name,
-        "step": loaded.step,
-        "tokenizer": tokenizer.kind,
-        "between": " " if tokenizer.kind == "word" else "",
-        "states": ["h", "c"][: network.recurrent_layers()[0].cell.state_parts],
-        "layers": config.num_layers,
-        "hidden_size": config.hidden_size,
-        "settings": loaded.run.config.to_tables()["model"],
-    }
-    tokens = [each.decode("utf-8", errors="replace") for each in tokenizer.table]
     try:
         with durable.write_folder(out) as folder:
             (folder / "model.onnx").write_bytes(graph)
-            (folder / "tokenizer").mkdir()
-            tokenizer.save(folder / "tokenizer")
-            (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n")
-            (folder / "tokens.json").write_text(json.dumps(tokens, ensure_ascii=False) + "\n")
-            (folder / "example.py").write_text(EXAMPLE)
+            write_companions(folder, loaded)
     except OSError as error:
         raise CorpusError(
             f"{out} cannot be written: {error.strerror}", "choose another `out`"
         ) from None
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     return Exported(str(loaded.run.folder), loaded.step, to, str(out), size, difference)
+
+
+def write_companions(folder: Path, loaded: Loaded) -> None:
+    """Write what one needs to use the graph: tokenizer, sizes, the text of each id, an example."""
+    config, tokenizer = loaded.run.config.model, loaded.tokenizer
+    layers = require_recurrent(loaded).recurrent_layers()
+    about = {
+        "run": loaded.run.folder.name,
+        "step": loaded.step,
+        "tokenizer": tokenizer.kind,
+        "between": " " if tokenizer.kind == "word" else "",
+        "states": ["h", "c"][: layers[0].cell.state_parts],
+        "layers": config.num_layers,
+        "hidden_size": config.hidden_size,
+        "settings": loaded.run.config.to_tables()["model"],
+    }
+    tokens = [each.decode("utf-8", errors="replace") for each in tokenizer.table]
+    (folder / "tokenizer").mkdir()
+    tokenizer.save(folder / "tokenizer")
+    (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (folder / "tokens.json").write_text(json.dumps(tokens) + "\n", encoding="utf-8")
+    (folder / "example.py").write_text(EXAMPLE, encoding="utf-8")
 
 
 def arpa_of(loaded: Loaded) -> "list[str]":

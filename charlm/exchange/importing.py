@@ -15,12 +15,12 @@ from charlm.data.tokenizers.base import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import CheckpointError, ConfigError, CorpusError, ModelError
 from charlm.exchange.arpa import read_arpa, unspelled
-from charlm.exchange.arrays import mapped, read_manifest, read_npz
-from charlm.exchange.foreign import ForeignModel, convert
-from charlm.exchange.keras import read_keras
-from charlm.exchange.layouts import from_tensorflow, from_torch
-from charlm.exchange.torch_files import read_torch_file
-from charlm.exchange.vocabularies import kind_of, read_vocabulary
+from charlm.exchange.foreign.arrays import mapped, read_manifest, read_npz
+from charlm.exchange.foreign.conversion import ForeignModel, convert
+from charlm.exchange.foreign.keras import read_keras
+from charlm.exchange.foreign.layouts import from_tensorflow, from_torch
+from charlm.exchange.foreign.torch_files import read_torch_file
+from charlm.exchange.foreign.vocabularies import kind_of, read_vocabulary
 from charlm.inference.predictors.reader import Reader
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
@@ -94,16 +94,7 @@ def import_model(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"{out} exists already", "choose another `out=FOLDER`")
     content = read_ngrams(path) if kind == "arpa" else read_network(path, kind, vocab, mapping)
-    about = Imported(
-        run=str(out),
-        kind=kind,
-        cell=content.cell,
-        sizes=content.sizes,
-        tokenizer=content.tokenizer.kind,
-        vocab_size=content.tokenizer.vocab_size,
-        parameters=content.parameters,
-        notes=content.notes,
-    )
+    about = content.described(str(out), kind)
     if on is not None:
         about = measured(about, content, Path(on))
     if expect is not None and about.nll is not None and not abs(about.nll - expect) <= TOLERANCE:
@@ -128,6 +119,13 @@ class Content:
     parameters: int
     by_line: bool
     notes: tuple[str, ...] = ()
+
+    def described(self, run: str, kind: str) -> Imported:
+        """What is known without a text."""
+        return Imported(
+            run, kind, self.cell, self.sizes, self.tokenizer.kind, self.tokenizer.vocab_size,
+            self.parameters, self.notes,
+        )  # fmt: skip
 
 
 def read_network(

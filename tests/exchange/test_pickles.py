@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from charlm.errors import ModelError
-from charlm.exchange.layouts import from_torch
-from charlm.exchange.pickles import read_pickle
-from charlm.exchange.torch_files import read_torch_file
+from charlm.exchange.foreign.layouts import from_torch
+from charlm.exchange.foreign.pickles import read_pickle
+from charlm.exchange.foreign.torch_files import read_torch_file
 from tests.exchange.definitions import RNNModel
 
 

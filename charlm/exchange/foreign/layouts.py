@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from charlm.errors import ModelError
-from charlm.exchange.foreign import ForeignLayer, ForeignModel, reorder_gates
-from charlm.exchange.torch_files import Module
+from charlm.exchange.foreign.conversion import ForeignLayer, ForeignModel, reorder_gates
+from charlm.exchange.foreign.torch_files import Module
 
 __all__ = ["from_tensorflow", "from_torch"]
 

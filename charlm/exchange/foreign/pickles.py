@@ -8,52 +8,16 @@ list, and refuses the file otherwise.
 
 import io
 import pickletools
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from charlm.errors import ModelError
+from charlm.exchange.foreign.names import allowed, refused
 
 __all__ = ["Record", "read_pickle"]
 
 MOST_INSTRUCTIONS = 1 << 20
 """Instructions of a pickle that are run at most; a network of a hundred layers takes 10,000."""
-
-FUNCTIONS = {
-    "torch._utils _rebuild_tensor",
-    "torch._utils _rebuild_tensor_v2",
-    "torch._utils _rebuild_parameter",
-    "torch.nn.backends.thnn _get_thnn_function_backend",
-    "torch.nn.utils.rnn PackedSequence",
-    "torch Size",
-    "torch device",
-    "collections OrderedDict",
-    "collections defaultdict",
-    "copy_reg _reconstructor",
-    "copyreg _reconstructor",
-    "__builtin__ object",
-    "builtins object",
-    "__builtin__ set",
-    "builtins set",
-    "__builtin__ dict",
-    "builtins dict",
-    "__builtin__ getattr",  # AWD-LSTM's WeightDrop keeps a method; as a record it does nothing
-    "builtins getattr",
-}
-"""Functions and classes that a model's pickle names beside its layers."""
-
-HARMLESS = re.compile(
-    r"torch \w+(Storage|Tensor)|torch\.storage \w+Storage"
-    r"|torch\.nn\.(modules\.\w+|backends\.\w+|parameter|_functions\.\w+) \w+"
-    r"|torch\.optim\.\w+ \w+|torch (float|bfloat|int|uint|complex)\d+|torch bool"
-)
-"""Classes of torch; like all names here they only become names of records."""
-
-LAYERS = re.compile(
-    r"[\w.]+ (RNNModel|RNN|CharRNN|LSTM\w*|GRU\w*|Model|\w*LanguageModel|WeightDrop\w*"
-    r"|LockedDropout|VariationalDropout|EmbeddingDropout|SplitCrossEntropyLoss|Dictionary|Corpus)"
-)
-"""Classes of other tools' modules, under whatever module name they were defined."""
 
 
 @dataclass
@@ -118,7 +82,13 @@ class Machine:
 
     def pop(self) -> Any:
         """The topmost value, taken away; a mark is none."""
-        value = self.stack.pop()
+        value = self.peek(-1)
+        del self.stack[-1]
+        return value
+
+    def peek(self, at: int) -> Any:
+        """The value at an index of the stack; a mark is none."""
+        value = self.stack[at]
         if value is MARK:
             raise ValueError("a mark where a value should be")
         return value
@@ -150,11 +120,10 @@ class Machine:
     def run_put(self, index: int) -> None:
         self.memo[index] = self.stack[-1]
 
-    run_binput = run_long_binput = run_put
-
     def run_get(self, index: int) -> None:
         self.stack.append(self.memo[index])
 
+    run_binput = run_long_binput = run_put
     run_binget = run_long_binget = run_get
 
     # Containers
@@ -172,18 +141,13 @@ class Machine:
         self.stack.append(tuple(self.pop_items()))
 
     def run_tuple1(self) -> None:
-        self.take(1)
+        self.stack[-1:] = [(self.peek(-1),)]
 
     def run_tuple2(self) -> None:
-        self.take(2)
+        self.stack[-2:] = [(self.peek(-2), self.peek(-1))]
 
     def run_tuple3(self) -> None:
-        self.take(3)
-
-    def take(self, count: int) -> None:
-        """Replace the topmost values by a tuple of them."""
-        values = [self.pop() for _ in range(count)]
-        self.stack.append(tuple(reversed(values)))
+        self.stack[-3:] = [(self.peek(-3), self.peek(-2), self.peek(-1))]
 
     def run_list(self) -> None:
         self.stack.append(self.pop_items())
@@ -252,19 +216,6 @@ LITERALS = {
 """Instructions that do nothing, or put a value on the stack."""
 
 
-def allowed(name: str) -> str:
-    """The name of a function or class, "module name".  Raises ``ModelError`` if it is not listed.
-
-    Being listed only lets the file be read: no function of that name is looked up.
-    """
-    if name in FUNCTIONS:
-        return name
-    if HARMLESS.fullmatch(name) or LAYERS.fullmatch(name):
-        return name
-    module, _, attribute = name.partition(" ")
-    raise refused(f"it names {module}.{attribute}, which no language model needs")
-
-
 def made(function: Any, arguments: Any) -> Any:
     """The record of a call; a dict for the classes that are dicts."""
     if not isinstance(function, Record) or not isinstance(arguments, tuple):
@@ -312,11 +263,3 @@ def items_of(target: Any) -> list[Any]:
     if not isinstance(target, list):
         raise TypeError("an item of something that is no list")
     return target
-
-
-def refused(why: str) -> ModelError:
-    """The error for a pickle that is not read."""
-    return ModelError(
-        f"the pickle is refused: {why}",
-        "save the weights alone, for example as .safetensors or .npz, and import those",
-    )

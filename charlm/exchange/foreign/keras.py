@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from charlm.errors import ModelError
-from charlm.exchange.foreign import ForeignLayer, ForeignModel, reorder_gates
+from charlm.exchange.foreign.conversion import ForeignLayer, ForeignModel, reorder_gates
 
 __all__ = ["read_keras"]
 

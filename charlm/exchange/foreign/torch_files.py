@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from charlm.errors import ModelError
-from charlm.exchange.pickles import Record, read_pickle
+from charlm.exchange.foreign.pickles import Record, read_pickle
 
 __all__ = ["Module", "read_torch_file"]
 

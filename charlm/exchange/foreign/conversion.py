@@ -72,48 +72,58 @@ def convert(foreign: ForeignModel, symbols: Sequence[str], kind: str) -> Convert
     ``ModelError`` for shapes that do not fit each other or the vocabulary.
     """
     check_shapes(foreign, len(symbols))
-    names, ends, renamed = readable(symbols, kind)
-    line_end = ends is not None and kind == "word"
-    others = [i for i, name in enumerate(names) if name != UNKNOWN]
-    tokenizer: CharTokenizer | WordTokenizer
-    if kind == "char":
-        tokenizer = CharTokenizer([names[i] for i in others])
-    else:
-        tokenizer = WordTokenizer([names[i] for i in others], end_of_line=line_end)
-    ids = [UNKNOWN_ID] * len(names)
-    for new, old in enumerate(others, UNKNOWN_ID + 1):
-        ids[old] = new
+    names, ends, notes = readable(symbols, kind)
+    tokenizer, ids = tokenizer_of(names, kind, line_end=ends is not None)
     hidden = max(layer.weight_hh.shape[1] for layer in foreign.layers)
-    tied = foreign.embedding.shape == foreign.weight.shape and torch.equal(
-        foreign.embedding, foreign.weight
-    )
-    config = Config(
-        tokenizer=TokenizerConfig(
-            kind=kind, **({"end_of_line": line_end} if kind == "word" else {})
-        ),
-        model=ModelConfig(
-            cell=foreign.cell,
-            hidden_size=hidden,
-            num_layers=len(foreign.layers),
-            embedding_size=foreign.embedding.shape[1],
-            tie_weights=tied,
-            dropout=0.0,
-        ),
-    ).with_defaults()
-    rows = torch.tensor(ids)
-    size = (tokenizer.vocab_size, foreign.embedding.shape[1])
+    config = settings_of(foreign, tokenizer, hidden)
+    rows, size = torch.tensor(ids), (tokenizer.vocab_size, foreign.embedding.shape[1])
     embedding = torch.zeros(size).index_copy(0, rows, foreign.embedding.float())
     if ends is not None:
         embedding[BOUNDARY_ID] = embedding[ids[ends]]
-    bias = torch.full((tokenizer.vocab_size,), NEVER).index_copy(0, rows, foreign.bias.float())
+    bias = torch.full(size[:1], NEVER).index_copy(0, rows, foreign.bias.float())
     tensors = {"embedding.weight": embedding, "head.bias": bias}
-    tensors |= head_tensors(foreign, rows, tokenizer.vocab_size, hidden, tied)
-    below = foreign.embedding.shape[1]
+    tensors |= head_tensors(foreign, rows, tokenizer.vocab_size, hidden, config.model.tie_weights)
+    below = size[1]
     for index, layer in enumerate(foreign.layers):
         for name, value in padded(layer, CELLS[foreign.cell].gates, below, hidden).items():
             tensors[f"layers.{index}.{name}"] = value
         below = hidden
-    return Converted(config, tokenizer, tensors, tuple(ids), (*foreign.notes, *renamed))
+    return Converted(config, tokenizer, tensors, tuple(ids), (*foreign.notes, *notes))
+
+
+def tokenizer_of(
+    names: list[str], kind: str, *, line_end: bool
+) -> tuple[CharTokenizer | WordTokenizer, list[int]]:
+    """The tokenizer of these symbols, and for each of them its id there."""
+    others = [i for i, name in enumerate(names) if name != UNKNOWN]
+    ids = [UNKNOWN_ID] * len(names)
+    for new, old in enumerate(others, UNKNOWN_ID + 1):
+        ids[old] = new
+    known = [names[i] for i in others]
+    if kind == "char":
+        return CharTokenizer(known), ids
+    return WordTokenizer(known, end_of_line=line_end), ids
+
+
+def settings_of(
+    foreign: ForeignModel, tokenizer: CharTokenizer | WordTokenizer, hidden: int
+) -> Config:
+    """The settings of a run with this model."""
+    line_end = {}
+    if isinstance(tokenizer, WordTokenizer):
+        line_end["end_of_line"] = tokenizer.end_of_line
+    same = foreign.embedding.shape == foreign.weight.shape
+    model = ModelConfig(
+        cell=foreign.cell,
+        hidden_size=hidden,
+        num_layers=len(foreign.layers),
+        embedding_size=foreign.embedding.shape[1],
+        tie_weights=same and torch.equal(foreign.embedding, foreign.weight),
+        dropout=0.0,
+    )
+    return Config(
+        tokenizer=TokenizerConfig(kind=tokenizer.kind, **line_end), model=model
+    ).with_defaults()
 
 
 def head_tensors(

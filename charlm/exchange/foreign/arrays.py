@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from charlm.errors import ModelError
-from charlm.exchange.foreign import ForeignLayer, ForeignModel, reorder_gates
+from charlm.exchange.foreign.conversion import ForeignLayer, ForeignModel, reorder_gates
 from charlm.model.cells import CELLS
 
 __all__ = ["mapped", "read_manifest", "read_npz"]
