@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.crash.counts import Counts
 from tests.crash.disk import Disk, Tree, crash_states, fingerprint, snapshot, write_tree
 from tests.crash.stores import Fact, Store, check_start, repeatable
 from tests.crash.watch import Operation, watching
@@ -25,22 +26,22 @@ class Recording:
     def crashes(self, root: Path, generator: random.Random, attempts: int) -> "Iterator[Crash]":
         """What a crash after each operation may leave, with the facts of that moment."""
         disk, facts = Disk.of(root, self.before), list[Fact]()
-        for number, step in enumerate(self.steps):
+        for step in self.steps:
             if isinstance(step, Fact):
                 facts.append(step)
                 continue
             disk.apply(step)
             for tree in crash_states(disk, generator, attempts):
-                yield Crash(tree, tuple(facts), number)
+                yield Crash(tree, tuple(facts), bool(self.before))
 
 
 @dataclass(frozen=True)
 class Crash:
-    """A disk after a crash, the facts at that moment, and after how many steps it was."""
+    """A disk after a crash, and the facts at that moment; ``again`` if it was not the first."""
 
     tree: Tree
     facts: tuple[Fact, ...]
-    step: int
+    again: bool
 
 
 @contextmanager
@@ -81,51 +82,47 @@ def record(
     return recording
 
 
-@dataclass
-class CrashCounts:
-    """The states that were opened, and what went wrong in some of them."""
-
-    distinct: set[bytes] = field(default_factory=set)
-    lost: list[str] = field(default_factory=list)
-
-
 def run_crashes(
     seed: int, states: int, reaches_disk: Callable[[Operation], bool] = always
-) -> CrashCounts:
+) -> Counts:
     """Open ``states`` distinct states that a crash may leave of a run folder.
 
     Half of them are those of a crash in what follows a crash.  Operations that are said not to
     reach the disk are a broken machine, which must show in what is lost.
     """
-    counts, generator = CrashCounts(), random.Random(seed)
+    counts, generator, opened = Counts(), random.Random(seed), set[bytes]()
     with in_memory() as folder, repeatable():
         root = folder / "disk"
-        while len(counts.distinct) < states:
+        while counts.trials < states:
             write_tree(root, {})
             recording = record(root, generator, generator.randint(2, 6), reaches_disk=reaches_disk)
-            survived = check_all(counts, root, recording.crashes(root, generator, 6), states)
+            crashes = recording.crashes(root, generator, 6)
+            survived = check_all(counts, opened, root, crashes, states)
             for crash in generator.sample(survived, min(4, len(survived))):
                 write_tree(root, crash.tree)
                 again = record(root, generator, 2, *crash.facts, reaches_disk=reaches_disk)
-                check_all(counts, root, again.crashes(root, generator, 6), states)
+                crashes = again.crashes(root, generator, 6)
+                check_all(counts, opened, root, crashes, states)
     return counts
 
 
 def check_all(
-    counts: CrashCounts, root: Path, crashes: Iterator[Crash], states: int
+    counts: Counts, opened: set[bytes], root: Path, crashes: Iterator[Crash], states: int
 ) -> list[Crash]:
     """Open each state that was not opened before; returns those in which nothing was lost."""
     survived = []
     for crash in crashes:
         found = fingerprint(crash.tree)
-        if found in counts.distinct or len(counts.distinct) >= states:
+        if found in opened or counts.trials >= states:
             continue
-        counts.distinct.add(found)
+        opened.add(found)
+        counts.trials += 1
+        counts.hits["after a second crash"] += crash.again
         write_tree(root, crash.tree)
         try:
             check_start(root / "run", list(crash.facts))
         except Exception as error:
-            counts.lost.append(f"{type(error).__name__}: {error}")
+            counts.wrong.append(f"{type(error).__name__}: {error}")
         else:
             survived.append(crash)
     return survived

@@ -1,10 +1,7 @@
 """Damage to the files of the newest checkpoint is noticed, and the checkpoint before is used."""
 
 import random
-import shutil
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,24 +9,13 @@ import torch
 from charlm.errors import CheckpointError
 from charlm.storage.integrity import MANIFEST, MODEL, STATE, TRAIN, WHOLE, UnreadableError
 from charlm.storage.run import Run
+from tests.crash.counts import Counts
 from tests.crash.crashes import in_memory
 from tests.crash.stores import CONFIG
 
-__all__ = ["FlipCounts", "run_flips"]
+__all__ = ["run_flips"]
 
 FILES = (MODEL, TRAIN, STATE, MANIFEST)
-
-
-@dataclass
-class FlipCounts:
-    """Damages, by kind; ``refused``: a damaged number that says that a newer charlm wrote it, for
-    which the run is refused; ``missed``: damages after which a checkpoint was used all the same.
-    """
-
-    trials: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
-    refused: int = 0
-    missed: list[str] = field(default_factory=list)
 
 
 def flip(content: bytes, generator: random.Random) -> bytes:
@@ -71,9 +57,13 @@ DAMAGES: dict[Callable[[bytes, random.Random], bytes], int] = {
 """What may happen to a file, and how often it is tried."""
 
 
-def run_flips(seed: int, trials: int) -> FlipCounts:
-    """Damage a file of the newest checkpoint ``trials`` times, and open the run each time."""
-    counts, generator = FlipCounts(), random.Random(seed)
+def run_flips(seed: int, trials: int) -> Counts:
+    """Damage a file of the newest checkpoint ``trials`` times, and open the run each time.
+
+    A damaged number of the format may say that a newer charlm wrote the checkpoint; then the run
+    is refused, which is counted apart.
+    """
+    counts, generator = Counts(), random.Random(seed)
     with in_memory() as folder:
         run = Run(folder / "run", CONFIG, {})
         run.folder.mkdir()
@@ -88,7 +78,7 @@ def run_flips(seed: int, trials: int) -> FlipCounts:
     return counts
 
 
-def damage(counts: FlipCounts, run: Run, path: Path, generator: random.Random) -> None:
+def damage(counts: Counts, run: Run, path: Path, generator: random.Random) -> None:
     """Damage one file, open the run, and put the file back."""
     whole = path.read_bytes()
     (how,) = generator.choices(list(DAMAGES), list(DAMAGES.values()))
@@ -97,13 +87,13 @@ def damage(counts: FlipCounts, run: Run, path: Path, generator: random.Random) -
         return
     path.write_bytes(harmed)
     counts.trials += 1
-    counts.kinds[how.__name__] += 1
+    counts.hits[how.__name__] += 1
     outcome = opened(run)
     path.write_bytes(whole)
     if outcome == "refused":
-        counts.refused += 1
+        counts.hits["refused as of a newer version"] += 1
     elif outcome:
-        counts.missed.append(f"{how.__name__} in {path.name}: {outcome}: {harmed[:300]!r}")
+        counts.wrong.append(f"{how.__name__} in {path.name}: {outcome}: {harmed[:300]!r}")
 
 
 def opened(run: Run) -> str | None:
@@ -118,8 +108,3 @@ def opened(run: Run) -> str | None:
     if found is None or found.step != 10:
         return "not noticed"
     return None if any("step-00000020" in note for note in notes) else "no note"
-
-
-def lose_files(folder: Path, name: str) -> None:
-    """A file is gone."""
-    shutil.rmtree(folder / name, ignore_errors=True)

@@ -5,7 +5,6 @@ moments of the training, half at a file operation inside a save.  A kill counts 
 what the killed process itself had noted in shared memory.
 """
 
-import json
 import mmap
 import os
 import random
@@ -13,24 +12,22 @@ import signal
 import struct
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
-import torch._dynamo  # the first step of an optimizer loads it, which takes seconds
 
 from charlm.config import Config
 from charlm.storage.run import Run
 from charlm.training.reports import Stepped
+from tests.crash.counts import Counts
 from tests.crash.crashes import in_memory
 from tests.crash.trainings import SETTINGS, difference, settings_of, train, write_text
 from tests.crash.watch import watching
 
-__all__ = ["KillCounts", "Plan", "run_kills"]
+__all__ = ["INSIDE", "run_kills"]
 
+INSIDE = "inside a save"
 KILLS_A_CHAIN = 9
 LONGEST_OPERATIONS = 45
 """File operations inside a save among which one is drawn to be killed at."""
@@ -40,17 +37,6 @@ STARTING = 20_000_000
 
 PATIENCE = 120.0
 """Seconds without an end of a training after which it is taken for hanging."""
-
-
-@dataclass
-class KillCounts:
-    """Kills, those inside a save, trainings that went on to their end, and ends that differ."""
-
-    kills: int = 0
-    in_save: int = 0
-    ends: int = 0
-    settings: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -81,26 +67,25 @@ class Progress:
         struct.pack_into("q", self.memory, 8 * self.FIELDS.index(name), value)
 
 
-def run_kills(seed: int, kills: int, sabotage: Callable[[], None] = lambda: None) -> KillCounts:
+def run_kills(seed: int, kills: int, sabotage: Callable[[], None] = lambda: None) -> Counts:
     """Kill trainings ``kills`` times, resume each to its end and compare it with an undisturbed
     one.  ``sabotage`` breaks something in the training processes that are killed.
     """
-    counts, generator = KillCounts(), random.Random(seed)
+    counts, generator = Counts(), random.Random(seed)
     with in_memory() as folder:
         text, chain = write_text(folder), 0
-        while counts.kills < kills:
+        while counts.trials < kills:
             name = list(SETTINGS)[(seed + chain) % len(SETTINGS)]
             config, whole = settings_of(text, **SETTINGS[name]), folder / f"whole-{name}"
             if not whole.exists():
                 assert follow(forked(config, whole, Plan(), Progress()), Plan(), Progress()) == 0
             run_chain(counts, config, whole, folder / f"killed-{chain}", generator, kills, sabotage)
-            counts.settings[name] += 1
             chain += 1
     return counts
 
 
 def run_chain(
-    counts: KillCounts,
+    counts: Counts,
     config: Config,
     whole: Path,
     folder: Path,
@@ -109,7 +94,7 @@ def run_chain(
     sabotage: Callable[[], None],
 ) -> None:
     """Kill one training several times, let it end, and compare."""
-    for _ in range(min(KILLS_A_CHAIN, kills - counts.kills)):
+    for _ in range(min(KILLS_A_CHAIN, kills - counts.trials)):
         plan, progress = make_plan(generator), Progress()
         progress["nanoseconds"] = STARTING  # until the first step is done
         code = follow(forked(config, folder, plan, progress, sabotage), plan, progress)
@@ -117,11 +102,11 @@ def run_chain(
             if code:
                 counts.wrong.append(f"{whole.name}: a resumed training ended with {code}")
             break
-        counts.kills += 1
-        counts.in_save += progress["inside"]
+        counts.trials += 1
+        counts.hits[INSIDE] += progress["inside"]
     plan = Plan()
     code = follow(forked(config, folder, plan, Progress(), sabotage), plan, Progress())
-    counts.ends += 1
+    counts.hits["trainings resumed to their end"] += 1
     found = difference(whole, folder) if code == 0 else f"the last training ended with {code}"
     if found:
         counts.wrong.append(f"{whole.name}, {folder.name}: {found}")
@@ -130,7 +115,8 @@ def run_chain(
 def make_plan(generator: random.Random) -> Plan:
     """When to kill next: early in what is left, so that a chain has many kills."""
     if generator.random() < 0.5:
-        return Plan(save=generator.randint(1, 3), operation=generator.randint(1, LONGEST_OPERATIONS))
+        operation = generator.randint(1, LONGEST_OPERATIONS)
+        return Plan(save=generator.randint(1, 3), operation=operation)
     return Plan(step=generator.randint(0, 9), share=generator.random() * 3)
 
 
@@ -198,8 +184,3 @@ def follow(child: int, plan: Plan, progress: Progress) -> int:
         time.sleep(0.0003)
     os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    print(json.dumps(vars(run_kills(int(sys.argv[1]), int(sys.argv[2])))))

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import torch.distributed
 
-from charlm.config import Config
+from charlm.config import Config, DataConfig, ModelConfig
 from charlm.storage.checkpoints import list_checkpoints
 from charlm.storage.run import open_run
 from charlm.training import loop
@@ -27,9 +27,11 @@ from charlm.training.distributed import World
 from charlm.training.learner import Learner
 from charlm.training.reports import Report, Stepped
 from charlm.training.session import Session
+from tests.crash.counts import Counts
+from tests.crash.crashes import in_memory
 from tests.crash.trainings import comparable, settings_of, train, write_text
 
-__all__ = ["CONFIGURATIONS", "ResumeCounts", "run_ngram_resumes", "run_resumes", "run_resumes_of_two"]
+__all__ = ["CONFIGURATIONS", "run_ngram_resumes", "run_resumes", "run_resumes_of_two"]
 
 AHEAD = 3
 """Steps that a resumed training takes before it is compared: what was lost shows in the next."""
@@ -82,14 +84,6 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 """What ``run_resumes`` goes through; the suite takes the first two."""
 
 
-@dataclass
-class ResumeCounts:
-    """Steps that were resumed from, and those after which something differed."""
-
-    resumed: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-
 @contextmanager
 def steady_clock() -> Iterator[None]:
     """Let time pass with the steps: a training by minutes can then be compared with another."""
@@ -106,9 +100,7 @@ def steady_clock() -> Iterator[None]:
         yield
 
 
-def run_resumes(
-    name: str, folder: Path, world: World | None = None, every: int = 1
-) -> ResumeCounts:
+def run_resumes(name: str, folder: Path, world: World | None = None, every: int = 1) -> Counts:
     """Train with the configuration ``name``, and resume from every ``every``-th step of it."""
     world = world or World()
     changes = {"steps": STEPS, "evaluations": 20} | CONFIGURATIONS[name]
@@ -116,7 +108,7 @@ def run_resumes(
     if world.first:
         write_text(folder)
     world.wait()
-    counts, whole = ResumeCounts(), folder / "whole"
+    counts, whole = Counts(), folder / "whole"
     with steady_clock():
         last = keep_every_step(config, whole, folder / "kept", world)
         for step in range(1, last + 1, every):
@@ -125,7 +117,7 @@ def run_resumes(
                 prepare_run(whole, folder / "kept", step, again)
             world.wait()
             reached = resume(config, again, world)
-            counts.resumed += 1
+            counts.trials += 1
             if world.first:
                 found = differs(folder / "kept" / f"step-{reached:08d}", again, whole)
                 if found or reached != min(step + AHEAD, last):
@@ -195,7 +187,7 @@ def differs(kept: Path, again: Path, whole: Path) -> str | None:
     return "log.jsonl" if log != all_of_log[: len(log)] else None
 
 
-def run_resumes_of_two(name: str, folder: Path, every: int) -> ResumeCounts:
+def run_resumes_of_two(name: str, folder: Path, every: int) -> Counts:
     """``run_resumes`` in two processes that share the lanes.
 
     Raises ``ChildProcessError`` if one of them fails.
@@ -206,7 +198,7 @@ def run_resumes_of_two(name: str, folder: Path, every: int) -> ResumeCounts:
     if codes != [0, 0]:
         raise ChildProcessError(f"the two processes ended with {codes}")
     lines = (folder / "wrong.txt").read_text().splitlines()
-    return ResumeCounts(int(lines[0]), lines[1:])
+    return Counts(int(lines[0]), wrong=lines[1:])
 
 
 def forked_rank(name: str, folder: Path, rank: int, every: int) -> int:
@@ -219,7 +211,7 @@ def forked_rank(name: str, folder: Path, rank: int, every: int) -> int:
         torch.distributed.init_process_group("gloo", meeting, rank=rank, world_size=2)
         counts = run_resumes(name, folder, World(rank, 2), every)
         if rank == 0:
-            (folder / "wrong.txt").write_text("\n".join([str(counts.resumed), *counts.wrong]))
+            (folder / "wrong.txt").write_text("\n".join([str(counts.trials), *counts.wrong]))
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -228,10 +220,11 @@ def forked_rank(name: str, folder: Path, rank: int, every: int) -> int:
         os._exit(code)
 
 
-def run_ngram_resumes(folder: Path) -> ResumeCounts:
+def run_ngram_resumes(folder: Path) -> Counts:
     """Stop a counting of n-grams after each order, take it up again, and compare the models."""
-    text, counts = write_text(folder), ResumeCounts()
-    config = settings_of(text, **{"model.kind": "ngram", "model.order": 5}).with_defaults()
+    text, counts = write_text(folder), Counts()
+    data = DataConfig(sources=(str(text),), split=(80, 20))
+    config = Config(data=data, model=ModelConfig(kind="ngram")).with_defaults()
     for _ in train(config, folder / "whole"):
         pass
     (kept,) = list_checkpoints(folder / "whole" / "checkpoints")
@@ -240,7 +233,7 @@ def run_ngram_resumes(folder: Path) -> ResumeCounts:
         for stop in (StopAfter(asks), StopAfter(10**6)):
             for _ in train(config, again, stop=stop):
                 pass
-        counts.resumed += 1
+        counts.trials += 1
         found = differs(kept, again, folder / "whole")
         counts.wrong += [f"n-grams, {asks}: {found}"] if found else []
     return counts
@@ -255,3 +248,18 @@ class StopAfter:
     def __call__(self) -> str | None:
         self.asks -= 1
         return "test" if self.asks < 0 else None
+
+
+def run_configuration(seed: int, trials: int) -> Counts:
+    """Resume from every step with the configuration whose number is the seed, two processes and
+    n-grams among them; ``trials`` is the number of steps, all of them at ``STEPS``.
+    """
+    every, names = max(1, STEPS // trials), list(CONFIGURATIONS)
+    number = seed % (len(names) + 3)
+    with in_memory() as folder:
+        if number < len(names):
+            return run_resumes(names[number], folder, every=every)
+        if number == len(names):
+            return run_ngram_resumes(folder)
+        shared = ("adamw, dropout", "exponential average, accumulated")
+        return run_resumes_of_two(shared[number - len(names) - 1], folder, every)

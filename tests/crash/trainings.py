@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch._dynamo  # noqa: F401  (the first optimizer loads it, which takes seconds in each fork)
+
 from charlm.config import Config
 from charlm.training.launch import launch
 from charlm.training.reports import Report

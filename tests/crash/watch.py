@@ -4,6 +4,9 @@ Every road of the standard library that ``charlm/durable.py`` takes leads throug
 that are replaced here: ``io.open``, and in ``os`` those of ``REPLACED``.  Needs Linux's /proc.
 """
 
+# What is replaced here takes strings and descriptors.
+# ruff: noqa: PTH109, PTH115, PTH118
+
 import io
 import os
 from collections.abc import Callable, Iterator
