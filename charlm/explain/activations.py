@@ -139,9 +139,8 @@ def explain_unit(
     """
     network = require_recurrent(loaded)
     config = network.config
-    (layer,) = choose(
-        "layers", [config.num_layers - 1 if layer is None else layer], config.num_layers
-    )
+    layer = config.num_layers - 1 if layer is None else layer
+    choose("layer", [layer], config.num_layers)
     if unit is None:
         first, _ = ObservedReader(network).read(text.ids[:SEGMENT])
         unit = int(first["hidden"][:, layer].std(dim=0, correction=0).argmax())
