@@ -75,9 +75,7 @@ def main(folder: Path) -> None:
     """Train what is missing, count the answers, write table and picture."""
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("CHARLM_CACHE", str(folder / "cache"))
-    found = {
-        cell: {gap: accuracy(train(folder, cell, gap), gap) for gap in GAPS} for cell in CELLS
-    }
+    found = {cell: {gap: accuracy(train(folder, cell, gap), gap) for gap in GAPS} for cell in CELLS}
     (PICTURES / "recall.json").write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=2))
     plot(found)
