@@ -10,6 +10,7 @@ from charlm.inference.loading import Loaded
 
 if TYPE_CHECKING:
     from charlm.explain.activations import Explanation
+    from charlm.explain.memory import Memory
     from charlm.explain.search import FoundUnits
 
 __all__ = ["Explaining"]
@@ -75,6 +76,33 @@ class Explaining:
         require("top", top, (int,), "a whole number, 1 or more", fine=lambda: top > 0)
         read = read_text(self.loaded.tokenizer, take_corpus(self.loaded, text))
         return last_of(find_units(self.loaded, read, feature, layer, top), FoundUnits)
+
+    @naming_unknown
+    def memory(
+        self, text: str | Path, *, against: str | Sequence[str] = (), reach: int = 100
+    ) -> "list[Memory]":
+        """How much predictions depend on what was read up to ``reach`` tokens before.
+
+        ``.gradient`` and ``.change`` are curves over ``.lags``, with intervals: the norm of the
+        gradient with respect to the state so far back, and by how many nats a prediction changes
+        if the token there is another.  ``against`` are other cells, like ["rnn", "gru"]: a network
+        of each is trained as this run was, into RUN-CELL, and its memory follows the run's own.
+
+        Example::
+
+            (memory,) = model.memory(Path("book.txt"), reach=20)
+            print([(lag, each.value) for lag, each in zip(memory.lags, memory.change)])
+        """
+        from charlm.explain.memory import Memory
+        from charlm.explain.reading import read_text
+        from charlm.explain.rivals import compare_memory
+        from charlm.inference.texts import take_corpus
+
+        require("text", text, (str, Path), "a str, or the Path of a file")
+        read = read_text(self.loaded.tokenizer, take_corpus(self.loaded, text))
+        cells = [against] if isinstance(against, str) else against
+        records = compare_memory(self.loaded, read, cells, reach)
+        return [record for record in records if isinstance(record, Memory)]
 
 
 def numbers(given: int | Sequence[int] | None) -> Sequence[int] | None:

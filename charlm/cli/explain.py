@@ -1,8 +1,11 @@
 """``charlm explain``."""
 
+import functools
 import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +17,9 @@ from charlm.cli.shared import (
     run_argument,
     step_option,
 )
+
+if TYPE_CHECKING:
+    from charlm.explain.activations import Explanation, TokensRead
 
 __all__ = ["command"]
 
@@ -31,6 +37,59 @@ def numbered(_: click.Context, option: click.Parameter, text: str | None) -> lis
     return list(found)
 
 
+@dataclass(frozen=True)
+class Saving:
+    """The file that --html or --npz names, the units that are kept in it, and whether it replaces
+    another one.
+    """
+
+    html: Path | None
+    npz: Path | None
+    units: list[int] | None
+    force: bool
+
+    @property
+    def path(self) -> Path | None:
+        """Where to write; None if nothing is to be written."""
+        return self.html or self.npz
+
+    def save(self, records: "Iterable[TokensRead | Explanation]") -> "Iterator[Any]":
+        """Pass the records on, and write the explanation among them."""
+        from charlm.explain.activations import save_arrays
+
+        if self.npz:
+            return save_arrays(records, self.npz, force=self.force)
+        from charlm.web.reports import save_page
+
+        assert self.html is not None
+        return save_page(records, self.html, force=self.force)
+
+
+def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --html, --npz, --units and --force, which reach the command as a ``Saving``, ``saving``."""
+
+    @click.option(
+        "--html", type=click.Path(path_type=Path), metavar="FILE",
+        help="Write a page with every unit at every step, for a browser, instead.",
+    )  # fmt: skip
+    @click.option(
+        "--npz", type=click.Path(path_type=Path), metavar="FILE",
+        help="Write the arrays of all layers and units instead; numpy.load reads them.",
+    )  # fmt: skip
+    @click.option(
+        "--units", metavar="N,N-N", callback=numbered,
+        help="Keep only these units with --html or --npz, like 3,17 or 0-63.  [default: all]",
+    )  # fmt: skip
+    @click.option("--force", is_flag=True, help="Replace the file of --html or --npz.")
+    @functools.wraps(command)
+    def with_saving(
+        html: Path | None, npz: Path | None, units: list[int] | None, force: bool, **arguments: Any
+    ) -> Any:
+        return command(saving=Saving(html, npz, units, force), **arguments)
+
+    return with_saving
+
+
 @click.command("explain", cls=Command, short_help="Show gates, units and memory of a network.")
 @run_argument
 @click.argument("text", metavar="TEXT|FILE|-")
@@ -46,24 +105,24 @@ def numbered(_: click.Context, option: click.Parameter, text: str | None) -> lis
     "--gate", "gates", multiple=True, metavar="NAME",
     help="Show only this, like forget_gate, cell or hidden.  May be given repeatedly.",
 )  # fmt: skip
-@click.option(
-    "--npz", type=click.Path(path_type=Path), metavar="FILE",
-    help="Write the arrays of all layers and units, or of --layer and --unit, instead; "
-    "numpy.load reads them.",
-)  # fmt: skip
-@click.option(
-    "--html", type=click.Path(path_type=Path), metavar="FILE",
-    help="Write a page with every unit at every step instead.",
-)  # fmt: skip
-@click.option(
-    "--units", metavar="N,N-N", callback=numbered,
-    help="Keep only these units with --html or --npz, like 3,17 or 0-63.  [default: all]",
-)  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace the file of --html or --npz if it exists.")
+@file_options
 @click.option(
     "--find", metavar="FEATURE",
     help="Find the units that follow line-position, quotes, brackets, indentation, word-length, "
     "capitals, or re:PATTERN, what a regular expression matches.",
+)  # fmt: skip
+@click.option(
+    "--memory", is_flag=True,
+    help="Show how far back predictions depend on the text: by gradients and by replaced tokens.",
+)  # fmt: skip
+@click.option(
+    "--reach", type=click.IntRange(2), default=100, metavar="N",
+    help="--memory: tokens to go back.",
+)  # fmt: skip
+@click.option(
+    "--against", metavar="CELL[,CELL...]",
+    help="--memory: train networks of these cells (rnn, gru, ...) of one size with RUN, on its "
+    "text and for its steps, into RUN-CELL, and show theirs too.",
 )  # fmt: skip
 @encoding_option
 @step_option
@@ -75,11 +134,11 @@ def command(
     layer: int | None,
     unit: int | None,
     gates: tuple[str, ...],
-    npz: Path | None,
-    html: Path | None,
-    force: bool,
-    units: list[int] | None,
+    saving: Saving,
     find: str | None,
+    memory: bool,
+    reach: int,
+    against: str | None,
     encoding: str | None,
     step: int | None,
     device: str,
@@ -89,44 +148,55 @@ def command(
 
     Under the text run the gates, the cell state and the hidden state of one unit as shades; a table
     says how open the gates of each layer are and how often they are saturated.  --find lists the
-    units that follow a feature of the text, and how much worse it is predicted without each.
-    --html writes a page on all of them, to be opened in a browser.
+    units that follow a feature of the text, and how much worse it is predicted without each;
+    --memory shows how far back predictions reach; --html writes a page for a browser.
     """
     from charlm.console.explanations import show_explanation, show_saved, tracked_tokens
+    from charlm.console.memory import show_memory, tracked_memories
     from charlm.console.units import show_units
-    from charlm.explain.activations import explain_text, explain_unit, save_arrays
+    from charlm.explain.activations import explain_text, explain_unit
     from charlm.explain.reading import open_text, read_text
+    from charlm.explain.rivals import compare_memory
     from charlm.explain.search import find_units
     from charlm.inference.loading import load_run
 
-    check_use(find=find, unit=unit, units=units, gates=gates, npz=npz, html=html)
+    modes = {"--find": find, "--memory": memory or None, "--html": saving.html, "--npz": saving.npz}
+    options = {"--unit": unit, "--units": saving.units, "--gate": gates, "--against": against}
+    check_use([name for name, value in modes.items() if value is not None], options)
     loaded = load_run(run, step=step, device=device)
     read = read_text(loaded.tokenizer, open_text(loaded, text, encoding))
     if find is not None:
         show_units(tracked_tokens(find_units(loaded, read, find, layer)), as_json=as_json)
-    elif target := html or npz:
-        from charlm.web.reports import save_page
-
-        layers = None if layer is None else [layer]
-        records = explain_text(loaded, read, layers, units if unit is None else [unit])
-        save = save_page if html else save_arrays
-        show_saved(tracked_tokens(save(records, target, force=force)), target)
+    elif memory:
+        cells = against.split(",") if against else []
+        found = tracked_memories(compare_memory(loaded, read, cells, reach))
+        show_memory(found, as_json=as_json)
+    elif saving.path:
+        layers, units = (None if number is None else [number] for number in (layer, unit))
+        records = explain_text(loaded, read, layers, units or saving.units)
+        show_saved(tracked_tokens(saving.save(records)), saving.path)
     else:
         explanation = tracked_tokens(explain_unit(loaded, read, layer, unit))
         show_explanation(explanation, gates, as_json=as_json)
 
 
-def check_use(**given: Any) -> None:
-    """Raise ``UsageError`` for options that do not go together."""
-    files = [name for name in ("html", "npz") if given[name] is not None]
-    idle = [name for name in ("unit", "units", "gates", *files) if given[name] not in (None, ())]
-    if given["find"] is not None and idle:
-        raise click.UsageError(f"--{idle[0].removesuffix('s')} does nothing with --find")
-    if len(files) == 2:
-        raise click.UsageError("give either --html or --npz")
-    if files and given["gates"]:
-        raise click.UsageError(f"--gate does nothing with --{files[0]}, which holds all of them")
-    if given["units"] is not None and not files:
-        raise click.UsageError("--units is for --html and --npz; --unit is shown here")
-    if given["units"] is not None and given["unit"] is not None:
-        raise click.UsageError("give either --unit or --units")
+GOES_WITH = {
+    "--unit": ("", "--html", "--npz"),
+    "--units": ("--html", "--npz"),
+    "--gate": ("",),
+    "--against": ("--memory",),
+}
+"""Options, and the ones that ask for something else than a heat-map ("") with which they go."""
+
+
+def check_use(modes: list[str], options: dict[str, Any]) -> None:
+    """Raise ``UsageError`` for two ``modes`` at a time, and for ``options`` that do nothing."""
+    if len(modes) > 1:
+        raise click.UsageError(f"{' and '.join(modes)} are several questions: ask one at a time")
+    mode = modes[0] if modes else ""
+    for name, value in options.items():
+        if value in (None, ()) or mode in GOES_WITH[name]:
+            continue
+        if not mode:
+            raise click.UsageError(f"{name} goes with {' or '.join(GOES_WITH[name])} only")
+        raise click.UsageError(f"{name} does nothing with {mode}")
