@@ -1,7 +1,11 @@
 """``charlm explain``."""
 
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +18,76 @@ from charlm.cli.shared import (
     step_option,
 )
 
+if TYPE_CHECKING:
+    from charlm.explain.activations import Explanation, TokensRead
+
 __all__ = ["command"]
+
+
+def numbered(_: click.Context, option: click.Parameter, text: str | None) -> list[int] | None:
+    """The numbers of a text like "3,17" or "0-63", each once.  Raises ``BadParameter``."""
+    if text is None:
+        return None
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        ends = re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", part)
+        if not ends:
+            raise click.BadParameter(f"{part!r} is no number and no range like 0-63", param=option)
+        found |= dict.fromkeys(range(int(ends[1]), int(ends[2] or ends[1]) + 1))
+    return list(found)
+
+
+@dataclass(frozen=True)
+class Saving:
+    """The file that --html or --npz names, the units that are kept in it, and whether it replaces
+    another one.
+    """
+
+    html: Path | None
+    npz: Path | None
+    units: list[int] | None
+    force: bool
+
+    @property
+    def path(self) -> Path | None:
+        """Where to write; None if nothing is to be written."""
+        return self.html or self.npz
+
+    def save(self, records: "Iterable[TokensRead | Explanation]") -> "Iterator[Any]":
+        """Pass the records on, and write the explanation among them."""
+        from charlm.explain.activations import save_arrays
+
+        if self.npz:
+            return save_arrays(records, self.npz, force=self.force)
+        from charlm.web.reports import save_page
+
+        assert self.html is not None
+        return save_page(records, self.html, force=self.force)
+
+
+def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --html, --npz, --units and --force, which reach the command as a ``Saving``, ``saving``."""
+
+    @click.option(
+        "--html", type=click.Path(path_type=Path), metavar="FILE",
+        help="Write a page with every unit at every step, for a browser, instead.",
+    )  # fmt: skip
+    @click.option(
+        "--npz", type=click.Path(path_type=Path), metavar="FILE",
+        help="Write the arrays of all layers and units instead; numpy.load reads them.",
+    )  # fmt: skip
+    @click.option(
+        "--units", metavar="N,N-N", callback=numbered,
+        help="Keep only these units with --html or --npz, like 3,17 or 0-63.  [default: all]",
+    )  # fmt: skip
+    @click.option("--force", is_flag=True, help="Replace the file of --html or --npz.")
+    @functools.wraps(command)
+    def with_saving(
+        html: Path | None, npz: Path | None, units: list[int] | None, force: bool, **arguments: Any
+    ) -> Any:
+        return command(saving=Saving(html, npz, units, force), **arguments)
+
+    return with_saving
 
 
 @click.command("explain", cls=Command, short_help="Show gates, units and memory of a network.")
@@ -32,11 +105,7 @@ __all__ = ["command"]
     "--gate", "gates", multiple=True, metavar="NAME",
     help="Show only this, like forget_gate, cell or hidden.  May be given repeatedly.",
 )  # fmt: skip
-@click.option(
-    "--npz", "out", type=click.Path(path_type=Path), metavar="FILE",
-    help="Write the arrays of all layers and units, or of --layer and --unit, instead; "
-    "numpy.load reads them.",
-)  # fmt: skip
+@file_options
 @click.option(
     "--find", metavar="FEATURE",
     help="Find the units that follow line-position, quotes, brackets, indentation, word-length, "
@@ -65,7 +134,7 @@ def command(
     layer: int | None,
     unit: int | None,
     gates: tuple[str, ...],
-    out: Path | None,
+    saving: Saving,
     find: str | None,
     memory: bool,
     reach: int,
@@ -80,18 +149,20 @@ def command(
     Under the text run the gates, the cell state and the hidden state of one unit as shades; a table
     says how open the gates of each layer are and how often they are saturated.  --find lists the
     units that follow a feature of the text, and how much worse it is predicted without each;
-    --memory shows how far back predictions reach.
+    --memory shows how far back predictions reach; --html writes a page for a browser.
     """
     from charlm.console.explanations import show_explanation, show_saved, tracked_tokens
     from charlm.console.memory import show_memory, tracked_memories
     from charlm.console.units import show_units
-    from charlm.explain.activations import explain_text, explain_unit, save_arrays
+    from charlm.explain.activations import explain_text, explain_unit
     from charlm.explain.reading import open_text, read_text
     from charlm.explain.rivals import compare_memory
     from charlm.explain.search import find_units
     from charlm.inference.loading import load_run
 
-    check_use(find, memory, {"--unit": unit, "--gate": gates, "--npz": out, "--against": against})
+    modes = {"--find": find, "--memory": memory or None, "--html": saving.html, "--npz": saving.npz}
+    options = {"--unit": unit, "--units": saving.units, "--gate": gates, "--against": against}
+    check_use([name for name, value in modes.items() if value is not None], options)
     loaded = load_run(run, step=step, device=device)
     read = read_text(loaded.tokenizer, open_text(loaded, text, encoding))
     if find is not None:
@@ -100,24 +171,32 @@ def command(
         cells = against.split(",") if against else []
         found = tracked_memories(compare_memory(loaded, read, cells, reach))
         show_memory(found, as_json=as_json)
-    elif out:
+    elif saving.path:
         layers, units = (None if number is None else [number] for number in (layer, unit))
-        records = explain_text(loaded, read, layers, units)
-        show_saved(tracked_tokens(save_arrays(records, out)), out)
+        records = explain_text(loaded, read, layers, units or saving.units)
+        show_saved(tracked_tokens(saving.save(records)), saving.path)
     else:
         explanation = tracked_tokens(explain_unit(loaded, read, layer, unit))
         show_explanation(explanation, gates, as_json=as_json)
 
 
-def check_use(find: str | None, memory: bool, others: dict[str, Any]) -> None:
-    """Raise ``UsageError`` for options that do not go together."""
-    if find is not None and memory:
-        raise click.UsageError("--find and --memory are two questions: ask one at a time")
-    given = [name for name, value in others.items() if value not in (None, ())]
-    for name in given:
-        if name == "--against" and not memory:
-            raise click.UsageError("--against goes with --memory only")
-        if name != "--against" and (memory or find is not None):
-            raise click.UsageError(f"{name} does nothing with {'--memory' if memory else '--find'}")
-    if {"--gate", "--npz"} <= set(given):
-        raise click.UsageError("--gate does nothing with --npz, which holds all of them")
+GOES_WITH = {
+    "--unit": ("", "--html", "--npz"),
+    "--units": ("--html", "--npz"),
+    "--gate": ("",),
+    "--against": ("--memory",),
+}
+"""Options, and the ones that ask for something else than a heat-map ("") with which they go."""
+
+
+def check_use(modes: list[str], options: dict[str, Any]) -> None:
+    """Raise ``UsageError`` for two ``modes`` at a time, and for ``options`` that do nothing."""
+    if len(modes) > 1:
+        raise click.UsageError(f"{' and '.join(modes)} are several questions: ask one at a time")
+    mode = modes[0] if modes else ""
+    for name, value in options.items():
+        if value in (None, ()) or mode in GOES_WITH[name]:
+            continue
+        if not mode:
+            raise click.UsageError(f"{name} goes with {' or '.join(GOES_WITH[name])} only")
+        raise click.UsageError(f"{name} does nothing with {mode}")

@@ -255,7 +255,9 @@
     choose(at.layer, place < 0 ? at.unit : place); // a unit that is not on the page changes nothing
   });
   $("numbers").addEventListener("toggle", () => $("numbers").open && showNumbers());
-  $("feature").addEventListener("change", () => ($("pattern").parentElement.hidden = $("feature").value !== ""));
+  const showPattern = () => ($("pattern").parentElement.hidden = $("feature").value !== "");
+  $("feature").addEventListener("change", showPattern);
+  showPattern();
   window.addEventListener("resize", trace);
   for (const form of [$("controls"), $("search")]) form.addEventListener("submit", (event) => event.preventDefault());
   $("search").addEventListener("submit", search);

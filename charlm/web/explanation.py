@@ -7,12 +7,15 @@ and decoded by the page unit by unit when they are shown.
 import base64
 import json
 import math
+from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any
 
 import numpy as np
 
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, CorpusError
 from charlm.explain.activations import Explanation
+from charlm.explain.features import FEATURES, measure_feature
 from charlm.web.page import data_block, make_page, resource
 
 __all__ = ["SCRIPTS", "STYLES", "explanation_page", "explanation_section"]
@@ -51,27 +54,30 @@ def explanation_section(explanation: Explanation) -> str:
     """
     size = bytes_of_value(explanation)
     diagram = resource(DIAGRAMS.get(explanation.cell, "lstm.svg"))
-    choices = "".join(
-        f'<option value="{name}">{NAMES.get(name, name.replace("_", " "))}</option>'
-        for name in explanation.gates
-    )
-    layers = "".join(
-        f'<option value="{index}">{number}</option>'
-        for index, number in enumerate(explanation.layers)
-    )
+    record = record_of(explanation, size)
+    gates = {name: NAMES.get(name, name.replace("_", " ")) for name in explanation.gates}
+    layers = {str(index): str(number) for index, number in enumerate(explanation.layers)}
+    features = {name: name.replace("-", " ") for name in record["features"]}
     section = resource("explanation.html")
     for mark, content in {
-        "GATES": choices,
-        "LAYERS": layers,
+        "GATES": choices(gates),
+        "LAYERS": choices(layers),
+        "FEATURES": choices(features),
         "DIAGRAM": diagram,
-        "FEATURES": "",
     }.items():
         section = section.replace(f"<!-- {mark} -->", content)
     return (
         section
-        + data_block("record", record_of(explanation, size))
+        + data_block("record", record)
         # A comment is what a browser reads fastest: twice as fast as text.
         + f'<div id="values" hidden><!--{pack(explanation, size)}--></div>'
+    )
+
+
+def choices(names: Mapping[str, str]) -> str:
+    """The choices of a control: their values, and what they are called."""
+    return "".join(
+        f'<option value="{escape(value)}">{escape(name)}</option>' for value, name in names.items()
     )
 
 
@@ -110,6 +116,7 @@ def record_of(explanation: Explanation, size: int) -> dict[str, Any]:
             [[token, round(probability, 4)] for token, probability in guesses]
             for guesses in (*explanation.likeliest, explanation.following)
         ],
+        "features": dict(features_of(explanation)),
         "layers": explanation.layers,
         "units": explanation.units,
         "gates": list(explanation.gates),
@@ -118,6 +125,16 @@ def record_of(explanation: Explanation, size: int) -> dict[str, Any]:
         "step": [rounded(step.ravel(), 9) for _, step in scales.values()],
         "equations": json.loads(resource("equations.json"))[explanation.cell],
     }
+
+
+def features_of(explanation: Explanation) -> Iterator[tuple[str, list[int]]]:
+    """The features that change over the text, each with its whole number at every token."""
+    for name in FEATURES:
+        try:
+            values = measure_feature(name, explanation.tokens)
+        except CorpusError:  # constant on this text
+            continue
+        yield name, values.astype(int).tolist()
 
 
 def both(explanation: Explanation, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,11 +1,11 @@
 """Write a report: a page, a picture or TensorBoard events on runs, a page on an explanation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from charlm import durable
 from charlm.errors import ConfigError
-from charlm.explain.activations import Explanation
+from charlm.explain.activations import Explanation, TokensRead
 from charlm.explain.run_report import Reporting, RunReport, describe_run, report_run
 from charlm.inference.scoring.perplexity import ScoringProgress
 from charlm.storage.curves import read_curves
@@ -14,7 +14,7 @@ from charlm.web import events, pictures
 from charlm.web.explanation import explanation_page
 from charlm.web.run_page import comparison_page, run_page
 
-__all__ = ["report", "write_explanation", "write_report"]
+__all__ = ["report", "save_page", "write_report"]
 
 PAGE = ".html"
 ENDINGS = (PAGE, *pictures.ENDINGS, events.ENDING)
@@ -41,7 +41,7 @@ def report(
         charlm.report(model.explain("It was the best of times."), "gates.html")
     """
     if isinstance(of, Explanation):
-        write_explanation(of, Path(out), force=force)
+        list(save_page([of], Path(out), force=force))
         return Path(out)
     names = [of] if isinstance(of, str | Path) else list(of)
     runs = [open_run(Path(name)) for name in names]
@@ -50,12 +50,20 @@ def report(
     return Path(out)
 
 
-def write_explanation(explanation: Explanation, out: Path, *, force: bool = False) -> None:
-    """Write the page on an explanation.  Raises ``ConfigError`` for another ending and for more
-    activations than a page should hold, and ``CorpusError`` for a file that cannot be written.
+def save_page(
+    records: Iterable[TokensRead | Explanation], out: Path, *, force: bool = False
+) -> Iterator[TokensRead | Explanation]:
+    """Pass the records on, and write the page on the explanation among them into ``out``.
+
+    Raises ``ConfigError`` for another ending and for more activations than a page should hold, and
+    ``CorpusError`` for a file that cannot be written; what can be is said before the first record.
     """
     check_ending(out, (PAGE,))
-    durable.write_output(out, explanation_page(explanation).encode(), force=force)
+    durable.check_output(out, force=force)
+    for record in records:
+        if isinstance(record, Explanation):
+            durable.write_output(out, explanation_page(record).encode(), force=force)
+        yield record
 
 
 def write_report(
@@ -91,6 +99,6 @@ def check_ending(out: Path, endings: Sequence[str]) -> None:
     """Raise ``ConfigError`` unless the name of a file has one of the endings."""
     if out.suffix not in endings:
         raise ConfigError(
-            f"`out` must end in {', '.join(endings)}, got {str(out)!r}",
-            f"`out={str(out.with_suffix(endings[0]))!r}`" if out.name else "name a file",
+            f"the name of a report ends in {', '.join(endings)}, got {str(out)!r}",
+            f"choose {out.with_suffix(endings[0])}" if out.name else "name a file",
         )

@@ -21,6 +21,6 @@ def test_another_ending_is_refused(run: Path) -> None:
     done = call("report", run, "--out", "page.htm")
     assert done.code == 2
     assert done.err == [
-        "error: --out must end in .html, .png, .svg, .pdf, .tensorboard, got 'page.htm'",
-        "  try: --out page.html",
+        "error: the name of a report ends in .html, .png, .svg, .pdf, .tensorboard, got 'page.htm'",
+        "  try: choose page.html",
     ]

@@ -11,6 +11,7 @@ import pytest
 
 from charlm.errors import ConfigError
 from charlm.explain.activations import Explanation
+from charlm.explain.features import FEATURES, measure_feature
 from charlm.model.cells import CELLS, activation_names
 from charlm.web import explanation as pages
 from charlm.web.explanation import explanation_page, pack, scale_of
@@ -169,6 +170,7 @@ def test_the_table_has_all_numbers_of_the_steps_around(
 def test_a_search_orders_units_by_correlation_and_checks_them(
     page: Browser, explanation: Explanation
 ) -> None:
+    page.fill("#feature", "")
     page.fill("#pattern", "[a-z]+")
     page.click("#search button")
     assert "24 units" in page.text("#answer")
@@ -187,10 +189,29 @@ def test_a_search_orders_units_by_correlation_and_checks_them(
     assert page.text("#traced").startswith("hidden state of")
 
 
+def test_a_search_by_a_feature_finds_what_the_library_finds(
+    page: Browser, explanation: Explanation
+) -> None:
+    names = page.run("[...document.querySelectorAll('#feature option')].map(e => e.value)")
+    assert names == [*FEATURES, ""]
+    for name in FEATURES:
+        page.fill("#feature", name)
+        page.fill("#followed", "cell")
+        page.click("#search button")
+        unit, first, second = page.text("#found tbody tr").replace(MINUS, "-").split("\t")
+        layer, number = map(int, re.findall(r"\d+", unit))
+        values = explanation.gates["cell"][:, layer, number]
+        feature, half = measure_feature(name, explanation.tokens), len(TEXT) // 2
+        for shown, part in ((first, slice(half)), (second, slice(half, None))):
+            wanted = np.corrcoef(values[part], feature[part])[0, 1] if feature[part].std() else 0
+            assert near([float(shown)], [wanted])
+
+
 @pytest.mark.parametrize(
     ("pattern", "said"), [("(", "no regular expression"), ("zzz", "the same at every step")]
 )
 def test_a_search_that_cannot_be_says_why(page: Browser, pattern: str, said: str) -> None:
+    page.fill("#feature", "")
     page.fill("#pattern", pattern)
     page.click("#search button")
     assert said in page.text("#answer")

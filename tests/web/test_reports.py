@@ -191,9 +191,9 @@ def test_events_hold_every_point_at_its_step_and_time(runs: Path, tmp_path: Path
 
 
 def test_what_cannot_be_written_is_refused_before_the_work(runs: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"must end in \.html, \.png") as caught:
+    with pytest.raises(ConfigError, match=r"ends in \.html, \.png") as caught:
         report(runs / "gru", tmp_path / "page.htm")
-    assert caught.value.hint == f"`out='{tmp_path / 'page.html'}'`"
+    assert caught.value.hint == f"choose {tmp_path / 'page.html'}"
     (tmp_path / "there.html").touch()
     (tmp_path / "there.tensorboard").mkdir()
     for name in ("there.html", "there.tensorboard"):
