@@ -172,8 +172,9 @@ class Redirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
         """The request for the address that the server names.  Raises ``CorpusError``."""
-        *_, url = arguments
+        _, response, *_, url = arguments
         if not (self.file.sha256 or is_private(url)):
+            response.close()
             raise CorpusError(
                 f"{self.file.url} leads to {url}, which is no https, and there is no hash",
                 "download it by hand, and give the file itself",
