@@ -3,7 +3,7 @@
 A file is written under a temporary name in the same folder, fsynced, renamed, and the folder is
 fsynced; a folder is filled under a temporary name and renamed.  After a crash at any moment the
 final name holds either the old content or the new one.  Only the standard library is used, because
-every floor above writes through here.
+every floor above writes, renames and removes its files through here, and nowhere else.
 
 ``check_output`` and ``write_output`` are for the files that a user names: a device or a pipe is
 written into and stays what it is.
@@ -16,13 +16,23 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from charlm.errors import CorpusError
 
 __all__ = [
     "TEMPORARY_MARK",
+    "append",
     "check_output",
+    "continue_file",
+    "create",
+    "cut",
+    "make_folder",
+    "remove_file",
+    "remove_folder",
+    "rename",
     "sync_folder",
+    "temporary_name",
     "write_bytes",
     "write_folder",
     "write_output",
@@ -89,7 +99,8 @@ def write_folder(path: Path) -> Iterator[Path]:
     or not at all.  Raises ``OSError``; the temporary folder is then removed.
     """
     temporary = temporary_name(path)
-    temporary.mkdir(parents=True)
+    make_folder(path.parent)
+    temporary.mkdir()
     try:
         yield temporary
         for folder, _, names in os.walk(temporary):
@@ -101,6 +112,81 @@ def write_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(path.parent)
+
+
+def create(path: Path) -> BinaryIO:
+    """Open a new file for writing; its folder is one that ``write_folder`` makes durable.
+
+    Raises ``OSError``, also where there is a file already.
+    """
+    return path.open("xb")
+
+
+def append(path: Path, content: bytes = b"", *, sync: bool = False) -> int:
+    """Write ``content`` at the end of a file, which is made if there is none; returns its length.
+
+    All of the file is durable afterwards if ``sync``.  Raises ``OSError``.
+    """
+    with path.open("ab") as file:
+        file.write(content)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+        return file.tell()
+
+
+def cut(path: Path, length: int) -> None:
+    """Drop what a file has after ``length`` bytes; it is made if there is none."""
+    with path.open("ab") as file:
+        file.truncate(min(length, file.tell()))
+
+
+@contextmanager
+def continue_file(path: Path, start: int) -> Iterator[BinaryIO]:
+    """Open a file for writing from byte ``start`` on; 0 begins it anew.
+
+    What was written is durable at the end, after an error too.  Raises ``OSError``.
+    """
+    with path.open("r+b" if start else "wb") as file:
+        file.seek(start)
+        try:
+            yield file
+        finally:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, durably, where they are missing.  Raises ``OSError``."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def rename(path: Path, target: Path) -> None:
+    """Give a file or folder another name in its folder, durably.  Raises ``OSError``."""
+    path.replace(target)
+    sync_folder(target.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.  Raises ``OSError``."""
+    path.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it; after a crash none has its name with less in it.
+
+    Raises ``OSError`` where its name cannot be taken away; what cannot be removed then stays under
+    a temporary name.
+    """
+    if TEMPORARY_MARK not in path.name:
+        # Without the fsync in between, a crash could bring the name back with half of the content.
+        temporary = temporary_name(path)
+        rename(path, temporary)
+        path = temporary
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def check_output(path: Path, *, force: bool | None = None) -> None:

@@ -21,7 +21,6 @@ neither counts as a checkpoint that is kept nor is it ever deleted.
 import errno
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from torch import Tensor
 from charlm import durable
 from charlm.errors import CheckpointError
 from charlm.storage.integrity import (
+    AGAIN,
     FORMAT,
     GONE,
     MALFORMED,
@@ -44,6 +44,7 @@ from charlm.storage.integrity import (
     digest,
     files_of,
     is_whole,
+    manifest_of,
     unreadable,
     verified,
 )
@@ -61,9 +62,6 @@ __all__ = [
 ]
 
 FOLDER_NAME = re.compile(r"step-(\d{8,12})(-again)?")
-AGAIN = "-again"
-"""End of the name of a checkpoint whose predecessor of the same step is still there."""
-
 LARGEST_HEADER = 1 << 20
 """Bytes of the names, types and shapes of tensors at most: some 10,000 tensors."""
 
@@ -98,15 +96,14 @@ def write_checkpoint(
         TRAIN: safetensors.torch.save(ready(train)),
         STATE: json.dumps({"format": FORMAT, "step": step, **state}, indent=1).encode(),
     }
-    files = {name: {"bytes": len(c), "sha256": digest(c)} for name, c in contents.items()}
-    manifest = json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1)
+    manifest = manifest_of(step, {name: (len(c), digest(c)) for name, c in contents.items()})
     again = target.exists()  # damaged, or without the validation of its step
     written = target.with_name(target.name + AGAIN) if again else target
     try:
         with durable.write_folder(written) as temporary:
-            for name, content in contents.items():
-                (temporary / name).write_bytes(content)
-            (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+            for name, content in (contents | {MANIFEST: manifest}).items():
+                with durable.create(temporary / name) as file:
+                    file.write(content)
         if again:
             replace_by(written)
     except OSError as error:
@@ -129,11 +126,10 @@ def replace_by(again: Path) -> None:
     if target.exists():
         if not is_whole(target):
             superseded = target.with_name(f"damaged-{superseded.name.replace(MARK, '-')}")
-        target.rename(superseded)
-    again.rename(target)
-    durable.sync_folder(target.parent)
+        durable.rename(target, superseded)
+    durable.rename(again, target)
     if durable.TEMPORARY_MARK in superseded.name:
-        shutil.rmtree(superseded, ignore_errors=True)
+        durable.remove_folder(superseded)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -201,10 +197,7 @@ def prune(folder: Path, keep: set[int], newest: int = 2) -> None:
     """
     for path in list(filter(is_whole, list_checkpoints(folder)))[:-newest]:
         if step_of(path) not in keep:
-            # Renamed first: a half-removed folder must not look like a checkpoint.
-            superseded = durable.temporary_name(path)
-            path.rename(superseded)
-            shutil.rmtree(superseded, ignore_errors=True)
+            durable.remove_folder(path)
 
 
 def settle(folder: Path) -> None:
@@ -217,7 +210,7 @@ def settle(folder: Path) -> None:
             replace_by(path)
     if folder.is_dir():
         for path in folder.glob(f"*{MARK}*"):
-            shutil.rmtree(path, ignore_errors=True)
+            durable.remove_folder(path)
 
 
 def ready(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

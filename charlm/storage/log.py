@@ -1,12 +1,13 @@
 """The log of a run: one JSON object a line for each report, the source of every curve."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from charlm import durable
 
 __all__ = ["Log"]
 
@@ -23,16 +24,12 @@ class Log:
         It becomes durable with the next checkpoint.
         """
         line = {**record, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        durable.append(self.path, (json.dumps(line) + "\n").encode())
 
     def sync(self) -> int:
         """Make the log durable; returns its length in bytes, for the checkpoint to remember."""
-        with self.path.open("ab") as file:
-            os.fsync(file.fileno())
-            return file.tell()
+        return durable.append(self.path, sync=True)
 
     def cut(self, length: int) -> None:
         """Drop the lines after ``length`` bytes, which are newer than the resumed checkpoint."""
-        with self.path.open("ab") as file:
-            file.truncate(min(length, file.tell()))
+        durable.cut(self.path, length)

@@ -1,7 +1,6 @@
 """The run folder: settings, tokenizer, checkpoints, log.  Readable by people, executes nothing."""
 
 import json
-import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -153,9 +152,7 @@ class Run:
         best: Mapping[str, Any] | None,
     ) -> Path:
         """Write a checkpoint, then say which one is best, then remove those no longer needed."""
-        if not self.checkpoints.is_dir():
-            self.checkpoints.mkdir()
-            durable.sync_folder(self.folder)
+        durable.make_folder(self.checkpoints)
         state = {**state, "best": best}
         path = checkpoints.write_checkpoint(self.checkpoints, step, model, train, state)
         self.settle(best)
@@ -180,7 +177,7 @@ class Run:
         """
         checkpoints.settle(self.checkpoints)
         for path in self.folder.glob(f"*{durable.TEMPORARY_MARK}*"):
-            path.unlink(missing_ok=True)
+            durable.remove_file(path)
         best = self.best()
         if best is not None:
             self.settle(best)
@@ -218,10 +215,9 @@ def create_run(
     run = Run(folder, config, dict(origin))
     try:
         if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # an empty folder is as good as none
-        folder.parent.mkdir(parents=True, exist_ok=True)
+            durable.remove_folder(folder)  # an empty folder is as good as none
         with durable.write_folder(folder) as temporary:
-            (temporary / TOKENIZER).mkdir()
+            durable.make_folder(temporary / TOKENIZER)
             tokenizer.save(temporary / TOKENIZER)
             write_settings(Run(temporary, config, dict(origin)))
     except OSError as error:
@@ -239,7 +235,7 @@ def remove_blank(folder: Path) -> None:
     if not (folder / SETTINGS).is_file() or not open_run(folder).blank:
         return
     with lock(folder):
-        shutil.rmtree(folder)
+        durable.remove_folder(folder)
 
 
 def open_run(folder: str | Path) -> Run:

@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import os
 import ssl
 import urllib.error
 import urllib.request
@@ -61,16 +60,15 @@ def download(file: CardFile, target: Path) -> Iterator[Fetching]:
     resumed = yield from receive(file, part)
     if resumed and not matches(file, part):
         # The text on the server may have changed between the two halves: once more, in one go.
-        part.unlink()
+        durable.remove_file(part)
         yield from receive(file, part)
     if not matches(file, part):
-        part.unlink()
+        durable.remove_file(part)
         raise CorpusError(
             f"{file.url} did not deliver what the card of the corpus describes",
             f"{AGAIN}; if that fails too, the text on the server has changed: please report it",
         )
-    part.replace(target)
-    durable.sync_folder(target.parent)
+    durable.rename(part, target)
 
 
 def matches(file: CardFile, path: Path) -> bool:
@@ -101,7 +99,7 @@ def receive(file: CardFile, part: Path) -> Generator[Fetching, None, bool]:
     except urllib.error.HTTPError as error:
         with error:
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and start:
-                part.unlink()
+                durable.remove_file(part)
                 return (yield from receive(file, part))
             raise CorpusError(
                 f"{file.url} cannot be had: the server says {error.code} {error.reason}",
@@ -126,21 +124,16 @@ def append(
 ) -> Iterator[Fetching]:
     """Write ``response`` to ``part`` from ``start`` on, durably.  Raises ``CorpusError``."""
     done, limit = start, total or LARGEST
-    with part.open("r+b" if start else "wb") as out:
-        out.seek(start)
+    with durable.continue_file(part, start) as out:
         yield Fetching("download", file.url, done, total)
-        try:
-            while block := response.read(BLOCK):
-                done += len(block)
-                if done > limit:
-                    break
-                out.write(block)
-                yield Fetching("download", file.url, done, total)
-        finally:
-            out.flush()
-            os.fsync(out.fileno())
+        while block := response.read(BLOCK):
+            done += len(block)
+            if done > limit:
+                break
+            out.write(block)
+            yield Fetching("download", file.url, done, total)
     if done > limit:
-        part.unlink()
+        durable.remove_file(part)
         raise CorpusError(
             f"{file.url} delivers more than the {limit:,} bytes it should have",
             "the text on the server has changed: please report it",

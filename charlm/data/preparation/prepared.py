@@ -6,7 +6,6 @@ or not at all: it is built under a temporary name by the one process that holds 
 
 import hashlib
 import json
-import shutil
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from charlm.data.preparation import store
 from charlm.data.preparation.building import PARTS, Preparing, Source, build, open_sources
 from charlm.data.preparation.encoding import refuse_respawn
 from charlm.data.tokenizers.kinds import Tokenizer, load
-from charlm.durable import TEMPORARY_MARK
+from charlm.durable import TEMPORARY_MARK, make_folder, remove_folder
 from charlm.errors import CharlmError, CorpusError
 
 __all__ = ["Prepared", "Preparing", "find_prepared", "prepare"]
@@ -114,7 +113,7 @@ def build_alone(
     sources: list[Source], config: TokenizerConfig, folder: Path, key: str
 ) -> Generator[Preparing, None, Prepared]:
     """Build the store, or wait while another process builds it; returns the prepared text."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     lock = FileLock(lock_path(folder), thread_local=False)
     try:
         while not lock.is_locked:
@@ -144,14 +143,15 @@ def clean(tokens: Path, own: Path) -> None:
 
     The caller holds the lock of ``own``.
     """
-    shutil.rmtree(own, ignore_errors=True)
+    if own.exists():
+        remove_folder(own)
     for leftover in tokens.glob(f"*{TEMPORARY_MARK}*"):
         target = leftover.with_name(leftover.name.partition(TEMPORARY_MARK)[0])
         if target == own:
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove_folder(leftover)
             continue
         try:
             with FileLock(lock_path(target), timeout=0):
-                shutil.rmtree(leftover, ignore_errors=True)
+                remove_folder(leftover)
         except Timeout:
             continue

@@ -17,7 +17,7 @@ from charlm.data.preparation.counting import Counts, TextCounter
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.durable import write_text
+from charlm.durable import create, write_text
 from charlm.errors import CorpusError
 
 __all__ = ["FORMAT", "PartWriter", "TokenStore", "open_store", "read_summary", "write_summary"]
@@ -45,7 +45,7 @@ class PartWriter:
     """Writes the tokens of one part as they come; a context manager."""
 
     def __init__(self, folder: Path, part: str, tokenizer: Tokenizer) -> None:
-        self.file = part_path(folder, part).open("xb")
+        self.file = create(part_path(folder, part))
         self.tokenizer = tokenizer
         self.oov = 0
         self.boundary = np.array([tokenizer.boundary_id], dtype=tokenizer.dtype)

@@ -5,10 +5,10 @@ import contextlib
 import os
 import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import IO
 
+from charlm import durable
 from charlm.data.cache import cache_folder
 from charlm.data.sources.pieces import printable, reason, unreadable
 from charlm.errors import CorpusError
@@ -53,16 +53,17 @@ def spool(stream: IO[bytes], name: str) -> Path:
     """Copy ``stream`` to a temporary file that is removed at exit.  Raises ``CorpusError``."""
     folder = cache_folder() / "spool"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".txt", delete=False) as file:
-            path, owner = Path(file.name), os.getpid()
+        durable.make_folder(folder)
+        temporary, owner = durable.temporary_name(folder / "input"), os.getpid()
+        path = temporary.with_name(f"{temporary.name}.txt")  # read as plain text
+        with durable.create(path) as file:
 
             @atexit.register
             def remove() -> None:
                 # A forked child has inherited this, and must leave the file to its parent.
                 if os.getpid() == owner:
                     with contextlib.suppress(OSError):
-                        path.unlink()
+                        durable.remove_file(path)
 
             while block := stream.read(1 << 20):
                 file.write(block)
