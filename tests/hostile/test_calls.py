@@ -84,6 +84,32 @@ def test_all_exceptions_are_needed() -> None:
     assert found == ALLOWED
 
 
+NETWORK = {"urllib.request", "http", "socket", "ftplib", "requests", "httpx", "aiohttp", "ssl"}
+TALKING = ("charlm/data/catalogue/download.py", "charlm/data/sources/huggingface.py")
+TALKING += ("charlm/web/", "charlm/exchange/")
+"""Where a connection may be made: downloads that a user asks for, the server, the Hub."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_what_is_asked_for_makes_a_connection(path: Path) -> None:
+    names = {
+        name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in imported(node)
+        if any(name == each or name.startswith(f"{each}.") for each in NETWORK)
+    }
+    assert not names or str(path.relative_to(ROOT)).startswith(TALKING)
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The modules, and names in modules, that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [name.name for name in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{name.name}" for name in node.names] + [str(node.module)]
+    return []
+
+
 @pytest.mark.parametrize(
     "source",
     [
