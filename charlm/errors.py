@@ -32,6 +32,15 @@ REMEDIES = {
 """What can be done about the failures of files and disks, by their number."""
 
 
+LONGEST = 2000
+"""Characters of a cause and of a hint at most; both may quote a file that anybody has written."""
+
+
+def shortened(text: str) -> str:
+    """``text``, or its beginning and its end where it is too long."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 400]} ... {text[-395:]}"
+
+
 class CharlmError(Exception):
     """An error that names its cause and the way out.
 
@@ -40,6 +49,7 @@ class CharlmError(Exception):
     """
 
     def __init__(self, cause: str, hint: str) -> None:
+        cause, hint = shortened(cause), shortened(hint)
         super().__init__(cause)
         self.hint = hint
         self.add_note(f"  try: {hint}")

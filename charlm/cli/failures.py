@@ -84,7 +84,7 @@ def describe(error: Exception) -> str:
 
 def presentable(text: str) -> str:
     """``text`` in one line of limited length that cannot steer a terminal."""
-    from charlm.console.streams import harmless
+    from charlm.console.terminal import harmless
 
     text = harmless(one_line(text))
     if len(text) <= LONGEST:
@@ -99,9 +99,12 @@ def one_line(text: str) -> str:
 
 def print_error(cause: str, hint: str) -> None:
     """Print an error on stderr, if there is anybody to read it."""
+    from charlm.console.terminal import without_protection
+
+    stream = without_protection(sys.stderr)  # of the styles; cause and hint are harmless
     with suppress(OSError):
-        click.echo(click.style("error: ", fg="red", bold=True) + cause, err=True)
-        click.echo(click.style("  try: ", fg="green", bold=True) + remedy(hint), err=True)
+        click.echo(click.style("error: ", fg="red", bold=True) + cause, stream)
+        click.echo(click.style("  try: ", fg="green", bold=True) + remedy(hint), stream)
 
 
 def remedy(hint: str) -> str:

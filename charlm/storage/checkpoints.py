@@ -47,6 +47,7 @@ from charlm.storage.integrity import (
     verified,
 )
 from charlm.storage.tensors import blocks_of, size_of
+from charlm.untrusted import parse_json
 
 __all__ = [
     "Checkpoint",
@@ -62,6 +63,9 @@ __all__ = [
 FOLDER_NAME = re.compile(r"step-(\d{8,12})(-again)?")
 AGAIN = "-again"
 """End of the name of a checkpoint whose predecessor of the same step is still there."""
+
+LARGEST_HEADER = 1 << 20
+"""Bytes of the names, types and shapes of tensors at most: some 10,000 tensors."""
 
 MARK = durable.TEMPORARY_MARK
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -146,13 +150,23 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     try:
         files = files_of(folder)
-        state = json.loads(verified(folder / STATE, *files[STATE]))
+        state = parse_json(verified(folder / STATE, *files[STATE]))
         model, train = (
-            safetensors.torch.load(verified(folder / name, *files[name])) for name in (MODEL, TRAIN)
+            tensors_of(verified(folder / name, *files[name]), name) for name in (MODEL, TRAIN)
         )
         return Checkpoint(int(state["step"]), model, train, state)
     except MALFORMED as error:
         raise damaged(folder, str(error)) from error
+
+
+def tensors_of(content: bytes, name: str) -> dict[str, Tensor]:
+    """The tensors of the file ``name`` by their names.  Raises one of ``MALFORMED``."""
+    if int.from_bytes(content[:8], "little") > LARGEST_HEADER:
+        raise ValueError(f"{name} has a header of more than {LARGEST_HEADER:,} bytes")
+    try:
+        return safetensors.torch.load(content)
+    except MALFORMED as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -161,7 +175,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     Raises what ``read_checkpoint`` does.
     """
     try:
-        state = json.loads(verified(folder / STATE, *files_of(folder)[STATE]))
+        state = parse_json(verified(folder / STATE, *files_of(folder)[STATE]))
         return {"step": int(state["step"]), **state}
     except MALFORMED as error:
         raise damaged(folder, str(error)) from error

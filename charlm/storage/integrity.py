@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import stat
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import safetensors
 
 from charlm.errors import CheckpointError
+from charlm.untrusted import parse_json, read_file
 
 __all__ = [
     "MALFORMED",
@@ -34,6 +34,8 @@ MODEL, TRAIN, STATE, MANIFEST = (
     "manifest.json",
 )
 LARGEST_JSON = 1 << 20
+LONGEST_REASON = 300
+"""Characters of a reason in a message at most: what is wrong with a file may repeat the file."""
 
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
 """Errors that say what a folder holds; others, like a lack of permission, say nothing about it."""
@@ -111,7 +113,7 @@ def verified(path: Path, size: int, sha256: str) -> bytes:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:  # a link is none either
             raise damaged(path.parent, f"{path.name} is not a file of {size} bytes")
-        content = path.read_bytes()
+        content = read_file(path, found.st_size)
     except OSError as error:
         raise unreadable(path, error) from error
     if digest(content) != sha256:
@@ -122,14 +124,11 @@ def verified(path: Path, size: int, sha256: str) -> bytes:
 def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object from a file.  Raises ``CheckpointError``."""
     try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_JSON:
-            raise damaged(path.parent, f"{path.name} is no file of at most {LARGEST_JSON} bytes")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(read_file(path, LARGEST_JSON))
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise damaged(path.parent, f"{path.name} is no JSON") from error
+    except ValueError as error:
+        raise damaged(path.parent, f"{path.name} is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise damaged(path.parent, f"{path.name} is no JSON object")
     return value
@@ -157,7 +156,7 @@ def digest(content: bytes) -> str:
 
 def damaged(folder: Path, why: str) -> CheckpointError:
     """The error for a checkpoint that cannot be believed."""
-    why = " ".join(why.split())
+    why = " ".join(why.split())[:LONGEST_REASON]
     return CheckpointError(
         f"the checkpoint {folder} is damaged: {why}",
         "restore the folder, or use an older checkpoint",

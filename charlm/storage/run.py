@@ -1,7 +1,6 @@
 """The run folder: settings, tokenizer, checkpoints, log.  Readable by people, executes nothing."""
 
 import json
-import tomllib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +19,13 @@ from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.locking import LOCK, lock
 from charlm.storage.log import Log
 from charlm.storage.missing import no_run
+from charlm.untrusted import LARGEST_TOML, parse_toml, read_file
 
 __all__ = ["Run", "create_run", "lock", "open_run", "remove_blank"]
 
 FORMAT = 1
 SETTINGS, TOKENIZER, LOG, BEST = "run.toml", "tokenizer", "log.jsonl", "best.json"
 CHECKPOINTS = "checkpoints"
-LARGEST_SETTINGS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -256,16 +255,9 @@ def open_run(folder: str | Path) -> Run:
     path = folder / SETTINGS
     if not path.is_file():
         raise no_run(folder)
-    for name in (SETTINGS, TOKENIZER, LOG, BEST, CHECKPOINTS):
-        if (folder / name).is_symlink():
-            raise CheckpointError(
-                f"{folder / name} is a link, which might lead out of the run",
-                "put the file or folder itself in its place",
-            )
+    refuse_special(folder)
     try:
-        if path.stat().st_size > LARGEST_SETTINGS:
-            raise ValueError("it is too large")
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = parse_toml(read_file(path, LARGEST_TOML))
         origin, written = tables.pop("origin", {}), tables.pop("charlm", {})
         if written.get("format", 0) > FORMAT:
             raise integrity.newer_version(folder)
@@ -280,6 +272,22 @@ def open_run(folder: str | Path) -> Run:
             f"{path} cannot be read: {' '.join(str(error).split())}",
             "restore the file, or train anew into another `out=FOLDER`",
         ) from error
+
+
+def refuse_special(folder: Path) -> None:
+    """Raise ``CheckpointError`` where a name of a run is a link, a pipe or a device.
+
+    Links might lead out of the run, and what is written there would be lost.
+    """
+    for name in (SETTINGS, TOKENIZER, LOG, BEST, LOCK, CHECKPOINTS):
+        path = folder / name
+        fitting = path.is_dir() if name in (TOKENIZER, CHECKPOINTS) else path.is_file()
+        if path.is_symlink() or (path.exists() and not fitting):
+            kind = "folder" if name in (TOKENIZER, CHECKPOINTS) else "file"
+            raise CheckpointError(
+                f"{path} is a link or no {kind}, and might lead out of the run",
+                f"put the {kind} itself in its place; the rest of the run is not touched",
+            )
 
 
 def write_settings(run: Run) -> None:

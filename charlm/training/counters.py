@@ -17,6 +17,10 @@ LENGTHS = ("step", "tokens", "seconds", "log_bytes", "returns")
 """Counters that are never below zero."""
 
 
+WIDEST = 1000
+"""Bits of a whole number that a float can stand for, at most."""
+
+
 @dataclass
 class Counters:
     """Counts of a run over all of its sessions; ``finished`` names a budget that is spent.
@@ -81,7 +85,7 @@ class Counters:
             values["best_nll"] = math.inf
         for entry in fields(cls):
             value: Any = values[entry.name]
-            if entry.type is float and type(value) is int:
+            if entry.type is float and type(value) is int and value.bit_length() < WIDEST:
                 value = values[entry.name] = float(value)
             negative = entry.name in LENGTHS and value < 0
             if type(value) is not entry.type or value != value or negative:

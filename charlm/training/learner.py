@@ -221,6 +221,8 @@ class Learner:
         )
         scale = tensors.get(f"scale/{name_of(self.precision)}")
         if scale is not None:
+            if scale.numel() != 1 or not scale.is_floating_point():
+                raise misfit(f"scale/{name_of(self.precision)}")
             self.scale = float(scale)
 
     def go_back(self, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
@@ -239,12 +241,17 @@ class Learner:
         """The rows of a carried state that belong to this process.  Raises ``CheckpointError``."""
         tensor = tensors.get(name)
         shape = (self.segments.batch_size, self.model.config.hidden_size)
-        if tensor is None or tuple(tensor.shape) != shape:
-            raise CheckpointError(
-                f"the carried {name} does not fit the model",
-                "restore the checkpoint, or remove it to resume from the one before",
-            )
+        if tensor is None or tuple(tensor.shape) != shape or not tensor.is_floating_point():
+            raise misfit(name)
         return tensor[self.lanes].to(self.device)
+
+
+def misfit(name: str) -> CheckpointError:
+    """The error for the tensor ``name``, which is missing or of another form."""
+    return CheckpointError(
+        f"train.safetensors: {name} does not fit the model",
+        "restore the checkpoint, or remove it to resume from the one before",
+    )
 
 
 def seed_generators(seed: int, device: torch.device) -> None:

@@ -3,16 +3,17 @@
 import atexit
 import contextlib
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import IO
 
 from charlm import durable
 from charlm.data.cache import cache_folder
-from charlm.data.sources.pieces import reason
+from charlm.data.sources.pieces import printable, reason, unreadable
 from charlm.errors import CorpusError, way_out
 
-__all__ = ["spool", "spooled_input"]
+__all__ = ["lasting_file", "spool", "spooled_input"]
 
 INPUT = "input.txt"
 
@@ -25,6 +26,29 @@ def spooled_input() -> Path:
     if not spooled or spooled[-1][0] is not sys.stdin:
         spooled[:] = [(sys.stdin, spool(sys.stdin.buffer, "standard input"))]
     return spooled[-1][1]
+
+
+def lasting_file(source: str) -> tuple[Path, str]:
+    """The file that ``source`` names, which can be read again and again, and what messages call it.
+
+    ``-`` is standard input; a pipe with a name is read to its end.  Raises ``CorpusError`` for what
+    is not there, a device, and a pipe that cannot be kept.
+    """
+    if source == "-":
+        return spooled_input(), "standard input"
+    path, name = Path(source), printable(source)
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise unreadable(name, error) from None
+    except ValueError:  # a null character
+        raise CorpusError(f"{name!r} is the name of no file", "check the path") from None
+    if stat.S_ISFIFO(mode):
+        with path.open("rb") as pipe:
+            return spool(pipe, name), name
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise CorpusError(f"{name} is neither a file nor a pipe", "give a text file")
+    return path, name
 
 
 def spool(stream: IO[bytes], name: str) -> Path:

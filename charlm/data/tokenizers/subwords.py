@@ -61,8 +61,11 @@ class SubwordTokenizer(Tokenizer):
         """``model`` is a SentencePiece model of ours; a foreign one gives ``TokenizerError``."""
         self.kind = kind
         self.model = model
-        pieces = self.processor
-        self.table = [piece_bytes(pieces, id) for id in range(pieces.vocab_size())]
+        try:
+            pieces = self.processor
+            self.table = [piece_bytes(pieces, id) for id in range(pieces.vocab_size())]
+        except ValueError:
+            raise TokenizerError("the SentencePiece model is damaged: not UTF-8", REMEDY) from None
         marks = [pieces.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()]
         self.mark_ids = np.array(marks, dtype=self.dtype).tobytes()
         # A text with next to no spaces may leave the space without a piece; its byte then stands

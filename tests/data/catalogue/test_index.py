@@ -174,7 +174,7 @@ def test_wrong_names_get_the_nearest() -> None:
         ("settings = {tokenizer = {kind = 'letter'}}", "tokenizer.kind"),
         ("settings = {tokeniser = {kind = 'char'}}", "did you mean tokenizer"),
         ("settings = {data = {encoding = 'utf-8'}}", "tokenizer, model or training"),
-        (f"settings = {{training = {{clip = 1{'0' * 400}}}}}", "not in order"),
+        (f"settings = {{training = {{clip = 1{'0' * 400}}}}}", "no TOML"),
         ("published = [{model = 'x', metric = 'y', value = 'low', paper = 'z'}]", "value"),
         ("published = [{model = 'x', metric = 'y', value = 1.0}]", "lacks paper"),
         ("published = 7", "list of tables"),
