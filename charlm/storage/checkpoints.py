@@ -33,6 +33,7 @@ from torch import Tensor
 from charlm import durable
 from charlm.errors import CheckpointError, way_out
 from charlm.storage.integrity import (
+    AGAIN,
     FORMAT,
     GONE,
     MALFORMED,
@@ -43,6 +44,7 @@ from charlm.storage.integrity import (
     damaged,
     files_of,
     is_whole,
+    manifest_of,
     unreadable,
     verified,
 )
@@ -61,9 +63,6 @@ __all__ = [
 ]
 
 FOLDER_NAME = re.compile(r"step-(\d{8,12})(-again)?")
-AGAIN = "-again"
-"""End of the name of a checkpoint whose predecessor of the same step is still there."""
-
 LARGEST_HEADER = 1 << 20
 """Bytes of the names, types and shapes of tensors at most: some 10,000 tensors."""
 
@@ -100,8 +99,7 @@ def write_checkpoint(
     try:
         with durable.write_folder(written) as temporary:
             files = {name: write_file(temporary / name, each) for name, each in contents.items()}
-            manifest = json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1)
-            write_file(temporary / MANIFEST, iter([manifest.encode()]))
+            write_file(temporary / MANIFEST, iter([manifest_of(step, files)]))
         if again:
             replace_by(written)
     except OSError as error:
@@ -115,15 +113,15 @@ def write_checkpoint(
     return target
 
 
-def write_file(path: Path, blocks: Iterator[bytes | memoryview]) -> dict[str, Any]:
-    """Write a new file; returns what the manifest says of it.  Raises ``OSError``."""
+def write_file(path: Path, blocks: Iterator[bytes | memoryview]) -> tuple[int, str]:
+    """Write a new file; returns its size in bytes and its SHA-256.  Raises ``OSError``."""
     size, digest = 0, hashlib.sha256()
     with durable.create(path) as file:
         for block in blocks:
             file.write(block)
             digest.update(block)
             size += len(block)
-    return {"bytes": size, "sha256": digest.hexdigest()}
+    return size, digest.hexdigest()
 
 
 def replace_by(again: Path) -> None:

@@ -2,7 +2,9 @@
 
 import errno
 import hashlib
+import json
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ __all__ = [
     "files_of",
     "is_best",
     "is_whole",
+    "manifest_of",
     "newer_version",
     "read_best",
     "read_json",
@@ -36,6 +39,9 @@ MODEL, TRAIN, STATE, MANIFEST = (
 LARGEST_JSON = 1 << 20
 LONGEST_REASON = 300
 """Characters of a reason in a message at most: what is wrong with a file may repeat the file."""
+
+AGAIN = "-again"
+"""End of the name of a checkpoint whose predecessor of the same step is still there."""
 
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
 """Errors that say what a folder holds; others, like a lack of permission, say nothing about it."""
@@ -68,7 +74,18 @@ def files_of(folder: Path) -> dict[str, tuple[int, str]]:
     manifest = read_json(folder / MANIFEST)
     if manifest["format"] > FORMAT:
         raise newer_version(folder)
-    return {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+    step = int(folder.name.removeprefix("step-").removesuffix(AGAIN))
+    files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+    # No hash covers the manifest, so each of its bytes must be the one that was written.
+    written = manifest_of(step, files)
+    verified(folder / MANIFEST, len(written), digest(written))
+    return files
+
+
+def manifest_of(step: int, files: Mapping[str, tuple[int, str]]) -> bytes:
+    """The content of a manifest: size in bytes and SHA-256 of each file of a checkpoint."""
+    table = {name: {"bytes": size, "sha256": sha256} for name, (size, sha256) in files.items()}
+    return json.dumps({"format": FORMAT, "step": step, "files": table}, indent=1).encode()
 
 
 def is_whole(folder: Path) -> bool:
