@@ -4,7 +4,7 @@ import errno
 import hashlib
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "newer_version",
     "read_best",
     "read_json",
+    "refuse_special",
     "unreadable",
     "verified",
 ]
@@ -136,6 +137,21 @@ def verified(path: Path, size: int, sha256: str) -> bytes:
     if digest(content) != sha256:
         raise damaged(path.parent, f"{path.name} has changed since it was written")
     return content
+
+
+def refuse_special(folder: Path, files: Sequence[str], folders: Sequence[str]) -> None:
+    """Raise ``CheckpointError`` where a name of a run is a link, a pipe or a device.
+
+    Links might lead out of the run, and what is written there would be lost.
+    """
+    for name in (*files, *folders):
+        path, kind = folder / name, "file" if name in files else "folder"
+        fitting = path.is_file() if kind == "file" else path.is_dir()
+        if path.is_symlink() or (path.exists() and not fitting):
+            raise CheckpointError(
+                f"{path} is a link or no {kind}, and might lead out of the run",
+                f"put the {kind} itself in its place; the rest of the run is not touched",
+            )
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -255,7 +255,7 @@ def open_run(folder: str | Path) -> Run:
     path = folder / SETTINGS
     if not path.is_file():
         raise no_run(folder)
-    refuse_special(folder)
+    integrity.refuse_special(folder, (SETTINGS, LOG, BEST, LOCK), (TOKENIZER, CHECKPOINTS))
     try:
         tables = parse_toml(read_file(path, LARGEST_TOML))
         origin, written = tables.pop("origin", {}), tables.pop("charlm", {})
@@ -272,22 +272,6 @@ def open_run(folder: str | Path) -> Run:
             f"{path} cannot be read: {' '.join(str(error).split())}",
             "restore the file, or train anew into another `out=FOLDER`",
         ) from error
-
-
-def refuse_special(folder: Path) -> None:
-    """Raise ``CheckpointError`` where a name of a run is a link, a pipe or a device.
-
-    Links might lead out of the run, and what is written there would be lost.
-    """
-    for name in (SETTINGS, TOKENIZER, LOG, BEST, LOCK, CHECKPOINTS):
-        path = folder / name
-        fitting = path.is_dir() if name in (TOKENIZER, CHECKPOINTS) else path.is_file()
-        if path.is_symlink() or (path.exists() and not fitting):
-            kind = "folder" if name in (TOKENIZER, CHECKPOINTS) else "file"
-            raise CheckpointError(
-                f"{path} is a link or no {kind}, and might lead out of the run",
-                f"put the {kind} itself in its place; the rest of the run is not touched",
-            )
 
 
 def write_settings(run: Run) -> None:

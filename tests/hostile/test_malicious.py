@@ -42,10 +42,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small run of one step."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "text.txt").write_text("the cat sat on the mat é\n" * 20, encoding="utf-8")
-    for _ in charlm.train(
-        folder / "text.txt", out=folder / "run", steps=1, hidden_size=4, batch_size=2, bptt=8
-    ):
-        pass
+    small = {"steps": 1, "hidden_size": 4, "batch_size": 2, "bptt": 8, "device": "cpu"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLM_CACHE", str(folder / "cache"))
+        for _ in charlm.train(folder / "text.txt", out=folder / "run", **small):
+            pass
     return folder / "run"
 
 

@@ -196,6 +196,8 @@ def test_a_card_that_is_not_in_order_is_refused(change: str, message: str, cards
         ({"url": "ftp://example.org/toy"}, "url must look like"),
         ({"url": "file:///etc/passwd"}, "url must look like"),
         ({"url": "https://example.org/a b"}, "url must look like"),
+        ({"url": "http://example.org/a"}, "needs a sha256"),
+        ({"url": "http://127.0.0.1.example.org/a"}, "needs a sha256"),
         ({"bytes": 0}, "number of bytes"),
         ({"bytes": True}, "number of bytes"),
         ({"bytes": 1 << 50}, "number of bytes"),
