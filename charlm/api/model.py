@@ -9,6 +9,7 @@ from charlm.api.arguments import last_of, naming_unknown, require
 from charlm.api.measuring import Measuring
 from charlm.api.writing import Writing
 from charlm.config import Config
+from charlm.inference.adaptation.mixing import Mixed, mixed
 from charlm.inference.loading import Loaded, require_recurrent
 
 if TYPE_CHECKING:
@@ -31,14 +32,15 @@ class Model(Writing, Measuring):
     def __repr__(self) -> str:
         model, mode = self.config.model, self.loaded.model.mode
         size = f"{model.cell} {model.num_layers}x{model.hidden_size}"
+        is_mixture = isinstance(self.loaded, Mixed)
         about = [
             "n-grams" if model.kind == "ngram" else size,
             self.tokenizer.kind,
             f"vocabulary {self.tokenizer.vocab_size:,}",
-            f"step {self.step:,}",
+            *([] if is_mixture else [f"step {self.step:,}"]),
             *([] if mode == "static" else [mode]),
         ]
-        return f"<charlm.Model {self.run}: {', '.join(about)}>"
+        return f"<charlm.Model {self.name if is_mixture else self.run}: {', '.join(about)}>"
 
     @property
     def name(self) -> str:
@@ -81,8 +83,6 @@ class Model(Writing, Measuring):
 
             print(model.mix("runs/other", weight=0.7).generate("It was", length=20))
         """
-        from charlm.inference.adaptation.mixing import mixed
-
         require("other", other, (Model, str, Path), "a Model or the folder of a run")
         require("weight", weight, (int, float, NoneType), "a number between 0 and 1")
         folder = other.run if isinstance(other, Model) else Path(other)

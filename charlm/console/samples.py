@@ -43,7 +43,7 @@ def show_samples(samples: Sequence[Sample], *, as_json: bool) -> None:
             write_text(piece)
         if on_terminal:
             sys.stdout.write("\n")
-            tell_end(sample)
+        tell_end(sample)
 
 
 def tell_end(sample: Sample) -> None:

@@ -26,6 +26,7 @@ from charlm.inference.surprisal.units import (
     Unit,
     by_char,
     by_line,
+    by_line_of_words,
     by_listed_word,
     by_word,
     each_token,
@@ -36,6 +37,9 @@ __all__ = ["UNITS", "Surprisal", "SurprisalSums", "measure_surprisal", "surprisa
 
 UNITS = ("token", "char", "word", "line")
 GROUPINGS = {"token": each_token, "char": by_char, "word": by_word, "line": by_line}
+OF_WORDS = GROUPINGS | {"word": by_listed_word, "line": by_line_of_words}
+"""How the tokens of a word tokenizer are grouped, which have no white space."""
+
 BOUNDARY = "<|boundary|>"
 
 TOGETHER = 1 << 13
@@ -173,7 +177,7 @@ def surprisals(
     """
     check_unit(tokenizer, by)
     one_of("reset", reset, RESETS)
-    group = by_listed_word if (by, tokenizer.kind) == ("word", "word") else GROUPINGS[by]
+    group = (OF_WORDS if tokenizer.kind == "word" else GROUPINGS)[by]
     predictions = Predictions(tokenizer, top, splitting=by == "word")
     parts = cut_text(tokenizer, map(predictions.mark_unknown, pieces), reset)
     tokens = predict(model, predictions, parts, reset)
