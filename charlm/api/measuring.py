@@ -137,7 +137,7 @@ class Measuring:
                 print(word.text, word.bits, word.guesses)
         """
         from charlm.inference.surprisal.rows import measure_rows
-        from charlm.inference.surprisal.text import Surprisal
+        from charlm.inference.surprisal.text import Surprisal, Surprisals
         from charlm.inference.texts import natural_reset, take_corpus
 
         require("top", top, (int,), "a whole number, 0 or more", fine=lambda: top >= 0)
@@ -153,7 +153,7 @@ class Measuring:
             [self.loaded], taken, by, reset=reset, top=top, more=more, columns=columns, join=join,
             encoding=encoding,
         )  # fmt: skip
-        return [row for row in rows if isinstance(row, Surprisal)]
+        return Surprisals(row for row in rows if isinstance(row, Surprisal))
 
     @naming_unknown
     def pairs(
@@ -172,11 +172,11 @@ class Measuring:
             scores = model.pairs([("It was the best of times.", "It was times.")])
             print(sum(score.correct for score in scores) / len(scores))
         """
-        from charlm.inference.surprisal.pairs import measure_pairs, take_pairs
+        from charlm.inference.surprisal.pairs import PairScores, measure_pairs, take_pairs
 
         require("pairs", pairs, (str, Path, Iterable), "tuples (good, bad), or the name of a file")
         encoding = encoding or self.loaded.run.config.data.encoding
-        return list(measure_pairs(self.loaded, take_pairs(pairs, encoding)))
+        return PairScores(measure_pairs(self.loaded, take_pairs(pairs, encoding)))
 
     @naming_unknown
     def rescore(

@@ -11,6 +11,7 @@ from charlm.api.writing import Writing
 from charlm.config import Config
 from charlm.inference.adaptation.mixing import Mixed, mixed
 from charlm.inference.loading import Loaded, require_recurrent
+from charlm.notebook import html_table
 
 if TYPE_CHECKING:
     from charlm.data.tokenizers.kinds import Tokenizer
@@ -41,6 +42,22 @@ class Model(Writing, Measuring):
             *([] if mode == "static" else [mode]),
         ]
         return f"<charlm.Model {self.name if is_mixture else self.run}: {', '.join(about)}>"
+
+    def _repr_html_(self) -> str:
+        """What the model is, as a table for notebooks."""
+        model, data = self.config.model, self.config.data
+        layers = f"{model.num_layers} x {model.hidden_size} {model.cell}"
+        about = {
+            "run": str(self.run),
+            "step": f"{self.step:,}",
+            "model": "n-grams" if model.kind == "ngram" else layers,
+            "tokens": f"{self.tokenizer.kind}, vocabulary {self.tokenizer.vocab_size:,}",
+            "text": ", ".join(data.sources),
+            "methods": self.loaded.model.mode,
+        }
+        if isinstance(self.loaded, Mixed):
+            about = {"mixture": self.name} | about
+        return html_table("charlm.Model", list(about.items()))
 
     @property
     def name(self) -> str:

@@ -32,8 +32,17 @@ from charlm.inference.surprisal.units import (
     each_token,
 )
 from charlm.inference.texts import gather_short, has_tables, natural_reset, one_of, row_cells
+from charlm.notebook import html_table
 
-__all__ = ["UNITS", "Surprisal", "SurprisalSums", "measure_surprisal", "surprisals", "with_sums"]
+__all__ = [
+    "UNITS",
+    "Surprisal",
+    "SurprisalSums",
+    "Surprisals",
+    "measure_surprisal",
+    "surprisals",
+    "with_sums",
+]
 
 UNITS = ("token", "char", "word", "line")
 GROUPINGS = {"token": each_token, "char": by_char, "word": by_word, "line": by_line}
@@ -94,6 +103,16 @@ class Surprisal:
 
     def __repr__(self) -> str:
         return f"Surprisal({self.text!r}, {self.bits:.2f} bits)"
+
+
+class Surprisals(list[Surprisal]):
+    """A list of units, which notebooks show as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = [(row.text, row.bits, row.entropy / math.log(2), row.rank) for row in self]
+        total = sum(row.bits for row in self)
+        title = f"{len(self):,} units, {total:,.2f} bits in all"
+        return html_table(title, rows, ("text", "bits", "entropy (bits)", "rank"))
 
 
 @dataclass(frozen=True)
