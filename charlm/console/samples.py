@@ -48,6 +48,7 @@ def show_samples(samples: Sequence[Sample], *, as_json: bool, color: bool = Fals
             write_text("\n\n" * (number > 0) + sample.prompt)
             for piece in sample:
                 write_text(piece)
+            tell_end(sample)
     else:
         for _, row in groupby(samples, key=lambda each: (each.prompt, each.seed)):
             texts = list(row)

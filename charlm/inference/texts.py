@@ -33,6 +33,7 @@ __all__ = [
     "row_cells",
     "take_corpus",
     "take_texts",
+    "tell",
 ]
 
 

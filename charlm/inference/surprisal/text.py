@@ -26,16 +26,19 @@ from charlm.inference.surprisal.units import (
     Unit,
     by_char,
     by_line,
+    by_line_of_words,
     by_listed_word,
     by_word,
     each_token,
 )
 from charlm.inference.texts import gather_short, has_tables, natural_reset, one_of, row_cells
+from charlm.notebook import html_table
 
 __all__ = [
     "UNITS",
     "Surprisal",
     "SurprisalSums",
+    "Surprisals",
     "measure_surprisal",
     "spelled",
     "surprisals",
@@ -44,6 +47,9 @@ __all__ = [
 
 UNITS = ("token", "char", "word", "line")
 GROUPINGS = {"token": each_token, "char": by_char, "word": by_word, "line": by_line}
+OF_WORDS = GROUPINGS | {"word": by_listed_word, "line": by_line_of_words}
+"""How the tokens of a word tokenizer are grouped, which have no white space."""
+
 BOUNDARY = "<|boundary|>"
 
 TOGETHER = 1 << 13
@@ -98,6 +104,16 @@ class Surprisal:
 
     def __repr__(self) -> str:
         return f"Surprisal({self.text!r}, {self.bits:.2f} bits)"
+
+
+class Surprisals(list[Surprisal]):
+    """A list of units, which notebooks show as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = [(row.text, row.bits, row.entropy / math.log(2), row.rank) for row in self]
+        total = sum(row.bits for row in self)
+        title = f"{len(self):,} units, {total:,.2f} bits in all"
+        return html_table(title, rows, ("text", "bits", "entropy (bits)", "rank"))
 
 
 @dataclass(frozen=True)
@@ -181,7 +197,7 @@ def surprisals(
     """
     check_unit(tokenizer, by)
     one_of("reset", reset, RESETS)
-    group = by_listed_word if (by, tokenizer.kind) == ("word", "word") else GROUPINGS[by]
+    group = (OF_WORDS if tokenizer.kind == "word" else GROUPINGS)[by]
     predictions = Predictions(tokenizer, top, splitting=by == "word")
     parts = cut_text(tokenizer, map(predictions.mark_unknown, pieces), reset)
     tokens = predict(model, predictions, parts, reset)

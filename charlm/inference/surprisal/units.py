@@ -11,7 +11,16 @@ import numpy as np
 
 from charlm.inference.surprisal.measures import Measures, Prediction, leading_space
 
-__all__ = ["Unit", "by_char", "by_line", "by_listed_word", "by_region", "by_word", "each_token"]
+__all__ = [
+    "Unit",
+    "by_char",
+    "by_line",
+    "by_line_of_words",
+    "by_listed_word",
+    "by_region",
+    "by_word",
+    "each_token",
+]
 
 
 @dataclass
@@ -85,8 +94,20 @@ def by_char(tokens: Iterable[Prediction]) -> Iterator[Unit]:
 
 def by_line(tokens: Iterable[Prediction]) -> Iterator[Unit]:
     """Tokens up to one that holds a line break; the break belongs to the line it ends."""
+    return lines(tokens, between=b"")
+
+
+def by_line_of_words(tokens: Iterable[Prediction]) -> Iterator[Unit]:
+    """Lines of the tokens of a word tokenizer, shown with a space between two words."""
+    return lines(tokens, between=b" ")
+
+
+def lines(tokens: Iterable[Prediction], between: bytes) -> Iterator[Unit]:
+    """Lines, with the bytes ``between`` two tokens of which neither is a line break."""
     unit = Unit()
     for token in tokens:
+        if unit.tokens and b"\n" not in token.content:
+            unit.content += between
         unit.add(token)
         if b"\n" in token.content:
             yield unit
