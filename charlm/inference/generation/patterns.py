@@ -1,5 +1,6 @@
 """Texts that match a regular expression as a whole, for every kind of tokenizer."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.automata import compile_expression, distances, follow
+from charlm.inference.generation.symbols import token_texts
 
 __all__ = ["Pattern"]
 
@@ -34,57 +36,63 @@ class Pattern:
 
     ends = True
 
-    def __init__(self, tokenizer: Tokenizer, config: GenerationConfig, logit_bias: Tensor) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        config: GenerationConfig,
+        logit_bias: Tensor,
+        prompts: Sequence[str] = (),
+    ) -> None:
         """Raises ``ConfigError`` for an expression that is wrong, too large, or that no text of
         this vocabulary matches.
         """
         self.expression, self.boundary = config.pattern, tokenizer.boundary_id
         self.length = float("inf") if config.length < 0 else float(config.length)
         self.unit = config.unit
-        self.automaton = compile_expression(config.pattern)
         self.words = tokenizer.kind == "word"
+        texts = token_texts(tokenizer)
+        characters = set().union(" \n", *prompts, *(text for text in texts if text))
+        self.automaton = compile_expression(config.pattern, sorted(characters))
         usable = (logit_bias > -torch.inf).numpy()
         usable[self.boundary] = False
-        self.following, costs = self.token_table(tokenizer, usable)
+        self.following, self.costs = self.token_table(tokenizer, texts, usable)
         accepting = self.automaton.accepting
         self.accepting = np.repeat(accepting, 2) if self.words else accepting
-        self.distances = distances(self.following, costs, self.accepting)
-        self.costs = costs
+        self.distances = distances(self.following, self.costs, self.accepting)
         self.needed: dict[int, tuple[Tensor, float]] = {}
-        if not np.isfinite(self.distances[self.row_of(self.automaton.start, False)]):
+        if not np.isfinite(self.distances[0]):
             raise ConfigError(
                 f"no text that this model can write matches `pattern={self.expression}`",
                 "use characters of the text that it was trained on",
             )
 
     def token_table(
-        self, tokenizer: Tokenizer, usable: np.ndarray
+        self, tokenizer: Tokenizer, texts: list[str | None], usable: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Where each token leads from each row, and what it costs: characters, or 1 for tokens.
 
         A row is a state; for words, a state before any word and the state after a word, where
         a space comes first.
         """
-        table, tokens = self.automaton.table, list(tokenizer.table)
-        if len(table) * len(tokens) * (2 if self.words else 1) > MOST_CELLS:
+        states = len(self.automaton.table)
+        if states * len(texts) * (2 if self.words else 1) > MOST_CELLS:
             raise ConfigError(
-                f"`pattern={self.expression}` is too large: {len(table):,} states for "
-                f"{len(tokens):,} tokens",
+                f"`pattern={self.expression}` is too large: {states:,} states for "
+                f"{len(texts):,} tokens",
                 "use smaller repetitions, such as * and + in the place of {1,500}",
             )
-        rows = [follow(table, tokens)]
-        widths = [np.array([sum(byte & 0xC0 != 0x80 for byte in each) for each in tokens])]
+        rows = [follow(self.automaton, texts)]
+        widths = [np.array([len(text or "") for text in texts])]
         if self.words:
             line = tokenizer.encode("\n")
-            is_word = np.array([token not in (0, *line[:1]) for token in range(len(tokens))])
-            spaced = [b" " * is_word[id] + content for id, content in enumerate(tokens)]
-            rows.append(follow(table, spaced))
+            is_word = np.array([token not in (0, *line[:1]) for token in range(len(texts))])
+            spaced = [" " * int(is_word[id]) + (text or "") for id, text in enumerate(texts)]
+            rows.append(follow(self.automaton, spaced))
             widths.append(widths[0] + is_word)
             rows = [each * 2 + is_word for each in rows]
-        following = np.stack(rows, axis=1).reshape(-1, len(tokens))
-        dead = len(following) - 1
-        following[:, ~usable] = dead
-        costs = np.tile(np.stack(widths).astype(float), (len(table), 1))
+        following = np.stack(rows, axis=1).reshape(-1, len(texts))
+        following[:, ~usable] = len(following) - 1
+        costs = np.tile(np.stack(widths).astype(float), (states, 1))
         if self.unit == "tokens":
             costs[:] = 1
         costs[:, ~usable] = np.inf
@@ -96,10 +104,9 @@ class Pattern:
 
     def start(self, prompt: str) -> Place:
         """See ``Constraint``."""
-        state, dead = self.automaton.start, len(self.automaton.table) - 1
+        state, dead = 0, len(self.automaton.table) - 1
         for number, char in enumerate(prompt):
-            for byte in char.encode():
-                state = int(self.automaton.table[state, byte])
+            state = int(self.automaton.table[state, self.automaton.classes[char]])
             if state == dead:
                 raise ConfigError(
                     f"the prompt breaks `pattern` at its character {number + 1}, {char!r}",

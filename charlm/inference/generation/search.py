@@ -143,7 +143,7 @@ def beam_samples(
     stops = checked_stops(stop)
     if config.pattern:
         refuse_beside_pattern(stop=bool(stops))
-        constraints = [Pattern(tokenizer, config, bias)]
+        constraints = [Pattern(tokenizer, config, bias, [prompt])]
     ids = encode_prompt(tokenizer, prompt)
     decoder = open_decoder(model)
     decoder.advance(torch.tensor([[tokenizer.boundary_id, *ids]]))

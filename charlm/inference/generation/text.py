@@ -128,7 +128,7 @@ def write_samples(
     bias = bias_of(tokenizer, config)
     if config.pattern:
         refuse_beside_pattern(stop=bool(stops), past_end=past_end, state=state is not None)
-        constraints = [*constraints, Pattern(tokenizer, config, bias)]
+        constraints = [*constraints, Pattern(tokenizer, config, bias, prompts)]
     rules = Rules(
         config, bias, widths_of(tokenizer, config), breakers_of(tokenizer, config), constraints
     )
