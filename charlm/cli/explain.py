@@ -66,7 +66,7 @@ class Saving:
 
 
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --html, --npz, --units and --force, which reach the command as a ``Saving``, ``saving``."""
+    """Add --html, --npz, --units and --force, which reach the command as ``saving``."""
 
     @click.option(
         "--html", type=click.Path(path_type=Path), metavar="FILE",
