@@ -31,6 +31,8 @@ class Method(Section):
                     f"`{cls.name}` takes name=value, got {part!r}",
                     f"put SOURCE before it, or give values: `{cls.name}={str(cls())!r}`",
                 )
+            if name.strip() in given:
+                raise ConfigError(f"`{cls.name}` has {name.strip()} twice", "leave one of them out")
             given[name.strip()] = parse_value(value)
         return given
 
