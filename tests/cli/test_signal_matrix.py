@@ -52,6 +52,8 @@ WORDS = "--tokenizer word --vocab-size 60"
 ELSEWHERE = {
     "reading": (TRAIN, "charlm.data.preparation.building:part_ends", 1),
     "learning a tokenizer": (f"{TRAIN} {WORDS}", "charlm.data.tokenizers.words:WordTrainer.add", 1),
+    "learning pieces": (f"{TRAIN} --tokenizer bpe --vocab-size 300",
+                        "charlm.data.tokenizers.subwords:lines", 1),
     "tokenizing": (TRAIN, "charlm.data.preparation.store:PartWriter.add", 1),
     "counting n-grams": (
         "train book.txt --out mine --set model.kind=ngram", "charlm.training.ngrams:model_of", 1,
