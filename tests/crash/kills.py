@@ -19,6 +19,7 @@ from typing import Any
 from unittest.mock import patch
 
 from charlm.config import Config
+from charlm.errors import CharlmError
 from charlm.storage.run import Run
 from charlm.training.reports import Stepped
 from tests.crash.counts import Counts
@@ -27,6 +28,9 @@ from tests.crash.trainings import SETTINGS, difference, settings_of, train, writ
 from tests.crash.watch import watching
 
 __all__ = ["INSIDE", "run_kills"]
+
+FAILED = 71
+"""Exit code of a training that ended with an error that is declared."""
 
 INSIDE = "inside a save"
 KILLS_A_CHAIN = 9
@@ -135,6 +139,9 @@ def forked(
         sabotage()
         train_and_tell(config, folder, plan, progress)
         code = 0
+    except (CharlmError, OSError) as error:
+        code = FAILED
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
     except BaseException as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
     finally:
