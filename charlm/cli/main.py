@@ -102,6 +102,7 @@ def cli() -> None:
 def main() -> None:
     """Run the program; the exit code is 0, 1 (failed), 2 (wrong use) or 128 + signal."""
     from charlm.cli.standard_streams import flush_streams, replace_closed_streams
+    from charlm.console.terminal import protect_terminals
 
     if os.environ.get("NO_COLOR"):
         cli.context_settings["color"] = False
@@ -112,6 +113,7 @@ def main() -> None:
             stream.reconfigure(
                 encoding=None if stream.isatty() else "utf-8", errors="backslashreplace"
             )
+    protect_terminals()
     warnings.showwarning = show_warning
     try:
         cli(prog_name="charlm", standalone_mode=True)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from charlm.console.figures import print_pairs
-from charlm.console.streams import compact, duration, print_json, printable
+from charlm.console.streams import compact, duration, on_one_line, print_json
 from charlm.storage.run import Run
 from charlm.storage.summary import RunSummary, differing_settings, number, summarise_run, table
 
@@ -21,7 +21,7 @@ def show_runs(runs: Sequence[Run], *, as_json: bool) -> None:
         for summary in summaries:
             print_json(asdict(summary))
     elif len(summaries) == 1:
-        print_pairs({name: printable(text) for name, text in facts(summaries[0]).items()})
+        print_pairs({name: on_one_line(text) for name, text in facts(summaries[0]).items()})
     else:
         print_table(summaries)
 
@@ -104,7 +104,7 @@ def print_table(summaries: list[RunSummary]) -> None:
     }
     columns = [["run", *rows], *([each.run] for each in summaries)]
     for column, values in zip(columns[1:], zip(*rows.values(), strict=True), strict=True):
-        column += [printable(value) for value in values]
+        column += map(on_one_line, values)
     widths = [max(map(len, column)) for column in columns]
     for name, *cells in zip(*columns, strict=True):
         right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))

@@ -8,10 +8,10 @@ import urllib.request
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from charlm import __version__, durable
-from charlm.data.catalogue.card import CardFile
+from charlm.data.catalogue.card import CardFile, is_private
 from charlm.errors import CorpusError
 
 __all__ = ["LARGEST", "Fetching", "download"]
@@ -91,7 +91,7 @@ def receive(file: CardFile, part: Path) -> Generator[Fetching, None, bool]:
     if start and start == file.bytes:
         return True
     try:
-        with connect(file.url, start) as response:
+        with connect(file, start) as response:
             if response.status != http.client.PARTIAL_CONTENT:
                 start = 0
             total = expected_size(file, response, start)
@@ -157,20 +157,41 @@ def expected_size(file: CardFile, response: http.client.HTTPResponse, start: int
     return file.bytes or told
 
 
-def connect(url: str, start: int) -> http.client.HTTPResponse:
-    """Open ``url``, from byte ``start`` on if the server can; by http and https only."""
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another address, to one without https only where there is a hash."""
+
+    def __init__(self, file: CardFile) -> None:
+        self.file = file
+
+    def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
+        """The request for the address that the server names.  Raises ``CorpusError``."""
+        _, response, *_, url = arguments
+        if not (self.file.sha256 or is_private(url)):
+            response.close()
+            raise CorpusError(
+                f"{self.file.url} leads to {url}, which is no https, and there is no hash",
+                "download it by hand, and give the file itself",
+            )
+        return super().redirect_request(*arguments)
+
+
+def connect(file: CardFile, start: int) -> http.client.HTTPResponse:
+    """Open the address of ``file``, from byte ``start`` on if the server can.
+
+    By https, and http where a hash tells whether what arrives is right.  Raises ``CorpusError``.
+    """
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(),
-        urllib.request.HTTPRedirectHandler(),
+        Redirects(file),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
     ):
         opener.add_handler(handler)
-    request = urllib.request.Request(url, headers={"User-Agent": f"charlm/{__version__}"})
+    request = urllib.request.Request(file.url, headers={"User-Agent": f"charlm/{__version__}"})
     if start:
         request.add_header("Range", f"bytes={start}-")
     response: http.client.HTTPResponse = opener.open(request, timeout=TIMEOUT)
