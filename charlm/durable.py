@@ -9,16 +9,18 @@ every floor above writes, renames and removes its files through here, and nowher
 written into and stays what it is.
 """
 
+import errno
+import glob
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, way_out
 
 __all__ = [
     "TEMPORARY_MARK",
@@ -30,6 +32,7 @@ __all__ = [
     "make_folder",
     "remove_file",
     "remove_folder",
+    "remove_leftovers",
     "rename",
     "sync_folder",
     "temporary_name",
@@ -43,23 +46,67 @@ TEMPORARY_MARK = ".charlm-tmp-"
 """Part of the name of everything unfinished, so that nothing else is ever cleaned away."""
 
 
+PROCESS = secrets.token_hex(4)
+"""Tells this process from earlier ones with its number, as they occur in containers."""
+
+
 def temporary_name(path: Path) -> Path:
-    """A fresh name beside ``path``; the caller creates it."""
-    return path.with_name(f"{path.name}{TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+    """A fresh name beside ``path``; the caller creates it.
+
+    It tells which process uses it, so that ``remove_leftovers`` leaves it alone meanwhile.
+    """
+    owner = f"{os.getpid()}-{PROCESS}"
+    return path.with_name(f"{path.name}{TEMPORARY_MARK}{owner}-{secrets.token_hex(4)}")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove unfinished files and folders beside ``path``, meant to become it, of processes that
+    have ended.  What cannot be removed stays.
+    """
+    for found in path.parent.glob(f"{glob.escape(path.name)}{TEMPORARY_MARK}*"):
+        number, _, process = found.name.partition(TEMPORARY_MARK)[2].partition("-")
+        if number.isdigit() and not runs(int(number), process.partition("-")[0]):
+            with suppress(OSError):
+                remove_folder(found) if found.is_dir() else remove_file(found)
+
+
+def runs(number: int, process: str) -> bool:
+    """Whether a process of this machine still runs, as far as can be known."""
+    if number == os.getpid():
+        return process == PROCESS
+    try:
+        if os.name == "posix":  # elsewhere this would end the process
+            os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the system in the block name ``path``; those of fsync name no file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable.  Raises ``OSError``."""
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with naming(folder):
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:
     """Make the content of ``path`` durable.  Raises ``OSError``."""
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         os.fsync(file.fileno())
 
 
@@ -75,11 +122,12 @@ def write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
     """
     temporary = temporary_name(path)
     try:
-        with temporary.open("xb") as file:
-            file.writelines(blocks)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            with temporary.open("xb") as file:
+                file.writelines(blocks)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -114,22 +162,26 @@ def write_folder(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
-def create(path: Path) -> BinaryIO:
+def create(path: Path, *, private: bool = False) -> BinaryIO:
     """Open a new file for writing; its folder is one that ``write_folder`` makes durable.
 
-    Raises ``OSError``, also where there is a file already.
+    ``private``: nobody else may read it.  Raises ``OSError``, also where there is a file already.
     """
-    return path.open("xb")
+    mode = 0o600 if private else 0o666
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
 
 
 def append(path: Path, content: bytes = b"", *, sync: bool = False) -> int:
-    """Write ``content`` at the end of a file, which is made if there is none; returns its length.
+    """Write all or nothing of ``content`` at the end of a file, which is made if there is none;
+    returns its length.
 
     All of the file is durable afterwards if ``sync``.  Raises ``OSError``.
     """
-    with path.open("ab") as file:
-        file.write(content)
-        file.flush()
+    with naming(path), path.open("ab", buffering=0) as file:
+        length = file.tell()
+        if file.write(content) != len(content):
+            file.truncate(length)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if sync:
             os.fsync(file.fileno())
         return file.tell()
@@ -137,7 +189,7 @@ def append(path: Path, content: bytes = b"", *, sync: bool = False) -> int:
 
 def cut(path: Path, length: int) -> None:
     """Drop what a file has after ``length`` bytes; it is made if there is none."""
-    with path.open("ab") as file:
+    with naming(path), path.open("ab") as file:
         file.truncate(min(length, file.tell()))
 
 
@@ -223,6 +275,7 @@ def write_output(
     mode = mode_of(path)
     try:
         if mode is None or stat.S_ISREG(mode):
+            remove_leftovers(path.resolve())
             write_blocks(path.resolve(), blocks)
         else:
             # Renaming a temporary file over /dev/null would leave the machine without it.
@@ -231,7 +284,7 @@ def write_output(
     except OSError as error:
         raise CorpusError(
             f"{path} cannot be written: {error.strerror or error}",
-            "choose another `out`, where there is space",
+            f"{way_out(error)}, or choose another `out`",
         ) from None
 
 

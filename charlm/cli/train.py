@@ -59,7 +59,9 @@ def command(
         return
     world = join_world()
     with stopping() as stop:
-        reports = stop.from_first(Started, train(sources, out, stop=stop, world=world, **given))
+        reports = stop.from_first(
+            Started, train(sources, out, stop=stop, save=stop.save, world=world, **given)
+        )
         show_training(reports, as_json=as_json, silent=not world.first)
     world.leave()
     leave(stop.code, at_once=world.size > 1)

@@ -19,9 +19,10 @@ neither counts as a checkpoint that is kept nor is it ever deleted.
 """
 
 import errno
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ import safetensors.torch
 from torch import Tensor
 
 from charlm import durable
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, way_out
 from charlm.storage.integrity import (
     AGAIN,
     FORMAT,
@@ -41,13 +42,13 @@ from charlm.storage.integrity import (
     STATE,
     TRAIN,
     damaged,
-    digest,
     files_of,
     is_whole,
     manifest_of,
     unreadable,
     verified,
 )
+from charlm.storage.tensors import blocks_of, size_of
 from charlm.untrusted import parse_json
 
 __all__ = [
@@ -66,7 +67,7 @@ LARGEST_HEADER = 1 << 20
 """Bytes of the names, types and shapes of tensors at most: some 10,000 tensors."""
 
 MARK = durable.TEMPORARY_MARK
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -91,29 +92,36 @@ def write_checkpoint(
     Raises ``CheckpointError`` if the disk is full or not writable; what existed stays.
     """
     target = folder / f"step-{step:08d}"
-    contents = {
-        MODEL: safetensors.torch.save(ready(model)),
-        TRAIN: safetensors.torch.save(ready(train)),
-        STATE: json.dumps({"format": FORMAT, "step": step, **state}, indent=1).encode(),
-    }
-    manifest = manifest_of(step, {name: (len(c), digest(c)) for name, c in contents.items()})
+    about = json.dumps({"format": FORMAT, "step": step, **state}, indent=1).encode()
+    contents = {MODEL: blocks_of(model), TRAIN: blocks_of(train), STATE: iter([about])}
     again = target.exists()  # damaged, or without the validation of its step
     written = target.with_name(target.name + AGAIN) if again else target
     try:
         with durable.write_folder(written) as temporary:
-            for name, content in (contents | {MANIFEST: manifest}).items():
-                with durable.create(temporary / name) as file:
-                    file.write(content)
+            files = {name: write_file(temporary / name, each) for name, each in contents.items()}
+            write_file(temporary / MANIFEST, iter([manifest_of(step, files)]))
         if again:
             replace_by(written)
     except OSError as error:
-        needed = sum(len(content) for content in contents.values()) / 1e6
-        advice = f"make {needed:,.1f} MB of disk space free" if error.errno in FULL else "mend that"
+        needed = (size_of(model) + size_of(train) + len(about)) / 1e6
+        space = f"make {needed:,.1f} MB of disk space free"
+        advice = space if error.errno in FULL else way_out(error)
         raise CheckpointError(
             f"cannot save a checkpoint in {folder}: {error.strerror}",
             f"{advice}, then train again: training resumes from the checkpoint before",
         ) from error
     return target
+
+
+def write_file(path: Path, blocks: Iterator[bytes | memoryview]) -> tuple[int, str]:
+    """Write a new file; returns its size in bytes and its SHA-256.  Raises ``OSError``."""
+    size, digest = 0, hashlib.sha256()
+    with durable.create(path) as file:
+        for block in blocks:
+            file.write(block)
+            digest.update(block)
+            size += len(block)
+    return size, digest.hexdigest()
 
 
 def replace_by(again: Path) -> None:
@@ -140,9 +148,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     try:
         files = files_of(folder)
-        contents = {name: verified(folder / name, *files[name]) for name in (MODEL, TRAIN, STATE)}
-        state = parse_json(contents[STATE])
-        model, train = (tensors_of(contents[name], name) for name in (MODEL, TRAIN))
+        state = parse_json(verified(folder / STATE, *files[STATE]))
+        model, train = (
+            tensors_of(verified(folder / name, *files[name]), name) for name in (MODEL, TRAIN)
+        )
         return Checkpoint(int(state["step"]), model, train, state)
     except MALFORMED as error:
         raise damaged(folder, str(error)) from error
@@ -211,8 +220,3 @@ def settle(folder: Path) -> None:
     if folder.is_dir():
         for path in folder.glob(f"*{MARK}*"):
             durable.remove_folder(path)
-
-
-def ready(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as safetensors takes them: on the CPU, contiguous, none sharing memory."""
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

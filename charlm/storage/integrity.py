@@ -40,6 +40,7 @@ MODEL, TRAIN, STATE, MANIFEST = (
 LARGEST_JSON = 1 << 20
 LONGEST_REASON = 300
 """Characters of a reason in a message at most: what is wrong with a file may repeat the file."""
+
 AGAIN = "-again"
 """End of the name of a checkpoint whose predecessor of the same step is still there."""
 
@@ -103,11 +104,25 @@ def is_whole(folder: Path) -> bool:
             return True
         files = files_of(folder)
         for name in (MODEL, TRAIN, STATE):
-            verified(folder / name, *files[name])
+            verify(folder / name, *files[name])
     except (CheckpointError, OSError, *MALFORMED):
         return False
     WHOLE.add(signature)
     return True
+
+
+def verify(path: Path, size: int, sha256: str) -> None:
+    """Raise what ``verified`` raises, without holding the whole file in memory."""
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            raise damaged(path.parent, f"{path.name} is not a file of {size} bytes")
+        with path.open("rb") as file:
+            found_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if found_sha256 != sha256:
+        raise damaged(path.parent, f"{path.name} has changed since it was written")
 
 
 def verified(path: Path, size: int, sha256: str) -> bytes:

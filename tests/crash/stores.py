@@ -110,7 +110,7 @@ def start(folder: Path) -> tuple[Run, int | None, tuple[str, ...]]:
     begun, config = look_for_begun(folder, CONFIG)
     if not begun:
         begin(folder, config, PREPARED)
-    with opened(folder, config, World()) as run:
+    with opened(folder, config, PREPARED, World()) as run:
         found, notes = run.newest()
         run.log.cut(found.state["counters"]["log_bytes"] if found else 0)
     return run, None if found is None else mark_of(found.model, found.train, found.state), notes

@@ -20,7 +20,7 @@ from charlm.data.cache import cache_folder
 from charlm.data.catalogue.card import Card, CardFile
 from charlm.data.catalogue.download import LARGEST, Fetching, Unreachable, download
 from charlm.data.sources.pieces import reason
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, way_out
 
 __all__ = ["Fetched", "Fetching", "fetch"]
 
@@ -75,7 +75,7 @@ def alone(card: Card, arrivals: Path) -> Iterator[None]:
     except OSError as error:
         raise CorpusError(
             f"{card.name} cannot be stored under {cache_folder()}: {reason(error)}",
-            "free some space, or set CHARLM_CACHE to another folder, then give the command again",
+            f"{way_out(error)}, or set CHARLM_CACHE to another folder, then give the command again",
         ) from None
 
 

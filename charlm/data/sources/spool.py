@@ -11,9 +11,11 @@ from typing import IO
 from charlm import durable
 from charlm.data.cache import cache_folder
 from charlm.data.sources.pieces import printable, reason, unreadable
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, way_out
 
 __all__ = ["lasting_file", "spool", "spooled_input"]
+
+INPUT = "input.txt"
 
 spooled: list[tuple[object, Path]] = []
 """The standard input that was last read, and where it went: it can be read only once."""
@@ -50,13 +52,15 @@ def lasting_file(source: str) -> tuple[Path, str]:
 
 
 def spool(stream: IO[bytes], name: str) -> Path:
-    """Copy ``stream`` to a temporary file that is removed at exit.  Raises ``CorpusError``."""
+    """Copy ``stream`` to a temporary file that is removed at exit, and remove those of processes
+    that were killed.  Raises ``CorpusError``.
+    """
     folder = cache_folder() / "spool"
     try:
         durable.make_folder(folder)
-        temporary, owner = durable.temporary_name(folder / "input"), os.getpid()
-        path = temporary.with_name(f"{temporary.name}.txt")  # read as plain text
-        with durable.create(path) as file:
+        durable.remove_leftovers(folder / INPUT)
+        path, owner = durable.temporary_name(folder / INPUT), os.getpid()
+        with durable.create(path, private=True) as file:
 
             @atexit.register
             def remove() -> None:
@@ -70,6 +74,6 @@ def spool(stream: IO[bytes], name: str) -> Path:
     except OSError as error:
         raise CorpusError(
             f"{name} cannot be kept under {folder}: {reason(error)}",
-            "free some space, or set CHARLM_CACHE to another folder",
+            f"{way_out(error)}, or set CHARLM_CACHE to another folder",
         ) from None
     return path
