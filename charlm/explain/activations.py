@@ -145,12 +145,12 @@ def explain_unit(
     """
     network = require_recurrent(loaded)
     config = network.config
-    (layer,) = choose(
-        "layers", [config.num_layers - 1 if layer is None else layer], config.num_layers
-    )
+    layer = config.num_layers - 1 if layer is None else layer
+    choose("layer", [layer], config.num_layers)
     if unit is None:
         first, _ = ObservedReader(network).read(text.ids[:SEGMENT])
         unit = int(first["hidden"][:, layer].std(dim=0, correction=0).argmax())
+    choose("unit", [unit], config.hidden_size)
     yield from explain_text(loaded, text, [layer], [unit])
 
 
@@ -220,15 +220,12 @@ def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, 
     if given is None:
         return tuple(range(existing))
     for number in given:
-        if (
-            not isinstance(number, Integral)
-            or isinstance(number, bool)
-            or not 0 <= number < existing
-        ):
-            what = f"{existing} {name if existing > 1 else name[:-1]}"
+        whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if not whole or not 0 <= number < existing:
+            what = name.rstrip("s") + ("s" if existing > 1 else "")
             raise ConfigError(
-                f"`{name}` must be whole numbers from 0 to {existing - 1}, got {number!r}",
-                f"the model has {what}, numbered from 0",
+                f"`{name}` must be from 0 to {existing - 1}, got {number!r}",
+                f"the model has {existing} {what}, numbered from 0",
             )
     return tuple(map(int, given))
 

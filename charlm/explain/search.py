@@ -75,7 +75,7 @@ def find_units(
     """
     network = require_recurrent(loaded)
     config = network.config
-    layers = choose("layers", None if layer is None else [layer], config.num_layers)
+    layers = choose("layer", None if layer is None else [layer], config.num_layers)
     series = series_of(config, layers)
     halves = split_in_halves(measure_feature(feature, text.tokens), feature)
     tokens, top = len(text.ids), min(top, len(layers) * config.hidden_size)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from charlm.data.synthetic.base import LONGEST, Floats, Ints, check, impossible
+from charlm.data.synthetic.base import LETTERS, LONGEST, Floats, Ints, check, impossible, positions
 from charlm.errors import ConfigError
 
 __all__ = ["CUE", "RecallSource"]
@@ -79,41 +79,41 @@ class RecallSource:
 
         Raises ``CorpusError`` where this source cannot have written ``text``.
         """
-        noise = set(string.ascii_lowercase[: self.letters])
-        symbols = string.ascii_uppercase[: self.symbols]
-        bits = np.full(len(text), math.log2(self.letters))
-        at = 0
-        while at < len(text):
-            end = text.find(CUE, at)
-            end = len(text) if end < 0 else end
-            gap = end - at - 1
-            place = np.arange(1, gap + 1)  # of each letter in the gap
-            self.check_block(text, at, end, symbols, noise)
-            bits[at] = math.log2(self.symbols)
-            bits[at + 1 : end] -= np.log2(self.going_on(place))
-            if end < len(text):
-                bits[end] = -math.log2(1 - float(self.going_on(np.array([gap + 1]))[0]))
-            bits[end + 1 : end + 2] = 0.0
-            at = end + 2
+        alphabet = LETTERS[: self.letters] + string.ascii_uppercase[: self.symbols] + CUE
+        ids = positions(text, alphabet)
+        cues = np.flatnonzero(ids == len(alphabet) - 1)
+        starts = np.append(0, cues + 2)
+        starts = starts[starts < len(ids)]
+        place = np.arange(len(ids)) - starts.repeat(np.diff(np.append(starts, len(ids))))
+        wrong = self.contradictions(ids, place, cues)
+        if len(wrong):
+            raise impossible(text[wrong.min()], int(wrong.min()))
+        bits = math.log2(self.letters) - np.log2(self.continues(place))
+        bits[cues] = -np.log2(1 - self.continues(place[cues]))
+        bits[cues[cues + 1 < len(ids)] + 1] = 0.0
+        bits[starts] = math.log2(self.symbols)
         return bits
 
-    def going_on(self, place: Ints) -> Floats:
-        """The probability that letter ``place`` (n,) of a gap, from 1, comes after those before."""
-        left = np.maximum(self.longest - place + 1, 0)
-        likely: Floats = np.where(place <= self.shortest, 1.0, left / (left + 1))
-        return likely
+    def contradictions(self, ids: Ints, place: Ints, cues: Ints) -> Ints:
+        """Where characters (n,), at so many characters after the symbol of their block, cannot be.
 
-    def check_block(self, text: str, at: int, end: int, symbols: str, noise: set[str]) -> None:
-        """Raise ``CorpusError`` unless the block from ``at``, whose cue is at ``end``, can be."""
-        gap = text[at + 1 : end]
-        if text[at] not in symbols:
-            raise impossible(text[at], at)
-        wrong = next((place for place, char in enumerate(gap) if char not in noise), None)
-        if wrong is None and len(gap) > self.longest:
-            wrong = self.longest
-        if wrong is not None:
-            raise impossible(gap[wrong], at + 1 + wrong)
-        if end < len(text) and len(gap) < self.shortest:
-            raise impossible(CUE, end)
-        if end + 1 < len(text) and text[end + 1] != text[at]:
-            raise impossible(text[end + 1], end + 1)
+        Ids are letters of the noise, then symbols, then the cue.
+        """
+        answers = cues[cues + 1 < len(ids)] + 1
+        noise = place > 0
+        noise[cues] = noise[answers] = False
+        symbol = (ids >= self.letters) & (ids < self.letters + self.symbols)
+        return np.concatenate(
+            [
+                np.flatnonzero((place == 0) & ~symbol),
+                np.flatnonzero(noise & ((ids >= self.letters) | (place > self.longest))),
+                cues[place[cues] <= self.shortest],
+                answers[ids[answers] != ids[answers - place[answers]]],
+            ]
+        )
+
+    def continues(self, place: Ints) -> Floats:
+        """The probability that the character at ``place`` (n,) after a symbol is still noise."""
+        left = np.maximum(self.longest - place + 1.0, 0)
+        likely: Floats = np.where(place <= self.shortest, 1.0, left / (left + 1))
+        return np.maximum(likely, np.finfo(float).tiny)
