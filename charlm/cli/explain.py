@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from charlm.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from charlm.explain.activations import Explanation, TokensRead
+    from charlm.explain.reading import TokenizedText
+    from charlm.inference.loading import Loaded
 
 __all__ = ["command"]
 
@@ -48,25 +49,27 @@ class Saving:
     units: list[int] | None
     force: bool
 
-    @property
-    def path(self) -> Path | None:
-        """Where to write; None if nothing is to be written."""
-        return self.html or self.npz
+    def save(
+        self, loaded: "Loaded", text: "TokenizedText", layer: int | None, unit: int | None
+    ) -> None:
+        """Explain a text, write the file, and say what is in it."""
+        from charlm.console.explanations import show_saved, tracked_tokens
+        from charlm.explain.activations import explain_text, save_arrays
 
-    def save(self, records: "Iterable[TokensRead | Explanation]") -> "Iterator[Any]":
-        """Pass the records on, and write the explanation among them."""
-        from charlm.explain.activations import save_arrays
-
+        layers, units = (None if number is None else [number] for number in (layer, unit))
+        records = explain_text(loaded, text, layers, units or self.units)
         if self.npz:
-            return save_arrays(records, self.npz, force=self.force)
-        from charlm.web.reports import save_page
+            explanation = tracked_tokens(save_arrays(records, self.npz, force=self.force))
+            show_saved(explanation, self.npz)
+        elif self.html:
+            from charlm.web.reports import save_page
 
-        assert self.html is not None
-        return save_page(records, self.html, force=self.force)
+            explanation = tracked_tokens(save_page(records, self.html, force=self.force))
+            show_saved(explanation, self.html)
 
 
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --html, --npz, --units and --force, which reach the command as ``saving``."""
+    """Add --html, --npz, --units and --force, which reach the command as one ``Saving``."""
 
     @click.option(
         "--html", type=click.Path(path_type=Path), metavar="FILE",
@@ -151,33 +154,55 @@ def command(
     units that follow a feature of the text, and how much worse it is predicted without each;
     --memory shows how far back predictions reach; --html writes a page for a browser.
     """
-    from charlm.console.explanations import show_explanation, show_saved, tracked_tokens
-    from charlm.console.memory import show_memory, tracked_memories
-    from charlm.console.units import show_units
-    from charlm.explain.activations import explain_text, explain_unit
-    from charlm.explain.reading import open_text, read_text
-    from charlm.explain.rivals import compare_memory
-    from charlm.explain.search import find_units
-    from charlm.inference.loading import load_run
+    from charlm.console.explanations import show_explanation, tracked_tokens
+    from charlm.explain.activations import explain_unit
 
     modes = {"--find": find, "--memory": memory or None, "--html": saving.html, "--npz": saving.npz}
     options = {"--unit": unit, "--units": saving.units, "--gate": gates, "--against": against}
-    check_use([name for name, value in modes.items() if value is not None], options)
-    loaded = load_run(run, step=step, device=device)
-    read = read_text(loaded.tokenizer, open_text(loaded, text, encoding))
+    check_use(modes, options)
+    loaded, read = load_text(run, step, device, text, encoding)
     if find is not None:
-        show_units(tracked_tokens(find_units(loaded, read, find, layer)), as_json=as_json)
+        search(loaded, read, find, layer, as_json=as_json)
     elif memory:
-        cells = against.split(",") if against else []
-        found = tracked_memories(compare_memory(loaded, read, cells, reach))
-        show_memory(found, as_json=as_json)
-    elif saving.path:
-        layers, units = (None if number is None else [number] for number in (layer, unit))
-        records = explain_text(loaded, read, layers, units or saving.units)
-        show_saved(tracked_tokens(saving.save(records)), saving.path)
+        remember(loaded, read, against, reach, as_json=as_json)
+    elif saving.html or saving.npz:
+        saving.save(loaded, read, layer, unit)
     else:
         explanation = tracked_tokens(explain_unit(loaded, read, layer, unit))
         show_explanation(explanation, gates, as_json=as_json)
+
+
+def load_text(
+    run: Path, step: int | None, device: str, text: str, encoding: str | None
+) -> "tuple[Loaded, TokenizedText]":
+    """Load a run, and tokenize a text, or the file of that name."""
+    from charlm.explain.reading import open_text, read_text
+    from charlm.inference.loading import load_run
+
+    loaded = load_run(run, step=step, device=device)
+    return loaded, read_text(loaded.tokenizer, open_text(loaded, text, encoding))
+
+
+def search(
+    loaded: "Loaded", text: "TokenizedText", feature: str, layer: int | None, *, as_json: bool
+) -> None:
+    """Show the units that follow a feature of a text."""
+    from charlm.console.explanations import tracked_tokens
+    from charlm.console.units import show_units
+    from charlm.explain.search import find_units
+
+    show_units(tracked_tokens(find_units(loaded, text, feature, layer)), as_json=as_json)
+
+
+def remember(
+    loaded: "Loaded", text: "TokenizedText", against: str | None, reach: int, *, as_json: bool
+) -> None:
+    """Show how far a network remembers, beside those of the cells ``against``."""
+    from charlm.console.memory import show_memory, tracked_memories
+    from charlm.explain.rivals import compare_memory
+
+    cells = against.split(",") if against else []
+    show_memory(tracked_memories(compare_memory(loaded, text, cells, reach)), as_json=as_json)
 
 
 GOES_WITH = {
@@ -189,11 +214,12 @@ GOES_WITH = {
 """Options, and the ones that ask for something else than a heat-map ("") with which they go."""
 
 
-def check_use(modes: list[str], options: dict[str, Any]) -> None:
+def check_use(modes: dict[str, Any], options: dict[str, Any]) -> None:
     """Raise ``UsageError`` for two ``modes`` at a time, and for ``options`` that do nothing."""
-    if len(modes) > 1:
-        raise click.UsageError(f"{' and '.join(modes)} are several questions: ask one at a time")
-    mode = modes[0] if modes else ""
+    asked = [name for name, value in modes.items() if value is not None]
+    if len(asked) > 1:
+        raise click.UsageError(f"{' and '.join(asked)} are several questions: ask one at a time")
+    mode = asked[0] if asked else ""
     for name, value in options.items():
         if value in (None, ()) or mode in GOES_WITH[name]:
             continue

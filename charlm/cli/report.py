@@ -22,10 +22,10 @@ def command(runs: tuple[Path, ...], out: Path, force: bool, device: str) -> None
     """Write a page or a picture on one run or several.
 
     \b
-    .html            one run: curves, scores beside baselines, samples, gates, settings;
-                     several: their curves in the same pictures, and what differs
-    .png .svg .pdf   the curves as a picture (extra plot)
-    .tensorboard     the curves as a folder of events (extra tensorboard)
+    .html           one run: curves, scores, samples, gates, settings
+                    several: curves in the same pictures, and what differs
+    .png .svg .pdf  the curves as a picture (extra plot)
+    .tensorboard    the curves as a folder of events (extra tensorboard)
 
     A page is one file that needs nothing else and no network.
     """

@@ -112,6 +112,7 @@ def test_every_control_has_a_name_and_is_reached_by_the_tabulator(
     (tmp_path / "page.html").write_text(explanation_page(explanation), encoding="utf-8")
     browser.view(1200)
     browser.open(tmp_path / "page.html")
+    browser.fill("#feature", "")  # which shows the field for an expression
     wanted = browser.run(
         "[...document.querySelectorAll('button, select, input, summary, #text')]"
         ".filter(e => e.checkVisibility()).length"
