@@ -34,7 +34,7 @@ __all__ = [
 
 def keep_from(logits: Tensor, border: Tensor) -> Tensor:
     """Keep the logits from ``border`` (B, 1) on, and the largest in any case."""
-    border = torch.minimum(border, logits.max(dim=-1, keepdim=True).values)
+    border = torch.minimum(border, logits.amax(dim=-1, keepdim=True))
     return logits.masked_fill(logits < border, -math.inf)
 
 
@@ -55,10 +55,11 @@ def keep_top_n_sigma(logits: Tensor, n: float) -> Tensor:
         return logits
     present = logits > -math.inf
     count = present.sum(dim=-1, keepdim=True)
-    known = logits.masked_fill(~present, 0)
-    mean = known.sum(dim=-1, keepdim=True) / count
-    variance = ((known - mean) ** 2).masked_fill(~present, 0).sum(dim=-1, keepdim=True) / count
-    return keep_from(logits, logits.max(dim=-1, keepdim=True).values - n * variance.sqrt())
+    largest = logits.amax(dim=-1, keepdim=True)
+    below = torch.where(present, logits - largest, 0)
+    variance = below.square().sum(dim=-1, keepdim=True) / count
+    variance = variance - (below.sum(dim=-1, keepdim=True) / count).square()
+    return keep_from(logits, largest - n * variance.clamp(min=0).sqrt())
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
@@ -108,7 +109,7 @@ def keep_min_p(logits: Tensor, p: float) -> Tensor:
     """Keep what is at least p times as probable as the first (Nguyen et al., arXiv:2407.01082)."""
     if p <= 0:
         return logits
-    border = logits.max(dim=-1, keepdim=True).values + math.log(p)
+    border = logits.amax(dim=-1, keepdim=True) + math.log(p)
     return logits.masked_fill(logits < border, -math.inf)
 
 

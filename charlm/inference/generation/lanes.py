@@ -140,11 +140,13 @@ class Lanes:
         if self.sampler is None:
             assert isinstance(decoder, CompiledDecoder)
             return decoder.sample(numbers, self.rules.logit_bias, self.rules.config)
-        # On the CPU, where sampling gives the same tokens for every device.
-        log_probs = decoder.log_probs.cpu()
-        tokens = self.sampler.sample(log_probs, numbers[:, 0])[:, None]
-        decoder.advance(tokens.clamp(min=0))
-        return tokens, log_probs.gather(1, tokens.clamp(min=0))
+        with torch.inference_mode():
+            # On the CPU, where sampling gives the same tokens for every device.
+            log_probs = decoder.log_probs.cpu()
+            tokens = self.sampler.sample(log_probs, numbers[:, 0])[:, None]
+        known = tokens.clamp(min=0)
+        decoder.advance(known)
+        return tokens, log_probs.gather(1, known)
 
     def leave(self, place: int) -> None:
         """Go on without a sample."""

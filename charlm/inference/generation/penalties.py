@@ -48,44 +48,39 @@ def match_lengths(tokens: Tensor, most: int, breakers: Tensor | None = None) -> 
     same = torch.ones(lanes, count, dtype=torch.bool)
     for back in range(1, min(most, count - 1) + 1):
         last = tokens[:, count - back, None]  # (B, 1)
-        same[:, :back] = False
-        same[:, back:] &= (tokens[:, :-back] == last) & (last != BOUNDARY_ID)
-        if breakers is not None:
-            same &= ~breakers[last]
+        ends = last == BOUNDARY_ID if breakers is None else (last == BOUNDARY_ID) | breakers[last]
+        # Of position i the token before, as far back: positions that have none drop out.
+        same = same[:, 1:] & (tokens[:, :-back] == last) & ~ends
         if not same.any():
             break
-        lengths += same
+        lengths[:, back:] += same
     return lengths
 
 
-def exclude_repeated(logits: Tensor, tokens: Tensor, n: int) -> Tensor:
-    """Rule out tokens that would complete n tokens in a row that the text has already (Paulus et
-    al. 2018, arXiv:1705.04304), unless nothing would be left.
+def longest_matches(tokens: Tensor, lengths: Tensor, vocab_size: int) -> Tensor:
+    """For each token the longest repetition that it would go on (B, V), -1 where it never came;
+    ``lengths`` (B, N) are those of ``match_lengths``.  The boundary goes on none.
     """
-    repeats = (match_lengths(tokens, n - 1) >= n - 1) & (tokens != BOUNDARY_ID)
-    seen = torch.zeros(logits.shape, dtype=torch.int64).scatter_reduce_(
-        1, tokens, repeats.long(), "amax"
-    )
-    fewer = logits.masked_fill(seen > 0, -math.inf)
+    longest = torch.full((len(tokens), vocab_size), -1, dtype=torch.int64)
+    longest.scatter_reduce_(1, tokens, lengths, "amax")
+    longest[:, BOUNDARY_ID] = -1
+    return longest
+
+
+def exclude_repeated(logits: Tensor, longest: Tensor, n: int) -> Tensor:
+    """Rule out tokens that would complete n tokens in a row that the text has already (Paulus et
+    al. 2018, arXiv:1705.04304), by their ``longest`` matches (B, V), unless nothing would be left.
+    """
+    fewer = logits.masked_fill(longest >= n - 1, -math.inf)
     return torch.where((fewer > -math.inf).any(dim=-1, keepdim=True), fewer, logits)
 
 
 def penalize_matches(
-    logits: Tensor,
-    tokens: Tensor,
-    multiplier: float,
-    base: float,
-    allowed: int,
-    breakers: Tensor | None = None,
+    logits: Tensor, longest: Tensor, multiplier: float, base: float, allowed: int
 ) -> Tensor:
     """Lower a token that would go on a repetition of n >= ``allowed`` tokens by
-    multiplier * base^(n - allowed) (DRY, by p-e-w 2024).
+    multiplier * base^(n - allowed) (DRY, by p-e-w 2024); ``longest`` (B, V) holds each n.
     """
-    lengths = match_lengths(tokens, LONGEST_MATCH, breakers)
-    lengths = lengths.masked_fill(tokens == BOUNDARY_ID, 0)
-    longest = torch.zeros(logits.shape, dtype=torch.int64).scatter_reduce_(
-        1, tokens, lengths, "amax"
-    )
     penalty = multiplier * torch.pow(base, (longest - allowed).clamp(min=0)).clamp(max=LARGEST)
     return torch.where(longest >= allowed, logits - penalty, logits)
 
@@ -101,11 +96,13 @@ def penalize(
     factors = config.repetition_penalty, config.presence_penalty, config.frequency_penalty
     if factors != (1, 0, 0):
         log_probs = penalize_counts(log_probs, count_tokens(tokens, log_probs.shape[-1]), *factors)
+    size = log_probs.shape[-1]
     if config.dry_multiplier > 0:
+        longest = longest_matches(tokens, match_lengths(tokens, LONGEST_MATCH, breakers), size)
         log_probs = penalize_matches(
-            log_probs, tokens, config.dry_multiplier, config.dry_base, config.dry_allowed_length,
-            breakers,
-        )  # fmt: skip
+            log_probs, longest, config.dry_multiplier, config.dry_base, config.dry_allowed_length
+        )
     if config.no_repeat_ngram > 0:
-        log_probs = exclude_repeated(log_probs, tokens, config.no_repeat_ngram)
+        longest = longest_matches(tokens, match_lengths(tokens, config.no_repeat_ngram - 1), size)
+        log_probs = exclude_repeated(log_probs, longest, config.no_repeat_ngram)
     return log_probs

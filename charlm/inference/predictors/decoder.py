@@ -71,11 +71,12 @@ class CompiledDecoder(Decoder):
 
     def __init__(self, stack: NativeStack) -> None:
         self.stack = stack
+        self.known: Tensor | None = None
 
     @property
     def log_probs(self) -> Tensor:  # type: ignore[override]
         """(B, V) of what follows."""
-        return self.stack.logits.log_softmax(dim=-1)
+        return self.stack.logits.log_softmax(dim=-1) if self.known is None else self.known
 
     @property
     def block(self) -> int:  # type: ignore[override]
@@ -85,11 +86,12 @@ class CompiledDecoder(Decoder):
 
     def advance(self, tokens: Tensor) -> Tensor:
         """See ``Decoder``."""
-        self.stack.read(tokens)
-        return self.log_probs
+        self.known = self.stack.read(tokens).log_softmax(dim=-1)
+        return self.known
 
     def select(self, lanes: Tensor) -> None:
         """See ``Decoder``."""
+        self.known = None
         self.stack.select(lanes)
 
     def fork(self, lanes: Tensor) -> "CompiledDecoder":
@@ -100,6 +102,7 @@ class CompiledDecoder(Decoder):
 
     def join(self, others: Sequence["CompiledDecoder"]) -> None:
         """Add the lanes of other decoders of the same model after the own ones."""
+        self.known = None
         self.stack.join([other.stack for other in others])
 
     def sample(
@@ -111,6 +114,7 @@ class CompiledDecoder(Decoder):
         Of the settings, only temperature, top_k, top_p and min_p are heeded.  ``logit_bias`` (V)
         is added to the logits.  A token is -1 where logits are NaN or infinite.
         """
+        self.known = None
         min_p = math.log(config.min_p) if config.min_p > 0 else -math.inf
         top_k = min(config.top_k, self.stack.vocab_size)
         rule = SamplingRule(config.temperature, top_k, config.top_p, min_p)

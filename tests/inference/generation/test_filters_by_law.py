@@ -63,20 +63,26 @@ def test_penalties_of_four_tokens_are_exact() -> None:
     assert found == pytest.approx(expected, abs=1e-6)
 
 
+def longest_of(tokens: torch.Tensor, breakers: torch.Tensor | None = None) -> torch.Tensor:
+    return penalties.longest_matches(tokens, penalties.match_lengths(tokens, 9, breakers), 4)
+
+
 def test_a_repetition_is_penalised_by_its_length_and_not_over_a_breaker() -> None:
     #                        1  2  3  ... again 1 2: 3 would go on two tokens
     tokens = torch.tensor([[1, 2, 3, 2, 1, 2]])
     assert penalties.match_lengths(tokens, 9)[0, 2] == 2
-    found = penalties.penalize_matches(FOUR, tokens, 0.5, 3.0, 1) - FOUR
+    longest = longest_of(tokens)
+    found = penalties.penalize_matches(FOUR, longest, 0.5, 3.0, 1) - FOUR
     # 3 goes on "1 2", which is two tokens; 1 goes on "2", which is one
     assert found[0].tolist() == pytest.approx([0, -0.5, 0, -1.5], abs=1e-6)
     breakers = torch.tensor([False, True, False, False])
-    found = penalties.penalize_matches(FOUR, tokens, 0.5, 3.0, 1, breakers) - FOUR
+    longest = longest_of(tokens, breakers)
+    found = penalties.penalize_matches(FOUR, longest, 0.5, 3.0, 1) - FOUR
     assert found[0].tolist() == pytest.approx([0, -0.5, 0, -0.5], abs=1e-6)
 
 
 def test_no_ngram_comes_twice_unless_nothing_else_is_left() -> None:
-    tokens = torch.tensor([[1, 2, 3, 2, 1, 2]])
+    tokens = longest_of(torch.tensor([[1, 2, 3, 2, 1, 2]]))
     assert kept(penalties.exclude_repeated(FOUR, tokens, 3)) == [True, True, True, False]
     assert kept(penalties.exclude_repeated(FOUR, tokens, 2)) == [True, False, True, False]
     assert kept(penalties.exclude_repeated(FOUR, tokens, 1)) == [True, False, False, False]
