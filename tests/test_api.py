@@ -64,7 +64,7 @@ def test_importing_loads_nothing_and_using_loads_what_is_needed() -> None:
         "print(light or '', names, charlm.load.__name__, 'torch' in sys.modules)"
     )
     assert shown.split("[")[0].strip() == ""
-    assert "['CharlmError', 'Model', 'compare', 'load', 'train'] load True" in shown
+    assert "['CharlmError', 'Model', 'compare', 'load', 'report', 'train'] load True" in shown
 
 
 def test_importing_sets_openmp_as_the_program_does() -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import ParamSpec, TypeVar, get_args
 
+from charlm.config import GenerationConfig
 from charlm.config.section import unknown_name
+from charlm.config.whole import keys
 from charlm.errors import CharlmWarning, ConfigError
 
 __all__ = ["Texts", "check_part", "last_of", "listed", "naming_unknown", "require"]
@@ -42,10 +44,13 @@ Result = TypeVar("Result")
 
 def naming_unknown(call: Callable[Given, Result]) -> Callable[Given, Result]:
     """Let ``call`` refuse an argument that it does not have with the nearest name that it has,
-    and one of the wrong type where its annotation is made of the types in ``PLAIN``.
+    and one of the wrong type where its annotation is made of the types in ``PLAIN``.  Keywords
+    that have no name in its signature are settings of ``generation``.
     """
     expected = signature(call)
     known = [name for name in expected.parameters if name != "self"]
+    if any(each.kind is each.VAR_KEYWORD for each in expected.parameters.values()):
+        known = [*known[:-1], *keys()[GenerationConfig.name]]
     types = {name: plain_types(each.annotation) for name, each in expected.parameters.items()}
 
     @wraps(call)
@@ -54,7 +59,7 @@ def naming_unknown(call: Callable[Given, Result]) -> Callable[Given, Result]:
             if name not in known:
                 raise unknown_name(f"argument `{name}` of {call.__name__}", name, known)
         for name, value in expected.bind_partial(*arguments, **named).arguments.items():
-            if types[name]:
+            if types[name] and name != "settings":
                 kinds = tuple(PLAIN[each][0] for each in types[name])
                 require(name, value, kinds, " or ".join(PLAIN[each][1] for each in types[name]))
         try:

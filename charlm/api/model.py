@@ -6,6 +6,7 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 from charlm.api.arguments import last_of, naming_unknown, require
+from charlm.api.explaining import Explaining
 from charlm.api.measuring import Measuring
 from charlm.api.writing import Writing
 from charlm.config import Config
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 
-class Model(Writing, Measuring):
+class Model(Writing, Measuring, Explaining):
     """A trained model, ready to write and to score; made by ``charlm.load``.
 
     It does not change: several threads may use it at a time, and no two generations share state.

@@ -57,7 +57,7 @@ def fetch_corpus(name: str) -> None:
 
 
 @command.command("make", short_help="Write text of known entropy.")
-@click.argument("kind", type=click.Choice(["markov", "nested"]))
+@click.argument("kind", type=click.Choice(["markov", "nested", "recall"]))
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), required=True, metavar="FILE",
     help="The file to write; the facts go to FILE.json.",
@@ -80,6 +80,7 @@ def make_corpus(
     """Write text whose entropy rate is known exactly.
 
     markov: a random Markov source.  nested: brackets that close far from where they opened.
+    recall: a symbol that comes again after a gap of noise.
     """
     from charlm.config import named_values
     from charlm.console.corpora import show_synthetic

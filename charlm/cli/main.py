@@ -22,7 +22,8 @@ SECTIONS = {
     "Start": ("demo", "train", "recipes", "corpora"),
     "Write": ("generate",),
     "Measure": ("perplexity", "score", "pairs", "compare", "rescore", "compress", "decompress"),
-    "Look": ("info",),
+    "Look": ("info", "explain", "report"),
+    "Share": ("export", "import", "push", "pull"),
     "Machine": ("doctor", "bench"),
 }
 """The commands in the order of the help; each is ``command`` in a module of its name."""
@@ -105,6 +106,7 @@ def cli() -> None:
 def main() -> None:
     """Run the program; the exit code is 0, 1 (failed), 2 (wrong use) or 128 + signal."""
     from charlm.cli.standard_streams import flush_streams, replace_closed_streams
+    from charlm.console.terminal import protect_terminals
 
     if os.environ.get("NO_COLOR"):
         cli.context_settings["color"] = False
@@ -115,6 +117,7 @@ def main() -> None:
             stream.reconfigure(
                 encoding=None if stream.isatty() else "utf-8", errors="backslashreplace"
             )
+    protect_terminals()
     try:
         cli(prog_name="charlm", standalone_mode=True)
     except SystemExit as done:

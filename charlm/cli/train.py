@@ -61,7 +61,9 @@ def command(
         return
     world = join_world()
     with stopping() as stop:
-        reports = stop.from_first(Started, train(sources, out, stop=stop, world=world, **given))
+        reports = stop.from_first(
+            Started, train(sources, out, stop=stop, save=stop.save, world=world, **given)
+        )
         watched = is_live() and world.first and not as_json
         shown = with_samples(reports) if watched else reports
         show_training(shown, as_json=as_json, silent=not world.first)

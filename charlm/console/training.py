@@ -14,7 +14,7 @@ from rich.table import Column
 from rich.text import Text
 
 from charlm.console.reports import print_reports
-from charlm.console.streams import compact, duration, print_named, printable, talk
+from charlm.console.streams import compact, duration, print_named, talk
 from charlm.data.preparation.prepared import Prepared, Preparing
 from charlm.inference.demonstration import Sampled
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started, Stepped
@@ -166,11 +166,11 @@ class Display:
 
     def show_sampled(self, sample: Sampled) -> None:
         """A few lines that the model wrote, with their prompt and temperature."""
-        *_, last = printable(sample.prompt).strip().splitlines() or [""]
+        *_, last = sample.prompt.strip().splitlines() or [""]
         last = "..." + last[-PROMPT_WIDTH:] if len(last) > PROMPT_WIDTH else last
         after = f'after "{last}"' if last else "from nothing"
         self.say("sample", f"{after}, temperature {sample.temperature:g}")
-        lines = printable(sample.text).strip().expandtabs(4).splitlines()
+        lines = sample.text.strip().expandtabs(4).splitlines()
         shown = Text("\n".join(lines[:SAMPLE_LINES]), style="dim")
         self.console.print(Padding(shown, (0, 0, 0, 12)), soft_wrap=False)
 

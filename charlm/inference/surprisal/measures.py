@@ -15,7 +15,14 @@ from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.predictors.reader import Reader, pick
 
-__all__ = ["Measures", "Prediction", "Predictions", "ends_with_space", "leading_space"]
+__all__ = [
+    "Measures",
+    "Prediction",
+    "Predictions",
+    "ends_with_space",
+    "leading_space",
+    "measures",
+]
 
 AT_ONCE = 1 << 19
 """Log-probabilities that are measured at a time: what fits into the caches of a CPU."""

@@ -40,6 +40,7 @@ __all__ = [
     "SurprisalSums",
     "Surprisals",
     "measure_surprisal",
+    "spelled",
     "surprisals",
     "with_sums",
 ]

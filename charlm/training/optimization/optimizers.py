@@ -82,19 +82,37 @@ def restore_optimizer(
 ) -> None:
     """Take over the tensors that ``optimizer_tensors`` gave.
 
-    Raises ``CheckpointError`` for names or shapes that do not fit the model.
+    Raises ``CheckpointError`` for names or shapes that do not fit the model or the optimizer.
     """
     parameters = dict(model.named_parameters())
+    own = state_keys(optimizer)
     for full_name, tensor in tensors.items():
         prefix, _, rest = full_name.partition("/")
         if prefix != "optimizer":
             continue
         name, _, key = rest.rpartition("/")
         parameter = parameters.get(name)
-        if parameter is None or tensor.shape not in ((), parameter.shape):
-            raise CheckpointError(
-                f"the optimizer's {full_name} does not fit the model",
-                "restore the checkpoint, or remove it to resume from the one before",
-            )
+        shape = None if parameter is None else () if key == "step" else parameter.shape
+        form = (shape, torch.float32)
+        if parameter is None or key not in own or (tensor.shape, tensor.dtype) != form:
+            raise misfit(full_name)
         # The step counter stays where the optimizer keeps it: on the parameter's device.
         optimizer.state[parameter][key] = tensor.to(parameter.device)
+    for name, parameter in parameters.items():
+        if lacking := own - set(optimizer.state.get(parameter, own)):
+            raise misfit(f"optimizer/{name}/{min(lacking)}")
+
+
+def state_keys(optimizer: torch.optim.Optimizer) -> set[str]:
+    """What an optimizer of ``make_optimizer`` keeps of each parameter that it has stepped."""
+    if isinstance(optimizer, torch.optim.AdamW):
+        return {"step", "exp_avg", "exp_avg_sq"}
+    return {"momentum_buffer"} if optimizer.defaults["momentum"] else set()
+
+
+def misfit(name: str) -> CheckpointError:
+    """The error for the tensor ``name``, which is missing or of another form."""
+    return CheckpointError(
+        f"train.safetensors: the optimizer's {name} does not fit the model",
+        "restore the checkpoint, or remove it to resume from the one before",
+    )
