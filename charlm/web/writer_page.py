@@ -13,6 +13,7 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.subwords import SubwordTokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError, ModelError
+from charlm.exchange.exporting import Exported
 from charlm.inference.loading import Loaded, load_run, require_recurrent
 from charlm.model.heads import AdaptiveHead
 from charlm.model.language_model import LanguageModel
@@ -34,8 +35,8 @@ def export_page(
     precision: str = "int16",
     step: int | None = None,
     force: bool | None = None,
-) -> int:
-    """Write the page of a run to ``out``; returns its size in bytes.
+) -> Exported:
+    """Write the page of a run to ``out``: it writes and measures in a browser, without a network.
 
     ``precision`` of the weights is "int16", or "int8" for half the size.  Raises what
     ``writer_page`` does, and ``CorpusError`` if ``out`` exists or cannot be written.
@@ -44,7 +45,7 @@ def export_page(
     loaded = run if isinstance(run, Loaded) else load_run(run, step=step)
     content = writer_page(loaded, precision).encode()
     durable.write_output(Path(out), content, force=force)
-    return len(content)
+    return Exported(str(loaded.run.folder), loaded.step, "html", str(out), len(content))
 
 
 def writer_page(loaded: Loaded, precision: str = "int16") -> str:
