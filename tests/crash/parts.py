@@ -44,6 +44,7 @@ PARTS = {
     "resumes": Part(
         "tests.crash.resumes:run_configuration", "steps resumed from", 200, 5_400, True
     ),
+    "fuzzing": Part("tests.hostile.drill:run_fuzzing", "wrong files", 20_000, 1_000_000),
     "flips": Part("tests.crash.flips:run_flips", "damaged files of a checkpoint", 20_000, 100_000),
     "failing calls": Part(
         "tests.crash.failures:run_failing_calls", "failing file operations", 1_000, 20_000
