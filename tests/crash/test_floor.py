@@ -29,7 +29,6 @@ APART = {
     "model/native/build.py": "compiles the C library at installation, without the package",
     "untrusted.py": "opens files for reading, with flags that Python's open has not",
     "cli/standard_streams.py": "opens the null device for closed streams",
-    "untrusted.py": "opens files for reading only, without following links",
 }
 
 
