@@ -10,9 +10,9 @@ import click
 
 from charlm import __version__
 from charlm.cli.failures import ending_in_two_lines, print_error
-from charlm.cli.frame import add_debug, debug_option
+from charlm.cli.frame import DEBUG_OPTION, add_debug
 from charlm.cli.renamed import meant_command
-from charlm.cli.signals import interruptible
+from charlm.cli.signals import handling, interrupt
 from charlm.errors import CharlmWarning, ConfigError
 
 __all__ = ["COMMANDS", "SECTIONS", "cli", "main"]
@@ -77,7 +77,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error is reported in two lines and becomes an exit code."""
-        with ending_in_two_lines(ctx), interruptible():
+        with ending_in_two_lines(ctx), handling(interrupt):
             return super().invoke(ctx)
 
 
@@ -88,7 +88,7 @@ class Commands(click.Group):
         "max_content_width": 100,
         "show_default": True,
     },
-    params=[debug_option()],
+    params=[DEBUG_OPTION],
     epilog="Start with: charlm demo.  Options of a command: charlm COMMAND -h.  "
     "Completion by the shell: charlm completion -h",
 )

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from types import FrameType
 from typing import Any, TypeVar, cast
 
-__all__ = ["Interrupted", "StopFlag", "interruptible", "stopping"]
+__all__ = ["Interrupted", "StopFlag", "handling", "interrupt", "stopping"]
 
 Record = TypeVar("Record")
 
@@ -51,13 +51,6 @@ def handling(handler: Any) -> Iterator[None]:
     finally:
         for number, old in wanted.items():
             signal.signal(number, old)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Within the block every signal raises ``Interrupted``."""
-    with handling(interrupt):
-        yield
 
 
 class StopFlag:

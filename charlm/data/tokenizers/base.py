@@ -38,6 +38,9 @@ class Tokenizer(ABC):
     unknown_id: int | None = None
     table: list[bytes]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.kind}, vocabulary {self.vocab_size:,}>"
+
     @property
     def vocab_size(self) -> int:
         """How many ids there are, the boundary included."""
