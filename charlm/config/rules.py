@@ -80,11 +80,10 @@ def lay_over(tables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) 
 
 def refuse_idle(sections: Mapping[str, Section]) -> None:
     """Raise ``ConfigError`` for a setting that was changed but does nothing beside the others."""
-    for target, value, (companion, useful) in idle(sections):
-        section, key = companion.split(".")
-        beside = assignment(companion, getattr(sections[section], key))
+    for target, companion, useful in idle(sections):
+        name = assignment(companion, value_of(sections, companion))
         raise ConfigError(
-            f"`{assignment(target, value)}` does nothing with `{beside}`",
+            f"`{assignment(target, value_of(sections, target))}` does nothing with `{name}`",
             f"leave it out, or choose another `{companion}`: {', '.join(useful)}",
         )
 
@@ -100,15 +99,22 @@ def without_idle(
     }
 
 
-def idle(sections: Mapping[str, Section]) -> Iterator[tuple[str, Any, Companion]]:
-    """Settings that were changed and do nothing, with their values, each with what it needs."""
-    found = {
-        f"{section.name}.{entry.name}": (entry, getattr(section, entry.name))
-        for section in sections.values()
-        for entry in dataclasses.fields(section)
-    }
+def idle(sections: Mapping[str, Section]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Changed settings without effect, each with its companion and the values that it needs."""
     for target, (companion, useful) in COMPANIONS:
-        entry, value = found[target]
-        changed = value not in (None, entry.default, entry.metadata["fallback"])
-        if changed and found[companion][1] not in useful:
-            yield target, value, (companion, useful)
+        if value_of(sections, companion) not in useful and changed(sections, target):
+            yield target, companion, useful
+
+
+def changed(sections: Mapping[str, Section], target: str) -> bool:
+    """Whether ``section.key`` has another value than nobody would have given it."""
+    section, key = target.split(".")
+    entry = next(e for e in dataclasses.fields(sections[section]) if e.name == key)
+    value = getattr(sections[section], key)
+    return value is not None and value not in (entry.default, entry.metadata["fallback"])
+
+
+def value_of(sections: Mapping[str, Section], target: str) -> Any:
+    """The value of the setting ``target``, a ``section.key``."""
+    section, key = target.split(".")
+    return getattr(sections[section], key)
