@@ -21,9 +21,11 @@ LARGEST_TOML = 1 << 19
 MOST_PARTS = 16
 """Parts of a dotted key at most.  tomllib takes time and memory that grow with their square."""
 
+PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
 DOTTED = re.compile(
-    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)""" + f"{{{MOST_PARTS}}}"
+    rf"(?:^[ \t]*+\[*+|[{{,])[ \t]*+(?:{PART}\.[ \t]*+){{{MOST_PARTS}}}", re.MULTILINE
 )
+"""A key with too many parts: at the beginning of a line, in brackets, or in an inline table."""
 
 WIDEST = 64
 """Bits of a whole number at most.  TOML has no limit, and Python cannot print 4,300 digits."""
@@ -43,11 +45,14 @@ def read_file(path: Path, limit: int) -> bytes:
     ``ValueError`` for what is no file or larger.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor, not a path)
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise ValueError(f"{path.name} is no file, but a folder, a pipe or a device")
-        content = file.read(min(found.st_size, limit) + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(min(found.st_size, limit) + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
         raise ValueError(f"{path.name} is larger than {limit:,} bytes")
     return content

@@ -38,7 +38,7 @@ from charlm.inference.loading import load_run
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import from_tensors
 from charlm.storage.checkpoints import list_checkpoints
-from charlm.storage.integrity import WHOLE, digest, read_best
+from charlm.storage.integrity import WHOLE, digest, files_of, manifest_of, read_best
 from charlm.storage.run import open_run
 from charlm.storage.summary import summarise_run
 from charlm.training.counters import Counters
@@ -132,17 +132,21 @@ def into(path: Path, load: Callable[[], object]) -> Load:
 
 def signed(path: Path, load: Callable[[], object]) -> Load:
     """A loader of a file of a checkpoint whose manifest agrees with what is in it."""
-    manifest = path.with_name("manifest.json")
 
     def written(content: bytes) -> object:
         path.write_bytes(content)
-        table = json.loads(manifest.read_text())
-        table["files"][path.name] = {"bytes": len(content), "sha256": digest(content)}
-        manifest.write_text(json.dumps(table))
+        sign(path)
         WHOLE.clear()
         return load()
 
     return written
+
+
+def sign(path: Path) -> None:
+    """Let the manifest agree with a file of its checkpoint."""
+    files = files_of(path.parent) | {path.name: (path.stat().st_size, digest(path.read_bytes()))}
+    manifest = manifest_of(int(path.parent.name.removeprefix("step-")), files)
+    path.with_name("manifest.json").write_bytes(manifest)
 
 
 def trained(folder: Path, name: str, **settings: Any) -> Path:

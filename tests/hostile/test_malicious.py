@@ -30,6 +30,7 @@ from charlm.storage.checkpoints import list_checkpoints
 from charlm.storage.integrity import digest
 from charlm.storage.run import open_run
 from charlm.storage.summary import summarise_run
+from tests.hostile.fuzzing import sign
 from tests.hostile.limits import MEMORY, SECONDS, Outcome, limited
 
 torch.set_num_threads(1)
@@ -65,15 +66,6 @@ def refused(action: Callable[[], object], *words: str) -> Outcome:
     assert outcome.seconds < SECONDS, outcome
     assert outcome.bytes < MEMORY, outcome
     return outcome
-
-
-def sign(path: Path) -> None:
-    """Let the manifest agree with a file of its checkpoint."""
-    manifest = path.with_name("manifest.json")
-    table = json.loads(manifest.read_text())
-    content = path.read_bytes()
-    table["files"][path.name] = {"bytes": len(content), "sha256": digest(content)}
-    manifest.write_text(json.dumps(table))
 
 
 class Trap:
