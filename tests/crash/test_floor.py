@@ -27,7 +27,6 @@ AMBIGUOUS = {
 APART = {
     "durable.py": "the one home of these calls",
     "model/native/build.py": "compiles the C library at installation, without the package",
-    "untrusted.py": "opens files for reading, with flags that Python's open has not",
     "cli/standard_streams.py": "opens the null device for closed streams",
 }
 

@@ -226,6 +226,12 @@ def test_a_sparse_file_of_a_terabyte_is_not_read(run: Path) -> None:
     refused(lambda: kinds.load(run / "tokenizer"), "tokenizer.json")
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "state.json", "manifest.json"])
+def test_a_file_larger_than_its_manifest_says_is_not_read(name: str, run: Path) -> None:
+    os.truncate(run / CHECKPOINT / name, 1 << 40)
+    refused(lambda: load_run(run), name)
+
+
 DEFINITIONS = {
     "a pickle": pickle.dumps(Trap()),
     "deep": b"[" * 1_000_000,
