@@ -1,5 +1,6 @@
 """What a run holds, gathered from its folder: settings, text, checkpoints, progress."""
 
+import math
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -114,6 +115,8 @@ def table(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def number(entries: Mapping[str, Any], name: str) -> float | None:
-    """A number of a file that anybody may have written; ``None`` for anything else."""
+    """A finite number of a file that anybody may have written; ``None`` for anything else."""
     value = entries.get(name)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value if math.isfinite(value) else None
