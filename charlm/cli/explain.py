@@ -1,7 +1,7 @@
 """``charlm explain``."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,10 @@ from charlm.cli.shared import (
     run_argument,
     step_option,
 )
+
+if TYPE_CHECKING:
+    from charlm.explain.reading import TokenizedText
+    from charlm.inference.loading import Loaded
 
 __all__ = ["command"]
 
@@ -82,30 +86,63 @@ def command(
     units that follow a feature of the text, and how much worse it is predicted without each;
     --memory shows how far back predictions reach.
     """
-    from charlm.console.explanations import show_explanation, show_saved, tracked_tokens
-    from charlm.console.memory import show_memory, tracked_memories
-    from charlm.console.units import show_units
-    from charlm.explain.activations import explain_text, explain_unit, save_arrays
     from charlm.explain.reading import open_text, read_text
-    from charlm.explain.rivals import compare_memory
-    from charlm.explain.search import find_units
     from charlm.inference.loading import load_run
 
     check_use(find, memory, {"--unit": unit, "--gate": gates, "--npz": out, "--against": against})
     loaded = load_run(run, step=step, device=device)
     read = read_text(loaded.tokenizer, open_text(loaded, text, encoding))
     if find is not None:
-        show_units(tracked_tokens(find_units(loaded, read, find, layer)), as_json=as_json)
+        find_units(loaded, read, find, layer, as_json=as_json)
     elif memory:
-        cells = against.split(",") if against else []
-        found = tracked_memories(compare_memory(loaded, read, cells, reach))
-        show_memory(found, as_json=as_json)
-    elif out:
+        measure_memory(loaded, read, against, reach, as_json=as_json)
+    else:
+        explain(loaded, read, layer, unit, gates, out, as_json=as_json)
+
+
+def find_units(
+    loaded: "Loaded", text: "TokenizedText", feature: str, layer: int | None, *, as_json: bool
+) -> None:
+    """``--find``."""
+    from charlm.console.explanations import tracked_tokens
+    from charlm.console.units import show_units
+    from charlm.explain import search
+
+    show_units(tracked_tokens(search.find_units(loaded, text, feature, layer)), as_json=as_json)
+
+
+def measure_memory(
+    loaded: "Loaded", text: "TokenizedText", against: str | None, reach: int, *, as_json: bool
+) -> None:
+    """``--memory``."""
+    from charlm.console.memory import show_memory, tracked_memories
+    from charlm.explain.rivals import compare_memory
+
+    cells = against.split(",") if against else []
+    found = tracked_memories(compare_memory(loaded, text, cells, reach))
+    show_memory(found, as_json=as_json)
+
+
+def explain(
+    loaded: "Loaded",
+    text: "TokenizedText",
+    layer: int | None,
+    unit: int | None,
+    gates: tuple[str, ...],
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Draw one unit, or write the arrays of all."""
+    from charlm.console.explanations import show_explanation, show_saved, tracked_tokens
+    from charlm.explain.activations import explain_text, explain_unit, save_arrays
+
+    if out:
         layers, units = (None if number is None else [number] for number in (layer, unit))
-        records = explain_text(loaded, read, layers, units)
+        records = explain_text(loaded, text, layers, units)
         show_saved(tracked_tokens(save_arrays(records, out)), out)
     else:
-        explanation = tracked_tokens(explain_unit(loaded, read, layer, unit))
+        explanation = tracked_tokens(explain_unit(loaded, text, layer, unit))
         show_explanation(explanation, gates, as_json=as_json)
 
 

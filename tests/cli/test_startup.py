@@ -10,7 +10,8 @@ COMMANDS = """
 import sys
 from charlm.cli.main import cli
 run, text = sys.argv[1:]
-for command in (["generate", run, "-n", "5"], ["score", run, text], ["perplexity", run, text]):
+for command in (["generate", run, "-n", "5"], ["score", run, text], ["perplexity", run, text],
+                ["explain", run, "ba"]):
     cli(command, standalone_mode=False)
 print(*sys.modules)
 """
