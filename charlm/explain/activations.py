@@ -99,6 +99,12 @@ class Explanation:
         shape = f"{len(self.tokens):,} tokens, {len(self.layers)} x {len(self.units)} units"
         return f"Explanation({shape} of {self.cell}: {', '.join(self.gates)})"
 
+    def _repr_html_(self) -> str:
+        """The text in the colours of its surprisal, and how open the gates are."""
+        from charlm.explain.notebook import as_html
+
+        return as_html(self)
+
 
 def explain_text(
     loaded: Loaded,
@@ -230,15 +236,16 @@ def named(tokenizer: Tokenizer, guesses: Iterable[tuple[int, float]]) -> Guesses
 
 
 def save_arrays(
-    records: Iterator[TokensRead | Explanation], path: Path
+    records: Iterable[TokensRead | Explanation], path: Path, *, force: bool = False
 ) -> Iterator[TokensRead | Explanation]:
     """Pass the records on, and write the arrays of the explanation into a file for ``numpy.load``:
     activations by name, those of the boundary's step as ``initial_`` + name, ids, surprisal,
     entropy, and the numbers of layers and units.
 
-    Raises ``CorpusError`` if the file exists, at once, or cannot be written.
+    Raises ``CorpusError`` if the file exists, at once, unless ``force`` replaces it, or cannot be
+    written.
     """
-    check_output(path)
+    check_output(path, force=force)
     names = ("ids", "surprisal", "entropy", "layers", "units")
     for record in records:
         if isinstance(record, Explanation):
@@ -246,5 +253,5 @@ def save_arrays(
             arrays |= {f"initial_{name}": values for name, values in record.initial.items()}
             content = io.BytesIO()
             np.savez_compressed(content, **arrays, **record.gates)  # type: ignore[arg-type]
-            write_output(path, content.getvalue())
+            write_output(path, content.getvalue(), force=force)
         yield record

@@ -78,7 +78,7 @@ def test_json_and_npz_hold_what_python_gives(trained: Trained, own_folder: Path)
         assert np.allclose(arrays[name], values, atol=1e-6)
         assert np.allclose(arrays[f"initial_{name}"], expected.initial[name], atol=1e-6)
     again = call("explain", run, TEXT, "--npz", "arrays.npz")
-    failed(again, 1, "arrays.npz exists already", "remove it first")
+    failed(again, 1, "arrays.npz exists already", "replace it: --force")
 
 
 def test_saturation_is_counted_over_all_units(trained: Trained) -> None:
