@@ -19,6 +19,7 @@ PAGES = {
     "docs/rescore.md": BOOK,
     "docs/compression.md": BOOK[: len(BOOK) // 8],
     "docs/evaluation.md": varied(1, 1200),
+    "docs/lstm.md": BOOK[: len(BOOK) // 8],
 }
 """The pages, each with the book.txt that its commands read."""
 
