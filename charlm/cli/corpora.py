@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from charlm.cli.frame import Group
+from charlm.cli.frame import Group, each_once
 from charlm.cli.shared import json_option
 
 __all__ = ["command"]
@@ -70,7 +70,7 @@ def fetch_corpus(name: str) -> None:
     help="The same seed gives the same text.",
 )  # fmt: skip
 @click.option(
-    "--set", "assignments", multiple=True, metavar="NAME=VALUE",
+    "--set", "assignments", multiple=True, metavar="NAME=VALUE", callback=each_once,
     help="A parameter of the source, like order=3; FILE.json lists all of them.",
 )  # fmt: skip
 @json_option("one JSON object")

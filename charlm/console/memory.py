@@ -11,7 +11,7 @@ from typing import Any
 from charlm.console.explanations import tracked_tokens
 from charlm.console.figures import counted, print_pairs
 from charlm.console.shades import SHADES, ramp
-from charlm.console.streams import print_json, printable
+from charlm.console.streams import on_one_line, print_json
 from charlm.console.training import show_training
 from charlm.explain.activations import TokensRead
 from charlm.explain.memory import Memory
@@ -46,7 +46,7 @@ def show_memory(memories: Sequence[Memory], *, as_json: bool) -> None:
     steepest = max(each.gradient[0].value for each in memories)
     largest = max(each.change[0].value for each in memories)
     for memory in memories:
-        print_pairs({memory.cell: printable(memory.name)})
+        print_pairs({memory.cell: on_one_line(memory.name)})
         sys.stdout.write(f"\n   k  {'gradient':<{width + 9}}change\n")
         for lag, gradient, change in zip(memory.lags, memory.gradient, memory.change, strict=True):
             left, right = bar(gradient, steepest, width), bar(change, largest, width)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from charlm.console.figures import print_pairs
-from charlm.console.streams import compact, duration, print_json, printable
+from charlm.console.streams import compact, duration, on_one_line, print_json
 from charlm.storage.curves import TrainingCurve, read_curves
 from charlm.storage.run import Run
 from charlm.storage.summary import RunSummary, differing_settings, number, summarise_run, table
@@ -40,7 +40,7 @@ def show_runs(runs: Sequence[Run], *, as_json: bool) -> None:
             if key in curves[0]
         }
         lines = {**facts(summaries[0]), **drawn}
-        print_pairs({name: printable(text) for name, text in lines.items()})
+        print_pairs({name: on_one_line(text) for name, text in lines.items()})
     else:
         print_table(summaries, curves)
 
@@ -135,7 +135,7 @@ def print_table(summaries: list[RunSummary], curves: list[dict[str, TrainingCurv
             rows[name] = [sparkline(of_run[key]) if key in of_run else UNKNOWN for of_run in curves]
     columns = [["run", *rows], *([each.run] for each in summaries)]
     for column, values in zip(columns[1:], zip(*rows.values(), strict=True), strict=True):
-        column += [printable(value) for value in values]
+        column += map(on_one_line, values)
     widths = [max(map(len, column)) for column in columns]
     for name, *cells in zip(*columns, strict=True):
         right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))

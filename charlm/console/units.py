@@ -4,7 +4,7 @@ import sys
 from dataclasses import asdict
 
 from charlm.console.figures import counted, print_pairs
-from charlm.console.streams import print_json, printable
+from charlm.console.streams import on_one_line, print_json
 from charlm.explain.search import FoundUnits, UnitMatch
 
 __all__ = ["show_units"]
@@ -18,7 +18,7 @@ def show_units(found: FoundUnits, *, as_json: bool) -> None:
     chance = found.chance
     print_pairs(
         {
-            "feature": printable(found.feature),
+            "feature": on_one_line(found.feature),
             "text": f"{counted(found.tokens, 'token')}; units are chosen on the first half",
             "chance": f"|correlation| up to {chance.first:.3f} on the first half and "
             f"{chance.held_out:.3f} on the second, in 95 % of {counted(chance.shifts, 'shift')} "

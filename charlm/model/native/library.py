@@ -85,7 +85,8 @@ class Stack(ctypes.Structure):
     _fields_ = (
         *fields(Team, "team"),
         *fields(ctypes.c_int64, "layers lanes hidden vocab steps bits size writes"),
-        *fields(ctypes.c_void_p, "levels embedding tokens logits uniforms logit_bias scratch"),
+        *fields(ctypes.c_void_p, "levels embedding tokens logits uniforms logit_bias shares"),
+        *fields(ctypes.c_void_p, "scratch"),
         *fields(SamplingRule, "rule"),
     )
 

@@ -10,6 +10,7 @@ from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.errors import ConfigError, ModelError
 from charlm.inference.generation import lanes
 from charlm.inference.generation.filters import sample_from_uniforms, uniforms
+from charlm.inference.generation.sampling import Rules, Start
 from charlm.inference.generation.text import stream, write_samples
 from charlm.inference.predictors import decoder as decoders
 from charlm.inference.predictors.decoder import CompiledDecoder, Decoder, open_decoder
@@ -100,8 +101,9 @@ def test_random_numbers_are_the_same_however_many_are_taken_at_once() -> None:
 @pytest.mark.usefixtures("way")
 def test_written_tokens_follow_the_models_distribution(model: Recurrent) -> None:
     prompt, bias = torch.tensor([0, 3, 1]), torch.zeros(model.vocab_size)
-    written = lanes.sample_tokens(model, prompt, bias, LONG, range(2000))
-    drawn = torch.tensor([next(blocks)[0] for blocks in written])
+    starts = [Start(prompt, seed) for seed in range(2000)]
+    written = lanes.sample_tokens(open_decoder(model), Rules(LONG, bias), starts)
+    drawn = torch.tensor([next(blocks)[0].id for blocks in written])
     expected = open_decoder(model).advance(prompt[None])[0].exp()
     shares = torch.bincount(drawn, minlength=model.vocab_size) / len(drawn)
     torch.testing.assert_close(shares, expected, atol=0.035, rtol=0)
