@@ -17,6 +17,7 @@ for command in (
     ["score", run, text],
     ["perplexity", run, text],
     ["train", text, "--out", "other", "--steps", "2", "--hidden-size", "16", "--set", OPTIMIZER],
+    ["explain", run, "ba"],
 ):
     cli(command, standalone_mode=False)
 print(*sys.modules)
