@@ -18,6 +18,7 @@ for command in (
     ["perplexity", run, text],
     ["explain", run, "ba"],
     ["train", text, "--out", "other", "--steps", "2", "--hidden-size", "16", "--set", OPTIMIZER],
+    ["explain", run, "ba"],
 ):
     cli(command, standalone_mode=False)
 print(*sys.modules)
