@@ -1,5 +1,7 @@
 """The errors that a user can cause, under one root: each has a cause and a way out."""
 
+import errno
+
 __all__ = [
     "CharlmError",
     "CharlmWarning",
@@ -8,7 +10,35 @@ __all__ = [
     "CorpusError",
     "ModelError",
     "TokenizerError",
+    "describe",
+    "way_out",
 ]
+
+SPACE = "free some space on that disk"
+REMEDIES = {
+    errno.ENOSPC: SPACE,
+    errno.EDQUOT: SPACE,
+    errno.EFBIG: "allow larger files: ulimit -f unlimited",
+    errno.EACCES: "check who may read and write there: ls -l",
+    errno.EPERM: "check who may read and write there: ls -l",
+    errno.EROFS: "choose a place that is not mounted read-only",
+    errno.EMFILE: "allow more open files: ulimit -n 4096",
+    errno.ENFILE: "close other programs: this machine has too many open files",
+    errno.EIO: "check the disk: the system cannot read it or write to it",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What can be done about the failures of files and disks, by their number."""
+
+
+LONGEST = 2000
+"""Characters of a cause and of a hint at most; both may quote a file that anybody has written."""
+
+
+def shortened(text: str) -> str:
+    """``text``, or its beginning and its end where it is too long."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 400]} ... {text[-395:]}"
 
 
 class CharlmError(Exception):
@@ -19,6 +49,7 @@ class CharlmError(Exception):
     """
 
     def __init__(self, cause: str, hint: str) -> None:
+        cause, hint = shortened(cause), shortened(hint)
         super().__init__(cause)
         self.hint = hint
         self.add_note(f"  try: {hint}")
@@ -50,3 +81,14 @@ class CheckpointError(CharlmError):
 
 class CharlmWarning(UserWarning):
     """Something that a user should know though nothing failed; the command line prints it."""
+
+
+def describe(error: OSError) -> str:
+    """The file that an error of the system is about, where that is known, and what happened."""
+    what = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {what}" if error.filename else what
+
+
+def way_out(error: OSError) -> str:
+    """What can be done about an error of the system."""
+    return REMEDIES.get(error.errno or 0, "check the path, its permissions and the disk")

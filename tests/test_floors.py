@@ -1,4 +1,4 @@
-"""The house stands: imports point down, the top is light, nothing dangerous is called."""
+"""The house stands: imports point down, the top is light, files and functions are short."""
 
 import ast
 import subprocess
@@ -28,26 +28,6 @@ def test_the_top_is_light(statement: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert not HEAVY & set(found.stdout.split())
-
-
-def called_names(path: Path) -> set[str]:
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    return {ast.unparse(call.func) for call in calls}
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_that_could_execute_a_file_is_called(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    imported = {
-        name.name.partition(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import)
-        for name in node.names
-    } | {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not imported & {"pickle", "marshal", "shelve", "yaml", "dill"}
-    forbidden = {"eval", "exec", "torch.load", "torch.save", "os.system"}
-    assert not called_names(path) & forbidden
-    assert not {name for name in called_names(path) if name.endswith((".extractall", ".extract"))}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

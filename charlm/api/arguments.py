@@ -1,5 +1,6 @@
 """Checks of the arguments of ``charlm.train``, ``load``, ``compare`` and ``Model``."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
@@ -21,6 +22,9 @@ Texts = str | Path | Iterable[str | Path]
 
 PARTS = ("train", "valid", "test")
 """The parts into which the text of a run is divided."""
+
+SETTING = re.compile(r"`(?P<section>\w+)\.(?P<key>\w+)")
+"""A setting of a section in a message."""
 
 LONGEST_NAME = 60
 """Characters of a text that is perhaps meant as the name of a file."""
@@ -58,9 +62,27 @@ def naming_unknown(call: Callable[Given, Result]) -> Callable[Given, Result]:
             if types[name] and name != "settings":
                 kinds = tuple(PLAIN[each][0] for each in types[name])
                 require(name, value, kinds, " or ".join(PLAIN[each][1] for each in types[name]))
-        return call(*arguments, **named)
+        try:
+            return call(*arguments, **named)
+        except ConfigError as error:
+            cause, hint = (as_arguments(text, known) for text in (str(error), error.hint))
+            if (cause, hint) == (str(error), error.hint):
+                raise
+            raise ConfigError(cause, hint) from None
 
     return checked
+
+
+def as_arguments(text: str, known: Sequence[str]) -> str:
+    """``text`` with a setting like `generation.length` or `temperature.value` under the name of the
+    argument of a call that sets it, if it is among the ``known`` ones.
+    """
+
+    def argument(found: re.Match[str]) -> str:
+        name = found["section"] if found["key"] == "value" else found["key"]
+        return f"`{name}" if name in known else found[0]
+
+    return SETTING.sub(argument, text)
 
 
 def plain_types(annotation: object) -> tuple[object, ...]:

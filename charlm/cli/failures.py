@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 
 import click
 
+from charlm import errors
 from charlm.cli.frame import DEBUG, RUNNING
 from charlm.errors import CharlmError, ConfigError
 
@@ -51,7 +52,7 @@ def in_two_lines(error: Exception, ctx: click.Context) -> tuple[str, str]:
     if isinstance(error, MemoryError) or is_out_of_memory(error):
         return "the memory is used up", "choose a smaller model, batch or vocabulary"
     if isinstance(error, OSError):
-        return one_line(describe(error)), "check the path, its permissions and the free space"
+        return one_line(errors.describe(error)), errors.way_out(error)
     return (
         f"this should not have happened: {one_line(describe(error))}",
         "run it again with --debug and report what it prints",
@@ -77,15 +78,13 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def describe(error: Exception) -> str:
-    """An error that is not one of charlm's, in one line."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    """An error that is neither one of charlm's nor one of the system's, in one line."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def presentable(text: str) -> str:
     """``text`` in one line of limited length that cannot steer a terminal."""
-    from charlm.console.streams import harmless
+    from charlm.console.terminal import harmless
 
     text = harmless(one_line(text))
     if len(text) <= LONGEST:
@@ -100,9 +99,12 @@ def one_line(text: str) -> str:
 
 def print_error(cause: str, hint: str) -> None:
     """Print an error on stderr, if there is anybody to read it."""
+    from charlm.console.terminal import without_protection
+
+    stream = without_protection(sys.stderr)  # of the styles; cause and hint are harmless
     with suppress(OSError):
-        click.echo(click.style("error: ", fg="red", bold=True) + cause, err=True)
-        click.echo(click.style("  try: ", fg="green", bold=True) + remedy(hint), err=True)
+        click.echo(click.style("error: ", fg="red", bold=True) + cause, stream)
+        click.echo(click.style("  try: ", fg="green", bold=True) + remedy(hint), stream)
 
 
 def remedy(hint: str) -> str:

@@ -8,7 +8,7 @@ import click
 from charlm.cli.renamed import successor
 from charlm.errors import ConfigError
 
-__all__ = ["DEBUG", "RUNNING", "Command", "Group", "add_debug", "option"]
+__all__ = ["DEBUG", "RUNNING", "Command", "Group", "add_debug", "each_once", "option"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -90,6 +90,17 @@ class Group(Command, click.Group):
         """Write the options, then the commands below this one."""
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
+
+
+def each_once(
+    _: click.Context, option: click.Parameter, assignments: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The values NAME=VALUE of an option.  Raises ``BadParameter`` for a name that comes twice."""
+    names = [assignment.partition("=")[0].strip() for assignment in assignments]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.BadParameter(f"{name} given more than once", param=option)
+    return assignments
 
 
 def grouped(

@@ -1,9 +1,13 @@
-"""Signals: they end the program at once; a training first saves a checkpoint and stops."""
+"""Signals: they end the program at once; a training first saves a checkpoint and stops.
+
+SIGINT, SIGTERM, SIGHUP and SIGUSR1 end it with 128 + the signal's number; SIGUSR2 makes a training
+save and go on, and does nothing to other commands.
+"""
 
 import signal
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar, cast
 
@@ -17,6 +21,7 @@ CAUGHT = [
     if (number := getattr(signal, name, None)) is not None
 ]
 
+SAVE = getattr(signal, "SIGUSR2", None)
 
 SAME_SIGNAL = 1.0
 """Seconds in which a second signal counts as the first one: launchers pass on a signal that the
@@ -33,16 +38,18 @@ class Interrupted(KeyboardInterrupt):
 
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Handle a signal by raising ``Interrupted``, so that what is open gets closed."""
-    raise Interrupted(number)
+    if number != SAVE:  # there is nothing to save
+        raise Interrupted(number)
 
 
 @contextmanager
 def handling(handler: Any) -> Iterator[None]:
-    """Let ``handler`` receive the signals of ``CAUGHT`` while the block runs.
+    """Let ``handler`` receive the signals of ``CAUGHT``, and ``SAVE``, while the block runs.
 
     Ignored ones stay ignored: ``nohup`` and shells' background jobs rely on it.
     """
-    before = {number: signal.getsignal(number) for number in CAUGHT}
+    numbers = [*CAUGHT, *filter(None, [SAVE])]
+    before = {number: signal.getsignal(number) for number in numbers}
     wanted = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
     for number in wanted:
         signal.signal(number, handler)
@@ -67,15 +74,28 @@ class StopFlag:
         self.code = 0
         self.name: str | None = None
         self.gentle = False
+        self.asked = False
         self.received = 0.0
+        self.second: int | None = None
 
     def __call__(self) -> str | None:
         return self.name
 
+    def save(self) -> bool:
+        """Whether ``SAVE`` has come since the last call."""
+        asked, self.asked = self.asked, False
+        return asked
+
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Note the first signal while ``gentle``; raise ``Interrupted`` for any other."""
+        """Note ``SAVE``, and the first other signal while ``gentle``; raise ``Interrupted`` for
+        those after it.
+        """
+        if number == SAVE:
+            self.asked = True
+            return
         now = time.monotonic()
         if not self.gentle or (self.name is not None and now - self.received > SAME_SIGNAL):
+            self.second = number
             raise Interrupted(number)
         if self.name is None:
             self.name, self.code = signal.Signals(number).name, 128 + number
@@ -86,12 +106,21 @@ class StopFlag:
 
         Before it there is nothing to save, so a signal ends the program at once.
         """
-        # Closing this iterator closes the training, which saves it.
-        with closing(cast("Generator[Record]", records)):
+        try:
             for record in records:
                 self.gentle = self.gentle or isinstance(record, kind)
                 yield record
-        self.gentle = False
+        finally:
+            self.end(cast("Generator[Record]", records))
+            self.gentle = False
+
+    def end(self, records: Generator[Record]) -> None:
+        """Close a training, which saves it; after a second signal end it as it is."""
+        if self.second is None:
+            records.close()
+        else:
+            with suppress(Interrupted):
+                records.throw(Interrupted(self.second))
 
 
 @contextmanager

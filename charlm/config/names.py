@@ -1,6 +1,5 @@
 """Settings by their names: ``section.key``, flat keyword arguments, ``section.key=value`` texts."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from charlm.config.rules import Tables
 from charlm.config.whole import keys, nearest_setting, refuse_unknown, unknown_setting
 from charlm.errors import ConfigError
+from charlm.untrusted import LARGEST_TOML, parse_toml
 
 __all__ = ["named_values", "parse_assignment", "parse_value", "read_toml", "tables_of"]
 
@@ -79,8 +79,8 @@ def wrong_form(text: str, target: str, value: str) -> ConfigError:
 def parse_value(text: str) -> Any:
     """``text`` as a TOML value or a number, or as it is: 3, true, 0.5, .5, [1, 2], lstm."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         with suppress(ValueError):
             return float(text)
         return text.strip()
@@ -105,10 +105,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises ``ConfigError`` if the file is missing, no TOML, or has settings outside of sections.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:  # a pipe is fine, a device without end is read so far
+            tables = parse_toml(file.read(LARGEST_TOML + 1))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", "check the path") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}", "check the file") from None
     for name, table in tables.items():
         if not isinstance(table, Mapping):

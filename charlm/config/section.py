@@ -14,6 +14,9 @@ from charlm.errors import ConfigError
 
 __all__ = ["Section", "assignment", "default_text", "setting", "unknown_name"]
 
+WIDEST = 63
+"""Bits of a whole number at most, which the libraries below can count with."""
+
 type_hints: Callable[[type], dict[str, Any]] = cache(get_type_hints)
 """The types of a section's settings, by name; working them out takes longer than all checks."""
 
@@ -105,8 +108,13 @@ def checked(name: str, value: Any, kind: Any) -> Any:
     if get_origin(kind) is tuple:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(checked(name, item, get_args(kind)[0]) for item in items)
+    if isinstance(value, int) and value.bit_length() > WIDEST:  # too long for a message
+        raise ConfigError(
+            f"`{name}` must have at most {WIDEST} bits, got a number of {value.bit_length():,}",
+            f"change `{name}`",
+        )
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value) if abs(value) < 1e300 else math.inf  # refused as not finite
+        return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
         raise ConfigError(f"`{name}` must be {words[kind]}, got {value!r}", f"change `{name}`")

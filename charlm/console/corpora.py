@@ -52,8 +52,8 @@ def show_card(card: Card, *, as_json: bool) -> None:
 
 def show_fetching(name: str, records: Iterable[Fetching | Fetched]) -> None:
     """Draw a bar while a corpus is downloaded, then say where it is stored."""
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), DownloadColumn())
-    with progress_bar(*columns) as progress:
+    label = TextColumn("{task.description}", markup=False)
+    with progress_bar(label, BarColumn(bar_width=24), DownloadColumn()) as progress:
         task = progress.add_task(name, total=None)
         for record in records:
             if isinstance(record, Fetching):

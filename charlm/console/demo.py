@@ -5,7 +5,7 @@ import shlex
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from charlm.console.streams import print_named, printable, talk
+from charlm.console.streams import print_named, talk
 from charlm.inference.demonstration import Demonstration, Sampled
 
 __all__ = ["show_demo"]
@@ -46,4 +46,4 @@ def show_sample(sample: Sampled) -> None:
     console = talk()
     console.print(f"it writes, at temperature {sample.temperature:g}:\n")
     # Whole lines where there is no terminal that is too narrow for them.
-    print_named(console, "", printable(sample.text).strip(), INDENT)
+    print_named(console, "", sample.text.strip(), INDENT)

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from charlm.console.streams import print_json, printable, talk, write_text
+from charlm.console.streams import print_json, talk, write_text
+from charlm.console.terminal import harmless, without_protection
 from charlm.console.wrapping import SHADES, TerminalText, shade_of, shades
 from charlm.inference.generation.filling import Filled
 from charlm.inference.generation.pieces import Sample, Written
@@ -47,6 +48,7 @@ def show_samples(samples: Sequence[Sample], *, as_json: bool, color: bool = Fals
             write_text("\n\n" * (number > 0) + sample.prompt)
             for piece in sample:
                 write_text(piece)
+            tell_end(sample)
     else:
         for _, row in groupby(samples, key=lambda each: (each.prompt, each.seed)):
             texts = list(row)
@@ -95,19 +97,24 @@ def show_columns(samples: Sequence[Sample], *, color: bool) -> None:
     for sample in samples:
         table.add_column(f"temperature {sample.temperature:g}", ratio=1, overflow="fold")
     table.add_row(*(shaded(sample, color=color) for sample in samples))
-    Console(highlight=False).print(table)
+    Console(file=without_protection(sys.stdout), highlight=False).print(table)
 
 
 def shaded(sample: Sample, *, color: bool) -> Text:
     """A prompt and its continuation, with a color for each token if wanted."""
-    text = Text(printable(sample.prompt))
+    text = Text(shown(sample.prompt))
     for piece in sample:
         if not color:
-            text.append(printable(piece))
+            text.append(shown(piece))
     for token in sample.written if color else ():
         shade = shade_of(surprise([token]))
-        text.append(printable(token.text), style=f"#000000 on {shade}" if shade else None)
+        text.append(shown(token.text), style=f"#000000 on {shade}" if shade else None)
     return text
+
+
+def shown(text: str) -> str:
+    """Text of a model without what could steer a terminal; tabs and line breaks stay."""
+    return harmless(text.replace("\r", ""), kept="\n\t")
 
 
 def surprise(tokens: Sequence[Written]) -> float:

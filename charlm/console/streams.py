@@ -1,45 +1,57 @@
-"""Standard output for data, stderr for messages; text of a model is made safe for a terminal."""
+"""Standard output for data, stderr for messages."""
 
+import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import Progress, ProgressColumn
+from rich.segment import Segment
 
 from charlm.console.figures import NAMES, in_columns
+from charlm.console.terminal import harmless, without_protection
 from charlm.data.formats.json_lines import json_line
 from charlm.errors import ConfigError, CorpusError
 
 __all__ = [
     "compact",
     "duration",
-    "harmless",
     "on_one_line",
     "print_json",
     "print_named",
     "print_note",
-    "printable",
     "progress_bar",
     "read_prompts",
     "talk",
     "write_text",
 ]
 
-ORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Embeddings, overrides and isolates of Unicode's bidirectional algorithm: text between them can
-be shown as other text than it is.  The marks of single characters (U+200E, U+200F) are not here,
-because Arabic and Hebrew need them."""
+
+class SafeConsole(Console):
+    """A console that styles text and shows what would steer a terminal, links included."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """The segments of ``renderable``, harmless on a terminal; rich's own controls stay."""
+        for segment in super().render(renderable, options):
+            if segment.control or not self.is_terminal:
+                yield segment
+            else:
+                style = segment.style and segment.style.update_link(None)
+                yield Segment(harmless(segment.text, kept="\n"), style)
 
 
 def talk() -> Console:
     """The console of stderr, for messages.  A new one each time, because it may be redirected."""
-    return Console(
-        stderr=True,
+    return SafeConsole(
+        file=without_protection(sys.stderr),
+        markup=False,
         highlight=False,
         soft_wrap=not sys.stderr.isatty(),
         color_system=None if os.environ.get("NO_COLOR") else "auto",
@@ -96,53 +108,32 @@ def utf8(content: bytes, name: str) -> str:
         ) from None
 
 
-def printable(text: str) -> str:
-    """``text`` without what could steer a terminal, as a model that has seen escape sequences may
-    write it; tabs and line breaks stay as they are.
-    """
-    without_returns = text.replace("\r", "")  # of CR LF line breaks
-    return "".join(char if char in "\n\t" else harmless(char) for char in without_returns)
-
-
-def harmless(text: str) -> str:
-    """``text`` with a visible character for every control character, line breaks included, and
-    for those that make a terminal show what follows in another order.
-    """
-    return "".join(visible(char) if steers(char) else char for char in text)
-
-
-def steers(char: str) -> bool:
-    """Whether a terminal obeys a character instead of showing it."""
-    return ord(char) < 32 or 127 <= ord(char) < 160 or char in ORDERING
-
-
 def on_one_line(text: str, columns: int | None = None) -> str:
     """``text`` made safe for a terminal, with control pictures for tabs and line breaks as well;
     what goes beyond ``columns`` is cut off, and marked by an ellipsis.
     """
-    line = "".join(visible(char) if char in "\n\t" else char for char in printable(text))
+    line = harmless(text.replace("\r", ""))
     if columns is None or cell_len(line) <= columns:
         return line
     return set_cell_size(line, columns - 1).rstrip() + "…"
 
 
-def visible(char: str) -> str:
-    """The control picture of an ASCII control character, U+FFFD for the others."""
-    if ord(char) < 32:
-        return chr(0x2400 + ord(char))
-    return "\u2421" if ord(char) == 127 else "\ufffd"
-
-
 def write_text(text: str, stream: TextIO | None = None) -> None:
-    """Write model text to stdout at once: exact into files and pipes, harmless on a terminal."""
+    """Write text to stdout at once, exactly; a terminal has its own protection."""
     stream = stream or sys.stdout
-    stream.write(printable(text) if stream.isatty() else text)
+    stream.write(text)
     stream.flush()
 
 
 def print_json(record: Mapping[str, Any], *, flush: bool = True) -> None:
-    """One object, one line; numbers that JSON lacks become null."""
-    sys.stdout.write(json_line(finite(record)))
+    """One object, one line; numbers that JSON lacks become null.
+
+    On a terminal, what would steer it is escaped, so that the line stays the same JSON.
+    """
+    line = json_line(finite(record))
+    if sys.stdout.isatty():
+        line = harmless(line, show=lambda char: json.dumps(char)[1:-1], kept="\n")
+    sys.stdout.write(line)
     if flush:
         sys.stdout.flush()
 

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.color import ColorSystem
 from rich.style import Style
 
-from charlm.console.streams import printable
+from charlm.console.terminal import harmless, marks_after, without_protection
 
 __all__ = ["SHADES", "TerminalText", "shade_of", "shades"]
 
@@ -35,14 +35,17 @@ class TerminalText:
 
     def __init__(self, width: int | None = None, stream: TextIO | None = None) -> None:
         self.width = width or shutil.get_terminal_size().columns
-        self.stream = stream or sys.stdout
-        self.column = 0
+        self.stream = stream or without_protection(sys.stdout)
+        self.column = self.marks = 0
         self.word: list[tuple[str, str | None]] = []
         self.space = ""
 
     def write(self, text: str, shade: str | None = None) -> None:
         """Add text in a color, or as it is; nothing in it can steer the terminal."""
-        for char in printable(text):
+        text = text.replace("\r", "")
+        safe = harmless(text, kept="\n\t", marks=self.marks)
+        self.marks = marks_after(text, self.marks)
+        for char in safe:
             if char == "\n":
                 self.flush()
                 self.emit("\n", None)

@@ -13,10 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["IGNORED", "Segment", "Segments"]
+__all__ = ["IGNORED", "Segment", "Segments", "count_tokens"]
 
 IGNORED = -100
 """Target where a lane has ended before its epoch's last segment; cross entropy leaves it out."""
+
+COUNTED = 1 << 24
+"""Tokens at most, evenly spread, from which frequencies are estimated."""
 
 CPU = torch.device("cpu")
 
@@ -150,3 +153,9 @@ class Segments:
         if epoch == 0:
             return 0
         return int(np.random.default_rng([self.seed, epoch]).integers(self.ring))
+
+
+def count_tokens(tokens: np.ndarray, vocab_size: int) -> Tensor:
+    """How often each token (V) occurs; in a sample of the tokens if there are very many."""
+    sample = tokens[:: max(1, len(tokens) // COUNTED)]
+    return torch.from_numpy(np.bincount(sample, minlength=vocab_size))

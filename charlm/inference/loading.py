@@ -55,7 +55,10 @@ def load_run(folder: str | Path, step: int | None = None, device: str = "cpu") -
     tokenizer = run.tokenizer()
     chosen = choose_device(device)
     found = run.checkpoint(step)
-    model = predictor_of(run.config.model, tokenizer.vocab_size, found, chosen)
+    try:
+        model = predictor_of(run.config.model, tokenizer.vocab_size, found, chosen)
+    except ModelError as error:
+        raise ModelError(f"{run.folder}, step {found.step:,}: {error}", error.hint) from None
     return Loaded(run, tokenizer, model, found.step)
 
 

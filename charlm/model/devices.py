@@ -25,6 +25,18 @@ GPU_SHARE = 8
 """A text is kept in a GPU's memory if it fills at most one part in so many of it."""
 
 
+def compute_alone() -> None:
+    """Let a forked process compute with one thread.
+
+    The threads of OpenMP are not copied by a fork, and the copy would wait for them for ever.
+    """
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=compute_alone)
+
+
 def choose_device(name: str) -> torch.device:
     """The device called ``name``; ``auto`` is the first GPU if there is one, else the CPU.
 

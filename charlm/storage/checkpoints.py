@@ -19,10 +19,10 @@ neither counts as a checkpoint that is kept nor is it ever deleted.
 """
 
 import errno
+import hashlib
 import json
 import re
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ import safetensors.torch
 from torch import Tensor
 
 from charlm import durable
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, way_out
 from charlm.storage.integrity import (
+    AGAIN,
     FORMAT,
     GONE,
     MALFORMED,
@@ -41,12 +42,14 @@ from charlm.storage.integrity import (
     STATE,
     TRAIN,
     damaged,
-    digest,
     files_of,
     is_whole,
+    manifest_of,
     unreadable,
     verified,
 )
+from charlm.storage.tensors import blocks_of, size_of
+from charlm.untrusted import parse_json
 
 __all__ = [
     "Checkpoint",
@@ -60,11 +63,11 @@ __all__ = [
 ]
 
 FOLDER_NAME = re.compile(r"step-(\d{8,12})(-again)?")
-AGAIN = "-again"
-"""End of the name of a checkpoint whose predecessor of the same step is still there."""
+LARGEST_HEADER = 1 << 20
+"""Bytes of the names, types and shapes of tensors at most: some 10,000 tensors."""
 
 MARK = durable.TEMPORARY_MARK
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -89,30 +92,36 @@ def write_checkpoint(
     Raises ``CheckpointError`` if the disk is full or not writable; what existed stays.
     """
     target = folder / f"step-{step:08d}"
-    contents = {
-        MODEL: safetensors.torch.save(ready(model)),
-        TRAIN: safetensors.torch.save(ready(train)),
-        STATE: json.dumps({"format": FORMAT, "step": step, **state}, indent=1).encode(),
-    }
-    files = {name: {"bytes": len(c), "sha256": digest(c)} for name, c in contents.items()}
-    manifest = json.dumps({"format": FORMAT, "step": step, "files": files}, indent=1)
+    about = json.dumps({"format": FORMAT, "step": step, **state}, indent=1).encode()
+    contents = {MODEL: blocks_of(model), TRAIN: blocks_of(train), STATE: iter([about])}
     again = target.exists()  # damaged, or without the validation of its step
     written = target.with_name(target.name + AGAIN) if again else target
     try:
         with durable.write_folder(written) as temporary:
-            for name, content in contents.items():
-                (temporary / name).write_bytes(content)
-            (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+            files = {name: write_file(temporary / name, each) for name, each in contents.items()}
+            write_file(temporary / MANIFEST, iter([manifest_of(step, files)]))
         if again:
             replace_by(written)
     except OSError as error:
-        needed = sum(len(content) for content in contents.values()) / 1e6
-        advice = f"make {needed:,.1f} MB of disk space free" if error.errno in FULL else "mend that"
+        needed = (size_of(model) + size_of(train) + len(about)) / 1e6
+        space = f"make {needed:,.1f} MB of disk space free"
+        advice = space if error.errno in FULL else way_out(error)
         raise CheckpointError(
             f"cannot save a checkpoint in {folder}: {error.strerror}",
             f"{advice}, then train again: training resumes from the checkpoint before",
         ) from error
     return target
+
+
+def write_file(path: Path, blocks: Iterator[bytes | memoryview]) -> tuple[int, str]:
+    """Write a new file; returns its size in bytes and its SHA-256.  Raises ``OSError``."""
+    size, digest = 0, hashlib.sha256()
+    with durable.create(path) as file:
+        for block in blocks:
+            file.write(block)
+            digest.update(block)
+            size += len(block)
+    return size, digest.hexdigest()
 
 
 def replace_by(again: Path) -> None:
@@ -125,11 +134,10 @@ def replace_by(again: Path) -> None:
     if target.exists():
         if not is_whole(target):
             superseded = target.with_name(f"damaged-{superseded.name.replace(MARK, '-')}")
-        target.rename(superseded)
-    again.rename(target)
-    durable.sync_folder(target.parent)
+        durable.rename(target, superseded)
+    durable.rename(again, target)
     if durable.TEMPORARY_MARK in superseded.name:
-        shutil.rmtree(superseded, ignore_errors=True)
+        durable.remove_folder(superseded)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -140,12 +148,23 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     try:
         files = files_of(folder)
-        contents = {name: verified(folder / name, *files[name]) for name in (MODEL, TRAIN, STATE)}
-        state = json.loads(contents[STATE])
-        model, train = (safetensors.torch.load(contents[name]) for name in (MODEL, TRAIN))
+        state = parse_json(verified(folder / STATE, *files[STATE]))
+        model, train = (
+            tensors_of(verified(folder / name, *files[name]), name) for name in (MODEL, TRAIN)
+        )
         return Checkpoint(int(state["step"]), model, train, state)
     except MALFORMED as error:
         raise damaged(folder, str(error)) from error
+
+
+def tensors_of(content: bytes, name: str) -> dict[str, Tensor]:
+    """The tensors of the file ``name`` by their names.  Raises one of ``MALFORMED``."""
+    if int.from_bytes(content[:8], "little") > LARGEST_HEADER:
+        raise ValueError(f"{name} has a header of more than {LARGEST_HEADER:,} bytes")
+    try:
+        return safetensors.torch.load(content)
+    except MALFORMED as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -154,7 +173,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     Raises what ``read_checkpoint`` does.
     """
     try:
-        state = json.loads(verified(folder / STATE, *files_of(folder)[STATE]))
+        state = parse_json(verified(folder / STATE, *files_of(folder)[STATE]))
         return {"step": int(state["step"]), **state}
     except MALFORMED as error:
         raise damaged(folder, str(error)) from error
@@ -187,10 +206,7 @@ def prune(folder: Path, keep: set[int], newest: int = 2) -> None:
     """
     for path in list(filter(is_whole, list_checkpoints(folder)))[:-newest]:
         if step_of(path) not in keep:
-            # Renamed first: a half-removed folder must not look like a checkpoint.
-            superseded = durable.temporary_name(path)
-            path.rename(superseded)
-            shutil.rmtree(superseded, ignore_errors=True)
+            durable.remove_folder(path)
 
 
 def settle(folder: Path) -> None:
@@ -203,9 +219,4 @@ def settle(folder: Path) -> None:
             replace_by(path)
     if folder.is_dir():
         for path in folder.glob(f"*{MARK}*"):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def ready(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as safetensors takes them: on the CPU, contiguous, none sharing memory."""
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+            durable.remove_folder(path)

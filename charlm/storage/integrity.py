@@ -4,12 +4,14 @@ import errno
 import hashlib
 import json
 import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors
 
 from charlm.errors import CheckpointError
+from charlm.untrusted import parse_json, read_file
 
 __all__ = [
     "MALFORMED",
@@ -19,9 +21,11 @@ __all__ = [
     "files_of",
     "is_best",
     "is_whole",
+    "manifest_of",
     "newer_version",
     "read_best",
     "read_json",
+    "refuse_special",
     "unreadable",
     "verified",
 ]
@@ -34,6 +38,10 @@ MODEL, TRAIN, STATE, MANIFEST = (
     "manifest.json",
 )
 LARGEST_JSON = 1 << 20
+AGAIN = "-again"
+"""End of the name of a checkpoint whose predecessor of the same step is still there."""
+LONGEST_REASON = 300
+"""Characters of a reason in a message at most: what is wrong with a file may repeat the file."""
 
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
 """Errors that say what a folder holds; others, like a lack of permission, say nothing about it."""
@@ -66,7 +74,18 @@ def files_of(folder: Path) -> dict[str, tuple[int, str]]:
     manifest = read_json(folder / MANIFEST)
     if manifest["format"] > FORMAT:
         raise newer_version(folder)
-    return {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+    step = int(folder.name.removeprefix("step-").removesuffix(AGAIN))
+    files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+    # No hash covers the manifest, so each of its bytes must be the one that was written.
+    written = manifest_of(step, files)
+    verified(folder / MANIFEST, len(written), digest(written))
+    return files
+
+
+def manifest_of(step: int, files: Mapping[str, tuple[int, str]]) -> bytes:
+    """The content of a manifest: size in bytes and SHA-256 of each file of a checkpoint."""
+    table = {name: {"bytes": size, "sha256": sha256} for name, (size, sha256) in files.items()}
+    return json.dumps({"format": FORMAT, "step": step, "files": table}, indent=1).encode()
 
 
 def is_whole(folder: Path) -> bool:
@@ -84,11 +103,25 @@ def is_whole(folder: Path) -> bool:
             return True
         files = files_of(folder)
         for name in (MODEL, TRAIN, STATE):
-            verified(folder / name, *files[name])
+            verify(folder / name, *files[name])
     except (CheckpointError, OSError, *MALFORMED):
         return False
     WHOLE.add(signature)
     return True
+
+
+def verify(path: Path, size: int, sha256: str) -> None:
+    """Raise what ``verified`` raises, without holding the whole file in memory."""
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            raise damaged(path.parent, f"{path.name} is not a file of {size} bytes")
+        with path.open("rb") as file:
+            found_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if found_sha256 != sha256:
+        raise damaged(path.parent, f"{path.name} has changed since it was written")
 
 
 def verified(path: Path, size: int, sha256: str) -> bytes:
@@ -97,7 +130,7 @@ def verified(path: Path, size: int, sha256: str) -> bytes:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:  # a link is none either
             raise damaged(path.parent, f"{path.name} is not a file of {size} bytes")
-        content = path.read_bytes()
+        content = read_file(path, found.st_size)
     except OSError as error:
         raise unreadable(path, error) from error
     if digest(content) != sha256:
@@ -105,17 +138,29 @@ def verified(path: Path, size: int, sha256: str) -> bytes:
     return content
 
 
+def refuse_special(folder: Path, files: Sequence[str], folders: Sequence[str]) -> None:
+    """Raise ``CheckpointError`` where a name of a run is a link, a pipe or a device.
+
+    Links might lead out of the run, and what is written there would be lost.
+    """
+    for name in (*files, *folders):
+        path, kind = folder / name, "file" if name in files else "folder"
+        fitting = path.is_file() if kind == "file" else path.is_dir()
+        if path.is_symlink() or (path.exists() and not fitting):
+            raise CheckpointError(
+                f"{path} is a link or no {kind}, and might lead out of the run",
+                f"put the {kind} itself in its place; the rest of the run is not touched",
+            )
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object from a file.  Raises ``CheckpointError``."""
     try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_JSON:
-            raise damaged(path.parent, f"{path.name} is no file of at most {LARGEST_JSON} bytes")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(read_file(path, LARGEST_JSON))
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise damaged(path.parent, f"{path.name} is no JSON") from error
+    except ValueError as error:
+        raise damaged(path.parent, f"{path.name} is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise damaged(path.parent, f"{path.name} is no JSON object")
     return value
@@ -143,7 +188,7 @@ def digest(content: bytes) -> str:
 
 def damaged(folder: Path, why: str) -> CheckpointError:
     """The error for a checkpoint that cannot be believed."""
-    why = " ".join(why.split())
+    why = " ".join(why.split())[:LONGEST_REASON]
     return CheckpointError(
         f"the checkpoint {folder} is damaged: {why}",
         "restore the folder, or use an older checkpoint",

@@ -1,33 +1,31 @@
 """The run folder: settings, tokenizer, checkpoints, log.  Readable by people, executes nothing."""
 
 import json
-import shutil
-import tomllib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import tomli_w
 
 from charlm import __version__, durable
 from charlm.config import Config
 from charlm.data.tokenizers import kinds as tokenizers
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.errors import CharlmError, CharlmWarning, CheckpointError
+from charlm.errors import CharlmError, CharlmWarning, CheckpointError, describe, way_out
 from charlm.storage import checkpoints, integrity
 from charlm.storage.checkpoints import Checkpoint
+from charlm.storage.locking import LOCK, lock
 from charlm.storage.log import Log
 from charlm.storage.missing import no_run
+from charlm.untrusted import LARGEST_TOML, parse_toml, read_file
 
 __all__ = ["Run", "create_run", "lock", "open_run", "remove_blank"]
 
 FORMAT = 1
-SETTINGS, TOKENIZER, LOG, BEST, LOCK = "run.toml", "tokenizer", "log.jsonl", "best.json", ".lock"
+SETTINGS, TOKENIZER, LOG, BEST = "run.toml", "tokenizer", "log.jsonl", "best.json"
 CHECKPOINTS = "checkpoints"
-LARGEST_SETTINGS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -55,10 +53,11 @@ class Run:
     @property
     def blank(self) -> bool:
         """Whether nothing was learned yet: the folder holds only what ``create_run`` wrote."""
-        known = {SETTINGS, TOKENIZER, LOG, LOCK, self.checkpoints.name}
-        foreign = {path.name for path in self.folder.iterdir()} - known
-        saved = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
-        return not foreign and not saved
+        known = {SETTINGS, TOKENIZER, LOG, LOCK, CHECKPOINTS}
+        saved = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        names = {path.name for path in self.folder.iterdir()} - known
+        names |= {path.name for path in saved}
+        return all(durable.TEMPORARY_MARK in name for name in names)
 
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer.  Raises ``TokenizerError``; ``CheckpointError`` for another one."""
@@ -129,13 +128,18 @@ class Run:
         be read now: to resume from an older one would throw progress away.
         """
         notes: list[str] = []
-        for path in reversed(checkpoints.list_checkpoints(self.checkpoints)):
+        listed = checkpoints.list_checkpoints(self.checkpoints)
+        while listed:
+            path = listed.pop()
             try:
                 return checkpoints.read_checkpoint(path), tuple(notes)
             except integrity.UnreadableError:
                 raise
             except CheckpointError as error:
-                notes.append(str(error))
+                if path.exists():
+                    notes.append(str(error))
+                else:  # a training process has replaced it meanwhile by newer ones
+                    notes, listed = [], checkpoints.list_checkpoints(self.checkpoints)
         if not notes and (self.folder / BEST).exists():
             notes.append(f"{self.folder} has a {BEST}, but its checkpoints are gone")
         if notes and not anew:
@@ -154,9 +158,7 @@ class Run:
         best: Mapping[str, Any] | None,
     ) -> Path:
         """Write a checkpoint, then say which one is best, then remove those no longer needed."""
-        if not self.checkpoints.is_dir():
-            self.checkpoints.mkdir()
-            durable.sync_folder(self.folder)
+        durable.make_folder(self.checkpoints)
         state = {**state, "best": best}
         path = checkpoints.write_checkpoint(self.checkpoints, step, model, train, state)
         self.settle(best)
@@ -170,8 +172,9 @@ class Run:
             checkpoints.prune(self.checkpoints, keep={best["step"]} if best else set())
         except OSError as error:
             raise CheckpointError(
-                f"{self.folder / BEST} cannot be written: {error.strerror}",
-                "mend that, then train again: training resumes from the checkpoint just saved",
+                f"{self.folder} cannot be written: {describe(error)}",
+                f"{way_out(error)}; then train again: training resumes from the checkpoint just "
+                "saved",
             ) from error
 
     def recover(self) -> None:
@@ -181,7 +184,7 @@ class Run:
         """
         checkpoints.settle(self.checkpoints)
         for path in self.folder.glob(f"*{durable.TEMPORARY_MARK}*"):
-            path.unlink(missing_ok=True)
+            durable.remove_folder(path) if path.is_dir() else durable.remove_file(path)
         best = self.best()
         if best is not None:
             self.settle(best)
@@ -217,17 +220,19 @@ def create_run(
     Raises ``CheckpointError`` if ``folder`` exists with something in it or cannot be made.
     """
     run = Run(folder, config, dict(origin))
+    folder = folder.resolve()  # of a link, the folder that it leads to
     try:
+        durable.remove_leftovers(folder)
         if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # an empty folder is as good as none
-        folder.parent.mkdir(parents=True, exist_ok=True)
+            durable.remove_folder(folder)  # an empty folder is as good as none
         with durable.write_folder(folder) as temporary:
-            (temporary / TOKENIZER).mkdir()
+            durable.make_folder(temporary / TOKENIZER)
             tokenizer.save(temporary / TOKENIZER)
             write_settings(Run(temporary, config, dict(origin)))
     except OSError as error:
         raise CheckpointError(
-            f"cannot make the run folder {folder}: {error.strerror}", "choose another `out=FOLDER`"
+            f"cannot make the run folder {run.folder}: {error.strerror}",
+            f"{way_out(error)}, or choose another `out=FOLDER`",
         ) from error
     return run
 
@@ -240,7 +245,8 @@ def remove_blank(folder: Path) -> None:
     if not (folder / SETTINGS).is_file() or not open_run(folder).blank:
         return
     with lock(folder):
-        shutil.rmtree(folder)
+        if open_run(folder).blank:  # still so, now that nobody else can train it
+            durable.remove_folder(folder.resolve())
 
 
 def open_run(folder: str | Path) -> Run:
@@ -249,16 +255,9 @@ def open_run(folder: str | Path) -> Run:
     path = folder / SETTINGS
     if not path.is_file():
         raise no_run(folder)
-    for name in (SETTINGS, TOKENIZER, LOG, BEST, CHECKPOINTS):
-        if (folder / name).is_symlink():
-            raise CheckpointError(
-                f"{folder / name} is a link, which might lead out of the run",
-                "put the file or folder itself in its place",
-            )
+    integrity.refuse_special(folder, (SETTINGS, LOG, BEST, LOCK), (TOKENIZER, CHECKPOINTS))
     try:
-        if path.stat().st_size > LARGEST_SETTINGS:
-            raise ValueError("it is too large")
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = parse_toml(read_file(path, LARGEST_TOML))
         origin, written = tables.pop("origin", {}), tables.pop("charlm", {})
         if written.get("format", 0) > FORMAT:
             raise integrity.newer_version(folder)
@@ -280,19 +279,3 @@ def write_settings(run: Run) -> None:
     about = {"version": __version__, "format": FORMAT}
     tables = {"charlm": about, **run.config.to_tables(), "origin": run.origin}
     durable.write_text(run.folder / SETTINGS, tomli_w.dumps(tables))
-
-
-def lock(folder: Path) -> filelock.BaseFileLock:
-    """Hold the run for writing; released with the process at the latest.
-
-    Raises ``CheckpointError`` at once if another process holds it.
-    """
-    try:
-        held = filelock.FileLock(folder / LOCK)
-        held.acquire(timeout=0)
-    except filelock.Timeout:
-        raise CheckpointError(
-            f"{folder} is in use: another process trains it",
-            "wait for it to end, or choose another `out=FOLDER`",
-        ) from None
-    return held

@@ -1,6 +1,9 @@
 """What a run holds, gathered from its folder: settings, text, checkpoints, progress."""
 
+import math
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +61,8 @@ def summarise_run(run: Run) -> RunSummary:
         try:
             state = read_checkpoint(path).state
         except CheckpointError as error:
-            checkpoints.append({"step": step_of(path), "good": False, "why": str(error)})
+            if path.exists():  # a training process may have removed it meanwhile
+                checkpoints.append({"step": step_of(path), "good": False, "why": str(error)})
         else:
             checkpoints.append({"step": step_of(path), "good": True})
     tokenizer, counters = run.tokenizer(), table(state, "counters")
@@ -96,8 +100,12 @@ def differing_settings(summaries: list[RunSummary]) -> dict[str, list[Any]]:
 
 def size_of(folder: Path) -> int:
     """Bytes of all files below a folder; links are not followed."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return sum(path.stat().st_size for path in paths)
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a training process may remove it meanwhile
+            found = path.lstat()
+            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return total
 
 
 def table(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -107,6 +115,8 @@ def table(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def number(entries: Mapping[str, Any], name: str) -> float | None:
-    """A number of a file that anybody may have written; ``None`` for anything else."""
+    """A finite number of a file that anybody may have written; ``None`` for anything else."""
     value = entries.get(name)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value if math.isfinite(value) else None

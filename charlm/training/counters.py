@@ -4,11 +4,21 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from charlm.errors import CheckpointError
+from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run
 from charlm.training.reports import Done
 from charlm.training.validation import Validation
 
-__all__ = ["Counters"]
+__all__ = ["Counters", "counters_of"]
+
+
+LENGTHS = ("step", "tokens", "seconds", "log_bytes", "returns")
+"""Counters that are never below zero."""
+
+
+WIDEST = 1000
+"""Bits of a whole number that a float can stand for, at most."""
 
 
 @dataclass
@@ -17,7 +27,8 @@ class Counters:
 
     ``next_evaluation`` is a fraction of the budget; ``stale`` counts the validations since the
     best; the plateau schedule divides the learning rate by ``divisor``; ``window_loss`` is the sum
-    of the losses that the next line of the log averages.
+    of the losses that the next line of the log averages.  ``returns`` counts how often training
+    went back to a checkpoint because numbers stopped being finite.
     """
 
     step: int = 0
@@ -34,6 +45,7 @@ class Counters:
     window_loss: float = 0.0
     log_bytes: int = 0
     finished: str = ""
+    returns: int = 0
 
     def best(self, validation: Validation) -> dict[str, Any] | None:
         """The content of ``best.json``: the best validation so far, or None."""
@@ -67,13 +79,29 @@ class Counters:
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> Self:
         """Read ``to_table``'s table.  Raises ``ValueError``, ``KeyError`` or ``TypeError``."""
+        table = {"returns": 0, **table}  # earlier versions did not count them
         values = {entry.name: table[entry.name] for entry in fields(cls)}
         if values["best_nll"] is None:
             values["best_nll"] = math.inf
         for entry in fields(cls):
             value: Any = values[entry.name]
-            if entry.type is float and type(value) is int:
+            if entry.type is float and type(value) is int and value.bit_length() < WIDEST:
                 value = values[entry.name] = float(value)
-            if type(value) is not entry.type or value != value:
+            negative = entry.name in LENGTHS and value < 0
+            if type(value) is not entry.type or value != value or negative:
                 raise ValueError(f"{entry.name} is {value!r}")
         return cls(**values)
+
+
+def counters_of(found: Checkpoint, run: Run) -> Counters:
+    """The counters of a checkpoint.  Raises ``CheckpointError`` if they cannot be read."""
+    try:
+        counters = Counters.from_table(found.state["counters"])
+    except (KeyError, TypeError, ValueError):
+        counters = Counters(step=-1)
+    if counters.step != found.step:
+        raise CheckpointError(
+            f"the counters of step {found.step} in {run.folder} cannot be read",
+            "remove that checkpoint to resume from the one before",
+        )
+    return counters

@@ -10,23 +10,39 @@ import numpy as np
 
 from charlm.config import DEFAULT_MINUTES, Config, DataConfig
 from charlm.data.cache import cache_folder
+from charlm.data.preparation.line_ends import store_has_windows_lines
 from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare
 from charlm.data.sources.tables import is_table
+from charlm.errors import CorpusError
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run, lock, open_run
 from charlm.training import ngrams
 from charlm.training.budget.decisions import decide
 from charlm.training.distributed import World
-from charlm.training.loop import never, train_network
+from charlm.training.loop import never, not_asked, train_network
 from charlm.training.reports import Note, Report
 from charlm.training.resolution import Sources, TrainingRequest, resolve
-from charlm.training.resuming import begin, budget_note, decides, look_for_begun, refuse_other_text
+from charlm.training.resuming import (
+    OtherTextError,
+    begin,
+    budget_note,
+    decides,
+    look_for_begun,
+    refuse_other_run,
+    refuse_other_text,
+    refuse_other_tokenizer,
+)
 
 __all__ = ["TrainingPlan", "launch", "plan", "train"]
 
 MANY_UNKNOWN = 0.2
 """Share of unknown tokens in the validation text from which a note is given."""
+
+WINDOWS_LINES = (
+    "lines end with CR LF (as on Windows), which the model will learn; it predicts texts with LF "
+    "worse then: convert this one to LF if that matters"
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,7 @@ def train(
     recipe: str | None = None,
     config_file: str | Path | None = None,
     stop: Callable[[], str | None] = never,
+    save: Callable[[], bool] = not_asked,
     world: World | None = None,
     **settings: Any,
 ) -> Iterator[Preparing | Prepared | Report]:
@@ -66,7 +83,9 @@ def train(
     """
     request = resolve(sources, out, settings, recipe=recipe, config_file=config_file)
     choose_device(request.config.training.device)  # refused before the text is prepared
-    return launch(request.config, request.folder, stop=stop, world=world, text_of=request.run)
+    return launch(
+        request.config, request.folder, stop=stop, save=save, world=world, text_of=request.run
+    )
 
 
 def launch(
@@ -74,20 +93,22 @@ def launch(
     folder: Path,
     *,
     stop: Callable[[], str | None] = never,
+    save: Callable[[], bool] = not_asked,
     world: World | None = None,
     text_of: Run | None = None,
 ) -> Iterator[Preparing | Prepared | Report]:
     """Train into ``folder``, or resume the run there; ends with ``Done`` unless stopped early.
 
     A run that is given minutes decides what is None in ``config`` by the text and the machine;
-    other runs have fixed defaults.  ``text_of``: a run whose prepared text may be used instead of
-    reading standard input again.
+    other runs have fixed defaults.  ``stop`` and ``save`` are asked now and then whether to end,
+    and whether to save a checkpoint and go on.  ``text_of``: a run whose prepared text may be used
+    instead of reading standard input again.
 
     Raises ``CharlmError`` of every kind; what existed is then as it was.
     """
     world = world or World()
     begun, config = look_for_begun(folder, config)
-    prepared = yield from prepare_for(config, stop, text_of)
+    prepared = yield from prepare_for(config, stop, text_of, begun)
     if prepared is None:
         return
     counting = config.model.kind == "ngram"
@@ -95,25 +116,31 @@ def launch(
         ngrams.check_countable(config.model, prepared.valid, world)
     yield from notes_on(config.data, prepared)
     if begun:
-        refuse_other_text(begun, prepared)
+        refuse_other_tokenizer(begun, prepared)
         changed = budget_note(begun.config, config)
         yield from [Note(text=changed)] if changed else []
     elif world.first:
         config = yield from settle(config, prepared)
         begin(folder, config, prepared)
-    with opened(folder, config, world) as run:
-        vocab_size = prepared.tokenizer.vocab_size
-        learn = ngrams.train_ngrams if counting else train_network
-        yield from learn(run, prepared.train, prepared.valid, vocab_size, stop=stop, world=world)
+    with opened(folder, config, prepared, world) as run:
+        texts = (prepared.train, prepared.valid, prepared.tokenizer.vocab_size)
+        if counting:
+            yield from ngrams.train_ngrams(run, *texts, stop=stop, world=world)
+        else:
+            yield from train_network(run, *texts, stop=stop, save=save, world=world)
 
 
 @contextmanager
-def opened(folder: Path, config: Config, world: World) -> Iterator[Run]:
-    """The run in ``folder`` with the settings ``config``, mended and locked by process 0."""
+def opened(folder: Path, config: Config, prepared: Prepared, world: World) -> Iterator[Run]:
+    """The run in ``folder`` with the settings ``config``, mended and locked by process 0.
+
+    Raises ``CheckpointError`` if it is in use, or no longer the run that was looked at before.
+    """
     world.wait()
     with lock(folder) if world.first else nullcontext():
         run = open_run(folder)
         if world.first:
+            refuse_other_run(run, config, prepared)
             run.recover()
             run = run.update(config)
         world.wait()
@@ -148,7 +175,7 @@ def planned(request: TrainingRequest) -> Iterator[Preparing | Prepared | Note | 
         yield Note(text=f"nothing is known about the text: {request.missing}")
         yield TrainingPlan(run, config, None, None)
         return
-    prepared = yield from prepare_for(config, never, request.run)
+    prepared = yield from prepare_for(config, never, request.run, begun)
     assert prepared is not None
     yield from notes_on(config.data, prepared)
     if not begun:
@@ -173,29 +200,52 @@ def settle(config: Config, prepared: Prepared) -> Generator[Note, None, Config]:
 
 
 def prepare_for(
-    config: Config, stop: Callable[[], str | None], text_of: Run | None
+    config: Config, stop: Callable[[], str | None], text_of: Run | None, begun: Run | None
 ) -> Generator[Preparing | Prepared | Note, None, Prepared | None]:
     """Prepare a configuration's text; yields progress, returns ``Prepared`` or None if stopped.
 
-    The text of the run ``text_of`` is known by its digest alone if it was standard input.
+    The text of the run ``text_of`` is known by its digest alone if it was standard input, or is
+    not found.  Raises ``OtherTextError`` for a text that is not that of the run ``begun``.
     """
     data = config.data
     if text_of is not None and "-" in (*data.sources, *data.valid, *data.test):
-        kept = find_prepared(cache_folder(), text_of.origin["digest"])
+        kept = yield from kept_text(text_of)
         if kept is not None:
-            yield kept
             return kept
         yield Note(
             text="the text of this run was standard input and is no longer in the cache: "
             "reading it from standard input again"
         )
-    for record in prepare(data, config.tokenizer, cache_folder()):
-        yield record
-        if isinstance(record, Prepared):
-            return record
-        if stop():
-            return None
+
+    def check(digest: str) -> None:
+        if begun is not None:
+            refuse_other_text(begun, config, digest)
+
+    try:
+        for record in prepare(data, config.tokenizer, cache_folder(), check):
+            yield record
+            if isinstance(record, Prepared):
+                return record
+            if stop():
+                return None
+    except CorpusError as error:
+        if text_of is None or isinstance(error, OtherTextError):
+            raise
+        yield Note(text=f"{error}; looking for its tokens in the cache")
+        kept = yield from kept_text(text_of)
+        if kept is not None:
+            return kept
+        hint = "name the text beside `out`, wherever it is now and whatever it is called"
+        raise CorpusError(f"the text of this run is not here: {error}", hint) from error
     return None
+
+
+def kept_text(run: Run) -> Generator[Prepared, None, Prepared | None]:
+    """Yield and return the text of a run that is in the cache, if it is."""
+    kept = find_prepared(cache_folder(), run.origin["digest"], whole=True)
+    if kept is not None:
+        yield kept
+    return kept
 
 
 def notes_on(data: DataConfig, prepared: Prepared) -> Iterator[Note]:
@@ -206,6 +256,8 @@ def notes_on(data: DataConfig, prepared: Prepared) -> Iterator[Note]:
         for name in ("text_column", "dataset_split"):
             if getattr(data, name) != getattr(default, name):
                 yield Note(text=f"data.{name} does nothing: plain text is no table or dataset")
+    if store_has_windows_lines(prepared.train, prepared.tokenizer):
+        yield Note(text=WINDOWS_LINES)
     unknown = prepared.tokenizer.unknown_id
     if unknown is not None and prepared.valid is not None and len(prepared.valid.tokens):
         share = float(np.mean(prepared.valid.tokens == unknown))

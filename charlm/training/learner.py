@@ -5,7 +5,8 @@ segments, so gradients reach back one segment.
 """
 
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -28,12 +29,20 @@ from charlm.training.optimization.optimizers import (
     restore_optimizer,
 )
 
-__all__ = ["Learner", "Outcome"]
+__all__ = ["Learner", "Outcome", "StoppedError"]
 
 FLOAT16_SCALE = 2.0**13
 """What losses are multiplied by in float16, so that gradients below 6e-8 do not become zero.  It is
 halved whenever a gradient exceeds 65,504, the largest number of float16 (Micikevicius et al. 2018,
 arXiv:1710.03740)."""
+
+
+ONE_STEP = threading.Lock()
+"""Held for a step: torch's global generators, which a step seeds, belong to the whole process."""
+
+
+class StoppedError(Exception):
+    """A step was given up between two parts of its batch."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,11 @@ class Outcome:
 class Learner:
     """A model, its optimizer, its average and the carried state of this process's lanes.
 
-    On a CPU the process keeps the memory that it frees from then on.
+    ``stop`` is asked between the parts of an accumulated batch; a reason ends the step.  On a CPU
+    the process keeps the memory that it frees from then on.
     """
+
+    stop: Callable[[], str | None]
 
     def __init__(
         self, model: LanguageModel, segments: Segments, config: TrainConfig, world: World
@@ -72,6 +84,7 @@ class Learner:
         self.precision = choose_precision(config.precision, self.device)
         self.scale = FLOAT16_SCALE if self.precision is torch.float16 else 1.0
         self.objective = self.make_objective()
+        self.stop = lambda: None
 
     def make_objective(self) -> nn.Module:
         """The function that a step minimises, for this process alone or as one of several."""
@@ -90,8 +103,21 @@ class Learner:
 
         A non-finite loss or gradient leaves the weights as they are and clears the state.
         Seeds torch's global generators from (seed, step), so that a step does not depend on
-        what was drawn before it.
+        what was drawn before it; trainings in several threads take turns, step by step.
+
+        Raises ``StoppedError`` if ``stop`` gives a reason meanwhile, and what ``stop`` raises;
+        nothing has changed then.
         """
+        before, scale = self.state, self.scale
+        try:
+            with ONE_STEP:
+                return self.take_step(step, rate)
+        except BaseException:
+            self.state, self.scale = before, scale
+            raise
+
+    def take_step(self, step: int, rate: float) -> Outcome:
+        """Take a step as ``learn`` does, which puts the state back if it is stopped."""
         self.model.train()
         segment = self.segments[step]
         seed = np.random.default_rng([self.config.seed, step, self.world.rank]).integers(2**63)
@@ -128,6 +154,9 @@ class Learner:
         slices = [slice(int(p[0]), int(p[-1]) + 1) for p in parts if len(p)]
         total, states = 0.0, []
         for index, rows in enumerate(slices):
+            # Of several processes only the first is told to stop, and all must do so at one step.
+            if index and self.world.size == 1 and self.stop():
+                raise StoppedError
             state = tuple(tuple(part[rows] for part in layer) for layer in self.state)
             with self.reduction(last=index == len(slices) - 1):
                 part = mine.rows(rows)
@@ -192,18 +221,37 @@ class Learner:
         )
         scale = tensors.get(f"scale/{name_of(self.precision)}")
         if scale is not None:
+            if scale.numel() != 1 or not scale.is_floating_point():
+                raise misfit(f"scale/{name_of(self.precision)}")
             self.scale = float(scale)
+
+    def go_back(self, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+        """Take over a checkpoint in the middle of training.
+
+        Raises ``CheckpointError`` if one of its tensors does not fit.
+        """
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(weights[name])  # in place, where a CUDA graph looks for it
+        self.optimizer.state.clear()
+        self.average = Average(self.config, self.model)
+        self.restore(tensors)
 
     def lane_tensor(self, tensors: Mapping[str, Tensor], name: str) -> Tensor:
         """The rows of a carried state that belong to this process.  Raises ``CheckpointError``."""
         tensor = tensors.get(name)
         shape = (self.segments.batch_size, self.model.config.hidden_size)
-        if tensor is None or tuple(tensor.shape) != shape:
-            raise CheckpointError(
-                f"the carried {name} does not fit the model",
-                "restore the checkpoint, or remove it to resume from the one before",
-            )
+        if tensor is None or tuple(tensor.shape) != shape or not tensor.is_floating_point():
+            raise misfit(name)
         return tensor[self.lanes].to(self.device)
+
+
+def misfit(name: str) -> CheckpointError:
+    """The error for the tensor ``name``, which is missing or of another form."""
+    return CheckpointError(
+        f"train.safetensors: {name} does not fit the model",
+        "restore the checkpoint, or remove it to resume from the one before",
+    )
 
 
 def seed_generators(seed: int, device: torch.device) -> None:

@@ -6,6 +6,7 @@ It yields the reports of all training, so that a reader of reports need not know
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 
 from charlm.config import ModelConfig
@@ -16,7 +17,7 @@ from charlm.model.ngram.kneser_ney import NgramModel, model_of
 from charlm.model.ngram.orders import PATIENCE, Tried, highest_order, try_orders
 from charlm.model.ngram.tensors import to_tensors
 from charlm.storage.run import Run
-from charlm.training.counters import Counters
+from charlm.training.counters import Counters, counters_of
 from charlm.training.distributed import World
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started
 from charlm.training.validation import Validation
@@ -51,7 +52,7 @@ def train_ngrams(
 ) -> Iterator[Preparing | Report]:
     """Count a run's text, or find it counted; the last report is ``Done`` unless stopped before.
 
-    ``stop`` is asked after each order.  Raises ``CheckpointError`` if saving fails.
+    ``stop`` is asked after each order.  Raises ``CheckpointError`` or ``OSError`` if saving fails.
     """
     counting = Counting(run, train_store, valid_store, vocab_size)
     found, notes = run.newest(anew=True)  # the same text gives the same counts
@@ -59,7 +60,7 @@ def train_ngrams(
     if found is None:
         yield from counting.train(stop)
         return
-    counters = Counters.from_table(found.state["counters"])
+    counters = counters_of(found, run)
     yield counting.started(found.state["parameters"], counters.step, resumed=True)
     yield counting.done(found.state["parameters"], counters, rate=0.0)
 
@@ -118,7 +119,8 @@ class Counting:
         order, tokens = model.order, self.train_store.counts.tokens
         counters = Counters(step=order, tokens=tokens, seconds=seconds, finished=FINISHED)
         yield self.started(model.size, 0, resumed=False)
-        self.run.log.cut(0)
+        log = self.run.log
+        log.cut(0)
         for each, nll in tried.items():
             best = nll < counters.best_nll
             if best:
@@ -132,9 +134,10 @@ class Counting:
                 best=best,
                 seconds=seconds,
             )
-            self.run.log.append({"type": "evaluated", **asdict(report)})
+            with suppress(OSError):  # written with the next line, or refused below
+                log.append({"type": "evaluated", **asdict(report)})
             yield report
-        counters.log_bytes = self.run.log.sync()
+        counters.log_bytes = log.sync()
         state = {"counters": counters.to_table(), "parameters": model.size}
         best_of_all = counters.best(self.validation)
         path = self.run.save(order, to_tensors(model), {}, state, best_of_all)

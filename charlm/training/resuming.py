@@ -14,12 +14,29 @@ from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
 from charlm.training.budget.decisions import undecided
 
-__all__ = ["begin", "budget_note", "decides", "look_for_begun", "look_for_run", "refuse_other_text"]
+__all__ = [
+    "OtherTextError",
+    "begin",
+    "budget_note",
+    "decides",
+    "look_for_begun",
+    "look_for_run",
+    "refuse_other_run",
+    "refuse_other_text",
+    "refuse_other_tokenizer",
+]
 
 CHANGEABLE = ("minutes", "epochs", "most_epochs", "steps", "patience", "save_minutes", "device")
 """Training settings that may differ when a run is resumed."""
 
+NAMES = ("sources", "valid", "test")
+"""Data settings that name texts.  What the texts hold decides: the digest of the run."""
+
 BUDGETS = ("training.minutes", "training.epochs", "training.steps")
+
+
+class OtherTextError(CorpusError):
+    """A text that is not the one a run was made from."""
 
 
 def look_for_run(folder: Path) -> Run | None:
@@ -89,31 +106,53 @@ def begin(folder: Path, config: Config, prepared: Prepared) -> None:
 def refuse_other_settings(run: Run, config: Config) -> None:
     """Raise ``ConfigError`` naming the first setting that differs from the run's.
 
-    How text is generated may always change, and so may what ``CHANGEABLE`` names.
+    How text is generated may always change, and so may what ``CHANGEABLE`` and ``NAMES`` name.
     """
     before, now = run.config.to_tables(), config.to_tables()
     for section in now.keys() - {"generation"}:
         for key in sorted({*now[section], *before[section]}):
             old, new = before[section].get(key), now[section].get(key)
-            if old != new and not (section == "training" and key in CHANGEABLE):
+            free = {"training": CHANGEABLE, "data": NAMES}.get(section, ())
+            if old != new and key not in free:
                 raise ConfigError(
                     f"{run.folder} was begun with {section}.{key} = {old}, not {new}",
                     "give the same settings to resume it, or another `out=FOLDER` to train anew",
                 )
 
 
-def refuse_other_text(run: Run, prepared: Prepared) -> None:
-    """Raise ``CorpusError`` or ``CheckpointError`` unless the run was made from this very text."""
-    if run.origin["digest"] != prepared.digest:
-        raise CorpusError(
-            f"the text has changed since the run {run.folder} began",
-            "restore the text, or give another `out=FOLDER` to train anew",
-        )
+def refuse_other_text(run: Run, config: Config, digest: str) -> None:
+    """Raise ``OtherTextError`` unless ``digest`` is that of the text that the run was made from."""
+    if run.origin["digest"] == digest:
+        return
+    old, new = run.config.data.sources, config.data.sources
+    cause = f"the text has changed since the run {run.folder} began"
+    if old != new:
+        cause = f"{run.folder} was begun with another text: {', '.join(old)}, not {', '.join(new)}"
+    raise OtherTextError(cause, "restore the text, or give another `out=FOLDER` to train anew")
+
+
+def refuse_other_tokenizer(run: Run, prepared: Prepared) -> None:
+    """Raise ``CheckpointError`` unless the run's tokenizer is the one that made these tokens."""
     if run.tokenizer().digest() != prepared.tokenizer.digest():
         raise CheckpointError(
             f"the tokenizer of {run.folder} is not the one that it was made with",
             f"restore {run.folder}/tokenizer, or give another `out=FOLDER` to train anew",
         )
+
+
+def refuse_other_run(run: Run, config: Config, prepared: Prepared) -> None:
+    """Raise ``CheckpointError`` if another process has put another run in the place of this one.
+
+    Asked while the run is locked: what was checked before may have changed until then.
+    """
+    try:
+        refuse_other_settings(run, config)
+        refuse_other_text(run, config, prepared.digest)
+        refuse_other_tokenizer(run, prepared)
+    except (ConfigError, CorpusError) as error:
+        raise CheckpointError(
+            f"another process has replaced this run meanwhile: {error}", error.hint
+        ) from error
 
 
 def budget_note(before: Config, config: Config) -> str | None:

@@ -1,25 +1,27 @@
 """One session of training: learner, budget, counters, and the run that keeps them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 
-import numpy as np
 import torch
 
-from charlm.data.batches import Segments
+from charlm.data.batches import Segments, count_tokens
 from charlm.data.preparation.store import TokenStore
-from charlm.errors import CheckpointError, ModelError
+from charlm.errors import CheckpointError, ModelError, describe, way_out
 from charlm.model.devices import choose_device, corpus_device, name_of
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run
 from charlm.training.budget.pace import Pace
-from charlm.training.counters import Counters
+from charlm.training.counters import Counters, counters_of
 from charlm.training.distributed import World
+from charlm.training.divergence import RETURNS_ALLOWED, gave_up, went_back
 from charlm.training.learner import Learner
 from charlm.training.optimization.optimizers import learning_rate
-from charlm.training.reports import Done, Evaluated, Saved, Started, Stepped
+from charlm.training.reports import Done, Evaluated, Note, Saved, Started, Stepped
 from charlm.training.validation import Validation
 
 __all__ = ["Session"]
@@ -29,12 +31,6 @@ LOG_EVERY = 10
 
 SAVING_SHARE = 0.02
 """Share of the time that goes into saving between validations, at most."""
-
-SKIPS_ALLOWED = 10
-"""Steps in a row without finite numbers before training gives up."""
-
-COUNTED = 1 << 24
-"""Tokens at most, evenly spread, from which frequencies are estimated."""
 
 
 class Session:
@@ -72,31 +68,25 @@ class Session:
                 "use fewer processes, a larger training.batch_size, or more text",
             )
         self.learner = Learner(model.to(device), segments, config, world)
-        self.counters = Counters(next_evaluation=1 / config.evaluations)
         if found is not None:
-            self.restore(found)
-        self.saved_step = self.counters.step if found is not None else -1
+            self.learner.restore(found.train)
+        self.file = run.log
+        self.take_up(found)
         self.saved_at, self.saving_took = self.counters.seconds, 0.0
-        if world.first:
-            run.log.cut(self.counters.log_bytes)
         self.pace = Pace(config, len(segments), self.counters.seconds)
         # The next share of the budget may be another one than before.
         following = self.pace.next_evaluation(self.pace.fraction(self.counters.step))
         self.counters.next_evaluation = min(self.counters.next_evaluation, following)
         self.rate, self.learning_seconds, self.learned_tokens = 0.0, 0.0, 0
 
-    def restore(self, found: Checkpoint) -> None:
-        """Put back optimizer, carried state and counters."""
-        self.learner.restore(found.train)
-        try:
-            self.counters = Counters.from_table(found.state["counters"])
-        except (KeyError, TypeError, ValueError):
-            self.counters = Counters(step=-1)
-        if self.counters.step != found.step:
-            raise CheckpointError(
-                f"the counters of step {found.step} in {self.run.folder} cannot be read",
-                "remove that checkpoint to resume from the one before",
-            )
+    def take_up(self, found: Checkpoint | None) -> None:
+        """Go on with the counters and the log of a checkpoint; without one, with none."""
+        self.counters = Counters(next_evaluation=1 / self.config.evaluations)
+        if found is not None:
+            self.counters = counters_of(found, self.run)
+        self.saved_step = -1 if found is None else found.step
+        if self.world.first:
+            self.file.cut(self.counters.log_bytes)
 
     def started(self, resumed: bool) -> Started:
         """The report that opens the session."""
@@ -143,21 +133,24 @@ class Session:
             return None
         return "epochs" if self.counters.step >= self.pace.most_steps else "budget"
 
-    def save_due(self) -> bool:
-        """Whether the last checkpoint is too long ago; all processes get what process 0 finds."""
+    def save_due(self, asked: bool) -> bool:
+        """Whether the last checkpoint is too long ago, or one is ``asked`` for; all processes get
+        what process 0 finds.
+        """
         wait = max(60 * self.config.save_minutes, self.saving_took / SAVING_SHARE)
-        late = self.pace.seconds() - self.saved_at > wait
+        late = asked or self.pace.seconds() - self.saved_at > wait
         return bool(self.world.from_first([float(late)], self.learner.device)[0])
 
     def step(self, fraction: float) -> Stepped:
-        """Take one optimizer step.  Raises ``ModelError`` after too many without finite numbers."""
+        """Take one optimizer step.  Raises ``StoppedError`` if the learner was told to stop."""
         counters, before = self.counters, self.pace.seconds()
         rate = learning_rate(self.config, fraction, counters.divisor)
         outcome = self.learner.learn(counters.step, rate)
         epoch = counters.step // len(self.learner.segments)
         counters.step += 1
         counters.tokens += outcome.tokens
-        self.count_skip(outcome.taken)
+        counters.skipped += not outcome.taken
+        counters.skipped_in_row = 0 if outcome.taken else counters.skipped_in_row + 1
         seconds = self.pace.seconds()
         took = max(seconds - before, 1e-9)
         self.learning_seconds += took
@@ -178,18 +171,20 @@ class Session:
         self.log_step(report)
         return report
 
-    def count_skip(self, taken: bool) -> None:
-        """Count steps without finite numbers; give up with advice after too many in a row."""
-        self.counters.skipped += not taken
-        self.counters.skipped_in_row = 0 if taken else self.counters.skipped_in_row + 1
-        if self.counters.skipped_in_row >= SKIPS_ALLOWED:
-            clip = "`training.clip`" if self.config.clip else "set `training.clip` (now 0: never)"
-            raise ModelError(
-                f"the loss or its gradient was not finite in {SKIPS_ALLOWED} steps in a row "
-                f"(step {self.counters.step})",
-                f"lower `training.learning_rate` (now {self.config.learning_rate:g}) or "
-                f"{clip}, and train into another `out=FOLDER`",
-            )
+    def go_back(self) -> Note:
+        """Go on from the last good checkpoint with half the learning rate; returns a note.
+
+        Raises ``ModelError`` where there is none, or that has been done too often.
+        """
+        found, _ = self.run.newest()
+        before = self.counters
+        if found is None or before.returns >= RETURNS_ALLOWED:
+            raise gave_up(self.config, before.step)
+        self.learner.go_back(found.model, found.train)
+        self.take_up(found)
+        self.counters.returns, self.counters.divisor = before.returns + 1, 2 * before.divisor
+        self.counters.skipped, self.counters.skipped_in_row = before.skipped, 0
+        return went_back(before.step, found.step)
 
     def log_step(self, report: Stepped) -> None:
         """Log the mean loss of the last steps whenever ``LOG_EVERY`` are done."""
@@ -200,9 +195,10 @@ class Session:
             counters.window_loss = 0.0
 
     def log(self, report: Stepped | Evaluated) -> None:
-        """Add a report to the run's log."""
+        """Add a report to the run's log; what cannot be written now waits for the next one."""
         if self.world.first:
-            self.run.log.append({"type": type(report).__name__.lower(), **asdict(report)})
+            with suppress(OSError):
+                self.file.append({"type": type(report).__name__.lower(), **asdict(report)})
 
     def evaluate(self, fraction: float, stop: Callable[[], str | None]) -> Evaluated | None:
         """Validate in process 0 and tell all processes; None if ``stop`` ended it early."""
@@ -240,29 +236,49 @@ class Session:
         counters.evaluated_step = counters.step
         counters.next_evaluation = self.pace.next_evaluation(fraction, took)
 
-    def save(self, *, again: bool = False) -> Saved | None:
+    def save(self, *, again: bool = False, last: bool = False) -> Saved | None:
         """Write a checkpoint of this very step; finite weights only.
 
-        If there is one already, only ``again``: it lacks a validation that was interrupted.
+        If there is one already, only ``again``: it lacks a validation that was interrupted.  After
+        a step without finite numbers only if it is the ``last`` one.  Raises ``CheckpointError``;
+        the next call tries again.
         """
         counters = self.counters
-        if (self.saved_step == counters.step and not again) or counters.skipped_in_row:
+        if (self.saved_step == counters.step and not again) or self.diverging(last):
             return None
         counters.seconds = self.saved_at = self.pace.seconds()
         train = self.learner.tensors()  # every process takes part in gathering
-        self.saved_step = counters.step
-        if not self.world.first:
-            return None
-        counters.log_bytes = self.run.log.sync()
-        path = self.run.save(
-            counters.step,
-            self.learner.weights(),
-            train,
-            {"counters": counters.to_table()},
-            counters.best(self.validation),
-        )
+        path, failure = None, None
+        if self.world.first:
+            try:
+                path = self.write(train)
+            except CheckpointError as error:
+                failure = error
+        failed = self.world.from_first([float(failure is not None)], self.learner.device)[0]
+        self.saved_step = self.saved_step if failed else counters.step
         self.saving_took = self.pace.seconds() - self.saved_at
-        return Saved(step=counters.step, path=str(path))
+        if failure is not None:
+            raise failure
+        return None if path is None else Saved(step=counters.step, path=str(path))
+
+    def diverging(self, last: bool) -> bool:
+        """Whether the present weights are not to be saved."""
+        if self.counters.skipped_in_row and not last:
+            return True
+        return not all(weight.isfinite().all() for weight in self.learner.weights().values())
+
+    def write(self, train: Mapping[str, torch.Tensor]) -> Path:
+        """Write log and checkpoint to the disk.  Raises ``CheckpointError``."""
+        try:
+            self.counters.log_bytes = self.file.sync()
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot save a checkpoint: {describe(error)}",
+                f"{way_out(error)}, then train again: training resumes from the checkpoint before",
+            ) from error
+        state = {"counters": self.counters.to_table()}
+        best = self.counters.best(self.validation)
+        return self.run.save(self.counters.step, self.learner.weights(), train, state, best)
 
     def done(self, finished: bool, reason: str) -> Done:
         """The report that ends the session."""
@@ -275,9 +291,3 @@ class Session:
             tokens_per_second=self.learned_tokens / max(self.learning_seconds, 1e-9),
             parameters=self.learner.model.count_parameters(),
         )
-
-
-def count_tokens(tokens: np.ndarray, vocab_size: int) -> torch.Tensor:
-    """How often each token (V) occurs; in a sample of the tokens if there are very many."""
-    sample = tokens[:: max(1, len(tokens) // COUNTED)]
-    return torch.from_numpy(np.bincount(sample, minlength=vocab_size))

@@ -19,6 +19,7 @@ import pytest
 
 from charlm.console.samples import show_samples
 from charlm.console.streams import talk
+from charlm.console.terminal import TerminalStream
 from charlm.inference.generation.text import Finish, Sample
 from tests.cli.conftest import ONE_THREAD, SMALL, call, start
 
@@ -130,7 +131,7 @@ class Screen(io.StringIO):
 
 def test_generating_on_a_terminal_ends_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen()
-    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stdout", TerminalStream(screen))
 
     def pieces() -> Generator[str, None, Finish]:
         yield from ("c", "d\r\n")

@@ -8,6 +8,7 @@ import torch
 
 from charlm import durable
 from charlm.errors import CheckpointError
+from charlm.storage import integrity
 from charlm.storage.checkpoints import (
     list_checkpoints,
     prune,
@@ -151,3 +152,25 @@ def test_steps_are_ordered_as_numbers(tmp_path: Path) -> None:
         99_999_999,
         100_000_000,
     ]
+
+
+def test_a_checkpoint_found_whole_is_read_again_only_after_it_has_changed(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    original = integrity.verified
+
+    def counted(path: Path, size: int, sha256: str) -> bytes:
+        read.append(path.name)
+        return original(path, size, sha256)
+
+    monkeypatch.setattr(integrity, "verified", counted)
+    assert integrity.is_whole(saved)
+    first = len(read)
+    assert first >= 3
+    assert integrity.is_whole(saved)
+    assert len(read) == first
+    content = bytearray((saved / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (saved / "model.safetensors").write_bytes(content)
+    assert not integrity.is_whole(saved)

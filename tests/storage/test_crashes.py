@@ -131,15 +131,15 @@ def test_a_damaged_checkpoint_that_is_written_again_keeps_a_name(run: Run) -> No
 @pytest.fixture
 def unreadable(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let the system refuse to open the files of a step, as it does without a permission."""
-    original = Path.open
+    original = os.open
 
     def refuse(step: int) -> None:
         def opened(path: Path, *arguments: Any, **named: Any) -> Any:
-            if path.parent.name == f"step-{step:08d}":
+            if Path(path).parent.name == f"step-{step:08d}":
                 raise PermissionError(13, "Permission denied")
             return original(path, *arguments, **named)
 
-        monkeypatch.setattr(Path, "open", opened)
+        monkeypatch.setattr(os, "open", opened)
 
     return refuse
 

@@ -11,6 +11,7 @@ from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
 from charlm.storage import run as runs
+from charlm.storage.integrity import UnreadableError
 from charlm.storage.run import Run, create_run, lock, open_run
 
 CONFIG = Config(data=DataConfig(sources=("a.txt",)), model=ModelConfig(hidden_size=4))
@@ -120,7 +121,8 @@ def test_only_one_process_writes(made: Run) -> None:
         thread.start()
         thread.join(timeout=10)
         assert "in use" in str(caught[0])
-    lock(made.folder).release()
+    with lock(made.folder):  # free again
+        pass
 
 
 def test_the_log_is_cut_to_what_the_checkpoint_knew(made: Run) -> None:
@@ -151,3 +153,60 @@ def test_a_tokenizer_of_another_run_is_refused(tmp_path: Path) -> None:
     CharTokenizer(list("ba")).save(run.folder / "tokenizer")
     with pytest.raises(CheckpointError, match="is not the one of this run"):
         run.tokenizer()
+
+
+def test_a_run_is_blank_until_something_is_learned(made: Run) -> None:
+    assert made.blank
+    made.log.append({"type": "started"})
+    with lock(made.folder):
+        assert made.blank
+    save(made, 1)
+    assert not made.blank
+    other = create_run(made.folder.with_name("two"), CONFIG, TOKENIZER, {"digest": "d"})
+    (other.folder / "mine.txt").touch()
+    assert not other.blank
+    runs.remove_blank(other.folder)
+    runs.remove_blank(made.folder)
+    assert (other.folder / "mine.txt").exists()
+    assert made.checkpoints.exists()
+
+
+def test_a_best_checkpoint_that_cannot_be_read_now_is_not_replaced_by_another(
+    made: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(made, 1, best=1)
+    save(made, 2, best=1)
+
+    def refuse(step: int) -> None:
+        raise UnreadableError(f"step {step} cannot be read now", "try again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "read_step", lambda self, step: refuse(step))
+        with pytest.raises(UnreadableError, match="step 1"):
+            made.checkpoint()
+    assert made.checkpoint().step == 1
+
+
+def test_steps_that_are_there_are_named(made: Run) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint of step 3") as caught:
+        made.checkpoint(3)
+    assert caught.value.hint == "train it first"
+    save(made, 1)
+    save(made, 2)
+    with pytest.raises(CheckpointError) as caught:
+        made.checkpoint(3)
+    assert caught.value.hint == "choose one of: 1, 2"
+
+
+def test_other_settings_are_written_into_the_run(made: Run) -> None:
+    changed = made.update(Config(model=ModelConfig(hidden_size=8)))
+    assert open_run(made.folder).config.model.hidden_size == changed.config.model.hidden_size == 8
+    assert open_run(made.folder).origin == made.origin
+
+
+def test_another_tokenizer_is_refused(made: Run) -> None:
+    other = Run(made.folder, made.config, made.origin | {"tokenizer": "0" * 64})
+    with pytest.raises(CheckpointError, match="not the one of this run"):
+        other.tokenizer()
+    right = Run(made.folder, made.config, made.origin | {"tokenizer": TOKENIZER.digest()})
+    assert right.tokenizer().digest() == TOKENIZER.digest()

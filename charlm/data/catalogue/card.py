@@ -19,7 +19,7 @@ from charlm.config.section import unknown_name
 from charlm.data.cache import cache_folder
 from charlm.errors import ConfigError, CorpusError
 
-__all__ = ["Card", "CardFile", "Hub", "PublishedResult", "bad_card", "parse_card"]
+__all__ = ["Card", "CardFile", "Hub", "PublishedResult", "bad_card", "is_private", "parse_card"]
 
 PARTS = ("train", "valid", "test")
 KINDS = ("download", "embedded", "hub")
@@ -273,6 +273,11 @@ def settings(tables: Any) -> Tables:
     return {name: dict(table) for name, table in tables.items()}
 
 
+def is_private(url: str) -> bool:
+    """Whether nobody between here and the server can change what it delivers."""
+    return urlsplit(url).scheme == "https" or urlsplit(url).hostname in ("127.0.0.1", "::1")
+
+
 def check_sources(card: Card) -> None:
     """Raise ``ValueError`` where kind, files and division do not go together."""
     parts = [file.part for file in card.files]
@@ -289,5 +294,7 @@ def check_sources(card: Card) -> None:
     if len({file.arrival for file in card.files}) < len({file.url for file in card.files}):
         raise ValueError("two addresses end alike")
     for file in card.files:
+        if not (file.sha256 or is_private(file.url)):
+            raise ValueError(f"{file.url} is no https, and needs a sha256")
         if file.member is None and (file.member_bytes or file.member_sha256):
             raise ValueError("member_bytes and member_sha256 need a member")

@@ -2,17 +2,16 @@
 
 import hashlib
 import http.client
-import os
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from charlm import __version__, durable
-from charlm.data.catalogue.card import CardFile
+from charlm.data.catalogue.card import CardFile, is_private
 from charlm.errors import CorpusError
 
 __all__ = ["LARGEST", "Fetching", "download"]
@@ -61,16 +60,15 @@ def download(file: CardFile, target: Path) -> Iterator[Fetching]:
     resumed = yield from receive(file, part)
     if resumed and not matches(file, part):
         # The text on the server may have changed between the two halves: once more, in one go.
-        part.unlink()
+        durable.remove_file(part)
         yield from receive(file, part)
     if not matches(file, part):
-        part.unlink()
+        durable.remove_file(part)
         raise CorpusError(
             f"{file.url} did not deliver what the card of the corpus describes",
             f"{AGAIN}; if that fails too, the text on the server has changed: please report it",
         )
-    part.replace(target)
-    durable.sync_folder(target.parent)
+    durable.rename(part, target)
 
 
 def matches(file: CardFile, path: Path) -> bool:
@@ -93,7 +91,7 @@ def receive(file: CardFile, part: Path) -> Generator[Fetching, None, bool]:
     if start and start == file.bytes:
         return True
     try:
-        with connect(file.url, start) as response:
+        with connect(file, start) as response:
             if response.status != http.client.PARTIAL_CONTENT:
                 start = 0
             total = expected_size(file, response, start)
@@ -101,7 +99,7 @@ def receive(file: CardFile, part: Path) -> Generator[Fetching, None, bool]:
     except urllib.error.HTTPError as error:
         with error:
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and start:
-                part.unlink()
+                durable.remove_file(part)
                 return (yield from receive(file, part))
             raise CorpusError(
                 f"{file.url} cannot be had: the server says {error.code} {error.reason}",
@@ -126,21 +124,16 @@ def append(
 ) -> Iterator[Fetching]:
     """Write ``response`` to ``part`` from ``start`` on, durably.  Raises ``CorpusError``."""
     done, limit = start, total or LARGEST
-    with part.open("r+b" if start else "wb") as out:
-        out.seek(start)
+    with durable.continue_file(part, start) as out:
         yield Fetching("download", file.url, done, total)
-        try:
-            while block := response.read(BLOCK):
-                done += len(block)
-                if done > limit:
-                    break
-                out.write(block)
-                yield Fetching("download", file.url, done, total)
-        finally:
-            out.flush()
-            os.fsync(out.fileno())
+        while block := response.read(BLOCK):
+            done += len(block)
+            if done > limit:
+                break
+            out.write(block)
+            yield Fetching("download", file.url, done, total)
     if done > limit:
-        part.unlink()
+        durable.remove_file(part)
         raise CorpusError(
             f"{file.url} delivers more than the {limit:,} bytes it should have",
             "the text on the server has changed: please report it",
@@ -164,20 +157,41 @@ def expected_size(file: CardFile, response: http.client.HTTPResponse, start: int
     return file.bytes or told
 
 
-def connect(url: str, start: int) -> http.client.HTTPResponse:
-    """Open ``url``, from byte ``start`` on if the server can; by http and https only."""
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another address, to one without https only where there is a hash."""
+
+    def __init__(self, file: CardFile) -> None:
+        self.file = file
+
+    def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
+        """The request for the address that the server names.  Raises ``CorpusError``."""
+        _, response, *_, url = arguments
+        if not (self.file.sha256 or is_private(url)):
+            response.close()
+            raise CorpusError(
+                f"{self.file.url} leads to {url}, which is no https, and there is no hash",
+                "download it by hand, and give the file itself",
+            )
+        return super().redirect_request(*arguments)
+
+
+def connect(file: CardFile, start: int) -> http.client.HTTPResponse:
+    """Open the address of ``file``, from byte ``start`` on if the server can.
+
+    By https, and http where a hash tells whether what arrives is right.  Raises ``CorpusError``.
+    """
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(),
-        urllib.request.HTTPRedirectHandler(),
+        Redirects(file),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
     ):
         opener.add_handler(handler)
-    request = urllib.request.Request(url, headers={"User-Agent": f"charlm/{__version__}"})
+    request = urllib.request.Request(file.url, headers={"User-Agent": f"charlm/{__version__}"})
     if start:
         request.add_header("Range", f"bytes={start}-")
     response: http.client.HTTPResponse = opener.open(request, timeout=TIMEOUT)

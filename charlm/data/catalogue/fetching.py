@@ -5,11 +5,10 @@ of bytes: no name in it decides where anything is written.
 """
 
 import hashlib
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,7 +20,7 @@ from charlm.data.cache import cache_folder
 from charlm.data.catalogue.card import Card, CardFile
 from charlm.data.catalogue.download import LARGEST, Fetching, Unreachable, download
 from charlm.data.sources.pieces import reason
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, way_out
 
 __all__ = ["Fetched", "Fetching", "fetch"]
 
@@ -57,7 +56,8 @@ def fetch(card: Card) -> Iterator[Fetching | Fetched]:
         except Unreachable as error:
             raise CorpusError(str(error), by_hand(card, arrivals)) from None
         yield from unpack(card, arrivals)
-    shutil.rmtree(arrivals, ignore_errors=True)
+    with suppress(OSError):
+        durable.remove_folder(arrivals)
     yield Fetched(card.paths, False)
 
 
@@ -65,7 +65,7 @@ def fetch(card: Card) -> Iterator[Fetching | Fetched]:
 def alone(card: Card, arrivals: Path) -> Iterator[None]:
     """Keep other processes from fetching the same corpus; turn disk trouble into advice."""
     try:
-        arrivals.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(arrivals)
         with filelock.FileLock(arrivals.with_name(f"{card.name}.lock"), timeout=0):
             yield
     except filelock.Timeout:
@@ -75,7 +75,7 @@ def alone(card: Card, arrivals: Path) -> Iterator[None]:
     except OSError as error:
         raise CorpusError(
             f"{card.name} cannot be stored under {cache_folder()}: {reason(error)}",
-            "free some space, or set CHARLM_CACHE to another folder, then give the command again",
+            f"{way_out(error)}, or set CHARLM_CACHE to another folder, then give the command again",
         ) from None
 
 
@@ -114,7 +114,7 @@ def write(
     done = 0
     ends = [sum(sizes[: index + 1]) for index in range(len(sizes))]
     with ExitStack() as stack:
-        files = [stack.enter_context(path.open("xb")) for path in paths]
+        files = [stack.enter_context(durable.create(path)) for path in paths]
         for block in blocks:
             for file, end in zip(files, ends, strict=True):
                 share = block[: max(end - done, 0)]

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 from charlm.data.sources.lines import read_lines
 from charlm.data.sources.pieces import TextFile, printable, standard_encoding
-from charlm.data.sources.spool import spooled_input
+from charlm.data.sources.spool import lasting_file
 from charlm.errors import CorpusError
 
 __all__ = ["Listing"]
@@ -29,10 +29,14 @@ class Listing:
         """Whether the name says that cells stand between commas."""
         return self.source.lower().removesuffix(".gz").endswith(".csv")
 
+    @cached_property
+    def file(self) -> TextFile:
+        """The file.  Raises ``CorpusError`` if it is not there, or a device."""
+        return TextFile(*lasting_file(self.source))
+
     def lines(self) -> Iterator[str]:
         """The lines with their ends, as often as wanted.  Raises ``CorpusError``."""
-        path = spooled_input() if self.source == "-" else Path(self.source)
-        return read_lines(TextFile(path, self.name), standard_encoding(self.encoding))
+        return read_lines(self.file, standard_encoding(self.encoding))
 
     def wrong(self, line: int, what: str, hint: str) -> CorpusError:
         """The error for a line."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from charlm.data.formats.nbest_lines import FORMATS, PARSERS, Hypothesis, guess_format
 from charlm.data.sources.lines import read_lines
 from charlm.data.sources.pieces import TextFile, UndecodableText
-from charlm.data.sources.spool import spooled_input
+from charlm.data.sources.spool import lasting_file
 from charlm.errors import ConfigError, CorpusError
 
 __all__ = ["FORMATS", "Hypothesis", "NbestFile", "NbestList", "numbered_lines", "open_nbest"]
@@ -108,8 +108,7 @@ def open_nbest(source: str | Path, format: str | None = None) -> NbestFile:
             "leave `input_format` out: it is told by the lines",
         )
     source = str(source)
-    path = spooled_input() if source == "-" else Path(source)
-    file = TextFile(path, "standard input" if source == "-" else source)
+    file = TextFile(*lasting_file(source))
     if not any(line.strip() for _, line in numbered_lines(file)):
         raise CorpusError(f"{file.name} holds no hypotheses", "give a file with some")
     if format is None and source.lower().endswith(JSON_NAMES):

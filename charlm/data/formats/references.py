@@ -6,6 +6,7 @@ from pathlib import Path
 from charlm.data.formats.nbest import NbestFile, NbestList, numbered_lines
 from charlm.data.sources.files import shown
 from charlm.data.sources.pieces import TextFile
+from charlm.data.sources.spool import lasting_file
 from charlm.errors import CorpusError
 
 __all__ = ["References", "check_lists", "read_references"]
@@ -29,7 +30,7 @@ def read_references(path: str | Path, format: str) -> References:
     The lines belong to the ids 1, 2, ... of plain lists and 0, 1, ... of Moses lists.  Raises
     ``CorpusError`` for a file that cannot be read, is empty, or has an id twice.
     """
-    file = TextFile(Path(path), str(path))
+    file = TextFile(*lasting_file(str(path)))
     words: dict[str, list[str]] = {}
     lines: dict[str, int] = {}
     for number, line in numbered_lines(file):

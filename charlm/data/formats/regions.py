@@ -1,5 +1,6 @@
 """Tables of regions of interest: items whose text is cut into regions, one row for each."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -111,10 +112,10 @@ class RegionTable:
         """Raise ``CorpusError`` for a header with a column missing or there twice."""
         if not header:
             raise self.listing.empty("regions")
-        twice = [name for name in header if header.count(name) > 1]
-        if twice:
+        if len(set(header)) < len(header):
+            ((twice, _),) = Counter(header).most_common(1)
             raise CorpusError(
-                f"{self.listing.name} has the column {twice[0]!r} twice", "rename one of them"
+                f"{self.listing.name} has the column {twice!r} twice", "rename one of them"
             )
         for what in COLUMNS:
             optional = self.names[what] == ("context",)

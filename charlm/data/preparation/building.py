@@ -15,7 +15,7 @@ from charlm.data.sources.corpora import Corpus, DocumentHash, open_corpus
 from charlm.data.sources.files import shown
 from charlm.data.sources.pieces import Piece, printable
 from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
-from charlm.durable import write_folder
+from charlm.durable import make_folder, write_folder
 from charlm.errors import CorpusError
 
 __all__ = ["PARTS", "Preparing", "Source", "build", "open_sources"]
@@ -134,7 +134,7 @@ def build(
     """
     tokenizer, notes = yield from learn(sources[0], config)
     with write_folder(folder) as temporary:
-        (temporary / "tokenizer").mkdir()
+        make_folder(temporary / "tokenizer")
         tokenizer.save(temporary / "tokenizer")
         counts, oov = yield from encode(sources, tokenizer, temporary)
         about = {

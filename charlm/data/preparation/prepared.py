@@ -6,8 +6,7 @@ or not at all: it is built under a temporary name by the one process that holds 
 
 import hashlib
 import json
-import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from charlm.data.preparation import store
 from charlm.data.preparation.building import PARTS, Preparing, Source, build, open_sources
 from charlm.data.preparation.encoding import refuse_respawn
 from charlm.data.tokenizers.kinds import Tokenizer, load
-from charlm.durable import TEMPORARY_MARK
-from charlm.errors import CharlmError, CorpusError
+from charlm.durable import TEMPORARY_MARK, make_folder, remove_folder
+from charlm.errors import CharlmError, CorpusError, way_out
 
 __all__ = ["Prepared", "Preparing", "find_prepared", "prepare"]
 
@@ -45,28 +44,37 @@ class Prepared:
         return f"Prepared({', '.join(tokens)} tokens, vocabulary {self.tokenizer.vocab_size})"
 
 
+def accept(key: str) -> None:
+    """Default for ``check``: accept every text."""
+
+
 def prepare(
-    data: DataConfig, tokenizer: TokenizerConfig, cache: Path
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    cache: Path,
+    check: Callable[[str], None] = accept,
 ) -> Generator[Preparing | Prepared, None, None]:
     """Prepare a text, or find it prepared; the last record is ``Prepared``.
 
-    May be closed at any time.  Raises ``CorpusError`` where the text cannot be read, is too small
-    for its parts or only white space, and where the cache cannot be written; ``TokenizerError``
-    where no tokenizer can be made.
+    ``check`` gets the text's digest before it is tokenized, and may raise.  May be closed at any
+    time.  Raises ``CorpusError`` where the text cannot be read, is too small for its parts or only
+    white space, and where the cache cannot be written; ``TokenizerError`` where no tokenizer can be
+    made.
     """
     refuse_respawn()
     yield Preparing("reading", 0, None)
     sources = yield from open_sources(data, raw=tokenizer.kind == "byte")
     key = key_of(sources, tokenizer)
+    check(key)
     folder = cache / "tokens" / key[:32]
-    prepared = found(folder, key)
+    prepared = found(folder, key, whole=True)
     if prepared is None:
         try:
             prepared = yield from build_alone(sources, tokenizer, folder, key)
         except OSError as error:
             raise CorpusError(
                 f"{cache} cannot be written: {error.strerror or error}",
-                "free some space there, or set CHARLM_CACHE to another folder",
+                f"{way_out(error)}, or set CHARLM_CACHE to another folder",
             ) from None
     # What the sources have to say depends on their names, and is not kept with the tokens.
     said = dict.fromkeys(note for source in sources for note in source.corpus.notes)
@@ -86,14 +94,17 @@ def key_of(sources: list[Source], tokenizer: TokenizerConfig) -> str:
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
-def found(folder: Path, key: str) -> Prepared | None:
-    """The prepared text in ``folder``; None if there is none, or a damaged one."""
+def found(folder: Path, key: str, *, whole: bool) -> Prepared | None:
+    """The prepared text in ``folder``; None if there is none, or a damaged one.
+
+    ``whole``: check the hashes of its tokens even if their files were not written to.
+    """
     try:
         summary = store.read_summary(folder)
         if summary.get("key") != key:
             return None
         parts = [part for part in PARTS if part in summary["parts"]]
-        stores = {part: store.open_store(folder, part) for part in parts}
+        stores = {part: store.open_store(folder, part, whole=whole) for part in parts}
         tokenizer = load(folder / "tokenizer")
         notes = tuple(map(str, summary["notes"]))
     except (CharlmError, KeyError, TypeError):
@@ -105,16 +116,19 @@ def found(folder: Path, key: str) -> Prepared | None:
     return Prepared(tokenizer, train, valid, test, key, notes, folder)
 
 
-def find_prepared(cache: Path, key: str) -> Prepared | None:
-    """The text that was prepared under a key (``Prepared.digest``); None if the cache lacks it."""
-    return found(cache / "tokens" / key[:32], key)
+def find_prepared(cache: Path, key: str, *, whole: bool = False) -> Prepared | None:
+    """The text that was prepared under a key (``Prepared.digest``); None if the cache lacks it.
+
+    ``whole``: check the hashes of its tokens even if their files were not written to.
+    """
+    return found(cache / "tokens" / key[:32], key, whole=whole)
 
 
 def build_alone(
     sources: list[Source], config: TokenizerConfig, folder: Path, key: str
 ) -> Generator[Preparing, None, Prepared]:
     """Build the store, or wait while another process builds it; returns the prepared text."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     lock = FileLock(lock_path(folder), thread_local=False)
     try:
         while not lock.is_locked:
@@ -122,11 +136,11 @@ def build_alone(
                 lock.acquire(timeout=PATIENCE)
             except Timeout:
                 yield Preparing("waiting for another process to prepare this text", 0, None)
-        prepared = found(folder, key)
+        prepared = found(folder, key, whole=True)
         if prepared is None:
             clean(folder.parent, own=folder)
             yield from build(sources, config, folder, key)
-            prepared = found(folder, key)
+            prepared = found(folder, key, whole=True)
     finally:
         lock.release()
     if prepared is None:
@@ -144,14 +158,15 @@ def clean(tokens: Path, own: Path) -> None:
 
     The caller holds the lock of ``own``.
     """
-    shutil.rmtree(own, ignore_errors=True)
+    if own.exists():
+        remove_folder(own)
     for leftover in tokens.glob(f"*{TEMPORARY_MARK}*"):
         target = leftover.with_name(leftover.name.partition(TEMPORARY_MARK)[0])
         if target == own:
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove_folder(leftover)
             continue
         try:
             with FileLock(lock_path(target), timeout=0):
-                shutil.rmtree(leftover, ignore_errors=True)
+                remove_folder(leftover)
         except Timeout:
             continue

@@ -1,11 +1,12 @@
 """Tokens on disk: one flat little-endian file per part, beside JSON that says what they are.
 
-store.json       format, dtype, hashes of source and tokenizer, notes, counts of each part
+store.json       format, dtype, hashes of source, tokenizer and tokens, notes, counts of each part
 train.bin ...    boundary, document, boundary, document, ..., boundary
 tokenizer/       the tokenizer that made the tokens
 """
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from charlm.data.preparation.counting import Counts, TextCounter
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.durable import write_text
+from charlm.durable import create, write_text
 from charlm.errors import CorpusError
 
 __all__ = ["FORMAT", "PartWriter", "TokenStore", "open_store", "read_summary", "write_summary"]
@@ -26,26 +27,43 @@ FORMAT = 1
 SUMMARY = "store.json"
 LARGEST_SUMMARY = 1 << 20
 DTYPES = ("<u1", "<u2", "<u4")
+HELD = 128 << 20
+"""Bytes of tokens up to which ``whole`` reads them into memory.  A file that is cut short while it
+is mapped ends the process at once, unsaved."""
 
 
 @dataclass(frozen=True)
 class TokenStore:
     """One part of a prepared text.
 
-    ``tokens`` (N,) are memory-mapped and read-only: boundary, document, ..., boundary.  ``oov`` is
-    how many of them the vocabulary lacks, None where that was not counted.
+    ``tokens`` (N,) are read-only, and memory-mapped if there are many: boundary, document, ...,
+    boundary.  ``oov`` is how many of them the vocabulary lacks, None where that was not counted.
+    ``mapped`` is the file that must stay as it is while the tokens are in use, if there is one.
     """
 
     tokens: np.ndarray
     counts: Counts
     oov: int | None = None
+    mapped: Path | None = None
+
+    def check_length(self) -> None:
+        """Raise ``CorpusError`` if the mapped file has been cut short; to read it would end the
+        process.  A file that was removed can still be read.
+        """
+        try:
+            cut = self.mapped is not None and self.mapped.stat().st_size < self.tokens.nbytes
+        except OSError:
+            return
+        if cut:
+            assert self.mapped is not None
+            raise damaged(self.mapped.parent, f"{self.mapped.name} was cut short while in use")
 
 
 class PartWriter:
     """Writes the tokens of one part as they come; a context manager."""
 
     def __init__(self, folder: Path, part: str, tokenizer: Tokenizer) -> None:
-        self.file = part_path(folder, part).open("xb")
+        self.file = create(part_path(folder, part))
         self.tokenizer = tokenizer
         self.oov = 0
         self.boundary = np.array([tokenizer.boundary_id], dtype=tokenizer.dtype)
@@ -80,6 +98,7 @@ def write_summary(
         "format": FORMAT,
         "dtype": tokenizer.dtype.str.replace("|", "<"),
         "tokenizer": tokenizer.digest(),
+        "files": {part: seal_of(part_path(folder, part)) for part in parts},
         **about,
         "parts": {part: dataclasses.asdict(counts) for part, counts in parts.items()},
     }
@@ -100,10 +119,21 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return summary
 
 
-def open_store(folder: Path, part: str) -> TokenStore:
+def seal_of(path: Path) -> dict[str, Any]:
+    """The SHA-256 of a file, and when it was written, in nanoseconds.  Raises ``OSError``."""
+    with path.open("rb") as file:
+        return {
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+            "written": path.stat().st_mtime_ns,
+        }
+
+
+def open_store(folder: Path, part: str, *, whole: bool = False) -> TokenStore:
     """Map the tokens of a part: train, valid or test.
 
-    Raises ``CorpusError`` if the store is missing, or not of the size that its JSON tells.
+    Raises ``CorpusError`` if the store is missing, or not of the size and content that its JSON
+    tells.  The content is read for that if the file was written to since, or the ``whole`` is to
+    be checked in any case.  Stores of earlier versions tell no hash.
     """
     summary = read_summary(folder)
     try:
@@ -120,11 +150,33 @@ def open_store(folder: Path, part: str) -> TokenStore:
     try:
         if path.stat().st_size != length * dtype.itemsize:
             raise damaged(folder, f"{path.name} has not the size that {SUMMARY} tells")
-        tokens = np.memmap(path, dtype=dtype, mode="r").view(np.ndarray)
+        held = whole and length * dtype.itemsize <= HELD
+        content = memoryview(path.read_bytes()) if held else np.memmap(path, mode="r").data
+        check_content(path, content, summary.get("files"), part, whole)
     except OSError as error:
         raise damaged(folder, f"{path.name} cannot be read: {error.strerror}") from None
     oov = summary.get("oov")
-    return TokenStore(tokens, counts, oov.get(part) if isinstance(oov, dict) else None)
+    return TokenStore(
+        np.frombuffer(content, dtype=dtype),
+        counts,
+        oov.get(part) if isinstance(oov, dict) else None,
+        None if held else path,
+    )
+
+
+def check_content(path: Path, content: memoryview, seals: Any, part: str, whole: bool) -> None:
+    """Raise ``CorpusError`` unless ``content`` has the SHA-256 that ``seals`` tell of its part.
+
+    Unless the ``whole`` is to be checked, a file that was not written to since it was sealed is
+    taken for what it was.
+    """
+    seal = seals.get(part) if isinstance(seals, dict) else None
+    if not isinstance(seal, dict):  # a store of an earlier version
+        return
+    if not whole and seal.get("written") == path.stat().st_mtime_ns:
+        return
+    if hashlib.sha256(content).hexdigest() != seal.get("sha256"):
+        raise damaged(path.parent, f"{path.name} has changed since it was written")
 
 
 def part_path(folder: Path, part: str) -> Path:

@@ -9,6 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from charlm.errors import CorpusError
 
@@ -17,20 +18,26 @@ __all__ = ["Record", "choose_separator", "read_records"]
 Record = tuple[int, list[str]]
 """The number of the line in which a row ends, and its cells."""
 
-LONGEST_CELL = 1 << 26
+LONGEST_CELL = 1 << 25
 """Characters of a quoted cell, which may be as long as a book."""
 
-TAB_CELL = re.compile(r'"(?P<quoted>(?:[^"]|"")*)"(?=\t|\Z)|(?P<plain>[^\t]*)')
-OPEN_CELL = re.compile(r'"(?:[^"]|"")*')
+MOST_LINES = 1 << 20
+"""Lines of a cell of TSV, which take some 60 bytes of memory beside their text."""
+
+INNER = r'[^"]*+(?:""[^"]*+)*+'
+TAB_CELL = re.compile(rf'"(?P<quoted>{INNER})"(?=\t|\Z)|(?P<plain>[^\t]*)')
+OPEN_CELL = re.compile(f'"{INNER}')
 
 
 def choose_separator(header: str, column: str, usual: str) -> str:
     """The separator of a table by its header line: ``usual``, unless only a comma, semicolon or
     tab makes ``column`` one of the cells.
     """
+    csv.field_size_limit(LONGEST_CELL)
     for separator in dict.fromkeys((usual, ",", ";", "\t")):
-        if column in next(csv.reader([header.rstrip("\r\n")], delimiter=separator), []):
-            return separator
+        with suppress(csv.Error):  # which the reader of the table reports with its line
+            if column in next(csv.reader([header.rstrip("\r\n")], delimiter=separator), []):
+                return separator
     return usual
 
 
@@ -81,13 +88,20 @@ def split_returns(lines: Iterable[str]) -> Iterator[str]:
 
 def tab_records(lines: Iterable[str]) -> Iterator[Record]:
     """Rows by the rules of TSV."""
-    width = number = 0
+    width = number = size = tries = 0
     held: list[str] = []  # the lines of a row whose last cell goes on
     for number, line in enumerate(lines, 1):
         if held and line.count("\t") + 1 < width:
             held.append(line)
-            if '"' in line and (cells := quoted_row(held)):
-                yield number, cells
+            size += len(line)
+            if '"' in line.replace('""', ""):  # which closes the cell, and may open another one
+                tries += 1
+                if cells := quoted_row(held):
+                    yield number, cells
+                    held = []
+            # No row of this table has so many cells or so long a one.
+            if tries > width or size > LONGEST_CELL or len(held) > MOST_LINES:
+                yield from plain_rows(held, number + 1)
                 held = []
             continue
         # This line is a whole row, so that a quote before it that was never closed was text.
@@ -98,7 +112,7 @@ def tab_records(lines: Iterable[str]) -> Iterator[Record]:
         if complete or width == 1:
             yield number, cells
         else:
-            held = [line]
+            held, size, tries = [line], len(line), 0
     yield from plain_rows(held, number + 1)
 
 

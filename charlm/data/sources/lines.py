@@ -7,7 +7,7 @@ from charlm.errors import CorpusError
 
 __all__ = ["LONGEST", "read_lines"]
 
-LONGEST = 1 << 24
+LONGEST = 1 << 22
 """Characters of a line: above any sentence or cell that is text, far below the memory."""
 
 

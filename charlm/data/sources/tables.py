@@ -5,6 +5,7 @@ Each row is a document.  JSON and delimited tables are read with the standard li
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,10 @@ from charlm.config import DataConfig
 from charlm.data.sources import huggingface
 from charlm.data.sources.delimited import LONGEST_CELL, choose_separator, read_records
 from charlm.data.sources.lines import read_lines
+from charlm.data.sources.lists import list_items
 from charlm.data.sources.pieces import TextFile, blocks_of, printable, standard_encoding
 from charlm.errors import CharlmError, CorpusError
+from charlm.untrusted import parse_json
 
 __all__ = ["TextTable", "check_unicode", "is_table", "open_hub", "open_table"]
 
@@ -208,9 +211,13 @@ def json_rows(table: TextTable) -> Iterator[tuple[Place, Row]]:
     file = TextFile(Path(table.place), table.name)
     head = next((str(piece.text) for piece in file.pieces(table.encoding)), "")
     if head.lstrip("\ufeff \t\r\n").startswith("["):
-        whole = "".join(str(piece.text) for piece in file.pieces(table.encoding))
-        for number, row in enumerate(parsed(whole.lstrip("\ufeff"), table, ("row", 0)), 1):
-            yield ("row", number), json_row(row, table, ("row", number))
+        texts = (str(piece.text) for piece in file.pieces(table.encoding))
+        try:
+            for number, text in enumerate(list_items(texts, LONGEST_CELL), 1):
+                place = ("row", number)
+                yield place, json_row(parsed(text, table, place), table, place)
+        except ValueError as error:
+            raise no_json(table, ("row", 0), error) from None
         return
     for number, line in enumerate(lines_of(table), 1):
         if line.strip():
@@ -222,8 +229,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON.  Raises ``ValueError`` for a name that stands in it twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"{twice!r} stands twice in an object")
     return found
 
@@ -234,12 +240,17 @@ DECODER = json.JSONDecoder(object_pairs_hook=unique)
 def parsed(text: str, table: TextTable, place: Place) -> Any:
     """The value of some JSON.  Raises ``CorpusError``."""
     try:
-        return DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(
-            f"{table.name} is no JSON: {shown_place(place)}: {error}",
-            "write one JSON object a line, or one list of objects",
-        ) from None
+        return parse_json(text, decode=DECODER.decode)
+    except ValueError as error:
+        raise no_json(table, place, error) from None
+
+
+def no_json(table: TextTable, place: Place, error: ValueError) -> CorpusError:
+    """The error for what is no JSON."""
+    return CorpusError(
+        f"{table.name} is no JSON: {shown_place(place)}: {error}",
+        "write one JSON object a line, or one list of objects",
+    )
 
 
 def json_row(row: Any, table: TextTable, place: Place) -> Row:

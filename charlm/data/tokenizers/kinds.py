@@ -5,7 +5,6 @@ A folder holds JSON and, for bpe and unigram, a SentencePiece model; loading exe
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,18 @@ from charlm.data.tokenizers.base import DEFINITION, FORMAT, TextStream, Tokenize
 from charlm.data.tokenizers.subwords import MODEL, REMEDY, SubwordTokenizer, SubwordTrainer
 from charlm.data.tokenizers.words import WordTokenizer, WordTrainer
 from charlm.errors import TokenizerError
+from charlm.untrusted import parse_json, read_file
 
 __all__ = ["TextStream", "Tokenizer", "as_text", "load", "tokenizer_trainer"]
 
-LARGEST_DEFINITION = 1 << 28
+LARGEST_DEFINITION = 1 << 26
 """Bytes of a definition that are read at most, far above any vocabulary that a model could use."""
 
-LARGEST_MODEL = 1 << 26
-"""Bytes of a SentencePiece model that are read at most."""
+MOST_SYMBOLS = (1 << 21) + (1 << 10)
+"""Symbols of a definition at most, a little more than words are counted."""
+
+LARGEST_MODEL = 1 << 23
+"""Bytes of a SentencePiece model that are read at most: some 500,000 pieces."""
 
 
 class ByteTrainer:
@@ -58,6 +61,16 @@ def load(folder: Path) -> Tokenizer:
     Raises ``TokenizerError`` for what is missing, damaged, too large or from a newer version.
     """
     definition = read_definition(folder)
+    try:
+        return tokenizer_of(folder, definition)
+    except TokenizerError as error:
+        if str(folder) in str(error):
+            raise
+        raise TokenizerError(f"{folder / DEFINITION}: {error}", error.hint) from None
+
+
+def tokenizer_of(folder: Path, definition: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a definition.  Raises ``TokenizerError``."""
     kind, symbols = definition.get("kind"), definition.get("symbols")
     if kind == "byte":
         return ByteTokenizer()
@@ -76,8 +89,8 @@ def read_definition(folder: Path) -> dict[str, Any]:
     """The JSON of a tokenizer folder.  Raises ``TokenizerError``."""
     content = read_bounded(folder / DEFINITION, LARGEST_DEFINITION)
     try:
-        definition = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        definition = parse_json(content, structure=MOST_SYMBOLS)
+    except ValueError as error:
         raise damaged(folder, f"no JSON: {error}") from None
     if not isinstance(definition, dict):
         raise damaged(folder, "no JSON object")
@@ -101,15 +114,13 @@ def read_model(folder: Path, definition: dict[str, Any]) -> bytes:
 def read_bounded(path: Path, limit: int) -> bytes:
     """The content of a file of at most ``limit`` bytes.  Raises ``TokenizerError``."""
     try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
+        return read_file(path, limit)
     except OSError as error:
         raise TokenizerError(
             f"{path} cannot be read: {error.strerror}", "give the folder of a tokenizer or run"
         ) from None
-    if len(content) > limit:
-        raise TokenizerError(f"{path} is larger than {limit:,} bytes", REMEDY)
-    return content
+    except ValueError as error:
+        raise TokenizerError(f"{path} cannot be used: {error}", REMEDY) from None
 
 
 def damaged(folder: Path, what: str) -> TokenizerError:

@@ -16,14 +16,17 @@ unigram language model (2018).
 import hashlib
 import io
 import re
+import threading
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charlm.config import BOUNDARY_ID, TokenizerConfig
+from charlm.data.tokenizers.aside import aside
 from charlm.data.tokenizers.base import Tokenizer, as_text
 from charlm.durable import write_bytes
 from charlm.errors import TokenizerError
@@ -61,8 +64,11 @@ class SubwordTokenizer(Tokenizer):
         """``model`` is a SentencePiece model of ours; a foreign one gives ``TokenizerError``."""
         self.kind = kind
         self.model = model
-        pieces = self.processor
-        self.table = [piece_bytes(pieces, id) for id in range(pieces.vocab_size())]
+        try:
+            pieces = self.processor
+            self.table = [piece_bytes(pieces, id) for id in range(pieces.vocab_size())]
+        except ValueError:
+            raise TokenizerError("the SentencePiece model is damaged: not UTF-8", REMEDY) from None
         marks = [pieces.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()]
         self.mark_ids = np.array(marks, dtype=self.dtype).tobytes()
         # A text with next to no spaces may leave the space without a piece; its byte then stands
@@ -177,7 +183,7 @@ class SubwordTrainer:
         """
         asked = self.config.vocab_size or DEFAULT_SIZE
         try:
-            model = self.train(asked)
+            model = aside(partial(self.train, asked))
         except RuntimeError as error:
             needed = self.needed(error)
             if self.config.vocab_size is not None:
@@ -187,7 +193,7 @@ class SubwordTrainer:
                     f"use `tokenizer.vocab_size={2 * needed}`, or `tokenizer.kind='byte'`",
                 ) from None
             asked = 2 * needed
-            model = self.train(asked)
+            model = aside(partial(self.train, asked))
         tokenizer = SubwordTokenizer(self.config.kind, model)
         size = tokenizer.vocab_size
         note = f"the text allows a vocabulary of {size:,} pieces instead of {asked:,}"
@@ -205,11 +211,15 @@ class SubwordTrainer:
             "give more text, or use `tokenizer.kind='byte'` or `tokenizer.kind='char'`",
         ) from None
 
-    def train(self, size: int) -> bytes:
-        """A model of at most ``size`` pieces.  Raises ``RuntimeError`` as SentencePiece does."""
+    def train(self, size: int, abandoned: threading.Event) -> bytes:
+        """A model of at most ``size`` pieces; one of less text once it is ``abandoned``.
+
+        Raises ``RuntimeError`` as SentencePiece does.
+        """
         from sentencepiece import SentencePieceTrainer
 
-        sentences = (line for text in self.sample.texts() for line in lines(text))
+        texts = takewhile(lambda _: not abandoned.is_set(), self.sample.texts())
+        sentences = (line for text in texts for line in lines(text))
         model = io.BytesIO()
         SentencePieceTrainer.train(
             sentence_iterator=sentences,

@@ -31,6 +31,8 @@ class Method(Section):
                     f"`{cls.name}` takes name=value, got {part!r}",
                     f"put SOURCE before it, or give values: `{cls.name}={str(cls())!r}`",
                 )
+            if name.strip() in given:
+                raise ConfigError(f"`{cls.name}` has {name.strip()} twice", "leave one of them out")
             given[name.strip()] = parse_value(value)
         return given
 
@@ -58,7 +60,7 @@ class Temperature(Method):
 
     name: ClassVar[str] = "temperature"
 
-    value: float = setting(1.0, "What the logits are divided by.", above=0)
+    value: float = setting(1.0, "What the logits are divided by.", minimum=0.01, maximum=100)
 
     @classmethod
     def read(cls, text: str) -> dict[str, Any]:

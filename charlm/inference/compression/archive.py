@@ -73,7 +73,7 @@ def read_archive(content: bytes, name: str) -> Archive:
             f"{name} is no file that charlm compress has written", "name one that it has"
         )
     inner, checksum = content[: -CHECKSUM.size], content[-CHECKSUM.size :]
-    if CHECKSUM.pack(zlib.crc32(inner)) != checksum:
+    if CHECKSUM.pack(zlib.crc32(inner)) != checksum or len(inner) <= len(MAGIC):
         raise damaged(name)
     version = inner[len(MAGIC)]
     if version != FORMAT:
@@ -88,7 +88,9 @@ def read_archive(content: bytes, name: str) -> Archive:
         raise damaged(name) from None
     fields = (*numbers, step, digest, model, run, machine, rest[:coded], rest[coded:])
     archive = Archive(*fields)
-    if not 1 <= archive.lanes <= MOST_LANES or coded > len(rest):
+    # A token stands for a byte at least; the only one of an empty file for none.
+    too_many = archive.tokens > archive.length + 1
+    if not 1 <= archive.lanes <= MOST_LANES or coded > len(rest) or too_many:
         raise damaged(name)
     return archive
 

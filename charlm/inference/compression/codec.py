@@ -153,15 +153,15 @@ def decompress(
     if archive.arithmetic not in list(Arithmetic):
         raise foreign(name)
     plan = CodingPlan(Arithmetic(archive.arithmetic), archive.lanes, archive.rate)
-    with repeatable():
-        model = open_model(loaded, plan)
-        ids = yield from decode(model, archive.coded, archive.tokens, plan.lanes)
     try:
+        with repeatable():
+            model = open_model(loaded, plan)
+            ids = yield from decode(model, archive.coded, archive.tokens, plan.lanes)
         # Extras are not much larger than the file; crafted ones shall not fill the memory.
         most = 1024 + 16 * (archive.length + archive.tokens)
         symbols = escapes.unpack_extras(loaded.tokenizer, archive.extras, ids, most)
         content = escapes.join(loaded.tokenizer, symbols)
-    except (ValueError, lzma.LZMAError):
+    except (ValueError, IndexError, lzma.LZMAError):
         content = b""
     if hashlib.sha256(content).digest() != archive.content:
         raise went_astray(name, archive) if archive.machine else foreign(name)
@@ -234,8 +234,9 @@ def foreign(name: str) -> CorpusError:
 
 def went_astray(name: str, archive: Archive) -> ModelError:
     """The error for probabilities that come out differently here."""
+    other = archive.machine.decode(errors="replace")
     return ModelError(
-        f"{name} does not come back: it was compressed with {archive.machine.decode()}, and with "
-        f"{machine()} the probabilities come out differently",
+        f"{name} does not come back: it was compressed with {other}, and with {machine()} the "
+        "probabilities come out differently",
         "decompress it on the machine and with the torch it was compressed with",
     )

@@ -89,23 +89,27 @@ def decode(
 ) -> Generator[CodingProgress, None, np.ndarray]:
     """Find the ids (count,) that ``encode`` coded; ``what`` is for the records of progress.
 
-    With another model's probabilities they are any tokens, and zeros where the bits make no sense.
+    With another model's probabilities they are any tokens.  Raises ``ValueError`` where the bits
+    make no sense.
     """
     words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
     coder, family = constriction().queue.RangeDecoder(words), categorical()
-    rows = lay_out(np.zeros(count, dtype=np.int64), lanes)
+    rows = np.zeros((EVERY, lanes), dtype=np.uint32)  # (T, B), T grows: ``count`` may be forged
     tokens, state = np.zeros(lanes, dtype=np.int64), model.start(lanes)
     for number, active in enumerate(active_lanes(count, lanes)):
         logits, state = predict(model, tokens, state)
+        if number == len(rows):
+            rows = np.concatenate([rows, np.zeros_like(rows)])
         try:
-            rows[:active, number] = coder.decode(family, weigh(logits[:active]))
+            rows[number, :active] = coder.decode(family, weigh(logits[:active]))
         except AssertionError:
-            break
-        tokens = rows[:, number]
+            raise ValueError("the bits make no sense") from None
+        tokens = rows[number].astype(np.int64)
         if number % EVERY == 0:
             yield CodingProgress(what, number * lanes, count)
-    sizes = [len(part) for part in np.array_split(np.empty(count), lanes)]
-    return np.concatenate([row[:size] for row, size in zip(rows, sizes, strict=True)])
+    short, longer = divmod(count, lanes)
+    found = [rows[: short + (lane < longer), lane] for lane in range(lanes)]
+    return np.concatenate(found).astype(np.int64)
 
 
 def predict(model: Predictor, tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:

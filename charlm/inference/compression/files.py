@@ -6,6 +6,7 @@ from pathlib import Path
 
 from charlm import durable
 from charlm.data.sources.pieces import reason
+from charlm.data.sources.spool import lasting_file
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.inference.compression.archive import Archive
 
@@ -18,7 +19,9 @@ SUFFIX = ".charlm"
 def read_input(path: Path) -> bytes:
     """All of a file or of standard input.  Raises ``CorpusError``."""
     try:
-        return sys.stdin.buffer.read() if path == STREAM else path.read_bytes()
+        if path == STREAM:
+            return sys.stdin.buffer.read()
+        return lasting_file(str(path))[0].read_bytes()
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {reason(error)}", "check the path") from None
 

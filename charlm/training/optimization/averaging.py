@@ -99,7 +99,7 @@ class Average:
             return
         try:
             self.steps = int(tensors["average/steps"])
-            self.history = tensors["average/history"].tolist()
+            self.history = tensors["average/history"].double().flatten().tolist()
             if any(name.startswith("raw/") for name in tensors):
                 self.begin()
             with torch.no_grad():

@@ -1,7 +1,8 @@
 """Optimizers, learning-rate schedules and their state as named tensors."""
 
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +27,25 @@ def make_optimizer(
         {"params": vectors, "weight_decay": 0.0},
     ]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+        sgd = without_compiling(torch.optim.SGD)
+        return sgd(groups, lr=config.learning_rate, momentum=config.momentum)
     betas = (config.beta1, config.beta2)
     fused = device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, fused=fused)
+    adamw = without_compiling(torch.optim.AdamW)
+    return adamw(groups, lr=config.learning_rate, betas=betas, fused=fused)
+
+
+def without_compiling(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """An optimizer class that computes what ``kind`` does, and cannot be used in torch.compile.
+
+    PyTorch wraps the methods of optimizers in code that imports ``torch._dynamo`` and sympy at the
+    first call, which takes two seconds or more, almost as long as torch itself.
+    """
+    methods = {
+        name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad")
+    }
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), methods | {"step": step})
 
 
 def learning_rate(config: TrainConfig, fraction: float, divisor: float = 1.0) -> float:
@@ -66,19 +82,37 @@ def restore_optimizer(
 ) -> None:
     """Take over the tensors that ``optimizer_tensors`` gave.
 
-    Raises ``CheckpointError`` for names or shapes that do not fit the model.
+    Raises ``CheckpointError`` for names or shapes that do not fit the model or the optimizer.
     """
     parameters = dict(model.named_parameters())
+    own = state_keys(optimizer)
     for full_name, tensor in tensors.items():
         prefix, _, rest = full_name.partition("/")
         if prefix != "optimizer":
             continue
         name, _, key = rest.rpartition("/")
         parameter = parameters.get(name)
-        if parameter is None or tensor.shape not in ((), parameter.shape):
-            raise CheckpointError(
-                f"the optimizer's {full_name} does not fit the model",
-                "restore the checkpoint, or remove it to resume from the one before",
-            )
+        shape = None if parameter is None else () if key == "step" else parameter.shape
+        form = (shape, torch.float32)
+        if parameter is None or key not in own or (tensor.shape, tensor.dtype) != form:
+            raise misfit(full_name)
         # The step counter stays where the optimizer keeps it: on the parameter's device.
         optimizer.state[parameter][key] = tensor.to(parameter.device)
+    for name, parameter in parameters.items():
+        if lacking := own - set(optimizer.state.get(parameter, own)):
+            raise misfit(f"optimizer/{name}/{min(lacking)}")
+
+
+def state_keys(optimizer: torch.optim.Optimizer) -> set[str]:
+    """What an optimizer of ``make_optimizer`` keeps of each parameter that it has stepped."""
+    if isinstance(optimizer, torch.optim.AdamW):
+        return {"step", "exp_avg", "exp_avg_sq"}
+    return {"momentum_buffer"} if optimizer.defaults["momentum"] else set()
+
+
+def misfit(name: str) -> CheckpointError:
+    """The error for the tensor ``name``, which is missing or of another form."""
+    return CheckpointError(
+        f"train.safetensors: the optimizer's {name} does not fit the model",
+        "restore the checkpoint, or remove it to resume from the one before",
+    )

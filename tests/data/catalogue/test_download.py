@@ -148,6 +148,13 @@ def test_nothing_but_http_is_followed(location: str, server: Server) -> None:
     failure(toy)
 
 
+@pytest.mark.parametrize("location", ["http://example.org/toy.txt", "//example.org/toy.txt"])
+def test_a_text_without_a_hash_is_only_taken_by_https(location: str, server: Server) -> None:
+    toy = plain(server, sha256=None)
+    server.status, server.location = 302, location
+    assert "which is no https" in str(failure(toy))
+
+
 def test_offline_says_what_to_download_and_where_to_put_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
