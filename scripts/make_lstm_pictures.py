@@ -131,7 +131,6 @@ def draw_gates(model: charlm.Model, gap: int = 30) -> int:
 def save(figure: Figure, name: str) -> None:
     """Write a picture that is the same every time."""
     figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
-    figure.savefig(f"/tmp/explain/{name}.png", dpi=80)
 
 
 def main(folder: Path) -> None:

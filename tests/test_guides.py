@@ -14,6 +14,7 @@ EXTRAS = ("lm_eval",)
 
 PAGES = {
     "README.md": BOOK,
+    "docs/writing.md": BOOK,
     "docs/surprisal.md": BOOK,
     "docs/compare.md": BOOK,
     "docs/rescore.md": BOOK,

@@ -154,22 +154,18 @@ def command(
     units that follow a feature of the text, and how much worse it is predicted without each;
     --memory shows how far back predictions reach; --html writes a page for a browser.
     """
-    from charlm.console.explanations import show_explanation, tracked_tokens
-    from charlm.explain.activations import explain_unit
-
     modes = {"--find": find, "--memory": memory or None, "--html": saving.html, "--npz": saving.npz}
     options = {"--unit": unit, "--units": saving.units, "--gate": gates, "--against": against}
     check_use(modes, options)
     loaded, read = load_text(run, step, device, text, encoding)
     if find is not None:
-        search(loaded, read, find, layer, as_json=as_json)
+        find_units(loaded, read, find, layer, as_json=as_json)
     elif memory:
-        remember(loaded, read, against, reach, as_json=as_json)
+        measure_memory(loaded, read, against, reach, as_json=as_json)
     elif saving.html or saving.npz:
         saving.save(loaded, read, layer, unit)
     else:
-        explanation = tracked_tokens(explain_unit(loaded, read, layer, unit))
-        show_explanation(explanation, gates, as_json=as_json)
+        draw_unit(loaded, read, layer, unit, gates, as_json=as_json)
 
 
 def load_text(
@@ -183,26 +179,44 @@ def load_text(
     return loaded, read_text(loaded.tokenizer, open_text(loaded, text, encoding))
 
 
-def search(
+def find_units(
     loaded: "Loaded", text: "TokenizedText", feature: str, layer: int | None, *, as_json: bool
 ) -> None:
-    """Show the units that follow a feature of a text."""
+    """``--find``."""
     from charlm.console.explanations import tracked_tokens
     from charlm.console.units import show_units
-    from charlm.explain.search import find_units
+    from charlm.explain import search
 
-    show_units(tracked_tokens(find_units(loaded, text, feature, layer)), as_json=as_json)
+    show_units(tracked_tokens(search.find_units(loaded, text, feature, layer)), as_json=as_json)
 
 
-def remember(
+def measure_memory(
     loaded: "Loaded", text: "TokenizedText", against: str | None, reach: int, *, as_json: bool
 ) -> None:
-    """Show how far a network remembers, beside those of the cells ``against``."""
+    """``--memory``."""
     from charlm.console.memory import show_memory, tracked_memories
     from charlm.explain.rivals import compare_memory
 
     cells = against.split(",") if against else []
-    show_memory(tracked_memories(compare_memory(loaded, text, cells, reach)), as_json=as_json)
+    found = tracked_memories(compare_memory(loaded, text, cells, reach))
+    show_memory(found, as_json=as_json)
+
+
+def draw_unit(
+    loaded: "Loaded",
+    text: "TokenizedText",
+    layer: int | None,
+    unit: int | None,
+    gates: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> None:
+    """Draw one unit under the text."""
+    from charlm.console.explanations import show_explanation, tracked_tokens
+    from charlm.explain.activations import explain_unit
+
+    explanation = tracked_tokens(explain_unit(loaded, text, layer, unit))
+    show_explanation(explanation, gates, as_json=as_json)
 
 
 GOES_WITH = {

@@ -11,9 +11,9 @@ import click
 
 from charlm import __version__
 from charlm.cli.failures import ending_in_two_lines, print_error
-from charlm.cli.frame import RUNNING, add_debug, debug_option
+from charlm.cli.frame import DEBUG_OPTION, RUNNING, add_debug
 from charlm.cli.renamed import meant_command
-from charlm.cli.signals import interruptible
+from charlm.cli.signals import handling, interrupt
 from charlm.errors import CharlmWarning, ConfigError
 
 __all__ = ["COMMANDS", "SECTIONS", "cli", "main"]
@@ -79,7 +79,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error is reported in two lines and becomes an exit code."""
-        with ending_in_two_lines(ctx), interruptible(), warnings.catch_warnings():
+        with ending_in_two_lines(ctx), handling(interrupt), warnings.catch_warnings():
             warnings.simplefilter("default", CharlmWarning)
             warnings.showwarning = partial(show_warning, ctx)
             return super().invoke(ctx)
@@ -92,7 +92,7 @@ class Commands(click.Group):
         "max_content_width": 100,
         "show_default": True,
     },
-    params=[debug_option()],
+    params=[DEBUG_OPTION],
     epilog="Start with: charlm demo.  Options of a command: charlm COMMAND -h.  "
     "Completion by the shell: charlm completion -h",
 )

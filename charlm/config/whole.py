@@ -60,7 +60,8 @@ class Config:
             if not isinstance(table, Mapping):
                 raise ConfigError(f"{name} must be a section, got {table!r}", f"write [{name}]")
             for key in table:
-                refuse_unknown(name, key)
+                if key not in keys()[name]:
+                    raise unknown_setting(f"{name}.{key}")
         sections = {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
         if drop_idle:
             tables = without_idle(tables, sections)

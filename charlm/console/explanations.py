@@ -131,7 +131,7 @@ def show_statistics(explanation: Explanation) -> None:
     rows = statistics_of(explanation)
     if rows:
         about = f"of all tokens and units, the mean, and the shares below {LEFT} and above {RIGHT}"
-        print_pair("gates", about)
+        print_pair("table", about)
         sys.stdout.write("\nlayer  gate    mean    left   right\n")
     for row in rows:
         sys.stdout.write(

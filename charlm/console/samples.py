@@ -132,7 +132,7 @@ def tell_shades() -> None:
 
 def tell_end(sample: Sample) -> None:
     """Note on stderr that a text is short because the model ended the document."""
-    if sample.finish == "end":
+    if sample.finish == "end" and not sample.constrained:
         talk().print("the model ended the document here; --past-end begins another", style="dim")
 
 

@@ -87,7 +87,7 @@ def export_model(
     difference = verify_onnx(graph, network)
     try:
         with durable.write_folder(out) as folder:
-            (folder / "model.onnx").write_bytes(graph)
+            durable.write_bytes(folder / "model.onnx", graph)
             write_companions(folder, loaded)
     except OSError as error:
         raise CorpusError(
@@ -112,11 +112,11 @@ def write_companions(folder: Path, loaded: Loaded) -> None:
         "settings": loaded.run.config.to_tables()["model"],
     }
     tokens = [each.decode("utf-8", errors="replace") for each in tokenizer.table]
-    (folder / "tokenizer").mkdir()
+    durable.make_folder(folder / "tokenizer")
     tokenizer.save(folder / "tokenizer")
-    (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    (folder / "tokens.json").write_text(json.dumps(tokens) + "\n", encoding="utf-8")
-    (folder / "example.py").write_text(EXAMPLE, encoding="utf-8")
+    durable.write_text(folder / "about.json", json.dumps(about, indent=1) + "\n")
+    durable.write_text(folder / "tokens.json", json.dumps(tokens) + "\n")
+    durable.write_text(folder / "example.py", EXAMPLE)
 
 
 def arpa_of(loaded: Loaded) -> "list[str]":

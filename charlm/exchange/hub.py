@@ -7,7 +7,6 @@ and access token come from the environment, as huggingface_hub has them (``HF_EN
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,14 +104,14 @@ def pull(name: str, out: str | Path, revision: str | None = None) -> Pulled:
         sizes = [each.size or 0 for each in about.siblings if each.rfilename in wanted]
         check_repository(name, wanted, sum(sizes))
         if out.is_dir():
-            out.rmdir()
-        out.parent.mkdir(parents=True, exist_ok=True)
+            durable.remove_folder(out)  # it is empty
         with durable.write_folder(out) as folder:
             hub.library.snapshot_download(
                 name, revision=about.sha, local_dir=folder, allow_patterns=wanted,
                 endpoint=hub.api.endpoint, max_workers=4,
             )  # fmt: skip
-            shutil.rmtree(folder / ".cache", ignore_errors=True)
+            if (folder / ".cache").is_dir():
+                durable.remove_folder(folder / ".cache")
             steps = verified_steps(folder, name)
     return Pulled(name, str(out), about.sha, steps, sum(sizes))
 

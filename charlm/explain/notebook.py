@@ -4,6 +4,8 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
+from charlm.notebook import html_table
+
 if TYPE_CHECKING:
     from charlm.explain.activations import Explanation
 
@@ -40,14 +42,10 @@ def coloured(token: str, bits: float) -> str:
 def openness(explanation: "Explanation") -> str:
     """A table of how open the gates of each layer are, and how often they are saturated."""
     rows = [
-        f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{layer}</td>"
-        + "".join(
-            f"<td>{part[layer].mean():.3f}</td>" for part in (each.openness, each.left, each.right)
-        )
-        + "</tr>"
+        [name.replace("_", " "), layer, *(float(part[layer].mean()) for part in parts)]
         for name, each in explanation.statistics.items()
+        for parts in [(each.openness, each.left, each.right)]
         for layer in range(len(each.openness))
     ]
-    titles = ("gate", "layer", "mean openness", "shut (below 0.1)", "open (above 0.9)")
-    head = "".join(f"<th>{title}</th>" for title in titles)
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>" if rows else ""
+    names = ("gate", "layer", "mean openness", "shut (below 0.1)", "open (above 0.9)")
+    return html_table("means over the text", rows, names) if rows else ""  # no gates: a plain cell

@@ -16,7 +16,9 @@ for command in (
     ["generate", run, "-n", "5"],
     ["score", run, text],
     ["perplexity", run, text],
+    ["explain", run, "ba"],
     ["train", text, "--out", "other", "--steps", "2", "--hidden-size", "16", "--set", OPTIMIZER],
+    ["explain", run, "ba"],
 ):
     cli(command, standalone_mode=False)
 print(*sys.modules)

@@ -22,7 +22,7 @@ Apart = Callable[..., Counts]
 def apart() -> Apart:
     """Run a function of the laboratory in a process that is fresh, so that it can be forked."""
 
-    def run(module: str, call: str, seconds: float = 280) -> Counts:
+    def run(module: str, call: str, seconds: float = 880) -> Counts:
         code = (
             "import json, torch; torch.set_num_threads(1); "
             f"from tests.crash import {module}; print(json.dumps(vars({module}.{call})))"

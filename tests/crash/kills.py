@@ -40,7 +40,7 @@ OPERATIONS = 100
 STARTING = 20_000_000
 """Nanoseconds: about a third of the time until a resumed training takes its first step."""
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds without an end of a training after which it is taken for hanging."""
 
 

@@ -40,6 +40,9 @@ PARTS = {
     "crashes": Part(
         "tests.crash.crashes:run_crashes", "states of a run after a crash", 2_000, 50_000
     ),
+    "files": Part(
+        "tests.crash.files:run_file_crashes", "states of other files after a crash", 1_000, 10_000
+    ),
     "kills": Part("tests.crash.kills:run_kills", "kills of a training", 100, 2_000),
     "resumes": Part(
         "tests.crash.resumes:run_configuration", "steps resumed from", 200, 5_400, True

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import Figure
 from tests.crash.crashes import run_crashes
+from tests.crash.files import run_file_crashes
 from tests.crash.watch import Operation
 
 STATES = 2_600
@@ -33,6 +34,19 @@ def lost_file_sync(operation: Operation) -> bool:
 def lost_folder_sync(operation: Operation) -> bool:
     """A disk that forgets the fsync of folders."""
     return operation.kind != "sync" or Path(operation.path).is_file()
+
+
+@pytest.mark.timeout(300)
+def test_no_crash_spoils_a_cache_a_download_or_an_output(figure: Figure) -> None:
+    counts = run_file_crashes(1, 600)
+    figure(counts.line("states of other files after a crash"))
+    assert not counts.wrong
+
+
+def test_a_broken_fsync_of_other_files_is_caught(figure: Figure) -> None:
+    counts = run_file_crashes(1, 300, lost_file_sync)
+    figure(counts.line("null control, lost file sync: states of other files"))
+    assert len(counts.wrong) > 5
 
 
 @pytest.mark.parametrize("broken", [lost_file_sync, lost_folder_sync])

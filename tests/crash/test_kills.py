@@ -18,7 +18,7 @@ def test_killed_trainings_end_as_if_nobody_had_touched_them(apart: Apart, figure
     assert counts.hits[INSIDE] >= 0.3 * KILLS, "too few kills landed inside a save"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_training_that_forgets_its_optimizer_is_caught(apart: Apart, figure: Figure) -> None:
     counts = apart("kills", "run_kills(2, 4, kills.forget_optimizer)")
     figure(counts.line("null control, optimizer forgotten: kills"))

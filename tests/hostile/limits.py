@@ -17,7 +17,7 @@ MEMORY = 200 << 20
 SECONDS = 1.0
 """Processor time that an action may take."""
 
-PATIENCE = 60
+PATIENCE = 200
 """Seconds after which a child that waits for something is killed."""
 
 

@@ -34,7 +34,7 @@ from tests.hostile.fuzzing import sign
 from tests.hostile.limits import MEMORY, SECONDS, Outcome, limited
 
 torch.set_num_threads(1)
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 CHECKPOINT = Path("checkpoints", "step-00000001")
 
 
@@ -319,7 +319,7 @@ def test_two_gigabytes_in_two_megabytes(kind: str, tmp_path: Path) -> None:
     assert outcome.declared, outcome
     assert name in outcome.message
     assert outcome.bytes < MEMORY, outcome
-    assert outcome.seconds < 3 * SECONDS, outcome  # up to 32 MB are unpacked first
+    assert outcome.seconds < 5 * SECONDS, outcome  # up to 32 million characters are read first
 
 
 LISTS: dict[str, Callable[[Path], object]] = {

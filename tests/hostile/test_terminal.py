@@ -22,7 +22,7 @@ from charlm.cli.main import main
 from charlm.console.terminal import MOST_MARKS, TerminalStream, harmless, without_protection
 
 torch.set_num_threads(1)
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 TITLE, REPORT = "\x1b]0;PWNED\x07", "\x1b[6n"
 HIDDEN = "\u202e\u2066\ufeff\U000e0041\u2028"

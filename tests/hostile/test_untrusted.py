@@ -45,7 +45,7 @@ def test_the_items_of_a_list_are_those_of_json_however_it_is_cut(
 def test_what_is_no_list_is_refused(text: str, message: str) -> None:
     longest = 50 if "longer" in message else 1 << 30
     with pytest.raises(ValueError, match=message):
-        list(list_items([text], longest))
+        list(list_items([text, " "], longest))
 
 
 @pytest.mark.parametrize("text", ["[]", " [ ]\n", "[\n]"])

@@ -206,7 +206,16 @@ def test_a_run_that_another_process_trained_in_the_meantime_is_refused(
 
 
 @pytest.mark.parametrize(
-    "damage", [{}, {"step": "x"}, {"step": 99}, {"best_nll": "low"}, {"tokens": 1.5}, None]
+    "damage",
+    [
+        {},
+        {"step": "x"},
+        {"step": 99},
+        {"best_nll": "low"},
+        {"tokens": 1.5},
+        {"log_bytes": -1},
+        None,
+    ],
 )
 def test_counters_that_cannot_be_read_are_refused(damage: dict[str, object] | None) -> None:
     table = None if damage is None else Counters().to_table() | damage

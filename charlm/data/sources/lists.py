@@ -20,6 +20,10 @@ def list_items(pieces: Iterable[str], longest: int) -> Iterator[str]:
     text, begin, at, depth, count, signs = "", 0, 0, 0, 0, 0
     for piece in pieces:
         text, at, begin = text[begin:] + piece, at - begin, 0
+        if len(text) - begin - len(piece) > longest:
+            raise ValueError(f"an item is longer than {longest:,} characters")
+        if at < len(text) - len(piece) and '"' not in piece:
+            continue  # all of it belongs to a string that began before
         while found := SIGN.search(text, at):
             sign, at, signs = found[0], found.end(), signs + 1
             if sign == '"':  # the string goes on in the next piece
@@ -39,7 +43,5 @@ def list_items(pieces: Iterable[str], longest: int) -> Iterator[str]:
             at = len(text)
         if depth == 0 and text[begin:].strip():
             raise ValueError("text follows the list")
-        if len(text) - begin > longest:
-            raise ValueError(f"an item is longer than {longest:,} characters")
     if depth:
         raise ValueError("the list is not closed")

@@ -61,7 +61,7 @@ def tune_weight(first: Predictor, second: Predictor, tokens: np.ndarray) -> floa
     return best_weight(*nll)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mixed(Loaded):
     """A mixture, ready to score and to write; ``parts`` are the two runs by themselves.
 

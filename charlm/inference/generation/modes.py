@@ -136,16 +136,19 @@ def with_state(
         )
     before = read_state(path, model)
     (sample,) = write_samples(model, tokenizer, prompts, config, seeds=seeds, state=before, **how)
-    sample.pieces = keep_state(sample, model, tokenizer, before, path)
+    sample.pieces = keep_state(sample.pieces, sample.prompt, model, tokenizer, before, path)
     return sample
 
 
 def keep_state(
-    sample: Sample, model: Predictor, tokenizer: Tokenizer, before: SavedState | None, path: Path
+    pieces: Generator[list[Written], None, Finish],
+    text: str,
+    model: Predictor,
+    tokenizer: Tokenizer,
+    before: SavedState | None,
+    path: Path,
 ) -> Generator[list[Written], None, Finish]:
-    """The pieces of a sample; at its end the state after it is written."""
-    text = sample.prompt
-    pieces = sample.pieces
+    """The pieces that follow ``text``; at their end the state after them is written."""
     while True:
         try:
             tokens = next(pieces)

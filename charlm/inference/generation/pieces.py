@@ -39,6 +39,8 @@ class Sample:
         self.pieces = pieces
         self.written: list[Written] = []
         self.finish: Finish | None = None
+        self.constrained = False
+        """Whether constraints decide where the text may end."""
         self.temperature: float | None = None
         """Where texts at several temperatures were asked for: the one of this text."""
 

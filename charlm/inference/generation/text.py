@@ -141,18 +141,12 @@ def write_samples(
         Start(torch.tensor([given, *encoded[each]]), seed, states[each]) for each, seed in texts
     ]
     tokens = sample_tokens(begin, rules, starts)
-    return [
-        Sample(
-            each,
-            seed,
-            cut(
-                decode(tokenizer, each, encoded[each], blocks, past_end=past_end),
-                Ending(config),
-                stops,
-            ),
-        )
-        for (each, seed), blocks in zip(texts, tokens, strict=True)
-    ]
+    samples = []
+    for (each, seed), blocks in zip(texts, tokens, strict=True):
+        written = decode(tokenizer, each, encoded[each], blocks, past_end=past_end)
+        samples.append(Sample(each, seed, cut(written, Ending(config), stops)))
+        samples[-1].constrained = bool(constraints)
+    return samples
 
 
 def refuse_beside_pattern(**given: bool) -> None:

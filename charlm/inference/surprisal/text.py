@@ -227,32 +227,29 @@ def check_unit(tokenizer: Tokenizer, by: str) -> None:
 def predict(
     model: Predictor, predictions: Predictions, parts: Iterable[StreamPart], reset: Reset
 ) -> Iterator[tuple[SentenceKey, Prediction]]:
-    """Every token of the text with its document, counted over all files, and its line."""
-    document, last = -1, None
-    for part, tokens in predict_parts(model, predictions, parts, reset):
-        assert part.position is not None
-        here = (part.position.file, part.position.document)
-        document, last = document + (here != last), here
-        line = part.position.line - 1 if reset == "line" else 0
-        for token in tokens:
-            if token.token != predictions.tokenizer.boundary_id:
-                yield (document, line), token
+    """Every token of the text with its document, counted over all files, and its line.
 
-
-def predict_parts(
-    model: Predictor, predictions: Predictions, parts: Iterable[StreamPart], reset: Reset
-) -> Iterator[tuple[StreamPart, Iterable[Prediction]]]:
-    """Every part with its tokens; short independent streams are read together."""
-    reader = Reader(model)
+    Short independent streams are read together.
+    """
+    reader, document, last = Reader(model), -1, None
     for group in gather_short(parts, reset, TOGETHER, TOGETHER):
+        found: Iterable[tuple[StreamPart, Iterable[Prediction]]]
         if isinstance(group, StreamPart):
             reader = Reader(model) if group.begins else reader
-            yield group, predictions.read(reader, group.ids)
+            found = [(group, predictions.read(reader, group.ids))]
         else:
             lines = [predictions.known(part.ids) for part in group]
-            found = measure_lines(model, lines, predictions.measure)
-            for part, tokens in zip(group, found, strict=True):
-                yield part, predictions.spelled(tokens, part.ids)
+            measured = measure_lines(model, lines, predictions.measure)
+            found = [(part, predictions.spelled(tokens, part.ids))
+                     for part, tokens in zip(group, measured, strict=True)]  # fmt: skip
+        for part, tokens in found:
+            assert part.position is not None
+            here = (part.position.file, part.position.document)
+            document, last = document + (here != last), here
+            line = part.position.line - 1 if reset == "line" else 0
+            for token in tokens:
+                if token.token != predictions.tokenizer.boundary_id:
+                    yield (document, line), token
 
 
 def describe(
