@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charlm.api.arguments import Texts, check_part, last_of, listed, naming_unknown, require
 from charlm.inference.loading import Loaded
@@ -138,21 +138,15 @@ class Measuring:
         """
         from charlm.inference.surprisal.rows import measure_rows
         from charlm.inference.surprisal.text import Surprisal, Surprisals
-        from charlm.inference.texts import natural_reset, take_corpus
+        from charlm.inference.texts import natural_reset
 
         require("top", top, (int,), "a whole number, 0 or more", fine=lambda: top >= 0)
-        taken: Corpus | Path
-        if by == "region":
-            require("text", text, (Path,), "the Path of a table")
-            taken = Path(str(text))
-        else:
-            data = given(encoding=encoding, text_column=text_column)
-            taken = take_corpus(self.loaded, listed(text) or (), **data)
+        data = given(encoding=encoding, text_column=text_column)
+        taken = table_or_corpus(self.loaded, text, by, data)
+        if not isinstance(taken, Path):
             reset = reset or natural_reset(taken)
-        rows = measure_rows(
-            [self.loaded], taken, by, reset=reset, top=top, more=more, columns=columns, join=join,
-            encoding=encoding,
-        )  # fmt: skip
+        how: Any = {"columns": columns, "join": join, "encoding": encoding}
+        rows = measure_rows([self.loaded], taken, by, reset=reset, top=top, more=more, **how)
         return Surprisals(row for row in rows if isinstance(row, Surprisal))
 
     @naming_unknown
@@ -219,6 +213,16 @@ class Measuring:
         *records, summary = rescore(self.loaded, job)
         assert isinstance(summary, RescoringSummary)
         return [record for record in records if isinstance(record, RankedList)], summary
+
+
+def table_or_corpus(loaded: Loaded, text: Texts, by: str, data: dict[str, str]) -> "Path | Corpus":
+    """The table that holds regions, or the corpus of texts for all other units."""
+    from charlm.inference.texts import take_corpus
+
+    if by == "region":
+        require("text", text, (Path,), "the Path of a table")
+        return Path(str(text))
+    return take_corpus(loaded, listed(text) or (), **data)
 
 
 def given(**arguments: str | None) -> dict[str, str]:

@@ -61,12 +61,11 @@ def command(
         return
     world = join_world()
     with stopping() as stop:
-        reports = stop.from_first(
-            Started, train(sources, out, stop=stop, save=stop.save, world=world, **given)
-        )
-        watched = is_live() and world.first and not as_json
-        shown = with_samples(reports) if watched else reports
-        show_training(shown, as_json=as_json, silent=not world.first)
+        reports = train(sources, out, stop=stop, save=stop.save, world=world, **given)
+        reports = stop.from_first(Started, reports)
+        if is_live() and world.first and not as_json:
+            reports = with_samples(reports)
+        show_training(reports, as_json=as_json, silent=not world.first)
     world.leave()
     leave(stop.code, at_once=world.size > 1)
 

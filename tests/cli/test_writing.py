@@ -91,6 +91,14 @@ def test_past_its_end_a_text_goes_on_to_its_length(run: Path) -> None:
     assert len(text) == 3000
 
 
+def test_a_text_that_the_model_ended_is_told_in_a_pipe(run: Path) -> None:
+    command = ("--length", 3000, "--samples", 8)
+    records = map(json.loads, write(run, *command, "--seed", 1, "--json").splitlines())
+    seed = next(record["seed"] for record in records if record["finish"] == "end")
+    done = call("generate", run, "--length", 3000, "--seed", seed)
+    assert done.err == ["the model ended the document here; --past-end begins another"]
+
+
 @pytest.mark.parametrize("temperature", ["4e38", "1e-46", "1e-320", "-1", "inf"])
 def test_a_temperature_that_cannot_divide_is_refused(run: Path, temperature: str) -> None:
     done = call("generate", run, "--temperature", temperature)

@@ -15,7 +15,14 @@ from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.predictors.reader import Reader, pick
 
-__all__ = ["Measures", "Prediction", "Predictions", "leading_space", "measures"]
+__all__ = [
+    "Measures",
+    "Prediction",
+    "Predictions",
+    "ends_with_space",
+    "leading_space",
+    "measures",
+]
 
 AT_ONCE = 1 << 19
 """Log-probabilities that are measured at a time: what fits into the caches of a CPU."""
@@ -158,6 +165,12 @@ def measures(log_probs: Tensor, ids: np.ndarray, top: int) -> list[Measures]:
         for row in zip(tokens.tolist(), best.tolist(), strict=True)
     ]
     return list(map(Measures, (-own).tolist(), entropy.tolist(), rank.tolist(), guesses))
+
+
+@lru_cache(maxsize=1 << 16)
+def ends_with_space(content: bytes) -> bool:
+    """Whether UTF-8, not empty, ends with white space of Unicode."""
+    return content.decode("utf-8", "replace")[-1].isspace()
 
 
 @lru_cache(maxsize=1 << 16)

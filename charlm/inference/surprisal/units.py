@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from charlm.inference.surprisal.measures import Measures, Prediction, leading_space
+from charlm.inference.surprisal.measures import Measures, Prediction, ends_with_space, leading_space
 
 __all__ = [
     "Unit",
@@ -120,7 +120,9 @@ def by_word(tokens: Iterable[Prediction]) -> Iterator[Unit]:
     """Words with the white space that ends them; that before the first one belongs to it."""
     unit, worded, ended = Unit(), False, False
     for first, *others in whole_characters(tokens):
-        content = b"".join(token.content for token in (first, *others))
+        content = first.content
+        if others:
+            content += b"".join(token.content for token in others)
         space, word = leading_space(content)
         if word and worded and (space or ended):
             following = unit.end(first)
@@ -132,7 +134,7 @@ def by_word(tokens: Iterable[Prediction]) -> Iterator[Unit]:
             unit.add(token)
         worded = worded or bool(word)
         if content:
-            ended = worded and content.decode("utf-8", "replace")[-1].isspace()
+            ended = worded and ends_with_space(content)
     if unit.tokens:
         unit.close()
         yield unit
