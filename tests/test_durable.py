@@ -1,6 +1,7 @@
 """What appears under its final name is whole; a failed write leaves the old and no rubbish."""
 
 import os
+import shutil
 import socket
 import stat
 import threading
@@ -147,3 +148,33 @@ def test_what_cannot_be_written_is_refused_in_words(
             durable.write_output(Path(name), b"x" * 100_000, force=True)
         assert "`out" in raised.value.hint
     assert stat.S_ISSOCK(os.stat("socket").st_mode)  # noqa: PTH116
+
+
+def test_a_file_is_never_cut_to_more_than_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"one\ntwo\n")
+    durable.cut(path, 100)
+    assert path.read_bytes() == b"one\ntwo\n"
+    durable.cut(path, 4)
+    assert path.read_bytes() == b"one\n"
+
+
+def test_a_folder_loses_its_name_before_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").touch()
+    seen: list[str] = []
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **_: seen.append(path.name))
+    durable.remove_folder(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    assert seen[0].startswith(f"a{durable.TEMPORARY_MARK}")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFBLK, stat.S_IFSOCK])
+def test_a_disk_is_never_written_over(
+    kind: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "mode_of", lambda path: kind)
+    with pytest.raises(CorpusError, match="a disk or a socket"):
+        durable.check_output(tmp_path / "disk", force=True)

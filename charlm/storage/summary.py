@@ -15,6 +15,10 @@ from charlm.storage.run import Run
 __all__ = ["RunSummary", "differing_settings", "summarise_run"]
 
 
+LARGEST = 1e300
+"""Numbers of a file that are larger are no counts and no figures."""
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """The contents of a run, as ``charlm info --json`` prints them.
@@ -114,6 +118,9 @@ def table(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def number(entries: Mapping[str, Any], name: str) -> float | None:
-    """A number of a file that anybody may have written; ``None`` for anything else."""
+    """A number of a file that anybody may have written; ``None`` for anything else, NaN and
+    infinity too.
+    """
     value = entries.get(name)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    fine = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+    return value if fine else None
