@@ -15,20 +15,26 @@ function arrayOf(spec, bytes, name) {
   return { rows, columns, values };
 }
 
-/* matrix @ vector + bias; rows from `begin` to `end` alone where they are given. */
+/* matrix @ vector + bias; rows from `begin` to `end` alone where they are given.  Four rows at a
+   time, so that an element of the vector is loaded once for all of them. */
 function product(matrix, vector, bias, begin = 0, end = matrix.rows) {
   const { columns, values } = matrix, found = new Float32Array(end - begin);
-  for (let row = begin; row < end; row++) {
-    let a = 0, b = 0, c = 0, d = 0, i = row * columns;
-    const last = i + columns, whole = i + (columns & ~3);
-    let j = 0;
-    for (; i < whole; i += 4, j += 4) {
-      a += values[i] * vector[j]; b += values[i + 1] * vector[j + 1];
-      c += values[i + 2] * vector[j + 2]; d += values[i + 3] * vector[j + 3];
+  let row = begin;
+  for (; row + 4 <= end; row += 4) {
+    let a = 0, b = 0, c = 0, d = 0;
+    let p = row * columns, q = p + columns, r = q + columns, s = r + columns;
+    for (let j = 0; j < columns; j++) {
+      const x = vector[j];
+      a += values[p++] * x; b += values[q++] * x; c += values[r++] * x; d += values[s++] * x;
     }
-    for (; i < last; i++, j++) a += values[i] * vector[j];
-    found[row - begin] = a + b + c + d + (bias ? bias.values[row] : 0);
+    found[row - begin] = a; found[row - begin + 1] = b; found[row - begin + 2] = c; found[row - begin + 3] = d;
   }
+  for (; row < end; row++) {
+    let a = 0, p = row * columns;
+    for (let j = 0; j < columns; j++) a += values[p++] * vector[j];
+    found[row - begin] = a;
+  }
+  if (bias) for (let i = begin; i < end; i++) found[i - begin] += bias.values[i];
   return found;
 }
 
