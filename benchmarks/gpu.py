@@ -20,6 +20,8 @@ from training_step import charlm_step, usual_step
 
 from charlm.config import GenerationConfig
 from charlm.inference.generation.lanes import sample_tokens
+from charlm.inference.generation.sampling import Rules, Start
+from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.speed import Size, Usual
 from charlm.inference.timing import PEER, Way, compare_ways
@@ -57,8 +59,10 @@ def usual_writing(size: Size, device: torch.device) -> Way:
 def writing(size: Size, device: torch.device) -> Way:
     """What ``charlm generate`` does for one text."""
     model = Recurrent(size.network().to(device))
-    prompt, bias = torch.zeros(1, dtype=torch.long), torch.zeros(size.vocab)
-    (blocks,) = sample_tokens(model, prompt, bias, GenerationConfig(temperature=1), [1])
+    rules = Rules(GenerationConfig(temperature=1), torch.zeros(size.vocab))
+    (blocks,) = sample_tokens(
+        open_decoder(model), rules, [Start(torch.zeros(1, dtype=torch.long), 1)]
+    )
 
     def call() -> None:
         count = 0

@@ -8,10 +8,12 @@
     print(model.generate("It was", length=200))
     print(model.score("It was the age of wisdom.").bpc)
     print(charlm.compare(model, "runs/other", part="test"))
+    charlm.report("runs/book", "book.html")
 
-``train``, ``load``, ``compare`` and ``Model`` are all that is needed; ``help(charlm.Model)`` says
-what a model can do.  Every error that a caller can cause is a ``CharlmError`` with its cause and,
-in ``hint``, the way out.  Nothing is loaded before it is used.
+``train``, ``load``, ``compare``, ``report`` and ``Model`` are all that is needed;
+``help(charlm.Model)`` says what a model can do.  ``export_model``, ``import_model``, ``push`` and
+``pull`` exchange models with other programs and people.  Every error that a caller can cause is a
+``CharlmError`` with its cause and, in ``hint``, the way out.  Nothing is loaded before it is used.
 """
 
 import importlib
@@ -21,8 +23,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from charlm.api import Model, compare, load, train
     from charlm.errors import CharlmError
+    from charlm.exchange.exporting import export_model
+    from charlm.exchange.hub import pull, push
+    from charlm.exchange.importing import import_model
+    from charlm.web.reports import report
 
-__all__ = ["CharlmError", "Model", "__version__", "compare", "load", "train"]
+__all__ = [
+    "CharlmError",
+    "Model",
+    "__version__",
+    "compare",
+    "export_model",
+    "import_model",
+    "load",
+    "pull",
+    "push",
+    "report",
+    "train",
+]
 
 __version__ = "0.1.0"
 
@@ -34,7 +52,12 @@ HOMES = {
     "CharlmError": "charlm.errors",
     "Model": "charlm.api",
     "compare": "charlm.api",
+    "export_model": "charlm.exchange.exporting",
+    "import_model": "charlm.exchange.importing",
     "load": "charlm.api",
+    "pull": "charlm.exchange.hub",
+    "push": "charlm.exchange.hub",
+    "report": "charlm.web.reports",
     "train": "charlm.api",
 }
 """The module that holds each name, imported when the name is first used."""

@@ -167,8 +167,10 @@ def create(path: Path, *, private: bool = False) -> BinaryIO:
 
     ``private``: nobody else may read it.  Raises ``OSError``, also where there is a file already.
     """
-    mode = 0o600 if private else 0o666
-    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
+    file = path.open("xb")
+    if private:
+        path.chmod(0o600)
+    return file
 
 
 def append(path: Path, content: bytes = b"", *, sync: bool = False) -> int:
@@ -182,6 +184,7 @@ def append(path: Path, content: bytes = b"", *, sync: bool = False) -> int:
         if file.write(content) != len(content):
             file.truncate(length)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        file.flush()
         if sync:
             os.fsync(file.fileno())
         return file.tell()

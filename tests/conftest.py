@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the program does, before torch is loaded
@@ -39,7 +40,32 @@ def seeded() -> None:
     torch.manual_seed(1)
 
 
-LONGEST = ("test_guides.py", "test_known_truth.py", "test_killed.py", "test_methods.py")
+Figure = Callable[[str], None]
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """Say a line of figures, which the summary of the tests prints."""
+    return lambda line: record_property("figure", line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests have said."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    said = [
+        value
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in report.user_properties
+        if name == "figure"
+    ]
+    if said:
+        terminalreporter.section("figures")
+        for line in said:
+            terminalreporter.write_line(line)
+
+
+LONGEST = ("test_guides.py", "test_kills.py", "test_known_truth.py", "test_methods.py")
 """Files with the longest tests, which begin first, so that no process waits for one at the end."""
 
 

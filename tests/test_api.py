@@ -64,7 +64,9 @@ def test_importing_loads_nothing_and_using_loads_what_is_needed() -> None:
         "print(light or '', names, charlm.load.__name__, 'torch' in sys.modules)"
     )
     assert shown.split("[")[0].strip() == ""
-    assert "['CharlmError', 'Model', 'compare', 'load', 'train'] load True" in shown
+    names = ["CharlmError", "Model", "compare", "export_model", "import_model", "load", "pull",
+             "push", "report", "train"]  # fmt: skip
+    assert f"{names} load True" in shown
 
 
 def test_importing_sets_openmp_as_the_program_does() -> None:
@@ -214,6 +216,7 @@ def test_a_model_says_what_it_is_in_a_line(model: Model) -> None:
     assert repr(model) == (
         f"<charlm.Model runs/book: lstm 1x16, char, vocabulary {size}, step {model.step}>"
     )
+    assert repr(model.tokenizer) == f"<CharTokenizer: char, vocabulary {size}>"
     assert model.config.model.hidden_size == 16
     assert model.run == Path("runs/book")
     assert model.name == f"runs/book, step {model.step}"
@@ -444,7 +447,9 @@ MEASURED_WRONG: list[tuple[Any, str, str]] = [
     (lambda m: m.pairs([("ba",)]), "a pair is (good, bad)", "tuples"),
     (lambda m: m.pairs("nothing.tsv"), "nothing.tsv", "path"),
     (lambda m: m.pairs(3), "`pairs` must be tuples (good, bad), or the name", "pairs"),
-    (lambda m: m.mix("runs/book", 1.5), "weight", "weight"),
+    (lambda m: m.mix("runs/book", 1.5), "weight", "leave `weight` out"),
+    (lambda m: m.adapt(temperature=1e-46), "`temperature` must be at least 0.01", "`temperature`"),
+    (lambda m: m.surprisal("ba", by="region"), "`text` must be the Path of a table", "text"),
     (lambda m: m.mix(3), "`other` must be a Model or the folder of a run", "other"),
     (lambda m: m.adapt(dynamic={"rl": 1}), "dynamic.rl", "dynamic.lr"),
     (lambda m: m.adapt(dynamic="lr=1"), "`dynamic` must be True or a table", "dynamic"),

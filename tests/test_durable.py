@@ -1,15 +1,17 @@
 """What appears under its final name is whole; a failed write leaves the old and no rubbish."""
 
+import errno
 import os
 import shutil
 import socket
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from charlm import durable
+from charlm import durable, errors
 from charlm.errors import CorpusError
 
 
@@ -178,3 +180,39 @@ def test_a_disk_is_never_written_over(
     monkeypatch.setattr(durable, "mode_of", lambda path: kind)
     with pytest.raises(CorpusError, match="a disk or a socket"):
         durable.check_output(tmp_path / "disk", force=True)
+
+
+def test_only_what_ended_processes_left_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "file[1].txt"
+    mark = durable.TEMPORARY_MARK
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = [f"{path.name}{mark}{ended.pid}-ab-cd", f"{path.name}{mark}{os.getpid()}-other-cd"]
+    (tmp_path / left[0]).mkdir()
+    (tmp_path / left[0] / "half.txt").write_text("half")
+    (tmp_path / left[1]).write_text("half")  # of an earlier process with this one's number
+    kept = [
+        durable.temporary_name(path).name,
+        f"{path.name}{mark}1-ab-cd",  # a process that runs
+        f"{path.name}{mark}notes",
+        f"another.txt{mark}{ended.pid}-ab-cd",
+    ]
+    for name in kept:
+        (tmp_path / name).write_text("half")
+    durable.write_output(path, b"whole")
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([path.name, *kept])
+
+
+def test_an_error_of_a_write_names_the_file_and_not_a_temporary_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    path = tmp_path / "best.json"
+    for write in (lambda: durable.write_text(path, "{}"), lambda: durable.append(path, sync=True)):
+        with pytest.raises(OSError, match="Input/output") as caught:
+            write()
+        assert errors.describe(caught.value) == f"{path}: {os.strerror(errno.EIO)}"
+        assert "check the disk" in errors.way_out(caught.value)

@@ -14,11 +14,14 @@ EXTRAS = ("lm_eval",)
 
 PAGES = {
     "README.md": BOOK,
+    "docs/writing.md": BOOK,
     "docs/surprisal.md": BOOK,
     "docs/compare.md": BOOK,
     "docs/rescore.md": BOOK,
     "docs/compression.md": BOOK[: len(BOOK) // 8],
     "docs/evaluation.md": varied(1, 1200),
+    "docs/lstm.md": BOOK[: len(BOOK) // 8],
+    "docs/exchange.md": BOOK[: len(BOOK) // 8],
 }
 """The pages, each with the book.txt that its commands read."""
 

@@ -28,8 +28,9 @@ __all__ = ["Model", "compare", "load", "train"]
 def load(run: str | Path, step: int | None = None, device: str = "cpu") -> "Model":
     """Load the model of a run: of ``step``, or of the best checkpoint on the validation text.
 
-    ``device`` is ``"cpu"``, ``"cuda"``, ``"cuda:N"``, ``"mps"`` or ``"auto"``.  Raises
-    ``CharlmError`` if ``run`` is no run or cannot be read.
+    ``run`` is a folder, or ``"hf:owner/name"`` on the Hugging Face Hub.  ``device``
+    is ``"cpu"``, ``"cuda"``, ``"cuda:N"``, ``"mps"`` or ``"auto"``.  Raises ``CharlmError`` if
+    ``run`` is no run or cannot be read.
 
     Example::
 
@@ -39,6 +40,10 @@ def load(run: str | Path, step: int | None = None, device: str = "cpu") -> "Mode
     require("run", run, (str, Path), "the folder of a run, a str or a Path")
     require("step", step, (int, NoneType), "a whole number")
     require("device", device, (str,), "a str like 'cpu'")
+    if str(run).startswith("hf:"):
+        from charlm.exchange.hub import local_run
+
+        run = local_run(str(run))
     return Model(load_run(Path(run), step=step, device=device))
 
 

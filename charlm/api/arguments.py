@@ -1,5 +1,6 @@
 """Checks of the arguments of ``charlm.train``, ``load``, ``compare`` and ``Model``."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
@@ -9,7 +10,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import ParamSpec, TypeVar, get_args
 
+from charlm.config import GenerationConfig
 from charlm.config.section import unknown_name
+from charlm.config.whole import keys
 from charlm.errors import CharlmWarning, ConfigError
 
 __all__ = ["Texts", "check_part", "last_of", "listed", "naming_unknown", "require"]
@@ -19,6 +22,9 @@ Texts = str | Path | Iterable[str | Path]
 
 PARTS = ("train", "valid", "test")
 """The parts into which the text of a run is divided."""
+
+SETTING = re.compile(r"`(?P<section>\w+)\.(?P<key>\w+)")
+"""A setting of a section in a message."""
 
 LONGEST_NAME = 60
 """Characters of a text that is perhaps meant as the name of a file."""
@@ -38,10 +44,13 @@ Result = TypeVar("Result")
 
 def naming_unknown(call: Callable[Given, Result]) -> Callable[Given, Result]:
     """Let ``call`` refuse an argument that it does not have with the nearest name that it has,
-    and one of the wrong type where its annotation is made of the types in ``PLAIN``.
+    and one of the wrong type where its annotation is made of the types in ``PLAIN``.  Keywords
+    that have no name in its signature are settings of ``generation``.
     """
     expected = signature(call)
     known = [name for name in expected.parameters if name != "self"]
+    if any(each.kind is each.VAR_KEYWORD for each in expected.parameters.values()):
+        known = [*known[:-1], *keys()[GenerationConfig.name]]
     types = {name: plain_types(each.annotation) for name, each in expected.parameters.items()}
 
     @wraps(call)
@@ -50,12 +59,30 @@ def naming_unknown(call: Callable[Given, Result]) -> Callable[Given, Result]:
             if name not in known:
                 raise unknown_name(f"argument `{name}` of {call.__name__}", name, known)
         for name, value in expected.bind_partial(*arguments, **named).arguments.items():
-            if types[name]:
+            if types[name] and name != "settings":
                 kinds = tuple(PLAIN[each][0] for each in types[name])
                 require(name, value, kinds, " or ".join(PLAIN[each][1] for each in types[name]))
-        return call(*arguments, **named)
+        try:
+            return call(*arguments, **named)
+        except ConfigError as error:
+            cause, hint = (as_arguments(text, known) for text in (str(error), error.hint))
+            if (cause, hint) == (str(error), error.hint):
+                raise
+            raise ConfigError(cause, hint) from None
 
     return checked
+
+
+def as_arguments(text: str, known: Sequence[str]) -> str:
+    """``text`` with a setting like `generation.length` or `temperature.value` under the name of the
+    argument of a call that sets it, if it is among the ``known`` ones.
+    """
+
+    def argument(found: re.Match[str]) -> str:
+        name = found["section"] if found["key"] == "value" else found["key"]
+        return f"`{name}" if name in known else found[0]
+
+    return SETTING.sub(argument, text)
 
 
 def plain_types(annotation: object) -> tuple[object, ...]:

@@ -1,9 +1,9 @@
 """The methods of ``charlm.Model`` that measure how well text is predicted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charlm.api.arguments import Texts, check_part, last_of, listed, naming_unknown, require
 from charlm.inference.loading import Loaded
@@ -11,6 +11,7 @@ from charlm.inference.loading import Loaded
 if TYPE_CHECKING:
     from charlm.data.formats.pairs import Pair
     from charlm.data.preparation.streams import Reset
+    from charlm.data.sources.corpora import Corpus
     from charlm.inference.rescoring.hypotheses import RankedList
     from charlm.inference.rescoring.summary import RescoringSummary
     from charlm.inference.scoring.conventions import Convention
@@ -118,8 +119,13 @@ class Measuring:
         reset: "Reset | None" = None,
         encoding: str | None = None,
         text_column: str | None = None,
+        columns: Sequence[str] = (),
+        join: str = " ",
     ) -> "list[Surprisal]":
         """How surprising each word of a text was (or ``by`` "token", "char" or "line").
+
+        ``by="region"`` measures the regions of interest of a table that a ``Path`` names, whose
+        ``columns`` may be called otherwise ("text=sentence"); ``join`` is put between two regions.
 
         Each has ``.text``, ``.bits`` and ``.nll`` (nats), ``.entropy``, ``.rank`` and the ``top``
         ``.guesses``; ``more`` adds ``.unigram``, the surprisal by frequency alone.  The nats of all
@@ -130,13 +136,18 @@ class Measuring:
             for word in model.surprisal("It was the best of times.", by="word", top=3):
                 print(word.text, word.bits, word.guesses)
         """
-        from charlm.inference.surprisal.text import measure_surprisal
-        from charlm.inference.texts import take_corpus
+        from charlm.inference.surprisal.rows import measure_rows
+        from charlm.inference.surprisal.text import Surprisal, Surprisals
+        from charlm.inference.texts import natural_reset
 
         require("top", top, (int,), "a whole number, 0 or more", fine=lambda: top >= 0)
         data = given(encoding=encoding, text_column=text_column)
-        corpus = take_corpus(self.loaded, listed(text) or (), **data)
-        return list(measure_surprisal(self.loaded, corpus, by, reset=reset, top=top, more=more))
+        taken = table_or_corpus(self.loaded, text, by, data)
+        if not isinstance(taken, Path):
+            reset = reset or natural_reset(taken)
+        how: Any = {"columns": columns, "join": join, "encoding": encoding}
+        rows = measure_rows([self.loaded], taken, by, reset=reset, top=top, more=more, **how)
+        return Surprisals(row for row in rows if isinstance(row, Surprisal))
 
     @naming_unknown
     def pairs(
@@ -155,11 +166,11 @@ class Measuring:
             scores = model.pairs([("It was the best of times.", "It was times.")])
             print(sum(score.correct for score in scores) / len(scores))
         """
-        from charlm.inference.surprisal.pairs import measure_pairs, take_pairs
+        from charlm.inference.surprisal.pairs import PairScores, measure_pairs, take_pairs
 
         require("pairs", pairs, (str, Path, Iterable), "tuples (good, bad), or the name of a file")
         encoding = encoding or self.loaded.run.config.data.encoding
-        return list(measure_pairs(self.loaded, take_pairs(pairs, encoding)))
+        return PairScores(measure_pairs(self.loaded, take_pairs(pairs, encoding)))
 
     @naming_unknown
     def rescore(
@@ -202,6 +213,16 @@ class Measuring:
         *records, summary = rescore(self.loaded, job)
         assert isinstance(summary, RescoringSummary)
         return [record for record in records if isinstance(record, RankedList)], summary
+
+
+def table_or_corpus(loaded: Loaded, text: Texts, by: str, data: dict[str, str]) -> "Path | Corpus":
+    """The table that holds regions, or the corpus of texts for all other units."""
+    from charlm.inference.texts import take_corpus
+
+    if by == "region":
+        require("text", text, (Path,), "the Path of a table")
+        return Path(str(text))
+    return take_corpus(loaded, listed(text) or (), **data)
 
 
 def given(**arguments: str | None) -> dict[str, str]:

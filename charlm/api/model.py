@@ -6,10 +6,13 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 from charlm.api.arguments import last_of, naming_unknown, require
+from charlm.api.explaining import Explaining
 from charlm.api.measuring import Measuring
 from charlm.api.writing import Writing
 from charlm.config import Config
+from charlm.inference.adaptation.mixing import Mixed, mixed
 from charlm.inference.loading import Loaded, require_recurrent
+from charlm.notebook import html_table
 
 if TYPE_CHECKING:
     from charlm.data.tokenizers.kinds import Tokenizer
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 
-class Model(Writing, Measuring):
+class Model(Writing, Measuring, Explaining):
     """A trained model, ready to write and to score; made by ``charlm.load``.
 
     It does not change: several threads may use it at a time, and no two generations share state.
@@ -31,14 +34,31 @@ class Model(Writing, Measuring):
     def __repr__(self) -> str:
         model, mode = self.config.model, self.loaded.model.mode
         size = f"{model.cell} {model.num_layers}x{model.hidden_size}"
+        is_mixture = isinstance(self.loaded, Mixed)
         about = [
             "n-grams" if model.kind == "ngram" else size,
             self.tokenizer.kind,
             f"vocabulary {self.tokenizer.vocab_size:,}",
-            f"step {self.step:,}",
+            *([] if is_mixture else [f"step {self.step:,}"]),
             *([] if mode == "static" else [mode]),
         ]
-        return f"<charlm.Model {self.run}: {', '.join(about)}>"
+        return f"<charlm.Model {self.name if is_mixture else self.run}: {', '.join(about)}>"
+
+    def _repr_html_(self) -> str:
+        """What the model is, as a table for notebooks."""
+        model, data = self.config.model, self.config.data
+        layers = f"{model.num_layers} x {model.hidden_size} {model.cell}"
+        about = {
+            "run": str(self.run),
+            "step": f"{self.step:,}",
+            "model": "n-grams" if model.kind == "ngram" else layers,
+            "tokens": f"{self.tokenizer.kind}, vocabulary {self.tokenizer.vocab_size:,}",
+            "text": ", ".join(data.sources),
+            "methods": self.loaded.model.mode,
+        }
+        if isinstance(self.loaded, Mixed):
+            about = {"mixture": self.name} | about
+        return html_table("charlm.Model", list(about.items()))
 
     @property
     def name(self) -> str:
@@ -81,8 +101,6 @@ class Model(Writing, Measuring):
 
             print(model.mix("runs/other", weight=0.7).generate("It was", length=20))
         """
-        from charlm.inference.adaptation.mixing import mixed
-
         require("other", other, (Model, str, Path), "a Model or the folder of a run")
         require("weight", weight, (int, float, NoneType), "a number between 0 and 1")
         folder = other.run if isinstance(other, Model) else Path(other)

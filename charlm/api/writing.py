@@ -1,14 +1,17 @@
 """The methods of ``charlm.Model`` that generate text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import NoneType
 from typing import Any
 
 from charlm.api.arguments import naming_unknown, require
 from charlm.config import GenerationConfig
 from charlm.inference.generation import text as generation
-from charlm.inference.generation.text import Sample
+from charlm.inference.generation.filling import fill
+from charlm.inference.generation.modes import write_texts
+from charlm.inference.generation.pieces import Sample
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.recurrent import in_precision
 
@@ -29,23 +32,25 @@ class Writing:
         *,
         samples: int | None = None,
         seed: int | None = None,
-        length: int | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
         stop: str | Sequence[str] = (),
         past_end: bool = False,
+        best_of: int = 1,
+        beam: int | None = None,
+        state: str | Path | None = None,
         replace_unknown: str | None = None,
         precision: str = "float32",
+        **settings: Any,
     ) -> Any:
         """Generate text: the prompt and its continuation, as ``charlm generate`` prints them.
 
-        ``length`` (500) counts the characters of the continuation, which ends sooner before a
-        ``stop`` text or where the model ends the document, unless ``past_end``.  It and
-        ``temperature`` (0.8), ``top_k``, ``top_p``, ``min_p`` are the run's settings unless given.
-        The same ``seed`` gives the same text; without one it is random.  ``replace_unknown`` is
-        put for characters the model has never seen; ``precision="int8"`` rounds the weights.
+        ``settings`` are those of ``generation`` (docs/settings.md): ``length`` (500, characters of
+        the continuation), ``temperature`` (0.8), ``top_k``, ``top_p``, ``min_p``, ``pattern`` and
+        others; the run's settings unless given.  A text ends sooner before a ``stop`` text or where
+        the model ends the document, unless ``past_end``.  The same ``seed`` gives the same text;
+        without one it is random.  ``best_of`` keeps the most probable of so many texts, ``beam``
+        searches for the most probable one; ``state`` is a file that keeps what the model knows
+        after the text, to go on later.  ``replace_unknown`` is put for characters the model has
+        never seen; ``precision="int8"`` rounds the weights.
         Returns a ``str``; a list of ``samples`` texts, of the seeds ``seed``, ``seed + 1``, ...;
         for a list of prompts a list of such results.
 
@@ -53,16 +58,24 @@ class Writing:
 
             print(model.generate("It was", length=80, temperature=0.5, seed=1))
             first, second = model.generate("It was", length=20, samples=2)
+            print(model.generate("It was", pattern="It was [a-z ]{5,30}", repetition_penalty=1.1))
         """
         require("samples", samples, (int, NoneType), "a whole number")
-        config = self._settings(seed, length, temperature, top_k, top_p, min_p)
+        require("best_of", best_of, (int,), "1 or more", fine=lambda: best_of >= 1)
+        require("beam", beam, (int, NoneType), "1 or more", fine=lambda: beam is None or beam >= 1)
+        config = self._settings(seed, settings)
         model = in_precision(self.loaded.model, precision)
-        prompts = prompt if isinstance(prompt, list | tuple) else [prompt]
-        texts = [self._replaced(text, replace_unknown) for text in prompts]
-        return generation.generate(
-            model, self.loaded.tokenizer, texts if prompts is prompt else texts[0], config,
-            samples=samples, seed=seed, stop=stops(stop), past_end=past_end,
+        given = prompt if isinstance(prompt, list | tuple) else [prompt]
+        prompts = [self._replaced(text, replace_unknown) for text in given]
+        count = generation.check_count(samples)
+        first = generation.random_seed() if seed is None else seed
+        written = write_texts(
+            model, self.loaded.tokenizer, prompts, config, seeds=range(first, first + count),
+            best_of=best_of, beam=beam or 0, state=None if state is None else Path(state),
+            stop=stops(stop), past_end=past_end,
         )  # fmt: skip
+        results = generation.grouped(written, samples)
+        return results if given is prompt else results[0]
 
     @naming_unknown
     def stream(
@@ -70,45 +83,69 @@ class Writing:
         prompt: str = "",
         *,
         seed: int | None = None,
-        length: int | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
         stop: str | Sequence[str] = (),
         past_end: bool = False,
         replace_unknown: str | None = None,
         precision: str = "float32",
+        **settings: Any,
     ) -> Sample:
         """Generate text piece by piece: whole characters of the continuation, as they are made.
 
         The arguments are those of ``generate``.  The prompt is not repeated: the prompt and all
         pieces make the text that ``generate`` returns for the same seed.  A piece is the text of
         one token, or of a few where characters or stop texts need several.  After the end
-        ``.finish`` says why the text is over ("length", "stop" or "end"); ``.seed`` is its seed.
+        ``.finish`` says why the text is over ("length", "stop" or "end"); ``.seed`` is its seed,
+        and ``.written`` are its tokens, each with ``text`` and ``log_prob`` in nats.
 
         Example::
 
             for piece in model.stream("It was", length=80):
                 print(piece, end="", flush=True)
         """
-        config = self._settings(seed, length, temperature, top_k, top_p, min_p)
+        config = self._settings(seed, settings)
         model = in_precision(self.loaded.model, precision)
+        texts = stops(stop)
+        generation.warn_of_stops(self.loaded.tokenizer, texts)
         return generation.stream(
             model, self.loaded.tokenizer, self._replaced(prompt, replace_unknown), config,
-            seed=seed, stop=stops(stop), past_end=past_end,
+            seed=seed, stop=texts, past_end=past_end,
         )  # fmt: skip
 
-    def _settings(self, seed: int | None, *given: float | None) -> GenerationConfig:
+    @naming_unknown
+    def fill(
+        self,
+        text: str,
+        *,
+        samples: int | None = None,
+        gap_length: int = 20,
+        beam: int = 50,
+        replace_unknown: str | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Fill the gaps of a text, ``___``, with what makes the whole most probable.
+
+        A gap takes 1 to ``gap_length`` characters; ``beam`` beginnings are followed at each length.
+        ``settings`` may be ``banned`` or ``allowed`` characters.  Returns the text; with
+        ``samples`` a list of so many, which differ in the last gap, the best first.
+
+        Example::
+
+            print(model.fill("It was the ___ of times."))
+        """
+        config = self._settings(None, settings)
+        found = fill(
+            self.loaded.model, self.loaded.tokenizer, self._replaced(text, replace_unknown),
+            config, gap_length=gap_length, width=beam, count=generation.check_count(samples),
+        )  # fmt: skip
+        return found[0].text if samples is None else [each.text for each in found]
+
+    def _settings(self, seed: int | None, given: Mapping[str, Any]) -> GenerationConfig:
         """The run's generation settings with those of ``given`` that are not None.
 
         Raises ``ConfigError`` for a wrong value, and for a ``seed`` that is no number.
         """
         require("seed", seed, (int, NoneType), "a whole number")
-        names = ("length", "temperature", "top_k", "top_p", "min_p")
-        chosen: dict[str, Any] = {
-            name: value for name, value in zip(names, given, strict=True) if value is not None
-        }
+        chosen = {name: value for name, value in given.items() if value is not None}
         return replace(self.loaded.run.config.generation, **chosen)
 
     def _replaced(self, prompt: str, replacement: str | None) -> str:

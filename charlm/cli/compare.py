@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.shared import data_options, device_option, json_option
+from charlm.cli.shared import RunPath, data_options, device_option, json_option
 
 __all__ = ["command"]
 
@@ -13,8 +13,8 @@ __all__ = ["command"]
 @click.command(
     "compare", cls=Command, short_help="Measure which of two models predicts a text better."
 )
-@click.argument("run_a", metavar="RUN_A", type=click.Path(path_type=Path))
-@click.argument("run_b", metavar="RUN_B", type=click.Path(path_type=Path))
+@click.argument("run_a", metavar="RUN_A", type=RunPath())
+@click.argument("run_b", metavar="RUN_B", type=RunPath())
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
 @click.option(
     "--part", type=click.Choice(["valid", "test"]),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from charlm.cli.frame import Group
+from charlm.cli.frame import Group, each_once
 from charlm.cli.shared import json_option
 
 __all__ = ["command"]
@@ -57,7 +57,7 @@ def fetch_corpus(name: str) -> None:
 
 
 @command.command("make", short_help="Write text of known entropy.")
-@click.argument("kind", type=click.Choice(["markov", "nested"]))
+@click.argument("kind", type=click.Choice(["markov", "nested", "recall"]))
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), required=True, metavar="FILE",
     help="The file to write; the facts go to FILE.json.",
@@ -70,7 +70,7 @@ def fetch_corpus(name: str) -> None:
     help="The same seed gives the same text.",
 )  # fmt: skip
 @click.option(
-    "--set", "assignments", multiple=True, metavar="NAME=VALUE",
+    "--set", "assignments", multiple=True, metavar="NAME=VALUE", callback=each_once,
     help="A parameter of the source, like order=3; FILE.json lists all of them.",
 )  # fmt: skip
 @json_option("one JSON object")
@@ -80,6 +80,7 @@ def make_corpus(
     """Write text whose entropy rate is known exactly.
 
     markov: a random Markov source.  nested: brackets that close far from where they opened.
+    recall: a symbol that comes again after a gap of noise.
     """
     from charlm.config import named_values
     from charlm.console.corpora import show_synthetic

@@ -6,7 +6,7 @@ import click
 
 from charlm.cli.compress import output_options
 from charlm.cli.frame import Command
-from charlm.cli.shared import json_option
+from charlm.cli.shared import RunPath, json_option
 
 __all__ = ["command"]
 
@@ -14,7 +14,7 @@ __all__ = ["command"]
 @click.command("decompress", cls=Command, short_help="Restore a file that charlm has compressed.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
-    "--run", type=click.Path(path_type=Path), metavar="RUN",
+    "--run", type=RunPath(), metavar="RUN",
     help="The run it was compressed with.  [default: the path it had then]",
 )  # fmt: skip
 @output_options("FILE without .charlm")

@@ -22,16 +22,18 @@ def command(out: Path, minutes: float) -> None:
 
     Takes about a minute and needs no network.
     """
+    from charlm.api import train
+    from charlm.api.samples import with_samples
     from charlm.cli.signals import stopping
     from charlm.console.demo import show_demo
-    from charlm.console.training import show_training
+    from charlm.console.training import is_live, show_training
     from charlm.inference.demonstration import demonstrate
-    from charlm.training.launch import train
     from charlm.training.reports import Started
 
     with stopping() as stop:
         reports = train(["python-docs"], out, minutes=minutes, stop=stop)
-        done = show_training(stop.from_first(Started, reports), ending=False)
+        reports = stop.from_first(Started, reports)
+        done = show_training(with_samples(reports) if is_live() else reports, ending=False)
         if done.finished:
             show_demo(demonstrate(out))
     click.get_current_context().exit(stop.code)

@@ -8,7 +8,16 @@ import click
 from charlm.cli.renamed import successor
 from charlm.errors import ConfigError
 
-__all__ = ["DEBUG", "RUNNING", "Command", "Group", "add_debug", "option"]
+__all__ = [
+    "DEBUG",
+    "DEBUG_OPTION",
+    "RUNNING",
+    "Command",
+    "Group",
+    "add_debug",
+    "each_once",
+    "option",
+]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -92,6 +101,17 @@ class Group(Command, click.Group):
         self.format_commands(ctx, formatter)
 
 
+def each_once(
+    _: click.Context, option: click.Parameter, assignments: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The values NAME=VALUE of an option.  Raises ``BadParameter`` for a name that comes twice."""
+    names = [assignment.partition("=")[0].strip() for assignment in assignments]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.BadParameter(f"{name} given more than once", param=option)
+    return assignments
+
+
 def grouped(
     options: Sequence[click.Option], help_option: click.Option | None, ctx: click.Context
 ) -> dict[str, list[tuple[str, str]]]:
@@ -110,27 +130,26 @@ def grouped(
     return {title: found for title, found in {**rows, GENERAL: last}.items() if found}
 
 
-def add_debug(command: click.Command) -> None:
-    """Give a command, and the commands below it, the option ``--debug``."""
-    if not any(parameter.name == "debug" for parameter in command.params):
-        command.params.append(debug_option())
-    for below in getattr(command, "commands", {}).values():
-        add_debug(below)
-
-
 def switch_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     """Note in the context that ``--debug`` was given."""
     if value:
         ctx.meta[DEBUG] = True
 
 
-def debug_option() -> click.Option:
-    """The option ``--debug``."""
-    return click.Option(
-        ["--debug"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=switch_debug,
-        help="Show the whole trace of an error.",
-    )
+DEBUG_OPTION = click.Option(
+    ["--debug"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=switch_debug,
+    help="Show the whole trace of an error.",
+)
+"""The option ``--debug``, which all commands share."""
+
+
+def add_debug(command: click.Command) -> None:
+    """Give a command, and the commands below it, the option ``--debug``."""
+    if DEBUG_OPTION not in command.params:
+        command.params.append(DEBUG_OPTION)
+    for below in getattr(command, "commands", {}).values():
+        add_debug(below)

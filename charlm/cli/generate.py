@@ -1,38 +1,92 @@
 """``charlm generate``."""
 
 import dataclasses
+import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from charlm.cli.frame import Command, option
+from charlm.cli.options import Shares
 from charlm.cli.runs import ChosenRun, model_options
 from charlm.cli.shared import json_option, run_argument
-from charlm.config import GenerationConfig
+from charlm.config import GenerationConfig, named_values
+from charlm.config.whole import refuse_unknown
+from charlm.errors import ConfigError
 
 __all__ = ["command"]
 
-WRITING = "Writing"
-"""The heading of the options that say what is written, and how."""
+WRITING, FILTERS, SHOWING = "Writing", "Choosing tokens", "Several texts"
+"""Headings: what is written, how each token is chosen, and which texts are shown."""
+
+FILTERING = ("temperature", "top_k", "top_p", "min_p")
+"""The settings under the heading ``FILTERS``."""
+
+WIDTH = 50
+"""Hypotheses of --fill, unless --beam is given."""
 
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
+OWN = ("length", "unit", "whole", "temperature", "top_k", "top_p", "min_p", "pattern")
+"""The settings of ``GenerationConfig`` with an option of their own; --set reaches the others."""
+
+
 def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for each setting of ``GenerationConfig``; one that is not given is None."""
+    """Add an option for each setting of ``OWN``, and --set; they reach the command as one table,
+    ``settings``.  An option wins over --set.
+    """
+
+    @functools.wraps(command)
+    def with_settings(assignments: tuple[str, ...], **arguments: Any) -> Any:
+        settings = generation_table(assignments)
+        settings |= {name: value for name in OWN if (value := arguments.pop(name)) is not None}
+        return command(settings=settings, **arguments)
+
+    option(
+        "--set", "assignments", multiple=True, metavar="NAME=VALUE", heading=FILTERS,
+        help="Any other filter or penalty, such as xtc_probability=0.5; docs/settings.md lists "
+        "them under generation.  May be given repeatedly.",
+    )(with_settings)  # fmt: skip
+    entries = {entry.name: entry for entry in dataclasses.fields(GenerationConfig)}
+    for name in reversed(OWN):
+        setting_option(entries[name])(with_settings)
+    return with_settings
+
+
+def setting_option(entry: dataclasses.Field[Any]) -> Callable[..., Any]:
+    """The option of one setting; one that is not given is None."""
     shorts = {"length": ("-n",), "temperature": ("-t",)}
-    metavars: Mapping[object, str] = {int: "N", float: "X"}
-    for entry in reversed(dataclasses.fields(GenerationConfig)):
-        kind: Any = entry.type
-        flags = ["--" + entry.name.replace("_", "-"), *shorts.get(entry.name, ())]
-        help_text = f"{entry.metadata['help']}  [default: the run's, or {entry.default}]"
-        command = option(
-            *flags, type=kind, metavar=metavars[kind], help=help_text,
-            multiple=True, callback=given_once, heading=WRITING,
-        )(command)  # fmt: skip
-    return command
+    metavars: Mapping[object, str] = {int: "N", float: "X", str: "EXPRESSION"}
+    choices = entry.metadata["choices"]
+    default = "" if entry.default == "" else f"  [default: the run's, or {entry.default}]"
+    return option(
+        "--" + entry.name.replace("_", "-"), *shorts.get(entry.name, ()),
+        type=click.Choice(choices) if choices else entry.type,
+        metavar=entry.name.upper() if choices else metavars[entry.type],
+        help=(f"One of {', '.join(choices)}.  " if choices else "")
+        + entry.metadata["help"].replace("`length`", "--length").replace("  [default: none]", "")
+        + default,
+        multiple=True, callback=given_once,
+        heading=FILTERS if entry.name in FILTERING else WRITING,
+    )  # fmt: skip
+
+
+def generation_table(assignments: Sequence[str]) -> dict[str, Any]:
+    """The settings of generation in NAME=VALUE texts.  Raises ``ConfigError`` for another name."""
+    table: dict[str, Any] = {}
+    for name, value in named_values(assignments).items():
+        section, _, key = name.rpartition(".")
+        refuse_unknown(section or GenerationConfig.name, key)
+        if section not in ("", GenerationConfig.name):
+            raise ConfigError(
+                f"{name} belongs to training, and this run is trained", "leave it out"
+            )
+        table[key] = value
+    return table
 
 
 def given_once(_: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
@@ -48,11 +102,30 @@ def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
     return tuple(re.sub(r"\\([ntr\\])", lambda found: ESCAPES[found[1]], text) for text in texts)
 
 
+def unescaped_one(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> str | None:
+    """Like ``unescaped``, of one text or none."""
+    return None if text is None else unescaped(context, parameter, (text,))[0]
+
+
 @click.command("generate", cls=Command, short_help="Let a trained model write.")
 @run_argument
 @option(
     "--prompt", "-p", default="", show_default=False, metavar="TEXT|-", heading=WRITING,
     help="Text to continue; -: read it from standard input.",
+)  # fmt: skip
+@option(
+    "--prompts", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", heading=WRITING,
+    help=r"Continue each line of FILE; \n in it is a line break.",
+)  # fmt: skip
+@option(
+    "--fill", metavar="TEXT", callback=unescaped_one, heading=WRITING,
+    help="Fill the gaps of TEXT, ___, with what makes the whole most probable.",
+)  # fmt: skip
+@option(
+    "--gap-length", default=20, type=click.IntRange(1), metavar="N", heading=WRITING,
+    help="With --fill: most characters of a gap.",
 )  # fmt: skip
 @generation_options
 @option(
@@ -64,15 +137,32 @@ def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
     help="Where the model ends the document, begin another one instead of stopping.",
 )  # fmt: skip
 @option(
-    "--samples", default=1, type=click.IntRange(1), metavar="N", heading=WRITING,
+    "--state", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", heading=WRITING,
+    help="Go on from the text whose state is in FILE, if it exists, and keep the state after this "
+    "text there.",
+)  # fmt: skip
+@option(
+    "--samples", default=1, type=click.IntRange(1), metavar="N", heading=SHOWING,
     help="How many texts to write.",
 )  # fmt: skip
 @option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", heading=WRITING,
+    "--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", heading=FILTERS,
     help="The same seed gives the same text.  [default: random]",
 )  # fmt: skip
 @option(
-    "--precision", default="float32", heading=WRITING,
+    "--temperatures", type=Shares(), metavar="X,X,...", heading=SHOWING,
+    help="Write each text at these temperatures, side by side on a terminal.",
+)  # fmt: skip
+@option(
+    "--best-of", default=1, type=click.IntRange(1), metavar="N", heading=SHOWING,
+    help="Of every N texts show the one with the most probable tokens.",
+)  # fmt: skip
+@option(
+    "--beam", type=click.IntRange(1), metavar="N", heading=SHOWING,
+    help="Search for the most probable text with N hypotheses.  [default: sample; 50 with --fill]",
+)  # fmt: skip
+@option(
+    "--precision", default="float32", heading=FILTERS,
     type=click.Choice(["float32", "bfloat16", "int8"]),
     help="Round the weights: faster for large models, and a little less exact.",
 )  # fmt: skip
@@ -80,35 +170,53 @@ def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> 
     "--replace-unknown", metavar="TEXT", heading=WRITING,
     help="Replace what the model has never seen in the prompt by TEXT, which may be empty.",
 )  # fmt: skip
+@option(
+    "--color", is_flag=True, heading=SHOWING,
+    help="Shade the text by its surprise, on a terminal.",
+)  # fmt: skip
 @model_options
-@json_option("one JSON object per sample")
+@json_option("one JSON object per sample, with the log-probability of each token")
 def command(
     prompt: str,
-    stop: tuple[str, ...],
-    past_end: bool,
-    samples: int,
-    seed: int | None,
+    prompts: Path | None,
+    fill: str | None,
+    gap_length: int,
+    settings: dict[str, Any],
     precision: str,
     replace_unknown: str | None,
+    seed: int | None,
+    samples: int,
+    beam: int | None,
+    color: bool,
     chosen: ChosenRun,
     as_json: bool,
-    **settings: Any,
+    **how: Any,
 ) -> None:
     """Let a trained model write: the prompt and its continuation, nothing else."""
-    from charlm.console.samples import show_samples, tell_seed
-    from charlm.console.streams import read_prompt
-    from charlm.inference.generation.text import random_seed, replace_symbols, write_samples
+    from charlm.console.samples import show_filled, show_samples, tell_seed
+    from charlm.console.streams import read_prompts
+    from charlm.inference.generation.filling import fill as fill_gaps
+    from charlm.inference.generation.modes import write_texts
+    from charlm.inference.generation.text import random_seed, replace_symbols
     from charlm.inference.predictors.recurrent import in_precision
 
     loaded = chosen.mix(chosen.load())
-    given = {name: x for name, x in settings.items() if x is not None}
-    config = dataclasses.replace(loaded.run.config.generation, **given)
-    text = replace_symbols(loaded.tokenizer, read_prompt(prompt), replace_unknown)
+    config = dataclasses.replace(loaded.run.config.generation, **settings)
+    model = in_precision(loaded.model, precision)
+    if fill is not None:
+        text = replace_symbols(loaded.tokenizer, fill, replace_unknown)
+        given = {"gap_length": gap_length, "width": beam or WIDTH, "count": samples}
+        show_filled(fill_gaps(model, loaded.tokenizer, text, config, **given), as_json=as_json)
+        return
+    texts = [
+        replace_symbols(loaded.tokenizer, text, replace_unknown)
+        for text in read_prompts(prompt, prompts)
+    ]
     first = random_seed() if seed is None else seed
-    model, seeds = in_precision(loaded.model, precision), range(first, first + samples)
-    written = write_samples(
-        model, loaded.tokenizer, text, config, seeds=seeds, stop=stop, past_end=past_end
+    seeds = range(first, first + samples)
+    written = write_texts(
+        model, loaded.tokenizer, texts, config, seeds=seeds, beam=beam or 0, **how
     )
-    if seed is None and not as_json and config.temperature:
-        tell_seed(seeds)
-    show_samples(written, as_json=as_json)
+    if seed is None and not as_json and not beam and (config.temperature or how["temperatures"]):
+        tell_seed(range(first, first + samples * how["best_of"]))
+    show_samples(written, as_json=as_json, color=color)

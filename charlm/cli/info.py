@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.shared import json_option
+from charlm.cli.shared import RunPath, json_option
 
 __all__ = ["command"]
 
 
 @click.command("info", cls=Command, short_help="Show what runs contain.")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RunPath())
 @json_option("one JSON object a line for each run")
 def command(runs: tuple[Path, ...], as_json: bool) -> None:
     """Show what a run contains: text, model, training, checkpoints.

@@ -4,15 +4,16 @@ import importlib
 import os
 import sys
 import warnings
+from functools import partial
 from typing import Any
 
 import click
 
 from charlm import __version__
 from charlm.cli.failures import ending_in_two_lines, print_error
-from charlm.cli.frame import add_debug, debug_option
+from charlm.cli.frame import DEBUG_OPTION, RUNNING, add_debug
 from charlm.cli.renamed import meant_command
-from charlm.cli.signals import interruptible
+from charlm.cli.signals import handling, interrupt
 from charlm.errors import CharlmWarning, ConfigError
 
 __all__ = ["COMMANDS", "SECTIONS", "cli", "main"]
@@ -21,7 +22,8 @@ SECTIONS = {
     "Start": ("demo", "train", "recipes", "corpora"),
     "Write": ("generate",),
     "Measure": ("perplexity", "score", "pairs", "compare", "rescore", "compress", "decompress"),
-    "Look": ("info",),
+    "Look": ("info", "explain", "report"),
+    "Share": ("export", "import", "push", "pull"),
     "Machine": ("doctor", "bench"),
 }
 """The commands in the order of the help; each is ``command`` in a module of its name."""
@@ -77,7 +79,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error is reported in two lines and becomes an exit code."""
-        with ending_in_two_lines(ctx), interruptible():
+        with ending_in_two_lines(ctx), handling(interrupt), warnings.catch_warnings():
+            warnings.simplefilter("default", CharlmWarning)
+            warnings.showwarning = partial(show_warning, ctx)
             return super().invoke(ctx)
 
 
@@ -88,7 +92,7 @@ class Commands(click.Group):
         "max_content_width": 100,
         "show_default": True,
     },
-    params=[debug_option()],
+    params=[DEBUG_OPTION],
     epilog="Start with: charlm demo.  Options of a command: charlm COMMAND -h.  "
     "Completion by the shell: charlm completion -h",
 )
@@ -114,7 +118,6 @@ def main() -> None:
                 encoding=None if stream.isatty() else "utf-8", errors="backslashreplace"
             )
     protect_terminals()
-    warnings.showwarning = show_warning
     try:
         cli(prog_name="charlm", standalone_mode=True)
     except SystemExit as done:
@@ -125,11 +128,14 @@ def main() -> None:
         raise
 
 
-def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+def show_warning(
+    ctx: click.Context, message: Warning | str, category: type[Warning], *_: Any, **__: Any
+) -> None:
     """Print a warning in one line, without the code that it came from; charlm's own as a note."""
     if issubclass(category, CharlmWarning):
+        from charlm.cli.translation import translate
         from charlm.console.streams import print_note
 
-        print_note(str(message))
+        print_note(translate(str(message), ctx.meta.get(RUNNING)))
     else:
         click.echo(f"warning: {message}", err=True)

@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import click
 
-from charlm.cli.frame import option
+from charlm.cli.frame import each_once, option
 from charlm.config import Config, merge, parse_assignment
 from charlm.config.section import default_text
 
@@ -61,7 +61,7 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     assignments = click.option(
         "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
-        help="Any other setting.",
+        callback=each_once, help="Any other setting.",
     )  # fmt: skip
     assignments(with_settings)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.frame import option
-from charlm.cli.shared import device_option, step_option
+from charlm.cli.shared import RunPath, device_option, step_option
 from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ChosenRun", "model_options"]
 
 other_option = option(
-    "--mix", "other", type=click.Path(path_type=Path), metavar="RUN2", heading="Mixture",
+    "--mix", "other", type=RunPath(), metavar="RUN2", heading="Mixture",
     help="Mix the probabilities of RUN with those of RUN2.",
 )  # fmt: skip
 

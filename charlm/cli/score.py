@@ -63,6 +63,9 @@ def command(
     evaluation: "Evaluation",
     chosen: ChosenRun,
     data: dict[str, str],
+    measure: str,
+    format: str | None,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Measure how surprising each word, character, token, line or region of a text is; the
@@ -71,30 +74,32 @@ def command(
     from charlm.console.adaptation import show_adapted
     from charlm.console.surprisals import show_scored
     from charlm.inference.adaptation.tuning import adapt_run
+    from charlm.inference.surprisal.columns import columns_for
+    from charlm.inference.surprisal.rows import measure_rows
     from charlm.inference.texts import open_corpus_for
 
-    check_use(len(sources), bool(evaluation.tune_on), "text_column" in data, **options)
+    check_use(len(sources), bool(evaluation.tune_on), "text_column" in data, format, **options)
     loaded = chosen.load()
-    texts = []
-    if options["by"] != "region":
-        texts.append(open_corpus_for(loaded, sources, **data))
+    texts = [open_corpus_for(loaded, sources, **data)] if options["by"] != "region" else []
     adapted = show_adapted(adapt_run(loaded, evaluation, texts)).variants
     models = [chosen.mix(each, texts, tell=not number) for number, each in enumerate(adapted)]
-    given = texts[0] if texts else sources[0]
-    show_scored(models, given, encoding=data.get("encoding"), **options)
+    how = options | {"encoding": data.get("encoding"), "sentences": format == "neural-complexity"}
+    rows = measure_rows(models, *texts or sources, **how)
+    columns = columns_for(loaded.tokenizer, measure, **options)
+    show_scored(rows, columns, format=format, as_json=as_json)
 
 
 def check_use(
     sources: int,
     tuned: bool,
     text_column: bool,
+    format: str | None,
     *,
     by: str,
     reset: str | None,
     top: int,
     columns: tuple[str, ...],
     join: str,
-    format: str | None,
     **_: Any,
 ) -> None:
     """Raise ``UsageError`` for options that do not go together."""

@@ -10,6 +10,7 @@ import click
 from charlm.cli.frame import option
 
 __all__ = [
+    "RunPath",
     "data_options",
     "device_option",
     "encoding_option",
@@ -22,7 +23,23 @@ __all__ = [
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+
+class RunPath(click.Path):
+    """The folder of a run; ``hf:OWNER/NAME`` is downloaded from the Hub into the cache."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder.  Raises ``CharlmError`` for a run that the Hub does not give."""
+        if str(value).startswith("hf:"):
+            from charlm.exchange.hub import local_run
+
+            return local_run(str(value))
+        return super().convert(value, param, ctx)
+
+
+run_argument = click.argument("run", metavar="RUN", type=RunPath())
 
 step_option = click.option(
     "--step", type=click.IntRange(0), metavar="N",

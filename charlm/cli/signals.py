@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar, cast
 
-__all__ = ["Interrupted", "StopFlag", "interruptible", "stopping"]
+__all__ = ["Interrupted", "StopFlag", "handling", "interrupt", "stopping"]
 
 Record = TypeVar("Record")
 
@@ -58,13 +58,6 @@ def handling(handler: Any) -> Iterator[None]:
     finally:
         for number, old in wanted.items():
             signal.signal(number, old)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Within the block every signal raises ``Interrupted``."""
-    with handling(interrupt):
-        yield
 
 
 class StopFlag:

@@ -46,11 +46,13 @@ def command(
     option wins over --set, that over --config, and that over --recipe.  A default that is "decided"
     is chosen by the minutes, the text and the machine.
     """
+    from charlm.api import train
+    from charlm.api.samples import with_samples
     from charlm.cli.signals import stopping
     from charlm.console.plan import show_plan
-    from charlm.console.training import show_training
+    from charlm.console.training import is_live, show_training
     from charlm.training.distributed import join_world
-    from charlm.training.launch import plan, train
+    from charlm.training.launch import plan
     from charlm.training.reports import Started
 
     given: Any = {"recipe": recipe, "config_file": config_file, **settings}
@@ -59,9 +61,10 @@ def command(
         return
     world = join_world()
     with stopping() as stop:
-        reports = stop.from_first(
-            Started, train(sources, out, stop=stop, save=stop.save, world=world, **given)
-        )
+        reports = train(sources, out, stop=stop, save=stop.save, world=world, **given)
+        reports = stop.from_first(Started, reports)
+        if is_live() and world.first and not as_json:
+            reports = with_samples(reports)
         show_training(reports, as_json=as_json, silent=not world.first)
     world.leave()
     leave(stop.code, at_once=world.size > 1)

@@ -29,6 +29,9 @@ def translate(text: str, command: click.Command | None) -> str:
 def spelled(name: str, value: str | None, command: click.Command | None) -> str:
     """How ``name`` or ``name=value`` is typed on the command line."""
     flag = option_of(name, command)
+    section, _, key = name.partition(".")
+    if flag is None and key == "value" and has_option(command, f"--{section}"):
+        return f"--{section}"  # that of the command's method of evaluation time
     if value is None:
         # Where it may also come from a file or from --set, a setting keeps its own name.
         keeps = "." in name and has_option(command, "--set")

@@ -9,7 +9,7 @@ from charlm.config.section import Section, assignment
 from charlm.config.training import TrainConfig
 from charlm.errors import ConfigError
 
-__all__ = ["Tables", "lay_over", "merge", "refuse_idle", "without_idle"]
+__all__ = ["Tables", "changed", "lay_over", "merge", "refuse_idle", "without_idle"]
 
 Tables = dict[str, dict[str, Any]]
 

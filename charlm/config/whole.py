@@ -9,7 +9,7 @@ from typing import Any, Self, get_type_hints
 
 from charlm.config.generation import GenerationConfig
 from charlm.config.model import ModelConfig
-from charlm.config.rules import Tables, refuse_idle, without_idle
+from charlm.config.rules import Tables, changed, refuse_idle, without_idle
 from charlm.config.section import Section, unknown_name
 from charlm.config.text import DataConfig, TokenizerConfig
 from charlm.config.training import TrainConfig
@@ -60,7 +60,8 @@ class Config:
             if not isinstance(table, Mapping):
                 raise ConfigError(f"{name} must be a section, got {table!r}", f"write [{name}]")
             for key in table:
-                refuse_unknown(name, key)
+                if key not in keys()[name]:
+                    raise unknown_setting(f"{name}.{key}")
         sections = {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
         if drop_idle:
             tables = without_idle(tables, sections)
@@ -74,6 +75,20 @@ class Config:
     def sections(self) -> dict[str, Section]:
         """The five sections of these settings, by name."""
         return {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+
+    def changes(self) -> dict[str, tuple[Any, Any]]:
+        """Settings, as ``section.key``, that differ from their default -> their value and that
+        default, which is None where there is none.
+        """
+        return {
+            f"{name}.{entry.name}": (
+                getattr(section, entry.name),
+                entry.metadata["fallback"] if entry.metadata["decided"] else entry.default,
+            )
+            for name, section in self.sections().items()
+            for entry in dataclasses.fields(section)
+            if changed(self.sections(), f"{name}.{entry.name}")
+        }
 
     def with_defaults(self) -> Self:
         """These settings with the fixed default of everything that is still undecided.

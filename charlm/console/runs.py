@@ -6,12 +6,22 @@ from typing import Any
 
 from charlm.console.figures import print_pairs
 from charlm.console.streams import compact, duration, on_one_line, print_json
+from charlm.storage.curves import TrainingCurve, read_curves
 from charlm.storage.run import Run
 from charlm.storage.summary import RunSummary, differing_settings, number, summarise_run, table
 
 __all__ = ["show_runs"]
 
 UNKNOWN = "-"
+
+BARS = "▁▂▃▄▅▆▇█"
+"""Eight heights of a curve that is drawn in one line."""
+
+LONGEST = 12
+"""Characters of such a curve at most."""
+
+DRAWN = {"loss": "loss", "valid_nll": "valid nll"}
+"""The curves that are drawn, by their key in the log, with their names here; nats per token."""
 
 
 def show_runs(runs: Sequence[Run], *, as_json: bool) -> None:
@@ -20,10 +30,26 @@ def show_runs(runs: Sequence[Run], *, as_json: bool) -> None:
     if as_json:
         for summary in summaries:
             print_json(asdict(summary))
-    elif len(summaries) == 1:
-        print_pairs({name: on_one_line(text) for name, text in facts(summaries[0]).items()})
+        return
+    curves = [{each.key: each for each in read_curves(run.log.path)} for run in runs]
+    if len(summaries) == 1:
+        drawn = {
+            name: f"{curves[0][key].values[0]:.3f} {sparkline(curves[0][key])} "
+            f"{curves[0][key].values[-1]:.3f} nats/token"
+            for key, name in DRAWN.items()
+            if key in curves[0]
+        }
+        lines = {**facts(summaries[0]), **drawn}
+        print_pairs({name: on_one_line(text) for name, text in lines.items()})
     else:
-        print_table(summaries)
+        print_table(summaries, curves)
+
+
+def sparkline(curve: TrainingCurve) -> str:
+    """A curve as a line of bars, from its lowest to its highest value."""
+    values = curve.shortened(LONGEST).values
+    low, span = min(values), max(values) - min(values)
+    return "".join(BARS[round((value - low) / span * 7) if span else 0] for value in values)
 
 
 def facts(summary: RunSummary) -> dict[str, str]:
@@ -88,8 +114,10 @@ def describe_best(summary: RunSummary) -> str:
     return f"{nll:.4f} nats/token, {bpc:.3f} bpc (step {(summary.best or {})['step']:,})"
 
 
-def print_table(summaries: list[RunSummary]) -> None:
-    """A column for each run: settings that differ, then how far and how well it was trained."""
+def print_table(summaries: list[RunSummary], curves: list[dict[str, TrainingCurve]]) -> None:
+    """A column for each run: settings that differ, then how far and how well it was trained, and
+    its curves.
+    """
     rows = {
         name: [UNKNOWN if value is None else str(value) for value in values]
         for name, values in differing_settings(summaries).items()
@@ -102,6 +130,9 @@ def print_table(summaries: list[RunSummary]) -> None:
         ],
         "disk space": [f"{compact(each.bytes)}B" for each in summaries],
     }
+    for key, name in DRAWN.items():
+        if any(key in of_run for of_run in curves):
+            rows[name] = [sparkline(of_run[key]) if key in of_run else UNKNOWN for of_run in curves]
     columns = [["run", *rows], *([each.run] for each in summaries)]
     for column, values in zip(columns[1:], zip(*rows.values(), strict=True), strict=True):
         column += map(on_one_line, values)

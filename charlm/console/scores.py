@@ -188,14 +188,6 @@ def show_unknown(row: TextScore, table: PerplexityTable) -> None:
             f"{row.perplexity_without_oov:,.3f}",
         }
     )
-    if row.unknown["\r"]:
-        print_note(CARRIAGE_RETURNS)
-
-
-CARRIAGE_RETURNS = (
-    "the unknown '\\r' are from line ends of Windows (CR LF), which the training text does not "
-    "have; convert them to LF for a fair figure"
-)
 
 
 def show_baselines(measured: Sequence[Baseline], whole: TextScore) -> None:

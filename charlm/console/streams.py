@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.cells import cell_len, set_cell_size
@@ -15,7 +16,7 @@ from rich.segment import Segment
 from charlm.console.figures import NAMES, in_columns
 from charlm.console.terminal import harmless, without_protection
 from charlm.data.formats.json_lines import json_line
-from charlm.errors import CorpusError
+from charlm.errors import ConfigError, CorpusError
 
 __all__ = [
     "compact",
@@ -25,7 +26,7 @@ __all__ = [
     "print_named",
     "print_note",
     "progress_bar",
-    "read_prompt",
+    "read_prompts",
     "talk",
     "write_text",
 ]
@@ -74,15 +75,34 @@ def progress_bar(*columns: str | ProgressColumn) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def read_prompt(prompt: str) -> str:
-    """``prompt``, or all of stdin if it is ``-``.  Raises ``CorpusError`` if that is not UTF-8."""
-    if prompt != "-":
-        return prompt
+def read_prompts(prompt: str, path: Path | None) -> list[str]:
+    """``prompt``, or all of stdin if it is ``-``; with a ``path`` the lines of a file, in which
+    ``\\n`` is a line break.
+
+    Raises ``CorpusError`` for what is not UTF-8, and ``ConfigError`` for two sources or none.
+    """
+    if path is None:
+        return [prompt if prompt != "-" else utf8(sys.stdin.buffer.read(), "the prompt")]
+    if prompt:
+        raise ConfigError(
+            "`prompt` and `prompts` contradict each other", "put all prompts into the file"
+        )
     try:
-        return sys.stdin.buffer.read().decode("utf-8")
+        lines = utf8(path.read_bytes(), str(path)).splitlines()
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {error.strerror}", "check the path") from None
+    if not lines:
+        raise ConfigError(f"{path} holds no prompt", "write one on each line")
+    return [line.replace("\\n", "\n") for line in lines]
+
+
+def utf8(content: bytes, name: str) -> str:
+    """The text of bytes.  Raises ``CorpusError`` naming the first that is not UTF-8."""
+    try:
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CorpusError(
-            f"the prompt is not utf-8 text: byte 0x{error.object[error.start]:02x} at offset "
+            f"{name} is not utf-8 text: byte 0x{error.object[error.start]:02x} at offset "
             f"{error.start:,} ({error.reason})",
             "convert it, for example with: iconv -f latin1 -t utf-8",
         ) from None

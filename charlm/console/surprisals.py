@@ -2,89 +2,37 @@
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator
 
 from charlm.console.figures import counted
-from charlm.console.streams import on_one_line, print_note, talk
+from charlm.console.streams import on_one_line, talk
 from charlm.console.tables import print_rows, shown
-from charlm.data.preparation.streams import Reset
-from charlm.data.sources.corpora import Corpus
-from charlm.inference.loading import Loaded
 from charlm.inference.surprisal.columns import (
     MEASURES,
     Columns,
     accuracy_record,
     pair_record,
 )
-from charlm.inference.surprisal.neural_complexity import complexities, measure_sentences
+from charlm.inference.surprisal.neural_complexity import complexities
 from charlm.inference.surprisal.pairs import Accuracy, PairCounts, PairScore, accuracies
-from charlm.inference.surprisal.regions import measure_regions
-from charlm.inference.surprisal.text import (
-    Surprisal,
-    SurprisalSums,
-    measure_surprisal,
-    with_sums,
-)
-from charlm.inference.texts import line_end_note, natural_reset
+from charlm.inference.surprisal.text import Surprisal, SurprisalSums
 
 __all__ = ["show_pairs", "show_scored"]
 
 
 def show_scored(
-    models: Sequence[Loaded],
-    given: Corpus | str,
+    rows: Iterable[Surprisal | SurprisalSums],
+    columns: Columns,
     *,
-    by: str,
-    measure: str,
-    reset: Reset | None,
-    top: int,
-    more: bool,
-    columns: Sequence[str],
-    join: str,
     format: str | None,
-    encoding: str | None,
     as_json: bool,
 ) -> None:
-    """Print the surprisals of a corpus, or of the regions of a table in a file.
-
-    ``models`` are the model and, where methods of evaluation time are in use, the static one, of
-    which only the sum is printed.
-    """
-    kept = bounded(top, models[0].tokenizer.vocab_size)
-    if isinstance(given, str):
-        measured = partial(
-            measure_regions, table=given, columns=columns, encoding=encoding, join=join, top=kept
-        )
-        layout = Columns(measure=measure, top=kept, more=more, regions=True)
-    elif format == "neural-complexity":
-        measured = partial(measure_sentences, corpus=given)
-    else:
-        show_notes(models[0], given, reset)
-        measured = partial(measure_surprisal, corpus=given, by=by, reset=reset, top=kept, more=more)
-        layout = Columns(measure=measure, top=kept, more=more, sentences=reset == "line")
-    rows, *static = (measured(model) for model in models)
-    if static:
-        rows = without_sums(with_sums(rows, static[0]))
+    """Print the surprisals; their sums, with those of a static model, on stderr."""
+    units = without_sums(rows)
     if format == "neural-complexity":
-        show_complexities(rows, measure, as_json=as_json)
+        show_complexities(units, columns.measure, as_json=as_json)
     else:
-        show_surprisals(rows, layout, "jsonl" if as_json else format)
-
-
-def bounded(top: int, vocabulary: int) -> int:
-    """``top``, but at most the size of the vocabulary, with a note."""
-    if top > vocabulary:
-        print_note(f"the vocabulary has {vocabulary:,} tokens, so --top is that many")
-    return min(top, vocabulary)
-
-
-def show_notes(loaded: Loaded, corpus: Corpus, reset: Reset | None) -> None:
-    """Print notes on how a text is read."""
-    if reset is None and natural_reset(corpus) == "document":
-        print_note("each row of the table is scored by itself; --reset never carries the state on")
-    if about_ends := line_end_note(loaded, corpus):
-        print_note(about_ends)
+        show_surprisals(units, columns, "jsonl" if as_json else format)
 
 
 def show_surprisals(rows: Iterable[Surprisal], columns: Columns, format: str | None) -> None:

@@ -1,5 +1,6 @@
 """Rows of a table as data: TSV and CSV that standard readers read back, or JSON Lines."""
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,31 +18,30 @@ SEPARATORS = {"tsv": "\t", "csv": ","}
 def print_rows(rows: Iterable[Mapping[str, Any]], format: str) -> None:
     """One row a line under a header, or one JSON object a line (jsonl).
 
-    The header is printed with the first row: if scoring fails before, nothing is printed.
+    The header is printed with the first row: if scoring fails before, nothing is printed.  A cell
+    that holds the separator, a quote or a line break is put in quotes, those in it doubled: that
+    is how spreadsheets, Python's csv and pandas write and read them (RFC 4180).
     """
-    for number, row in enumerate(rows):
-        if format == "jsonl":
+    if format == "jsonl":
+        for row in rows:
             print_json(row, flush=False)
-            continue
-        separator = SEPARATORS[format]
+        return
+    separator = SEPARATORS[format]
+    unsafe = re.compile(f'[{separator}"\r\n]').search
+
+    def cell(value: Any) -> str:
+        if isinstance(value, str) and unsafe(value):
+            return '"' + value.replace('"', '""') + '"'
+        return shown(value)
+
+    for number, row in enumerate(rows):
         if not number:
-            sys.stdout.write(separator.join(quoted(name, separator) for name in row) + "\n")
-        cells = (quoted(shown(value), separator) for value in row.values())
-        sys.stdout.write(separator.join(cells) + "\n")
-
-
-def quoted(cell: str, separator: str) -> str:
-    """A cell in quotes, those in it doubled, where the separator, a quote or a line break needs it.
-
-    That is how spreadsheets, Python's csv and pandas write and read them (RFC 4180).
-    """
-    if any(sign in cell for sign in (separator, '"', "\n", "\r")):
-        return '"' + cell.replace('"', '""') + '"'
-    return cell
+            sys.stdout.write(separator.join(map(cell, row)) + "\n")
+        sys.stdout.write(separator.join(map(cell, row.values())) + "\n")
 
 
 def shown(value: Any) -> str:
     """A value as a cell; a number has six decimals, and what is missing is an empty cell."""
-    if value is None:
-        return ""
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return "" if value is None else str(value)

@@ -11,7 +11,14 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any, TextIO
 
-__all__ = ["STEERING", "TerminalStream", "harmless", "protect_terminals", "without_protection"]
+__all__ = [
+    "STEERING",
+    "TerminalStream",
+    "harmless",
+    "marks_after",
+    "protect_terminals",
+    "without_protection",
+]
 
 STEERING = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # controls, C1 and with it the 8-bit CSI among them
@@ -60,6 +67,11 @@ def limited(text: str, show: Picture, marks: int) -> tuple[str, int]:
     return "".join(shown), marks
 
 
+def marks_after(text: str, marks: int) -> int:
+    """How many combining marks stand at the end of ``text``, before which stand ``marks``."""
+    return limited(text[-MOST_MARKS - 1 :], picture, marks)[1]
+
+
 class TerminalStream:
     """A text stream for a terminal, into which only harmless text is written.
 
@@ -79,7 +91,7 @@ class TerminalStream:
         self.rich_proxied_file.write(
             harmless(text.replace("\r", ""), kept="\n\t", marks=self.marks)
         )
-        self.marks = limited(text[-MOST_MARKS - 1 :], picture, self.marks)[1]
+        self.marks = marks_after(text, self.marks)
         return len(text)
 
     def writelines(self, lines: Any) -> None:

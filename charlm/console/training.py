@@ -5,7 +5,9 @@ import shlex
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
+from typing import Any
 
+from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
@@ -14,10 +16,10 @@ from rich.text import Text
 from charlm.console.reports import print_reports
 from charlm.console.streams import compact, duration, print_named, talk
 from charlm.data.preparation.prepared import Prepared, Preparing
-from charlm.inference.demonstration import Sampled, sample_run
+from charlm.inference.demonstration import Sampled
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started, Stepped
 
-__all__ = ["Display", "show_training"]
+__all__ = ["Display", "is_live", "show_training"]
 
 LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
@@ -28,11 +30,14 @@ SAMPLE_LINES = 4
 PROMPT_WIDTH = 32
 """Characters of a prompt that are shown before its sample, at most."""
 
-SAMPLE_SHARE = 0.02
-"""Share of the time that goes into samples, at most."""
-
 FIGURES_WIDTH = 64
 """Columns of the live line beside its bar, at most."""
+
+
+def is_live(console: Console | None = None) -> bool:
+    """Whether stderr is a terminal on which a training can be watched."""
+    console = console or talk()
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 class Display:
@@ -42,7 +47,7 @@ class Display:
         """``ending``: print at the end what to do next."""
         self.ending = ending
         self.console = talk()
-        self.live = self.console.is_terminal and not self.console.is_dumb_terminal
+        self.live = is_live(self.console)
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=min(24, max(4, self.console.width - FIGURES_WIDTH))),
@@ -56,13 +61,10 @@ class Display:
             *columns, console=self.console, transient=True, disable=not self.live
         )
         self.task = self.progress.add_task("reading", total=None, figures="")
-        self.last_line = self.last_sample = time.monotonic()
-        self.sample_took = 0.0
+        self.last_line = time.monotonic()
         self.smooth = math.nan
         self.bits_per_char = math.nan
         self.began: tuple[float, float] | None = None
-        self.sampled_step = -1
-        self.run = ""
         self.unit = "step"
         self.failed = False
 
@@ -75,7 +77,7 @@ class Display:
         with suppress(OSError):
             self.progress.stop()
 
-    def show(self, record: Preparing | Prepared | Report) -> None:
+    def show(self, record: Preparing | Prepared | Report | Sampled) -> None:
         """Show one record; nothing more once stderr has failed."""
         try:
             if not self.failed:
@@ -127,7 +129,6 @@ class Display:
         self.say(
             "model", f"{record.parameters:,} parameters on {record.device} in {record.precision}"
         )
-        self.run = record.run
         self.say("run", record.run + f", from {self.unit} {record.step:,}" * record.resumed)
 
     def show_stepped(self, record: Stepped) -> None:
@@ -161,16 +162,9 @@ class Display:
         )
 
     def show_saved(self, record: Saved) -> None:
-        """A checkpoint is saved: on a terminal, show a sample of its text."""
-        waited = time.monotonic() - self.last_sample
-        again = record.step == self.sampled_step
-        if not self.live or again or waited < self.sample_took / SAMPLE_SHARE:
-            return
-        self.last_sample, self.sampled_step = time.monotonic(), record.step
-        self.show_sample(sample_run(self.run, record.step))
-        self.sample_took = time.monotonic() - self.last_sample
+        """A checkpoint is saved, as always; nothing to show."""
 
-    def show_sample(self, sample: Sampled) -> None:
+    def show_sampled(self, sample: Sampled) -> None:
         """A few lines that the model wrote, with their prompt and temperature."""
         *_, last = sample.prompt.strip().splitlines() or [""]
         last = "..." + last[-PROMPT_WIDTH:] if len(last) > PROMPT_WIDTH else last
@@ -228,13 +222,13 @@ class Display:
 
 
 def show_training(
-    records: Iterable[Preparing | Prepared | Report],
+    records: Iterable[Any],
     *,
     as_json: bool = False,
     silent: bool = False,
     ending: bool = True,
 ) -> Done:
-    """Show a training to its end; returns the last report.
+    """Show a training to its end, reports with samples between them; returns the last report.
 
     ``as_json``: print reports as JSON to stdout; ``silent``: show nothing; ``ending``: print
     at the end what to do next.  Where stderr fails, training goes on and nothing more is shown.

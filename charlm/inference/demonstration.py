@@ -13,7 +13,15 @@ from charlm.inference.scoring.baselines import Baseline, measure_baselines
 from charlm.inference.scoring.documents import score_store
 from charlm.metrics import Score
 
-__all__ = ["Demonstration", "Sampled", "demonstrate", "sample_run"]
+__all__ = [
+    "SAMPLE",
+    "Demonstration",
+    "Sampled",
+    "demonstrate",
+    "prompt_of",
+    "sample_run",
+    "write_sample",
+]
 
 SAMPLE = GenerationConfig(length=400, temperature=0.7)
 """How the sample of a demonstration is written."""

@@ -25,7 +25,7 @@ from charlm.storage.run import Run, open_run
 __all__ = ["Loaded", "load_part", "load_run", "open_for", "require_recurrent"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Loaded:
     """A run with the model of one of its checkpoints on a device.
 
@@ -43,6 +43,9 @@ class Loaded:
     def name(self) -> str:
         """The run and its step, for people."""
         return f"{self.run.folder}, step {self.step:,}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.name}, {self.model.mode}>"
 
 
 def load_run(folder: str | Path, step: int | None = None, device: str = "cpu") -> Loaded:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from charlm.config import GenerationConfig, ModelConfig
 from charlm.inference.generation.lanes import sample_tokens
+from charlm.inference.generation.sampling import Rules, Start
+from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.reader import Reader
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.timing import PEER, Way, compare_ways
@@ -153,9 +155,9 @@ def measure(
 def sampling(size: Size, precision: str = "float32") -> Way:
     """Sample tokens as ``charlm generate`` does, with weights kept in ``precision``."""
     model = Recurrent(size.network(), precision)
-    prompt, bias = torch.zeros(1, dtype=torch.int64), torch.zeros(size.vocab)
-    config, seeds = GenerationConfig(temperature=TEMPERATURE), range(size.lanes)
-    texts = sample_tokens(model, prompt, bias, config, seeds)
+    rules = Rules(GenerationConfig(temperature=TEMPERATURE), torch.zeros(size.vocab))
+    starts = [Start(torch.zeros(1, dtype=torch.int64), seed) for seed in range(size.lanes)]
+    texts = sample_tokens(open_decoder(model), rules, starts)
     count = len(next(texts[0]))
 
     def call() -> None:

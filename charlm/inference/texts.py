@@ -2,18 +2,22 @@
 
 import difflib
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
+from charlm.data.cache import cache_folder
+from charlm.data.preparation.line_ends import store_has_windows_lines, windows_lines
+from charlm.data.preparation.prepared import find_prepared
 from charlm.data.preparation.store import TokenStore
-from charlm.data.preparation.streams import Reset, StreamPart
+from charlm.data.preparation.streams import Reset, StreamPart, content_of
 from charlm.data.sources.corpora import Corpus
 from charlm.data.sources.pieces import blocks_of
 from charlm.data.sources.tables import TextTable, check_unicode
-from charlm.errors import ConfigError
+from charlm.errors import CharlmWarning, ConfigError
 from charlm.inference.loading import Loaded, load_part, open_for
 
 __all__ = [
@@ -21,7 +25,6 @@ __all__ = [
     "TextSource",
     "gather_short",
     "has_tables",
-    "line_end_note",
     "natural_reset",
     "one_of",
     "open_corpus_for",
@@ -30,6 +33,7 @@ __all__ = [
     "row_cells",
     "take_corpus",
     "take_texts",
+    "tell",
 ]
 
 
@@ -130,16 +134,29 @@ def take_corpus(loaded: Loaded, text: str | Path | Sequence[str | Path], **data:
         for each in given
     ]
     origins = tuple(chain.from_iterable(corpus.origins for corpus in opened))
-    return Corpus(origins, opened[0].encoding)
+    remarks = tuple(chain.from_iterable(corpus.remarks for corpus in opened))
+    return Corpus(origins, opened[0].encoding, remarks)
 
 
 def open_corpus_for(loaded: Loaded, sources: Sequence[str], **data: Any) -> Corpus:
     """One corpus of all that the names stand for, read as the run's text was read in training.
 
-    ``data`` are other settings of reading: encoding and text_column.  Raises ``ConfigError`` for
-    a run in place of a text, and what ``open_for`` does.
+    ``data`` are other settings of reading: encoding and text_column.  Warns of a text_column
+    without a table, and of line ends unlike those in training.  Raises ``ConfigError`` for a run in
+    place of a text, and what ``open_for`` does.
     """
-    return open_for(loaded, tuple(map(refuse_run, sources)), data)
+    corpus = open_for(loaded, tuple(map(refuse_run, sources)), data)
+    if "text_column" in data and not has_tables(corpus):
+        names = ", ".join(sources)
+        tell(f"`text_column` does nothing: {names} is plain text, no table")
+    if about_ends := line_end_note(loaded, corpus):
+        tell(about_ends)
+    return corpus
+
+
+def tell(text: str) -> None:
+    """Warn the caller of something that is no error."""
+    warnings.warn(text, CharlmWarning, stacklevel=3)
 
 
 def refuse_run(source: str) -> str:
@@ -233,17 +250,32 @@ def table_cells(table: TextTable) -> Iterator[Mapping[str, str]]:
 
 
 def line_end_note(loaded: Loaded, corpus: Corpus) -> str | None:
-    """What to tell where lines end with CR LF and the model has never seen a carriage return."""
-    unknown = loaded.tokenizer.unknown_id
-    if unknown is None or unknown not in loaded.tokenizer.encode("\r"):
+    """What to tell where lines end with CR LF and in training with LF, or the other way round."""
+    trained = trained_on_windows_lines(loaded)
+    head = content_of(next(corpus.pieces()).text)
+    if trained is None or b"\n" not in head or windows_lines(head) == trained:
         return None
-    head = next(corpus.pieces()).text
-    if not isinstance(head, str) or "\r\n" not in head:
-        return None
-    return (
-        "lines end with CR LF (as on Windows), in training they ended with LF: every carriage "
-        "return is an unknown character"
+    here, there = (
+        ("CR LF (as on Windows)", "LF") if not trained else ("LF", "CR LF (as on Windows)")
     )
+    worse = "is an unknown character" if unknown_return(loaded) else "comes unexpectedly"
+    effect = f"every carriage return {worse}" if not trained else "every carriage return is missing"
+    return f"lines end with {here}, in training they ended with {there}: {effect}"
+
+
+def trained_on_windows_lines(loaded: Loaded) -> bool | None:
+    """Whether lines of the training text end with CR LF; None where that cannot be told."""
+    if loaded.tokenizer.kind == "word":  # to which all white space is alike
+        return None
+    if unknown_return(loaded):
+        return False
+    kept = find_prepared(cache_folder(), loaded.run.origin["digest"])
+    return store_has_windows_lines(kept.train, loaded.tokenizer) if kept else None
+
+
+def unknown_return(loaded: Loaded) -> bool:
+    """Whether the tokenizer does not know the carriage return."""
+    return bool(loaded.tokenizer.unknown("\r"))
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> None:

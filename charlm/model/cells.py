@@ -19,6 +19,7 @@ __all__ = [
     "FUSED",
     "Cell",
     "LayerState",
+    "activation_names",
     "capped_lstm",
     "cifg",
     "gru",
@@ -32,6 +33,9 @@ __all__ = [
 LayerState = tuple[Tensor, ...]
 """(h, c) for the LSTMs, (h,) for the others; each (B, H)."""
 
+Gates = tuple[Tensor, ...]
+"""The gates of a step and its candidate, each (B, H)."""
+
 Affine = Callable[[Tensor], Tensor]
 
 
@@ -40,11 +44,20 @@ def lstm(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState
 
     Hochreiter and Schmidhuber 1997; Gers, Schmidhuber and Cummins 2000.
     """
-    h, c = state
-    i, f, g, o = (projection + h @ weight_hh.T).chunk(4, dim=-1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    h = torch.sigmoid(o) * torch.tanh(c)
-    return h, c
+    return remember(lstm_gates(projection, state, weight_hh), state)
+
+
+def lstm_gates(projection: Tensor, state: LayerState, weight_hh: Tensor) -> Gates:
+    """Input gate, forget gate, output gate and candidate: i, f, o and g, each (B, H)."""
+    i, f, g, o = (projection + state[0] @ weight_hh.T).chunk(4, dim=-1)
+    return torch.sigmoid(i), torch.sigmoid(f), torch.sigmoid(o), torch.tanh(g)
+
+
+def remember(gates: Gates, state: LayerState) -> LayerState:
+    """c = f * c + i * g and h = o * tanh(c): the state after a step with these gates."""
+    i, f, o, g = gates
+    c = f * state[1] + i * g
+    return o * torch.tanh(c), c
 
 
 def capped_lstm(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
@@ -52,12 +65,13 @@ def capped_lstm(projection: Tensor, state: LayerState, weight_hh: Tensor) -> Lay
 
     As in the experiments of Melis, Dyer and Blunsom 2018 (arXiv:1707.05589).
     """
-    h, c = state
-    i, f, g, o = (projection + h @ weight_hh.T).chunk(4, dim=-1)
-    f = torch.sigmoid(f)
-    c = f * c + torch.minimum(torch.sigmoid(i), 1 - f) * torch.tanh(g)
-    h = torch.sigmoid(o) * torch.tanh(c)
-    return h, c
+    return remember(capped_gates(projection, state, weight_hh), state)
+
+
+def capped_gates(projection: Tensor, state: LayerState, weight_hh: Tensor) -> Gates:
+    """The gates of ``lstm_gates``, the input gate at most 1 - f."""
+    i, f, o, g = lstm_gates(projection, state, weight_hh)
+    return torch.minimum(i, 1 - f), f, o, g
 
 
 def cifg(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
@@ -65,12 +79,14 @@ def cifg(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState
 
     Greff et al. 2017 (arXiv:1503.04069).
     """
-    h, c = state
-    f, g, o = (projection + h @ weight_hh.T).chunk(3, dim=-1)
+    return remember(cifg_gates(projection, state, weight_hh), state)
+
+
+def cifg_gates(projection: Tensor, state: LayerState, weight_hh: Tensor) -> Gates:
+    """The gates of ``lstm_gates``, the input gate 1 - f."""
+    f, g, o = (projection + state[0] @ weight_hh.T).chunk(3, dim=-1)
     f = torch.sigmoid(f)
-    c = f * c + (1 - f) * torch.tanh(g)
-    h = torch.sigmoid(o) * torch.tanh(c)
-    return h, c
+    return 1 - f, f, torch.sigmoid(o), torch.tanh(g)
 
 
 def layer_norm_lstm(
@@ -87,11 +103,18 @@ def layer_norm_lstm(
     gains (4H); in ``projection`` that is done.  The output gate acts on the cell state normalised,
     scaled by ``gain_c`` and shifted by ``bias_c`` (H).
     """
-    h, c = state
-    i, f, g, o = (projection + gain_h * normalise(h @ weight_hh.T)).chunk(4, dim=-1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    h = torch.sigmoid(o) * torch.tanh(gain_c * normalise(c) + bias_c)
-    return h, c
+    i, f, o, g = layer_norm_gates(projection, state, weight_hh, gain_h)
+    c = f * state[1] + i * g
+    return o * torch.tanh(gain_c * normalise(c) + bias_c), c
+
+
+def layer_norm_gates(
+    projection: Tensor, state: LayerState, weight_hh: Tensor, gain_h: Tensor, *_: Tensor
+) -> Gates:
+    """The gates of ``lstm_gates``, the recurrent product normalised."""
+    product = gain_h * normalise(state[0] @ weight_hh.T)
+    i, f, g, o = (projection + product).chunk(4, dim=-1)
+    return torch.sigmoid(i), torch.sigmoid(f), torch.sigmoid(o), torch.tanh(g)
 
 
 def normalise(features: Tensor) -> Tensor:
@@ -119,13 +142,17 @@ def gru(projection: Tensor, state: LayerState, weight_hh: Tensor, bias_hn: Tenso
     Cho et al. 2014 (arXiv:1406.1078), in the form whose reset gate acts after the recurrent
     product, as in cuDNN; that form needs a bias of its own, ``bias_hn`` (H), inside the reset.
     """
-    (h,) = state
+    _, z, n = gru_gates(projection, state, weight_hh, bias_hn)
+    return ((1 - z) * n + z * state[0],)
+
+
+def gru_gates(projection: Tensor, state: LayerState, weight_hh: Tensor, bias_hn: Tensor) -> Gates:
+    """Reset gate, update gate and candidate: r, z and n, each (B, H)."""
     x_r, x_z, x_n = projection.chunk(3, dim=-1)
-    h_r, h_z, h_n = (h @ weight_hh.T).chunk(3, dim=-1)
+    h_r, h_z, h_n = (state[0] @ weight_hh.T).chunk(3, dim=-1)
     r = torch.sigmoid(x_r + h_r)
     z = torch.sigmoid(x_z + h_z)
-    n = torch.tanh(x_n + r * (h_n + bias_hn))
-    return ((1 - z) * n + z * h,)
+    return r, z, torch.tanh(x_n + r * (h_n + bias_hn))
 
 
 def rnn(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
@@ -134,23 +161,44 @@ def rnn(projection: Tensor, state: LayerState, weight_hh: Tensor) -> LayerState:
     return (torch.tanh(projection + h @ weight_hh.T),)
 
 
+def no_gates(projection: Tensor, state: LayerState, weight_hh: Tensor) -> Gates:
+    """Nothing: the plain network has no gates."""
+    return ()
+
+
 class Cell(NamedTuple):
-    """A cell's step, its number of gates and state parts, and the index of its forget gate."""
+    """A cell's step, its number of gates and state parts, and the index of its forget gate.
+
+    ``open_gates`` takes what ``step`` takes and returns what the gates of that step are, in the
+    order of ``gate_names``.
+    """
 
     step: Callable[..., LayerState]
     gates: int
     state_parts: int
     forget: int | None = None
+    open_gates: Callable[..., Gates] = lstm_gates
+    gate_names: tuple[str, ...] = ("input_gate", "forget_gate", "output_gate", "candidate")
 
 
 CELLS = {
     "lstm": Cell(lstm, gates=4, state_parts=2, forget=1),
-    "capped_lstm": Cell(capped_lstm, gates=4, state_parts=2, forget=1),
-    "cifg": Cell(cifg, gates=3, state_parts=2, forget=0),
-    "layer_norm_lstm": Cell(layer_norm_lstm, gates=4, state_parts=2, forget=1),
-    "gru": Cell(gru, gates=3, state_parts=1),
-    "rnn": Cell(rnn, gates=1, state_parts=1),
-}
+    "capped_lstm": Cell(capped_lstm, 4, 2, forget=1, open_gates=capped_gates),
+    "cifg": Cell(cifg, gates=3, state_parts=2, forget=0, open_gates=cifg_gates),
+    "layer_norm_lstm": Cell(layer_norm_lstm, 4, 2, forget=1, open_gates=layer_norm_gates),
+    "gru": Cell(
+        gru, gates=3, state_parts=1, open_gates=gru_gates,
+        gate_names=("reset_gate", "update_gate", "candidate"),
+    ),
+    "rnn": Cell(rnn, gates=1, state_parts=1, open_gates=no_gates, gate_names=()),
+}  # fmt: skip
+
+
+def activation_names(cell: str) -> tuple[str, ...]:
+    """What describes a layer of a kind of cell at a step: gates, candidate and state, in order."""
+    state = ("cell", "hidden") if CELLS[cell].state_parts > 1 else ("hidden",)
+    return CELLS[cell].gate_names + state
+
 
 FUSED = ("lstm", "gru", "rnn")
 """Cells of which torch has a fused layer over all steps of time."""

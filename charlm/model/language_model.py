@@ -168,7 +168,14 @@ class LanguageModel(nn.Module):
         """
         state = self.zero_state(tokens.shape[0]) if state is None else state
         layers = self.recurrent_layers()
-        hidden, layer_state = self.first_layer(tokens, state[0])  # (T, B, H)
+        share = self.config.embedding_dropout if self.training else 0.0
+        if share or self.input_dropout.active:
+            inputs = drop_tokens(self.embedding(tokens.T), tokens.T, self.vocab_size, share)
+            hidden, layer_state = layers[0](self.input_dropout(inputs), state[0])  # (T, B, H)
+        else:
+            hidden, layer_state = layers[0].forward_tokens(
+                self.embedding.weight, tokens.T, state[0]
+            )
         after, total = [layer_state], hidden
         for layer, before in zip(layers[1:], state[1:], strict=True):
             below = hidden
@@ -179,15 +186,6 @@ class LanguageModel(nn.Module):
             if self.config.connections == "skip":
                 total = total + hidden
         return (total if self.config.connections == "skip" else hidden), tuple(after)
-
-    def first_layer(self, tokens: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        """tokens (B, T) -> the first layer's hidden states (T, B, H), and its state after them."""
-        first = self.recurrent_layers()[0]
-        share = self.config.embedding_dropout if self.training else 0.0
-        if not share and not self.input_dropout.active:
-            return first.forward_tokens(self.embedding.weight, tokens.T, state)
-        inputs = drop_tokens(self.embedding(tokens.T), tokens.T, self.vocab_size, share)
-        return first(self.input_dropout(inputs), state)  # type: ignore[no-any-return]
 
     def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """tokens (B, T) -> input of the head (B, T, H), and the state after them."""

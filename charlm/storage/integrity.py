@@ -38,11 +38,10 @@ MODEL, TRAIN, STATE, MANIFEST = (
     "manifest.json",
 )
 LARGEST_JSON = 1 << 20
-LONGEST_REASON = 300
-"""Characters of a reason in a message at most: what is wrong with a file may repeat the file."""
-
 AGAIN = "-again"
 """End of the name of a checkpoint whose predecessor of the same step is still there."""
+LONGEST_REASON = 300
+"""Characters of a reason in a message at most: what is wrong with a file may repeat the file."""
 
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
 """Errors that say what a folder holds; others, like a lack of permission, say nothing about it."""

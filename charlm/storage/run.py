@@ -182,6 +182,7 @@ class Run:
 
         Raises ``CheckpointError``.
         """
+        durable.remove_leftovers(self.folder.resolve())
         checkpoints.settle(self.checkpoints)
         for path in self.folder.glob(f"*{durable.TEMPORARY_MARK}*"):
             durable.remove_folder(path) if path.is_dir() else durable.remove_file(path)

@@ -10,6 +10,7 @@ import numpy as np
 
 from charlm.config import DEFAULT_MINUTES, Config, DataConfig
 from charlm.data.cache import cache_folder
+from charlm.data.preparation.line_ends import store_has_windows_lines
 from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare
 from charlm.data.sources.tables import is_table
 from charlm.errors import CorpusError
@@ -37,6 +38,11 @@ __all__ = ["TrainingPlan", "launch", "plan", "train"]
 
 MANY_UNKNOWN = 0.2
 """Share of unknown tokens in the validation text from which a note is given."""
+
+WINDOWS_LINES = (
+    "lines end with CR LF (as on Windows), which the model will learn; it predicts texts with LF "
+    "worse then: convert this one to LF if that matters"
+)
 
 
 @dataclass(frozen=True)
@@ -250,6 +256,8 @@ def notes_on(data: DataConfig, prepared: Prepared) -> Iterator[Note]:
         for name in ("text_column", "dataset_split"):
             if getattr(data, name) != getattr(default, name):
                 yield Note(text=f"data.{name} does nothing: plain text is no table or dataset")
+    if store_has_windows_lines(prepared.train, prepared.tokenizer):
+        yield Note(text=WINDOWS_LINES)
     unknown = prepared.tokenizer.unknown_id
     if unknown is not None and prepared.valid is not None and len(prepared.valid.tokens):
         share = float(np.mean(prepared.valid.tokens == unknown))

@@ -17,7 +17,7 @@ from charlm.model.ngram.kneser_ney import NgramModel, model_of
 from charlm.model.ngram.orders import PATIENCE, Tried, highest_order, try_orders
 from charlm.model.ngram.tensors import to_tensors
 from charlm.storage.run import Run
-from charlm.training.counters import Counters
+from charlm.training.counters import Counters, counters_of
 from charlm.training.distributed import World
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started
 from charlm.training.validation import Validation
@@ -60,7 +60,7 @@ def train_ngrams(
     if found is None:
         yield from counting.train(stop)
         return
-    counters = Counters.from_table(found.state["counters"])
+    counters = counters_of(found, run)
     yield counting.started(found.state["parameters"], counters.step, resumed=True)
     yield counting.done(found.state["parameters"], counters, rate=0.0)
 

@@ -307,7 +307,13 @@ def test_an_empty_path_is_not_the_current_folder(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["generate byte-run --seed 1 --seed 2", "train --steps 1 --steps 2"]
+    "command",
+    [
+        "generate byte-run --seed 1 --seed 2",
+        "train --steps 1 --steps 2",
+        "train --set model.dropout=0 --set model.dropout=1",
+        "corpora make markov --out x --set order=1 --set order=2",
+    ],
 )
 def test_an_option_given_twice_is_refused(command: str) -> None:
     outcome = call(*command.split())

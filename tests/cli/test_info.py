@@ -17,6 +17,17 @@ def test_a_run_shows_its_settings_of_training_and_its_size(run: Path) -> None:
     assert found["disk space"].endswith("kB")
 
 
+def test_a_run_shows_its_curves_from_their_first_to_their_last_value(run: Path) -> None:
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    nlls = [found["valid_nll"] for line in lines if "valid_nll" in (found := json.loads(line))]
+    shown = next(line for line in call("info", run).out.splitlines() if line[:9] == "valid nll")
+    first, bars, last, unit = shown.split()[2:]
+    assert (first, last, unit) == (f"{nlls[0]:.3f}", f"{nlls[-1]:.3f}", "nats/token")
+    assert bars.index("\u2588") == nlls.index(max(nlls))
+    assert bars.index("\u2581") <= nlls.index(min(nlls))
+    assert len(bars) == len(nlls)
+
+
 def test_several_runs_are_shown_side_by_side(trained: Trained) -> None:
     names = [trained("char"), trained("byte")]
     head, *rows = call("info", *names).out.splitlines()
@@ -25,7 +36,10 @@ def test_several_runs_are_shown_side_by_side(trained: Trained) -> None:
     table = {name: values for name, *values in cells}
     assert table["tokenizer.kind"] == ["char", "byte"]
     assert table["step"] == ["20", "20"]
-    assert set(table) == {"tokenizer.kind", "parameters", "step", "valid bpc", "disk space"}
+    assert set(table) == {
+        "tokenizer.kind", "parameters", "step", "valid bpc", "disk space", "loss", "valid nll"
+    }  # fmt: skip
+    assert all(cell[0] == "\u2588" and cell[-1] == "\u2581" for cell in table["valid nll"])
 
 
 def test_several_runs_are_as_many_objects(trained: Trained) -> None:

@@ -11,7 +11,7 @@ import pandas
 import pytest
 
 from charlm.console import surprisals as console
-from tests.cli.conftest import SMALL, Outcome, call
+from tests.cli.conftest import SMALL, Outcome, book_text, call
 from tests.cli.test_bad_input import failed
 
 Trained = Callable[[str], Path]
@@ -154,10 +154,10 @@ def test_guesses_are_bounded_by_the_vocabulary(run: Path) -> None:
 
 
 def test_unknown_white_space_ends_a_word_and_line_ends_are_noted(run: Path) -> None:
-    write("windows.txt", "ba co\r\nlo\tdi fu\r\n")
+    write("windows.txt", "ba co\r\nlo\u2028di fu\r\n")
     done = call("score", run, "windows.txt")
     rows = rows_of(done)
-    assert [row["text"] for row in rows] == ["ba ", "co\r\n", "lo\t", "di ", "fu\r\n"]
+    assert [row["text"] for row in rows] == ["ba ", "co\r\n", "lo\u2028", "di ", "fu\r\n"]
     assert [row["oov"] for row in rows] == ["0", "1", "1", "0", "1"]
     assert "CR LF" in done.err[0]
     shown = call("perplexity", run, "windows.txt")
@@ -165,6 +165,32 @@ def test_unknown_white_space_ends_a_word_and_line_ends_are_noted(run: Path) -> N
     assert "CR LF" in shown.err[0]
     write("unix.txt", "ba co\nlo di fu\n")
     assert call("score", run, "unix.txt").err == []
+
+
+def test_what_is_odd_about_a_text_is_told_by_every_command_that_reads_it(own_folder: Path) -> None:
+    unix, windows = Path(write("unix.txt", book_text(300))), Path("windows.txt")
+    windows.write_bytes(unix.read_bytes().replace(b"\n", b"\r\n"))
+    learn = ("--steps", 2, "--tokenizer", "byte", "--hidden-size", 16, "--batch-size", 4)
+    told = {
+        text.stem: call("train", text, "--out", text.stem, *learn).err for text in (unix, windows)
+    }
+    learned = "note        lines end with CR LF (as on Windows), which the model will learn"
+    assert any(line.startswith(learned) for line in told["windows"])
+    assert not any(line.startswith("note") for line in told["unix"])
+    unlike = "note        lines end with {}, in training they ended with {}: every carriage return "
+    for command in ("score", "perplexity"):
+        (note,) = call(command, "unix", windows).err
+        assert note == unlike.format("CR LF (as on Windows)", "LF") + "comes unexpectedly"
+        (note,) = call(command, "windows", unix).err
+        assert note == unlike.format("LF", "CR LF (as on Windows)") + "is missing"
+        assert call(command, "windows", windows).err == call(command, "unix", unix).err == []
+        (note,) = call(command, "unix", unix, "--text-column", "x").err
+        assert note == "note        --text-column does nothing: unix.txt is plain text, no table"
+    (own_folder / "mixed").mkdir()
+    write("mixed/a.txt", "ba co\n")
+    write("mixed/b.bin", "\0" * 20)
+    for command in ("score", "perplexity"):
+        assert call(command, "unix", "mixed").err == ["note        mixed: left out b.bin"]
 
 
 def test_unk_is_a_word_of_a_tokenized_corpus(own_folder: Path) -> None:

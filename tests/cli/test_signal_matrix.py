@@ -73,7 +73,7 @@ ELSEWHERE = {
     "decompressing": ("decompress packed.charlm",
                       "charlm.inference.compression.fixed_point:FixedPointNetwork.advance", 5),
     "generating": ("generate run --prompt ba --seed 1 -n 4000",
-                   "charlm.inference.generation.lanes:sample_block", 2),
+                   "charlm.inference.generation.lanes:Lanes.sample", 2),
     "measuring speed": ("bench", "charlm.inference.speed:measure", 1),
     "downloading": ("corpora fetch tinyshakespeare", "charlm.data.catalogue.download:append", 1),
 }  # fmt: skip
@@ -200,7 +200,7 @@ def test_training_saves_and_leaves(phase: str, number: int, book: Path, whole: b
 
 
 @pytest.mark.parametrize("phase", SAVED)
-@pytest.mark.parametrize("number", ENDING, ids=NAMES[:4])
+@pytest.mark.parametrize("number", ENDING[:2], ids=NAMES[:2])
 def test_a_second_signal_leaves_at_once_and_harms_nothing(
     phase: str, number: int, book: Path, whole: bytes
 ) -> None:
@@ -274,10 +274,10 @@ def test_every_other_phase_ends_at_once_and_leaves_nothing(phase: str, inputs: P
         assert tree(inputs) == before
 
 
-@pytest.mark.parametrize("phase", sorted(ELSEWHERE.keys() - {"measuring speed", "downloading"}))
+@pytest.mark.parametrize(
+    "phase", ["reading", "tokenizing", "counting n-grams", "perplexity", "generating", "comparing"]
+)
 def test_where_there_is_nothing_to_save_usr2_changes_nothing(phase: str, inputs: Path) -> None:
     command, *point = ELSEWHERE[phase]
-    if "--minutes" in command:
-        command = command.replace("--minutes 1", "--minutes 0.01")
     code, said = charlm(command, lambda: at(*point, lambda: send(signal.SIGUSR2)))
     assert code == 0, said

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from charlm.cli.signals import CAUGHT, Interrupted, StopFlag, interruptible, stopping
+from charlm.cli.signals import CAUGHT, Interrupted, StopFlag, handling, interrupt, stopping
 from charlm.inference.predictors.decoder import CompiledDecoder, Decoder
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model import native
@@ -158,7 +158,7 @@ def test_a_second_signal_ends_it_at_once_but_not_an_echo_of_the_first(
 
 def test_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in CAUGHT]
-    with interruptible(), stopping():
+    with handling(interrupt), stopping():
         assert [signal.getsignal(number) for number in CAUGHT] != before
     assert [signal.getsignal(number) for number in CAUGHT] == before
 

@@ -1,27 +1,38 @@
-"""Commands that read a model load no library that they have no use for."""
+"""Commands load no library that they have no use for."""
 
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 UNNEEDED = {"torch._dynamo", "sympy", "datasets", "pandas"}
 COMMANDS = """
 import sys
 from charlm.cli.main import cli
 run, text = sys.argv[1:]
-for command in (["generate", run, "-n", "5"], ["score", run, text], ["perplexity", run, text]):
+for command in (
+    ["generate", run, "-n", "5"],
+    ["score", run, text],
+    ["perplexity", run, text],
+    ["explain", run, "ba"],
+    ["train", text, "--out", "other", "--steps", "2", "--hidden-size", "16", "--set", OPTIMIZER],
+    ["explain", run, "ba"],
+):
     cli(command, standalone_mode=False)
 print(*sys.modules)
 """
 
 
-def test_commands_that_read_a_model_load_nothing_they_do_not_need(
-    trained: Callable[[str], Path], book: Path
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_commands_that_read_or_train_a_model_load_nothing_they_do_not_need(
+    trained: Callable[[str], Path], book: Path, optimizer: str
 ) -> None:
-    book.write_text(book.read_text(encoding="utf-8")[:200], encoding="utf-8")
+    book.write_text(book.read_text(encoding="utf-8")[:400], encoding="utf-8")
+    commands = COMMANDS.replace("OPTIMIZER", repr(f"training.optimizer={optimizer}"))
     done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, trained("char"), book],
+        [sys.executable, "-c", commands, trained("char"), book],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     loaded = set(done.stdout.splitlines()[-1].split())

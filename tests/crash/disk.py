@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from charlm import durable
 from tests.crash.watch import Operation
 
 __all__ = ["Disk", "crash_states", "fingerprint", "snapshot", "write_tree"]
@@ -212,11 +213,16 @@ def snapshot(root: Path) -> Tree:
     }
 
 
+DEAD = "4194304-00000000"
+"""A process that has ended: no process of Linux has such a number."""
+
+
 def write_tree(root: Path, tree: Tree) -> None:
-    """Make the folder ``root`` hold ``tree`` and nothing else."""
+    """Make the folder ``root`` hold ``tree`` and nothing else; who wrote it has ended."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    for path, content in sorted(tree.items()):
+    for named, content in sorted(tree.items()):
+        path = named.replace(f"{os.getpid()}-{durable.PROCESS}", DEAD)
         if content is None:
             (root / path).mkdir()
         else:

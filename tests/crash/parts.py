@@ -40,12 +40,23 @@ PARTS = {
     "crashes": Part(
         "tests.crash.crashes:run_crashes", "states of a run after a crash", 2_000, 50_000
     ),
+    "files": Part(
+        "tests.crash.files:run_file_crashes", "states of other files after a crash", 1_000, 10_000
+    ),
     "kills": Part("tests.crash.kills:run_kills", "kills of a training", 100, 2_000),
     "resumes": Part(
         "tests.crash.resumes:run_configuration", "steps resumed from", 200, 5_400, True
     ),
     "fuzzing": Part("tests.hostile.drill:run_fuzzing", "wrong files", 20_000, 1_000_000),
     "flips": Part("tests.crash.flips:run_flips", "damaged files of a checkpoint", 20_000, 100_000),
+    "failing calls": Part(
+        "tests.crash.failures:run_failing_calls", "failing file operations", 1_000, 20_000
+    ),
+    "limits": Part(
+        "tests.crash.failures:run_limits", "trainings with a limit of file size", 50, 500
+    ),
+    "traced": Part("tests.crash.failures:run_traced", "system calls failing by strace", 50, 1_000),
+    "small disks": Part("tests.crash.failures:run_small_disks", "full file systems", 50, 500),
 }
 
 

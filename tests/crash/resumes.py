@@ -116,10 +116,10 @@ def run_resumes(name: str, folder: Path, world: World | None = None, every: int 
             if world.first:
                 prepare_run(whole, folder / "kept", step, again)
             world.wait()
-            reached = resume(config, again, world)
+            reached = resume(config, again, world, last)
             counts.trials += 1
             if world.first:
-                found = differs(folder / "kept" / f"step-{reached:08d}", again, whole)
+                found = differs(folder / "kept" / f"step-{reached:08d}", again)
                 if found or reached != min(step + AHEAD, last):
                     counts.wrong.append(f"{name}, step {step} to {reached}: {found}")
                 shutil.rmtree(again)
@@ -146,6 +146,7 @@ def keep_every_step(config: Config, whole: Path, kept: Path, world: World) -> in
                 if world.first:
                     newest = list_checkpoints(whole / "checkpoints")[-1]
                     shutil.copytree(newest, kept / newest.name, dirs_exist_ok=True)
+                    shutil.copy(whole / "log.jsonl", kept / newest.name)
     return last
 
 
@@ -159,17 +160,20 @@ def prepare_run(whole: Path, kept: Path, step: int, again: Path) -> None:
     for name in ("run.toml", "log.jsonl"):
         shutil.copy(whole / name, again / name)
     shutil.copytree(whole / "tokenizer", again / "tokenizer")
-    shutil.copytree(kept / f"step-{step:08d}", again / "checkpoints" / f"step-{step:08d}")
+    name, without_log = f"step-{step:08d}", shutil.ignore_patterns("log.jsonl")
+    shutil.copytree(kept / name, again / "checkpoints" / name, ignore=without_log)
 
 
-def resume(config: Config, folder: Path, world: World) -> int:
-    """Resume the run in ``folder`` for a few steps; returns the step that was reached."""
+def resume(config: Config, folder: Path, world: World, last: int) -> int:
+    """Resume the run in ``folder`` for a few steps, or to the end of training if ``last`` is among
+    them; returns the step that was reached.
+    """
     taken, before = 0, open_run(folder).newest()[0]
     assert before is not None
     reached = before.step
 
     def stop() -> str | None:
-        return "far enough" if taken == AHEAD else None
+        return "far enough" if taken == AHEAD and reached < last else None
 
     for report in train(config, folder, world=world, stop=stop):
         if isinstance(report, Stepped):
@@ -177,14 +181,14 @@ def resume(config: Config, folder: Path, world: World) -> int:
     return reached
 
 
-def differs(kept: Path, again: Path, whole: Path) -> str | None:
+def differs(kept: Path, again: Path) -> str | None:
     """Which part of the checkpoint or the log is not as in the undisturbed training, or None."""
     found = again / "checkpoints" / kept.name
     for name in ("model.safetensors", "train.safetensors", "state.json"):
         if comparable(kept / name) != comparable(found / name):
             return name
-    log, all_of_log = (comparable(folder / "log.jsonl") for folder in (again, whole))
-    return "log.jsonl" if log != all_of_log[: len(log)] else None
+    log, expected = (comparable(folder / "log.jsonl") for folder in (again, kept))
+    return "log.jsonl" if log != expected else None
 
 
 def run_resumes_of_two(name: str, folder: Path, every: int) -> Counts:
@@ -228,13 +232,14 @@ def run_ngram_resumes(folder: Path) -> Counts:
     for _ in train(config, folder / "whole"):
         pass
     (kept,) = list_checkpoints(folder / "whole" / "checkpoints")
+    shutil.copy(folder / "whole" / "log.jsonl", kept)
     for asks in range(8):
         again = folder / f"again-{asks}"
         for stop in (StopAfter(asks), StopAfter(10**6)):
             for _ in train(config, again, stop=stop):
                 pass
         counts.trials += 1
-        found = differs(kept, again, folder / "whole")
+        found = differs(kept, again)
         counts.wrong += [f"n-grams, {asks}: {found}"] if found else []
     return counts
 

@@ -11,7 +11,7 @@ import tomllib
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +40,7 @@ CONFIG = Config(
     model=ModelConfig(hidden_size=4),
     training=TrainConfig(steps=10**6),
 ).with_defaults()
+OTHER = replace(CONFIG, training=replace(CONFIG.training, bptt=9))
 TEXT = SimpleNamespace(counts=Counts(tokens=3, chars=2, bytes=2, words=1, documents=1))
 PREPARED = cast(
     Prepared,
@@ -101,13 +102,13 @@ def about_tables(tables: dict[str, Any], **named: Any) -> str:
     return repr((tables, named))
 
 
-def start(folder: Path) -> tuple[Run, int | None, tuple[str, ...]]:
+def start(folder: Path, settings: Config = CONFIG) -> tuple[Run, int | None, tuple[str, ...]]:
     """Do what training does first; returns the run, the mark that it goes on from, and the notes.
 
     Raises what training would.
     """
     WHOLE.clear()  # a new process knows nothing about the files
-    begun, config = look_for_begun(folder, CONFIG)
+    begun, config = look_for_begun(folder, settings)
     if not begun:
         begin(folder, config, PREPARED)
     with opened(folder, config, PREPARED, World()) as run:
@@ -182,6 +183,8 @@ class Store:
 
     def act(self, actions: int) -> None:
         """Do as many things as a training does, in some order."""
+        if not self.known and self.generator.random() < 0.3:
+            start(self.folder, OTHER)  # a run in which nothing is learned is replaced
         self.restart()
         for _ in range(actions):
             chosen = self.generator.choices(
@@ -206,7 +209,7 @@ def check_start(folder: Path, facts: list[Fact]) -> None:
         assert run.log.path.read_bytes() == allowed[mark].log, "the log is another one"
         check_best(run, allowed[mark].best)
     assert not notes, f"a damaged checkpoint was left: {notes}"
-    left = [path.name for path in folder.rglob(f"*{durable.TEMPORARY_MARK}*")]
+    left = [path.name for path in folder.parent.rglob(f"*{durable.TEMPORARY_MARK}*")]
     assert not left, f"left behind: {left}"
     kept = list_checkpoints(run.checkpoints)
     assert all(map(is_whole, kept)), "a damaged checkpoint was left"

@@ -25,10 +25,10 @@ AMBIGUOUS = {
 """Functions whose name is harmless in other modules than these."""
 
 APART = {
+    "untrusted.py": "opens files for reading, with flags that Python's open has not",
     "durable.py": "the one home of these calls",
     "model/native/build.py": "compiles the C library at installation, without the package",
     "cli/standard_streams.py": "opens the null device for closed streams",
-    "untrusted.py": "opens files for reading only, without following links",
 }
 
 

@@ -1,12 +1,13 @@
 """Watching the file operations that Python code does below a folder.
 
 Every road of the standard library that ``charlm/durable.py`` takes leads through the few functions
-that are replaced here: ``io.open``, and in ``os`` those of ``REPLACED``.  Needs Linux's /proc.
+that are replaced here: ``open``, and in ``os`` those of ``REPLACED``.  Needs Linux's /proc.
 """
 
 # What is replaced here takes strings and descriptors.
 # ruff: noqa: PTH109, PTH115, PTH118
 
+import builtins
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -43,8 +44,10 @@ After = Callable[[Operation], None]
 class WatchedFile(io.FileIO):
     """A file whose writes are told."""
 
-    def __init__(self, path: str, mode: str, before: Before, after: After) -> None:
-        super().__init__(path, mode)
+    def __init__(
+        self, path: str, mode: str, before: Before, after: After, opener: Any = None
+    ) -> None:
+        super().__init__(path, mode, opener=opener)
         self.path, self.before, self.after = path, before, after
 
     def write(self, content: Any) -> int:  # type: ignore[override]
@@ -114,11 +117,15 @@ def watching(root: Path, before: Before = no_matter, after: After = no_matter) -
             return real_open(path, mode, buffering, *text, **named)
         there = os.path.lexists(place)
         before("open" if there else "make", place)
-        raw = WatchedFile(place, mode.replace("b", "").replace("t", ""), before, after)
+        opener = named.pop("opener", None)
+        with patch.object(os, "open", real["open"]):  # of the opener; told already
+            raw = WatchedFile(place, mode.replace("b", "").replace("t", ""), before, after, opener)
         if not there:
             after(Operation("make", place))
         elif "w" in mode:
             after(Operation("truncate", place))
+        if buffering == 0:
+            return raw
         buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return buffered if "b" in mode else io.TextIOWrapper(buffered, *text, **named)  # type: ignore[type-var]
 
@@ -127,5 +134,9 @@ def watching(root: Path, before: Before = no_matter, after: After = no_matter) -
         "rmdir": "unlink", "rename": "rename", "replace": "rename",
     }  # fmt: skip
     calls: dict[str, Any] = {name: told(name, kind) for name, kind in kinds.items()}
-    with patch.multiple(os, open=os_open, **calls), patch.object(io, "open", opened):
+    with (
+        patch.multiple(os, open=os_open, **calls),
+        patch.object(io, "open", opened),
+        patch.object(builtins, "open", opened),
+    ):
         yield

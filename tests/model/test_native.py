@@ -203,7 +203,7 @@ def test_a_library_that_is_not_whole_is_not_loaded(
     compiled: Path, tmp_path: Path, damage: object, reason: str
 ) -> None:
     shutil.copytree(compiled, tmp_path, dirs_exist_ok=True)
-    damage(build.library_in(tmp_path), build.seal_in(tmp_path))  # type: ignore[operator]
+    damage(tmp_path / build.LIBRARY, tmp_path / build.SEAL)  # type: ignore[operator]
     with pytest.raises(Unavailable, match=reason):
         load(tmp_path)
 

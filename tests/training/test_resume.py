@@ -91,16 +91,6 @@ def test_stopped_in_the_last_validation_it_ends_in_the_same_bits(
     assert_same_end(tmp_path / "whole", tmp_path / "parts")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("step", range(200))
-def test_resume_from_every_step_ends_in_the_same_bits(config, tmp_path: Path, step: int) -> None:
-    settings: Config = config(steps=200)
-    train_into(settings, tmp_path / "whole")
-    train_into(settings, tmp_path / "parts", stop=StopAt(step + 7))
-    train_into(settings, tmp_path / "parts")
-    assert_same_end(tmp_path / "whole", tmp_path / "parts")
-
-
 def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(
     config, tmp_path: Path
 ) -> None:
@@ -216,7 +206,16 @@ def test_a_run_that_another_process_trained_in_the_meantime_is_refused(
 
 
 @pytest.mark.parametrize(
-    "damage", [{}, {"step": "x"}, {"step": 99}, {"best_nll": "low"}, {"tokens": 1.5}, None]
+    "damage",
+    [
+        {},
+        {"step": "x"},
+        {"step": 99},
+        {"best_nll": "low"},
+        {"tokens": 1.5},
+        {"log_bytes": -1},
+        None,
+    ],
 )
 def test_counters_that_cannot_be_read_are_refused(damage: dict[str, object] | None) -> None:
     table = None if damage is None else Counters().to_table() | damage

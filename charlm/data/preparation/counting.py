@@ -13,7 +13,7 @@ import numpy as np
 from charlm.data.sources.pieces import Piece
 from charlm.errors import TokenizerError
 
-__all__ = ["Counts", "TextCounter", "check_text", "code_points"]
+__all__ = ["SPACES", "Counts", "TextCounter", "check_text", "code_points"]
 
 CODE_SPACE = 0x110000
 """How many code points Unicode has."""
@@ -21,9 +21,11 @@ CODE_SPACE = 0x110000
 LAST_SPACE = 0x3000
 """The last code point that is white space, the ideographic space."""
 
+SPACES = "".join(filter(str.isspace, map(chr, range(LAST_SPACE + 1))))
+"""The characters that are white space in Unicode, which separate words."""
 
 IS_SPACE = np.zeros(CODE_SPACE, dtype=bool)
-IS_SPACE[[code for code in range(LAST_SPACE + 1) if chr(code).isspace()]] = True
+IS_SPACE[list(map(ord, SPACES))] = True
 
 
 @dataclass(frozen=True, kw_only=True)

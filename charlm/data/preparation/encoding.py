@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
@@ -19,7 +20,7 @@ import numpy as np
 from charlm.data.sources.corpora import Corpus
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.errors import CorpusError
+from charlm.errors import CharlmWarning, CorpusError
 
 __all__ = ["EncodedPiece", "Encoders", "available_cores", "encode_documents", "refuse_respawn"]
 
@@ -43,11 +44,13 @@ class EncodedPiece:
 def encode_documents(tokenizer: Tokenizer, corpus: Corpus) -> Iterator[EncodedPiece]:
     """Encode a corpus as it is read, to score it without a store.
 
-    The corpus must be opened raw for the byte tokenizer and as text for the others.  Raises
-    ``CorpusError`` and ``TokenizerError``.
+    The corpus must be opened raw for the byte tokenizer and as text for the others.  Warns at the
+    end of what was left out or guessed.  Raises ``CorpusError`` and ``TokenizerError``.
     """
     for number, piece in corpus.numbered():
         yield EncodedPiece(tokenizer.encode(piece.text), piece.text, piece.starts, number)
+    for note in corpus.notes:
+        warnings.warn(note, CharlmWarning, stacklevel=2)
 
 
 class Encoders:

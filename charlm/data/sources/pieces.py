@@ -10,6 +10,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import AnyStr
 
@@ -190,7 +191,7 @@ def decoded(blocks: Iterable[bytes], encoding: str, name: str, offset: int = 0) 
     """
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     read, head = offset, b""
-    for block in with_end(blocks):
+    for block in chain(blocks, (b"",)):  # an empty block marks the end
         head = head or block[:4]
         read += len(block)
         try:
@@ -205,12 +206,6 @@ def decoded(blocks: Iterable[bytes], encoding: str, name: str, offset: int = 0) 
                 f"{name} is not {encoding} text: {reason(error)}",
                 "give its `encoding`, or train on its bytes with `tokenizer.kind='byte'`",
             ) from None
-
-
-def with_end(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """``blocks``, then one empty block that marks the end."""
-    yield from blocks
-    yield b""
 
 
 class UndecodableText(CorpusError):

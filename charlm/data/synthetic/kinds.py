@@ -14,20 +14,26 @@ from charlm import durable
 from charlm.config.section import unknown_name
 from charlm.data.synthetic.markov import MarkovSource
 from charlm.data.synthetic.nested import NestedSource
+from charlm.data.synthetic.recall import RecallSource
 
 __all__ = [
     "SOURCES",
     "MarkovSource",
     "NestedSource",
+    "RecallSource",
     "SyntheticSource",
     "synthetic_source",
     "write_synthetic",
 ]
 
-SyntheticSource = MarkovSource | NestedSource
+SyntheticSource = MarkovSource | NestedSource | RecallSource
 """A random source of characters whose probabilities are all known."""
 
-SOURCES: dict[str, type[SyntheticSource]] = {"markov": MarkovSource, "nested": NestedSource}
+SOURCES: dict[str, type[SyntheticSource]] = {
+    "markov": MarkovSource,
+    "nested": NestedSource,
+    "recall": RecallSource,
+}
 
 
 def synthetic_source(kind: str, **parameters: Any) -> SyntheticSource:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ class Tokenizer(ABC):
     unknown_id: int | None = None
     table: list[bytes]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.kind}, vocabulary {self.vocab_size:,}>"
+
     @property
     def vocab_size(self) -> int:
         """How many ids there are, the boundary included."""
@@ -56,6 +60,12 @@ class Tokenizer(ABC):
         Bytes are UTF-8, except for the byte tokenizer, which takes any.  Raises
         ``TokenizerError`` for lone surrogates and for bytes that are not UTF-8.
         """
+
+    def symbols_of(self, text: str | bytes) -> Sequence[str]:
+        """What each id of ``encode(text)`` stands for, in tokenizers that have an unknown symbol:
+        the characters of ``text``, or its words.
+        """
+        return as_text(text)
 
     @abstractmethod
     def definition(self) -> dict[str, Any]:

@@ -64,8 +64,12 @@ class WordTokenizer(Tokenizer):
 
     def encode(self, text: str | bytes) -> np.ndarray:
         """The ids (words and line breaks,) of ``text``."""
-        words = split_words(as_text(text), self.end_of_line)
+        words = self.symbols_of(text)
         return np.fromiter(map(self.ids.__getitem__, words), self.dtype, len(words))
+
+    def symbols_of(self, text: str | bytes) -> list[str]:
+        """The words and line breaks (``<eos>``) of ``text``."""
+        return split_words(as_text(text), self.end_of_line)
 
     def decode_bytes(self, ids: ArrayLike) -> bytes:
         """Words with single spaces between them, in UTF-8."""
@@ -78,14 +82,13 @@ class WordTokenizer(Tokenizer):
 
     def unknown(self, text: str) -> Counter[str]:
         """The words of ``text`` outside the vocabulary, with their counts."""
-        words = split_words(as_text(text), self.end_of_line)
-        return Counter(word for word in words if word not in self.ids)
+        return Counter(word for word in self.symbols_of(text) if word not in self.ids)
 
     def oov(self, text: str | bytes, ids: np.ndarray) -> np.ndarray:
         """Which tokens (N,) the vocabulary lacks: a literal ``<unk>`` is a word of the text."""
         lacking = super().oov(text, ids)
         if lacking.any():
-            words = split_words(as_text(text), self.end_of_line)
+            words = self.symbols_of(text)
             for at in np.flatnonzero(lacking).tolist():
                 lacking[at] = words[at] != UNKNOWN
         return lacking

@@ -22,7 +22,7 @@ from charlm.model.language_model import LanguageModel
 __all__ = ["Adapted", "Adapter", "with_methods"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adapted(Loaded):
     """A run with the model of an ``Evaluation``; ``static`` is the run as it was loaded."""
 

@@ -12,7 +12,7 @@ value suits networks of all sizes.
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -134,6 +134,8 @@ class LearningState(NamedTuple):
     """
 
     network: LanguageModel
+    weights: Sequence[Tensor]
+    """The network's parameters: to gather them from its modules at each step takes long."""
     memory: Any
     before: State
     now: State
@@ -167,7 +169,8 @@ class DynamicPredictor(NetworkPredictor):
         zeros = self.network.zero_state(size)
         held = torch.empty(size, 0, dtype=torch.long, device=self.device)
         memory = self.rule.start(self.trained)
-        return (LearningState(self.network, memory, zeros, zeros, held, []),) * count
+        weights = list(self.network.parameters())
+        return (LearningState(self.network, weights, memory, zeros, zeros, held, []),) * count
 
     def select(self, state: tuple[LearningState, ...], lanes: Tensor) -> tuple[LearningState, ...]:
         """See ``Predictor``."""
@@ -211,7 +214,7 @@ class DynamicPredictor(NetworkPredictor):
             logits = learner.network.head(features)
         after = learner._replace(
             now=detach(now),
-            held=torch.cat([learner.held, part], dim=1),
+            held=part if whole else torch.cat([learner.held, part], dim=1),
             graph=[logits] if whole else [],
         )
         return features.detach(), logits.detach(), after
@@ -221,7 +224,7 @@ class DynamicPredictor(NetworkPredictor):
 
         Raises ``ModelError`` where the loss is NaN or infinite.
         """
-        weights = list(learner.network.parameters())
+        weights = learner.weights
         with differentiable():
             try:
                 logits = learner.graph.pop()
@@ -237,27 +240,27 @@ class DynamicPredictor(NetworkPredictor):
             )
         with torch.no_grad():
             stepped, memory = self.rule.take(weights, self.trained, gradients, learner.memory)
-        network, now = with_weights(learner.network, weights, stepped), learner.now
-        return LearningState(network, memory, now, now, learner.held[:, :0], [])
+        parameters = list(map(nn.Parameter, stepped))
+        network = with_weights(learner.network, dict(zip(weights, parameters, strict=True)))
+        assert isinstance(network, LanguageModel)
+        now = learner.now
+        return LearningState(network, parameters, memory, now, now, learner.held[:, :0], [])
 
 
-def with_weights(
-    network: LanguageModel, old: Sequence[Tensor], new: Sequence[Tensor]
-) -> LanguageModel:
-    """Another network, each of whose ``old`` weights is replaced by a ``new`` one."""
-    replaced = {id(weight): nn.Parameter(other) for weight, other in zip(old, new, strict=True)}
+def with_weights(module: nn.Module, replaced: Mapping[Tensor, Tensor]) -> nn.Module:
+    """Another module whose parameters are those that the given one's are ``replaced`` with.
 
-    def around(module: nn.Module) -> nn.Module:
-        # A deep copy of the modules would take longer than a step of a small network.
-        other = object.__new__(type(module))
-        parts = {name: child and around(child) for name, child in module._modules.items()}
-        own = {name: replaced.get(id(weight)) for name, weight in module._parameters.items()}
-        other.__dict__ = {**module.__dict__, "_parameters": own, "_modules": parts}
-        return other
-
-    copied = around(network)
-    assert isinstance(copied, LanguageModel)
-    return copied
+    A deep copy would take longer than a step of a small network.
+    """
+    if not (module._modules or module._parameters):
+        return module  # nothing in it is learned
+    other = object.__new__(type(module))
+    parts = {name: child and with_weights(child, replaced)
+             for name, child in module._modules.items()}  # fmt: skip
+    own = {name: weight if weight is None else replaced[weight]
+           for name, weight in module._parameters.items()}  # fmt: skip
+    other.__dict__ = {**module.__dict__, "_parameters": own, "_modules": parts}
+    return other
 
 
 @contextmanager

@@ -31,14 +31,14 @@ class Method(Section):
                     f"`{cls.name}` takes name=value, got {part!r}",
                     f"put SOURCE before it, or give values: `{cls.name}={str(cls())!r}`",
                 )
+            if name.strip() in given:
+                raise ConfigError(f"`{cls.name}` has {name.strip()} twice", "leave one of them out")
             given[name.strip()] = parse_value(value)
         return given
 
     @classmethod
-    def values(cls, given: object) -> Mapping[str, Any] | None:
-        """The values in what Python calls give: True, a table, or nothing for no such method."""
-        if given is None or given is False:
-            return None
+    def values(cls, given: object) -> Mapping[str, Any]:
+        """The values in what Python calls give: True or a table.  Raises ``ConfigError``."""
         if given is True:
             return {}
         if isinstance(given, Mapping):
@@ -58,7 +58,7 @@ class Temperature(Method):
 
     name: ClassVar[str] = "temperature"
 
-    value: float = setting(1.0, "What the logits are divided by.", above=0)
+    value: float = setting(1.0, "What the logits are divided by.", minimum=0.01, maximum=100)
 
     @classmethod
     def read(cls, text: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Temperature(Method):
         return super().read(f"value={text}" if text else "")
 
     @classmethod
-    def values(cls, given: object) -> Mapping[str, Any] | None:
+    def values(cls, given: object) -> Mapping[str, Any]:
         """A number, or what other methods are given."""
         if isinstance(given, int | float) and not isinstance(given, bool):
             return {"value": given}
@@ -170,10 +170,12 @@ def make_evaluation(
     methods: dict[str, Any] = {}
     fixed: set[str] = set()
     for kind in METHODS:
-        values = kind.values(given.get(kind.name))
-        if values is not None:
-            methods[kind.name] = kind.from_table(values)
-            fixed |= {f"{kind.name}.{name}" for name in values}
+        wanted = given.get(kind.name)
+        if wanted is None or wanted is False:
+            continue
+        values = kind.values(wanted)
+        methods[kind.name] = kind.from_table(values)
+        fixed |= {f"{kind.name}.{name}" for name in values}
     free = [name for name in TUNED if name.partition(".")[0] in methods and name not in fixed]
     if "temperature.value" in free and not tune_on:
         raise ConfigError(

@@ -55,13 +55,13 @@ def tune_weight(first: Predictor, second: Predictor, tokens: np.ndarray) -> floa
     if not of_text.any():
         raise CorpusError(
             "there is no validation text to tune the weight of a mixture on",
-            "give the weight: `mix_weight=0.5`",
+            "give the weight: `weight=0.5`",
         )
     nll = [Reader(model).nll(ids)[of_text] for model in (first, second)]
     return best_weight(*nll)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mixed(Loaded):
     """A mixture, ready to score and to write; ``parts`` are the two runs by themselves.
 
@@ -93,7 +93,7 @@ def mixed(
     """
     if other is None:
         if weight is not None:
-            raise ConfigError("`mix_weight` does nothing without `mix`", "add `mix=RUN2`")
+            raise ConfigError("`weight` does nothing without `other`", "add `other=RUN2`")
         return loaded
     second = load_run(other, device=str(loaded.model.device))
     if loaded.tokenizer.digest() != second.tokenizer.digest():

@@ -16,6 +16,7 @@ from charlm.inference.scoring.curve import blocks_of
 from charlm.inference.scoring.perplexity import ScoringProgress
 from charlm.inference.scoring.uncertainty import Estimate, estimate_ratio, join_blocks
 from charlm.metrics import Blocks, Score
+from charlm.notebook import html_table
 
 __all__ = ["Comparison", "compare_pairing", "compare_runs"]
 
@@ -61,6 +62,19 @@ class Comparison:
             f"Comparison(A - B = {found.value:+.4f} bits per byte, {interval}, "
             f"better: {self.verdict or 'not shown'})"
         )
+
+    def _repr_html_(self) -> str:
+        """Both models and their difference as a table for notebooks."""
+        sides = [
+            (letter, side.name, score.bpb, score.bpc)
+            for letter, side, score in zip("AB", (self.a, self.b), self.scores, strict=True)
+        ]
+        found = self.bpb
+        interval = f"95 % interval {found.low:+.4f} to {found.high:+.4f} bpb"
+        note = "too little text for an interval" if math.isnan(found.low) else interval
+        rows = [*sides, ("A - B", note, found.value, self.bpc.value)]
+        title = f"better: {self.verdict or 'not shown'}"
+        return html_table(title, rows, ("", "model", "bpb", "bpc"))
 
     @property
     def bpb(self) -> Estimate:

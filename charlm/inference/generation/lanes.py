@@ -1,71 +1,103 @@
 """Tokens sampled one after the other: one sample alone, or many side by side.
 
-A sample depends on its seed alone, whatever others are made with it: each has its own random
-numbers, and lanes are shared only where the numbers of a lane do not depend on the others.
+A sample depends on its prompt and seed alone, whatever others are made with it: each has its own
+random numbers, and lanes are shared only where the numbers of a lane do not depend on the others.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from charlm.config import GenerationConfig
 from charlm.errors import ModelError
-from charlm.inference.generation.filters import sample_from_uniforms, uniforms
-from charlm.inference.predictors.decoder import CompiledDecoder, Decoder, open_decoder
-from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.generation.filters import uniforms
+from charlm.inference.generation.sampling import Rules, Sampler, Start
+from charlm.inference.predictors.decoder import CompiledDecoder, Decoder
 
-__all__ = ["sample_tokens"]
+__all__ = ["Token", "read_prompts", "sample_tokens"]
 
 LANES = 64
 """Most samples side by side."""
 
 
-def sample_tokens(
-    model: Predictor,
-    prompt: Tensor,
-    logit_bias: Tensor,
-    config: GenerationConfig,
-    seeds: Sequence[int],
-) -> list[Iterator[list[int]]]:
-    """For each seed the tokens that follow the ids ``prompt`` (T,): without end, some at a time.
+class Token(NamedTuple):
+    """A sampled token and its log-probability in nats, before bias and filters."""
 
-    ``logit_bias`` (V) is added to the logits.  The iterators raise ``ModelError`` where logits
-    are NaN or infinite.
+    id: int
+    log_prob: float
+
+
+def sample_tokens(
+    begin: Decoder, rules: Rules, starts: Sequence[Start]
+) -> list[Iterator[list[Token]]]:
+    """For each start the tokens that follow its prompt: without end, some at a time.
+
+    The prompts follow what ``begin``, a decoder with one lane, has read.  The iterators raise
+    ``ModelError`` where logits are NaN or infinite.
     """
-    decoder = open_decoder(model)
-    decoder.advance(prompt[None])
-    most = LANES if isinstance(decoder, CompiledDecoder) else 1
-    texts: list[Iterator[list[int]]] = []
-    for begin in range(0, len(seeds), most):
-        group = seeds[begin : begin + most]
-        lanes = Lanes(decoder, logit_bias, config, group)
+    read = read_prompts(begin, [start.ids for start in starts])
+    most = LANES if isinstance(begin, CompiledDecoder) else 1
+    texts: list[Iterator[list[Token]]] = []
+    for first in range(0, len(starts), most):
+        group = starts[first : first + most]
+        lanes = Lanes(read, rules, group)
         texts += [lanes.blocks(place) for place in range(len(group))]
     return texts
 
 
+def key_of(prompt: Tensor) -> bytes:
+    """Equal for equal prompts (T,)."""
+    return prompt.numpy().tobytes()
+
+
+def read_prompts(begin: Decoder, prompts: Sequence[Tensor]) -> dict[bytes, Decoder]:
+    """For each of the ``prompts`` (T,), T > 0, a decoder with one lane that has read it after what
+    ``begin`` had read; equal ones are read once.
+    """
+    every = {key_of(prompt): prompt for prompt in prompts}
+    if isinstance(begin, CompiledDecoder):
+        return read_together(begin, every)
+    read = {key: begin.fork(torch.tensor([0])) for key in every}
+    for key, prompt in every.items():
+        read[key].advance(prompt[None])
+    return read
+
+
+def read_together(begin: Decoder, prompts: Mapping[bytes, Tensor]) -> dict[bytes, Decoder]:
+    """What ``read_prompts`` gives, read side by side; a prompt that has ended is set aside."""
+    going = sorted(prompts, key=len)
+    decoder = begin.fork(torch.zeros(len(going), dtype=torch.int64))
+    read: dict[bytes, Decoder] = {}
+    done = 0
+    while going:
+        length = len(prompts[going[0]])
+        decoder.advance(torch.stack([prompts[key][done:length] for key in going]))
+        over = sum(len(prompts[key]) == length for key in going)
+        read |= {key: decoder.fork(torch.tensor([n])) for n, key in enumerate(going[:over])}
+        decoder.select(torch.arange(over, len(going)))
+        going, done = going[over:], length
+    return read
+
+
 class Lanes:
-    """Samples that go on from one state side by side.
+    """Samples side by side.
 
     Asking for the next tokens of one sample makes those of all; the others' wait.
     """
 
     def __init__(
-        self,
-        decoder: Decoder,
-        logit_bias: Tensor,
-        config: GenerationConfig,
-        seeds: Sequence[int],
+        self, read: Mapping[bytes, Decoder], rules: Rules, starts: Sequence[Start]
     ) -> None:
-        self.before = decoder
-        self.logit_bias, self.config = logit_bias, config
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.waiting: list[deque[list[int]]] = [deque() for _ in seeds]
-        self.going = list(range(len(seeds)))
+        self.read, self.rules, self.starts = read, rules, starts
+        self.generators = [torch.Generator().manual_seed(start.seed) for start in starts]
+        self.waiting: list[deque[list[Token]]] = [deque() for _ in starts]
+        self.going = list(range(len(starts)))
         self.decoder: Decoder | None = None
+        self.sampler: Sampler | None = None
 
-    def blocks(self, place: int) -> Iterator[list[int]]:
+    def blocks(self, place: int) -> Iterator[list[Token]]:
         """The tokens of one sample; closing the iterator drops the sample."""
         try:
             while True:
@@ -76,20 +108,45 @@ class Lanes:
             if place in self.going:
                 self.leave(place)
 
+    def open(self) -> Decoder:
+        """A decoder that has read the prompts of the samples that are still wanted."""
+        starts = [self.starts[place] for place in self.going]
+        keys = [key_of(start.ids) for start in starts]
+        distinct = list(dict.fromkeys(keys))
+        decoder = self.read[distinct[0]].fork(torch.tensor([0]))
+        if isinstance(decoder, CompiledDecoder):
+            decoder.join([self.read[key] for key in distinct[1:]])  # type: ignore[misc]
+        if not (self.rules.compiled and isinstance(decoder, CompiledDecoder)):
+            self.sampler = Sampler(self.rules, starts)
+        return decoder.fork(torch.tensor([distinct.index(key) for key in keys]))
+
     def advance(self) -> None:
         """Sample some more tokens for each."""
         if self.decoder is None:
-            self.decoder = self.before.fork(torch.zeros(len(self.going), dtype=torch.int64))
-        count = self.decoder.block
+            self.decoder = self.open()
+        tokens, log_probs = self.sample(self.decoder)
+        for place, *block in zip(self.going, tokens.tolist(), log_probs.tolist(), strict=True):
+            if -1 in block[0]:
+                raise ModelError(
+                    "the model's logits are NaN or infinite: its training has diverged",
+                    "choose an earlier checkpoint (`step`), or train with a smaller learning rate",
+                )
+            self.waiting[place].append(list(map(Token, *block)))
+
+    def sample(self, decoder: Decoder) -> tuple[Tensor, Tensor]:
+        """Sample and read tokens (B, T); also returns their log-probabilities (B, T)."""
+        count = decoder.block if self.sampler is None else 1
         numbers = torch.stack([uniforms(self.generators[place], count) for place in self.going])
-        tokens = sample_block(self.decoder, numbers, self.logit_bias, self.config).tolist()
-        if any(-1 in block for block in tokens):
-            raise ModelError(
-                "the model's logits are NaN or infinite: its training has diverged",
-                "choose an earlier checkpoint (`step`), or train with a smaller learning rate",
-            )
-        for place, block in zip(self.going, tokens, strict=True):
-            self.waiting[place].append(block)
+        if self.sampler is None:
+            assert isinstance(decoder, CompiledDecoder)
+            return decoder.sample(numbers, self.rules.logit_bias, self.rules.config)
+        with torch.inference_mode():
+            # On the CPU, where sampling gives the same tokens for every device.
+            log_probs = decoder.log_probs.cpu()
+            tokens = self.sampler.sample(log_probs, numbers[:, 0])[:, None]
+        known = tokens.clamp(min=0)
+        decoder.advance(known)
+        return tokens, log_probs.gather(1, known)
 
     def leave(self, place: int) -> None:
         """Go on without a sample."""
@@ -97,20 +154,5 @@ class Lanes:
         self.going.remove(place)
         if self.decoder is not None and rest:
             self.decoder.select(torch.tensor(rest))
-
-
-def sample_block(
-    decoder: Decoder, numbers: Tensor, logit_bias: Tensor, config: GenerationConfig
-) -> Tensor:
-    """Sample tokens (B, T) with random numbers (B, T), and read them; -1 where logits are
-    NaN or infinite.
-    """
-    if isinstance(decoder, CompiledDecoder):
-        return decoder.sample(numbers, logit_bias, config)
-    columns = []
-    for column in numbers.T:
-        # On the CPU, where sampling gives the same tokens for every device.
-        logits = decoder.log_probs.cpu() + logit_bias
-        columns.append(sample_from_uniforms(logits, config, column))
-        decoder.advance(columns[-1].clamp(min=0)[:, None])
-    return torch.stack(columns, dim=1)
+            if self.sampler is not None:
+                self.sampler.select(torch.tensor(rest))

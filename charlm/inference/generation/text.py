@@ -1,74 +1,45 @@
 """Text that a model writes."""
 
-import math
 import re
 import secrets
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any, Literal, Self
+import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.errors import ConfigError, TokenizerError
+from charlm.errors import CharlmWarning, ConfigError, TokenizerError
+from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import sample_tokens
+from charlm.inference.generation.patterns import Pattern
+from charlm.inference.generation.pieces import Finish, Sample, cut, decode
+from charlm.inference.generation.sampling import Constraint, Rules, Start
+from charlm.inference.generation.states import SavedState
+from charlm.inference.generation.symbols import bias_of, breakers_of, widths_of
+from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.predictor import Predictor
 
 __all__ = [
     "Finish",
     "Sample",
+    "check_count",
+    "encode_prompt",
     "generate",
+    "grouped",
     "name_unknown",
     "random_seed",
     "replace_symbols",
     "stream",
+    "warn_of_stops",
     "write_samples",
 ]
-
-Finish = Literal["length", "stop", "end"]
-"""Why a text is over: its length is reached, a stop string came, or the document ended."""
 
 DEFAULTS = GenerationConfig()
 
 SEEDS, RANDOM_SEEDS = 1 << 63, 1 << 31
 """Seeds are whole numbers below the first; random ones below the second, short to write down."""
-
-
-class Sample:
-    """One text in the making: an iterator over the pieces of what follows the prompt.
-
-    A piece is the text of one token, or of a few where characters or stop strings need several;
-    it always holds whole characters.  ``finish`` is None until the iterator has ended, after which
-    it can be iterated no more.
-    """
-
-    def __init__(self, prompt: str, seed: int, pieces: Generator[str, None, Finish]) -> None:
-        self.prompt, self.seed = prompt, seed
-        self.pieces = pieces
-        self.finish: Finish | None = None
-
-    def __iter__(self) -> Self:
-        """Raises ``ConfigError`` for a text that has come to its end, which would seem empty."""
-        if self.finish is not None:
-            raise ConfigError(
-                f"this text has been read to its end (seed {self.seed})",
-                f"generate it again, with `seed={self.seed}` for the same text",
-            )
-        return self
-
-    def __next__(self) -> str:
-        try:
-            return next(self.pieces)
-        except StopIteration as end:
-            self.finish = end.value or self.finish
-            raise
-
-    def close(self) -> None:
-        """End the text here; ``finish`` stays None."""
-        self.pieces.close()
-
-    def __repr__(self) -> str:
-        return f"Sample(prompt={self.prompt!r}, seed={self.seed}, finish={self.finish!r})"
 
 
 def generate(
@@ -79,32 +50,33 @@ def generate(
     *,
     samples: int | None = None,
     seed: int | None = None,
-    stop: Sequence[str] = (),
-    past_end: bool = False,
+    **how: Any,
 ) -> str | list[Any]:
     """The prompt and what the model writes after it.
 
     With ``samples`` a list of so many texts, of the seeds ``seed``, ``seed + 1``, ...; for a list
-    of prompts a list with what each of them alone would give.  Raises what ``write_samples`` does.
+    of prompts a list with what each of them alone would give.  ``how`` is what ``write_samples``
+    takes; raises what it does.
     """
     first = random_seed() if seed is None else seed
-    if isinstance(prompt, Sequence) and not isinstance(prompt, str):
-        return [
-            generate(
-                model, tokenizer, check_prompt(one), config,
-                samples=samples, seed=first, stop=stop, past_end=past_end,
-            )
-            for one in prompt
-        ]  # fmt: skip
-    count = 1 if samples is None else samples
-    if count < 1:
-        raise ConfigError(f"`samples` must be 1 or more, got {count}", "leave `samples` out")
-    written = write_samples(
-        model, tokenizer, prompt, config,
-        seeds=range(first, first + count), stop=stop, past_end=past_end,
-    )  # fmt: skip
-    texts = [prompt + "".join(sample) for sample in written]
-    return texts[0] if samples is None else texts
+    seeds = range(first, first + check_count(samples))
+    results = grouped(write_samples(model, tokenizer, prompt, config, seeds=seeds, **how), samples)
+    return results[0] if isinstance(prompt, str) else results
+
+
+def check_count(samples: int | None) -> int:
+    """How many texts each prompt gets.  Raises ``ConfigError`` for less than 1."""
+    if samples is not None and samples < 1:
+        raise ConfigError(f"`samples` must be 1 or more, got {samples}", "leave `samples` out")
+    return samples or 1
+
+
+def grouped(written: Sequence[Sample], samples: int | None) -> list[Any]:
+    """For each prompt its text, or with ``samples`` the list of its texts; prompts included."""
+    texts = [sample.prompt + "".join(sample) for sample in written]
+    if samples is None:
+        return list(texts)
+    return [texts[begin : begin + samples] for begin in range(0, len(texts), samples)]
 
 
 def stream(
@@ -114,43 +86,81 @@ def stream(
     config: GenerationConfig = DEFAULTS,
     *,
     seed: int | None = None,
-    stop: Sequence[str] = (),
-    past_end: bool = False,
+    **how: Any,
 ) -> Sample:
     """What the model writes after ``prompt``, piece by piece.
 
-    Raises what ``write_samples`` does.
+    ``how`` is what ``write_samples`` takes; raises what it does.
     """
     seeds = [random_seed() if seed is None else seed]
-    (sample,) = write_samples(
-        model, tokenizer, prompt, config, seeds=seeds, stop=stop, past_end=past_end
-    )
+    (sample,) = write_samples(model, tokenizer, prompt, config, seeds=seeds, **how)
     return sample
 
 
 def write_samples(
     model: Predictor,
     tokenizer: Tokenizer,
-    prompt: str = "",
+    prompt: str | Sequence[str] = "",
     config: GenerationConfig = DEFAULTS,
     *,
     seeds: Sequence[int],
-    stop: Sequence[str] = (),
+    stop: str | Sequence[str] = (),
     past_end: bool = False,
+    constraints: Sequence[Constraint] = (),
+    state: SavedState | None = None,
 ) -> list[Sample]:
-    """One sample for each seed, made side by side where that is faster, while they are iterated.
+    """One sample for each seed, or for each prompt and seed, made side by side where that is
+    faster, while they are iterated.
 
-    A sample depends on its seed alone.  The prompt follows a boundary and is not repeated.  A
-    sample ends after ``config.length`` characters, before the first of the ``stop`` strings, or
-    where the model ends the document; with ``past_end`` another document follows there, on a new
-    line.
+    A sample depends on its prompt and seed alone.  The prompt follows a boundary, or the text of a
+    saved ``state``, and is not repeated.  A sample ends after ``config.length``
+    characters or other units, before the first of the ``stop`` strings, or where the model ends
+    the document; with ``past_end`` another document follows there, on a new line.  The
+    ``constraints`` say which tokens may come.
 
     Raises ``TokenizerError`` for a prompt with unknown characters or words, and ``ConfigError``
     for an empty stop string, a seed out of range and a prompt that is no text.
     """
-    check_prompt(prompt)
+    several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
+    prompts = [check_prompt(each) for each in (prompt if several else [prompt])]
     stops = checked_stops(stop)
     check_seeds(seeds)
+    bias = bias_of(tokenizer, config)
+    if config.pattern:
+        refuse_beside_pattern(stop=bool(stops), past_end=past_end, state=state is not None)
+        constraints = [*constraints, Pattern(tokenizer, config, bias, prompts)]
+    rules = Rules(
+        config, bias, widths_of(tokenizer, config), breakers_of(tokenizer, config), constraints
+    )
+    begin = open_decoder(model, state=None if state is None else state.state)
+    given = tokenizer.boundary_id if state is None else state.last
+    encoded = {each: encode_prompt(tokenizer, each) for each in prompts}
+    texts = [(each, seed) for each in prompts for seed in seeds]
+    states = {each: tuple(one.start(each) for one in constraints) for each in prompts}
+    starts = [
+        Start(torch.tensor([given, *encoded[each]]), seed, states[each]) for each, seed in texts
+    ]
+    tokens = sample_tokens(begin, rules, starts)
+    samples = []
+    for (each, seed), blocks in zip(texts, tokens, strict=True):
+        written = decode(tokenizer, each, encoded[each], blocks, past_end=past_end)
+        samples.append(Sample(each, seed, cut(written, Ending(config), stops)))
+        samples[-1].constrained = bool(constraints)
+    return samples
+
+
+def refuse_beside_pattern(**given: bool) -> None:
+    """Raise ``ConfigError`` for what would keep the whole text from matching."""
+    for name, is_given in given.items():
+        if is_given:
+            raise ConfigError(
+                f"`{name}` and `pattern` contradict each other: the whole text must match",
+                f"leave `{name}` out, or put it into the expression",
+            )
+
+
+def encode_prompt(tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """The ids of a prompt.  Raises ``TokenizerError`` for what the model has never seen."""
     unknown = tokenizer.unknown(prompt)
     if unknown:
         what = "words" if tokenizer.kind == "word" else "characters"
@@ -158,16 +168,20 @@ def write_samples(
             f"the prompt contains {what} the model has never seen: {name_unknown(unknown)}",
             "leave it out, or say what to put there with `replace_unknown`",
         )
-    ids = [tokenizer.boundary_id, *map(int, tokenizer.encode(prompt))]
-    bias = torch.zeros(model.vocab_size)
-    if tokenizer.unknown_id is not None:
-        bias[tokenizer.unknown_id] = -math.inf  # it stands for no text
-    tokens = sample_tokens(model, torch.tensor(ids), bias, config, seeds)
-    written = (decode(tokenizer, prompt, ids[1:], blocks, past_end=past_end) for blocks in tokens)
-    return [
-        Sample(prompt, seed, cut(pieces, config.length, stops))
-        for seed, pieces in zip(seeds, written, strict=True)
-    ]
+    return list(map(int, tokenizer.encode(prompt)))
+
+
+def warn_of_stops(tokenizer: Tokenizer, stop: Sequence[str]) -> None:
+    """Warn of stop strings that can never come, because the model has no such characters."""
+    for text in stop:
+        unknown = tokenizer.unknown(text) if tokenizer.kind == "char" else None
+        if unknown:
+            warnings.warn(
+                f"the text to stop at, {text!r}, contains characters the model has never seen: "
+                f"{name_unknown(unknown)}; it cannot come",
+                CharlmWarning,
+                stacklevel=3,
+            )
 
 
 def checked_stops(stop: str | Sequence[str]) -> tuple[str, ...]:
@@ -197,69 +211,6 @@ def check_prompt(prompt: object) -> str:
             f"`prompt` must be a text, got {prompt!r}", "give a str, or a list of them"
         )
     return prompt
-
-
-def decode(
-    tokenizer: Tokenizer,
-    prompt: str,
-    ids: Sequence[int],
-    blocks: Iterator[list[int]],
-    *,
-    past_end: bool = False,
-) -> Iterator[str]:
-    """Yield the text of tokens that follow a prompt of ``ids``, up to the first boundary.
-
-    With ``past_end`` a boundary is a line break, unless one came just before.
-    """
-    text = tokenizer.stream()
-    # Half a character at the prompt's end is completed by what follows.
-    given = "".join(map(text.push, ids))
-    # Words keep no white space: what the prompt ends with stands for the space before the next.
-    spaced, last = prompt[-1:].isspace() and not given[-1:].isspace(), prompt[-1:]
-    for token in (token for block in blocks for token in block):
-        piece = text.push(token) if token != tokenizer.boundary_id else text.flush()
-        if spaced and piece:
-            piece, spaced = piece.removeprefix(" "), False
-        last = piece[-1:] or last
-        if token == tokenizer.boundary_id:
-            if not past_end:
-                yield piece
-                return
-            if last not in ("", "\n"):
-                piece, last = piece + "\n", "\n"
-        if piece:
-            yield piece
-
-
-def cut(pieces: Iterator[str], length: int, stop: Sequence[str]) -> Generator[str, None, Finish]:
-    """The first ``length`` characters, ending before the first stop string; returns the reason."""
-    held, emitted = "", 0
-    if not length:
-        return "length"
-    for piece in pieces:
-        held += piece
-        found = [held.find(text) for text in stop if text in held]
-        if found:
-            yield held[: min(found)][: length - emitted]
-            return "stop" if min(found) <= length - emitted else "length"
-        # What might be the beginning of a stop string waits.
-        ready = held[: len(held) - overlap(held, stop)]
-        if emitted + len(held) >= length:
-            yield held[: length - emitted]
-            return "length"
-        if ready:
-            yield ready
-            held, emitted = held[len(ready) :], emitted + len(ready)
-    if held:
-        yield held
-    return "end"
-
-
-def overlap(text: str, stop: Sequence[str]) -> int:
-    """The longest end of ``text`` with which some stop string begins."""
-    longest = min(len(text), max((len(s) - 1 for s in stop), default=0))
-    sizes = range(longest, 0, -1)
-    return next((n for n in sizes if any(s.startswith(text[-n:]) for s in stop)), 0)
 
 
 def name_unknown(unknown: dict[str, int], most: int = 8) -> str:

@@ -5,6 +5,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -70,11 +71,12 @@ class CompiledDecoder(Decoder):
 
     def __init__(self, stack: NativeStack) -> None:
         self.stack = stack
+        self.known: Tensor | None = None
 
     @property
     def log_probs(self) -> Tensor:  # type: ignore[override]
         """(B, V) of what follows."""
-        return self.stack.logits.log_softmax(dim=-1)
+        return self.stack.logits.log_softmax(dim=-1) if self.known is None else self.known
 
     @property
     def block(self) -> int:  # type: ignore[override]
@@ -84,11 +86,12 @@ class CompiledDecoder(Decoder):
 
     def advance(self, tokens: Tensor) -> Tensor:
         """See ``Decoder``."""
-        self.stack.read(tokens)
-        return self.log_probs
+        self.known = self.stack.read(tokens).log_softmax(dim=-1)
+        return self.known
 
     def select(self, lanes: Tensor) -> None:
         """See ``Decoder``."""
+        self.known = None
         self.stack.select(lanes)
 
     def fork(self, lanes: Tensor) -> "CompiledDecoder":
@@ -97,11 +100,21 @@ class CompiledDecoder(Decoder):
         stack.select(lanes)
         return CompiledDecoder(stack)
 
-    def sample(self, uniforms: Tensor, logit_bias: Tensor, config: GenerationConfig) -> Tensor:
-        """Sample and read tokens (B, T) that follow, each by one of the ``uniforms`` (B, T).
+    def join(self, others: Sequence["CompiledDecoder"]) -> None:
+        """Add the lanes of other decoders of the same model after the own ones."""
+        self.known = None
+        self.stack.join([other.stack for other in others])
 
-        ``logit_bias`` (V) is added to the logits.  A token is -1 where logits are NaN or infinite.
+    def sample(
+        self, uniforms: Tensor, logit_bias: Tensor, config: GenerationConfig
+    ) -> tuple[Tensor, Tensor]:
+        """Sample and read tokens (B, T) that follow, each by one of the ``uniforms`` (B, T); also
+        returns their log-probabilities (B, T) in nats, before bias and filters.
+
+        Of the settings, only temperature, top_k, top_p and min_p are heeded.  ``logit_bias`` (V)
+        is added to the logits.  A token is -1 where logits are NaN or infinite.
         """
+        self.known = None
         min_p = math.log(config.min_p) if config.min_p > 0 else -math.inf
         top_k = min(config.top_k, self.stack.vocab_size)
         rule = SamplingRule(config.temperature, top_k, config.top_p, min_p)
@@ -136,21 +149,35 @@ class MixedDecoder(Decoder):
         return other
 
 
-def open_decoder(model: Predictor, lanes: int = 1) -> Decoder:
-    """A decoder of lanes that have read nothing, the fastest there is for the model.
+def open_decoder(model: Predictor, lanes: int = 1, state: State = None) -> Decoder:
+    """A decoder of lanes that have read nothing, or that go on from a ``state`` of the model; the
+    fastest there is for the model.
 
     Raises ``ConfigError`` where a precision is asked for that only the compiled decoder has, and
     that cannot decode the model.
     """
     if isinstance(model, Mixture):
-        first, second = open_decoder(model.first, lanes), open_decoder(model.second, lanes)
-        return MixedDecoder(first, second, model.weight)
-    if not isinstance(model, Recurrent):
-        return Decoder(model, model.start(lanes))
+        states = (None, None) if state is None else state
+        first = open_decoder(model.first, lanes, states[0])
+        return MixedDecoder(first, open_decoder(model.second, lanes, states[1]), model.weight)
+    if isinstance(model, Recurrent):
+        stack = compiled_stack(model, lanes)
+        if stack is not None:
+            if state is not None:
+                stack.set_state(state)
+            return CompiledDecoder(stack)
+    return Decoder(model, model.start(lanes) if state is None else state)
+
+
+def compiled_stack(model: Recurrent, lanes: int) -> NativeStack | None:
+    """The stack of a compiled decoder; None where there is none for this model.
+
+    Raises ``ConfigError`` where a precision was asked for that needs it.
+    """
     kernels = native.kernels(native.decoding_agrees)
     weights = plain_weights(model.network)
     if kernels is not None and weights is not None:
-        return CompiledDecoder(NativeStack(kernels, weights, lanes, BITS[model.precision]))
+        return NativeStack(kernels, weights, lanes, BITS[model.precision])
     if model.precision != "float32":
         why = "it decodes LSTM layers on the CPU"
         if kernels is None:
@@ -159,7 +186,7 @@ def open_decoder(model: Predictor, lanes: int = 1) -> Decoder:
             f"`precision={model.precision}` needs the compiled decoder ({why})",
             "leave `precision` out",
         )
-    return Decoder(model, model.start(lanes))
+    return None
 
 
 def plain_weights(network: LanguageModel) -> StackWeights | None:

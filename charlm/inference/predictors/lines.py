@@ -5,7 +5,6 @@ so that the lanes of those that have ended can be left out; equal lines are read
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import repeat
 from typing import TypeVar
 
 import numpy as np
@@ -80,10 +79,15 @@ def streams_of(
     """A key for each line (n,), equal for equal streams, and the stream (n + 1,) int64 of each key:
     the line after the token that is given before it.
     """
-    begins = repeat(BOUNDARY_ID, len(lines)) if first is None else first
-    streams = [
-        np.append(token, line).astype(np.int64) for token, line in zip(begins, lines, strict=True)
-    ]
+    if not lines:
+        return [], {}
+    # All in one array: to make many short ones takes longer than to read them.
+    ends = np.cumsum([len(line) for line in lines])
+    begins = np.append(0, ends[:-1])
+    tokens = np.concatenate(lines).astype(np.int64)
+    whole = np.insert(tokens, begins, BOUNDARY_ID if first is None else np.array(first))
+    begins, ends = begins + np.arange(len(lines)), ends + np.arange(1, len(lines) + 1)
+    streams = [whole[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
     keys = [stream.tobytes() for stream in streams]
     return keys, dict(zip(keys, streams, strict=True))
 

@@ -23,7 +23,7 @@ class Mixture(Predictor):
         if not 0 <= weight <= 1:
             raise ConfigError(
                 f"the weight of a mixture must be between 0 and 1, got {weight:g}",
-                "leave `mix_weight` out: it is then tuned on the validation text",
+                "leave `weight` out: it is then tuned on the validation text",
             )
         self.first, self.second, self.weight = first, second, weight
         self.vocab_size = first.vocab_size

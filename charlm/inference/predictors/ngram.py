@@ -14,6 +14,8 @@ __all__ = ["NgramPredictor"]
 class NgramPredictor(Predictor):
     """An n-gram model; its state are the nodes (B, L) of the contexts, as in ``contexts``."""
 
+    lanes = 1024  # a lane that has ended costs little, and a call much
+
     def __init__(self, ngrams: NgramModel) -> None:
         self.ngrams = ngrams
         self.vocab_size = ngrams.vocab_size

@@ -15,6 +15,7 @@ from charlm.inference.scoring.curve import Curve
 from charlm.inference.scoring.scorer import PartialScore
 from charlm.inference.scoring.uncertainty import Estimate, estimate_mean, estimate_nll
 from charlm.metrics import Score
+from charlm.notebook import html_table
 
 __all__ = [
     "PerplexityTable",
@@ -28,6 +29,9 @@ __all__ = [
 MEANS = ("perplexity", "perplexity_without_oov", "char_perplexity", "word_perplexity",
          "byte_perplexity", "bpc", "bpb")  # fmt: skip
 """The figures that a macro average has, beside those of a convention."""
+
+NAMES = ("bpc", "bpb", "perplexity per token", "95 % interval", "tokens", "characters", "unknown")
+"""What the columns of a score are called in notebooks."""
 
 COUNTED = ("nll", "tokens", "chars", "bytes", "words", "oov", "boundaries", "boundary_nll")
 """The sums that a record has; those of nll are in nats."""
@@ -68,6 +72,16 @@ class TextScore(Score):
         """
         return self.unknown.total()
 
+    def _repr_html_(self) -> str:
+        """The figures as a table for notebooks."""
+        return html_table(self.name, [self.cells()], NAMES)
+
+    def cells(self) -> tuple[object, ...]:
+        """The figures under ``NAMES``."""
+        low, high = self.perplexity_interval
+        interval = "" if math.isnan(low) else f"{low:,.3f} to {high:,.3f}"
+        return self.bpc, self.bpb, self.perplexity, interval, self.tokens, self.chars, self.oov
+
     def record(self, convention: Convention = "charlm") -> dict[str, Any]:
         """The figures under the keys that scripts rely on; nll and boundary_nll in nats."""
         own = figures(convention, self)
@@ -99,6 +113,12 @@ class PerplexityTable:
 
     def __repr__(self) -> str:
         return "\n".join(f"{row.name}: {row!r}" for row in (*self.rows, self.whole)[: self.lines])
+
+    def _repr_html_(self) -> str:
+        """A row for each text, for notebooks."""
+        rows = (*self.rows, self.whole)[: self.lines]
+        cells = [(row.name, *row.cells()) for row in rows]
+        return html_table(self.loaded.name, cells, ("text", *NAMES))
 
     @property
     def lines(self) -> int:

@@ -6,31 +6,38 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from charlm.data.preparation.counting import SPACES
+from charlm.data.tokenizers.base import UNKNOWN
 from charlm.errors import CorpusError
 from charlm.inference.loading import Loaded, load_part
-from charlm.inference.surprisal.measures import SPACES
 
 __all__ = ["Frequencies", "count_units"]
 
 AT_ONCE = 1 << 16
 """Tokens that are turned into text at a time."""
 
-NOT_IN_WORDS = re.compile(f"[{SPACES.decode()}]+")
+NOT_IN_WORDS = re.compile(f"[{SPACES}]+")
 
 
 @dataclass(frozen=True)
 class Frequencies:
-    """Counts of words (without white space), characters or tokens."""
+    """Counts of words (without white space), characters or tokens.
+
+    ``single`` says that a unit is a token, so that all units that the tokenizer does not know are
+    one, the unknown symbol.
+    """
 
     counts: Counter[str]
     words: bool
+    single: bool
 
-    def surprisal(self, text: str) -> float:
+    def surprisal(self, text: str, oov: int = 0) -> float:
         """-ln of the unit's share of the training text, in nats, one added to every count.
 
-        All units that never occurred count as one, so the shares sum to 1.
+        All units that never occurred count as one, so the shares sum to 1.  ``oov`` of its tokens
+        are the unknown symbol.
         """
-        key = text.strip(SPACES.decode()) if self.words else text
+        key = UNKNOWN if oov and self.single else text.strip() if self.words else text
         total = self.counts.total() + len(self.counts) + 1
         return -math.log((self.counts[key] + 1) / total)
 
@@ -55,7 +62,7 @@ def count_units(loaded: Loaded, by: str) -> Frequencies | None:
         for ids in chunks:
             counts.update(map(spelled, map(loaded.tokenizer.token_bytes, ids.tolist())))
         del counts[""]  # the boundary
-        return Frequencies(counts, words=False)
+        return Frequencies(counts, words=False, single=True)
     rest = ""
     for text in codecs.iterdecode(map(loaded.tokenizer.decode_bytes, chunks), "utf-8", "replace"):
         if by == "char":
@@ -64,7 +71,8 @@ def count_units(loaded: Loaded, by: str) -> Frequencies | None:
             *words, rest = NOT_IN_WORDS.split(rest + text)
             counts.update(filter(None, words))
     counts.update(filter(None, [rest]))
-    return Frequencies(counts, words=by == "word")
+    single = (by, loaded.tokenizer.kind) == ("word", "word")
+    return Frequencies(counts, words=by == "word", single=single)
 
 
 def spelled(content: bytes) -> str:

@@ -4,6 +4,7 @@ Shapes: T tokens, V vocabulary, S kinds of white space that tokens begin with.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +15,17 @@ from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.predictors.reader import Reader, pick
 
-__all__ = ["Measures", "Prediction", "Predictions", "leading_space"]
+__all__ = [
+    "Measures",
+    "Prediction",
+    "Predictions",
+    "ends_with_space",
+    "leading_space",
+    "measures",
+]
 
 AT_ONCE = 1 << 19
 """Log-probabilities that are measured at a time: what fits into the caches of a CPU."""
-
-SPACES = b" \t\n\r\v\f"
-"""White space of ASCII, which ends a word; that of other alphabets belongs to its word."""
 
 
 class Measures(NamedTuple):
@@ -55,13 +60,14 @@ class Predictions:
     """Says what was expected at each token, with the ``top`` most probable tokens.
 
     Without ``splitting`` no token is split, which saves the time.  Ids from ``vocab_size`` on stand
-    for white space that the tokenizer does not know (see ``mark_spaces``).
+    for characters or words that the tokenizer does not know (see ``mark_unknown``).
     """
 
     def __init__(self, tokenizer: Tokenizer, top: int = 0, *, splitting: bool = False) -> None:
         self.tokenizer = tokenizer
         self.vocab_size = tokenizer.vocab_size
-        self.contents = [*tokenizer.table, *(bytes([space]) for space in SPACES)]
+        self.contents = list(tokenizer.table)
+        self.marks: dict[str, int] = {}
         self.top = min(top, tokenizer.vocab_size)
         spaces = [leading_space(content)[0] for content in tokenizer.table]
         # A space by itself, where no longer token begins with one, has nothing to be split from.
@@ -75,21 +81,21 @@ class Predictions:
         self.begins = torch.tensor(begins, dtype=torch.bool)
         """Whether tokens begin with each kind of white space (S, V)."""
 
-    def mark_spaces(self, piece: EncodedPiece) -> EncodedPiece:
-        """The piece with an id of its own, ``vocab_size`` or more, for unknown white space.
-
-        Only a tokenizer of characters has any: there each id is one character of the text.
+    def mark_unknown(self, piece: EncodedPiece) -> EncodedPiece:
+        """The piece with an id of its own, ``vocab_size`` or more, for each character or word that
+        the tokenizer does not know.
         """
-        if self.tokenizer.kind != "char" or self.tokenizer.unknown_id not in piece.ids:
+        if self.tokenizer.unknown_id is None or self.tokenizer.unknown_id not in piece.ids:
             return piece
-        ids = piece.ids.astype(np.int64)
-        for index in np.flatnonzero(ids == self.tokenizer.unknown_id):
-            if (kind := SPACES.find(str(piece.text)[index].encode())) >= 0:
-                ids[index] = self.vocab_size + kind
+        ids, symbols = piece.ids.astype(np.int64), self.tokenizer.symbols_of(piece.text)
+        for at in np.flatnonzero(ids == self.tokenizer.unknown_id).tolist():
+            ids[at] = self.marks.setdefault(symbols[at], len(self.contents))
+            if ids[at] == len(self.contents):
+                self.contents.append(symbols[at].encode())
         return EncodedPiece(ids, piece.text, piece.starts, piece.file)
 
     def known(self, ids: np.ndarray) -> np.ndarray:
-        """Ids (N,) as the model reads them: marked white space is the unknown symbol."""
+        """Ids (N,) as the model reads them: what is marked is the unknown symbol."""
         if ids.dtype != np.int64 or self.tokenizer.unknown_id is None:
             return ids
         known = np.where(ids < self.vocab_size, ids, self.tokenizer.unknown_id)
@@ -103,7 +109,7 @@ class Predictions:
             yield from self.spelled(self.measure(reader.log_probs(known), known), part)
 
     def spelled(self, found: Sequence[Prediction], ids: np.ndarray) -> Sequence[Prediction]:
-        """The predictions, with the bytes of the text where ids (N,) are marked white space."""
+        """The predictions, with the bytes of the text where ids (N,) are marked."""
         if ids.dtype != np.int64:
             return found
         return [
@@ -161,7 +167,16 @@ def measures(log_probs: Tensor, ids: np.ndarray, top: int) -> list[Measures]:
     return list(map(Measures, (-own).tolist(), entropy.tolist(), rank.tolist(), guesses))
 
 
+@lru_cache(maxsize=1 << 16)
+def ends_with_space(content: bytes) -> bool:
+    """Whether UTF-8, not empty, ends with white space of Unicode."""
+    return content.decode("utf-8", "replace")[-1].isspace()
+
+
+@lru_cache(maxsize=1 << 16)
 def leading_space(content: bytes) -> tuple[bytes, bytes]:
-    """The white space of ``SPACES`` that bytes begin with, and the rest."""
-    rest = content.lstrip(SPACES)
+    """The white space of Unicode that UTF-8 begins with, and the rest, whole or cut amid a
+    character.
+    """
+    rest = content.decode("utf-8", "surrogateescape").lstrip().encode("utf-8", "surrogateescape")
     return content[: len(content) - len(rest)], rest

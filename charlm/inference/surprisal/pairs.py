@@ -22,8 +22,17 @@ from charlm.errors import ConfigError
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.texts import refuse_run
+from charlm.notebook import html_table
 
-__all__ = ["Accuracy", "PairCounts", "PairScore", "accuracies", "measure_pairs", "take_pairs"]
+__all__ = [
+    "Accuracy",
+    "PairCounts",
+    "PairScore",
+    "PairScores",
+    "accuracies",
+    "measure_pairs",
+    "take_pairs",
+]
 
 AT_ONCE = 512
 """Pairs whose sentences are handed to the model together."""
@@ -55,6 +64,19 @@ class PairScore:
             f"PairScore({self.pair.good!r} {self.good:.2f} nats, {self.pair.bad!r} {self.bad:.2f} "
             f"nats, correct={self.correct})"
         )
+
+
+class PairScores(list[PairScore]):
+    """A list of pairs, which notebooks show as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (each.pair.good, each.pair.bad, each.difference, "yes" if each.correct else "no")
+            for each in self
+        ]
+        right = sum(each.correct for each in self)
+        title = f"{right:,} of {len(self):,} pairs correct"
+        return html_table(title, rows, ("good", "bad", "difference (nats)", "correct"))
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def region_surprisals(
             own = islice(units, int(bool(item.context)), None)
             described = describe(tokenizer, own, index, (number, 0))
             for region, found in zip(item.regions, described, strict=True):
-                yield replace(found, cells=region.cells)
+                yield replace(found, cells=region.cells, text=region.text)
             index += len(item.regions)
             number += 1
 

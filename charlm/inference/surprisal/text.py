@@ -26,16 +26,30 @@ from charlm.inference.surprisal.units import (
     Unit,
     by_char,
     by_line,
+    by_line_of_words,
     by_listed_word,
     by_word,
     each_token,
 )
 from charlm.inference.texts import gather_short, has_tables, natural_reset, one_of, row_cells
+from charlm.notebook import html_table
 
-__all__ = ["UNITS", "Surprisal", "SurprisalSums", "measure_surprisal", "surprisals", "with_sums"]
+__all__ = [
+    "UNITS",
+    "Surprisal",
+    "SurprisalSums",
+    "Surprisals",
+    "measure_surprisal",
+    "spelled",
+    "surprisals",
+    "with_sums",
+]
 
 UNITS = ("token", "char", "word", "line")
 GROUPINGS = {"token": each_token, "char": by_char, "word": by_word, "line": by_line}
+OF_WORDS = GROUPINGS | {"word": by_listed_word, "line": by_line_of_words}
+"""How the tokens of a word tokenizer are grouped, which have no white space."""
+
 BOUNDARY = "<|boundary|>"
 
 TOGETHER = 1 << 13
@@ -51,10 +65,11 @@ class Surprisal:
 
     ``index`` counts units from 0, ``document`` documents (or items of a table); ``sentence`` is the
     line of the document where each line is read by itself, else 0; ``position`` counts the units
-    of the document, or of that line.  ``nll`` is the surprisal in nats, of ``tokens`` tokens of
-    which ``oov`` are the unknown symbol, as ``text`` shows.  ``entropy`` (nats), ``rank`` and
-    ``guesses`` (texts and probabilities) are those of the unit's first token; ``reduction`` (nats)
-    is by how much the entropy is below that of the unit before, 0 if it is not.
+    of the document, or of that line.  ``text`` is as in the text itself; ``nll`` is its surprisal
+    in nats, of ``tokens`` tokens, of which the tokenizer does not know ``oov``.  ``entropy``
+    (nats), ``rank`` and ``guesses`` (texts and probabilities) are those of the unit's first token;
+    ``reduction`` (nats) is by how much the entropy is below that of the unit before, 0 if it is
+    not.
 
     ``cells`` are those of the table that the unit is from.  ``previous`` is the surprisal in nats
     of the unit before in the document or line, and ``unigram`` that of the unit by its frequency in
@@ -91,6 +106,16 @@ class Surprisal:
         return f"Surprisal({self.text!r}, {self.bits:.2f} bits)"
 
 
+class Surprisals(list[Surprisal]):
+    """A list of units, which notebooks show as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = [(row.text, row.bits, row.entropy / math.log(2), row.rank) for row in self]
+        total = sum(row.bits for row in self)
+        title = f"{len(self):,} units, {total:,.2f} bits in all"
+        return html_table(title, rows, ("text", "bits", "entropy (bits)", "rank"))
+
+
 @dataclass(frozen=True)
 class SurprisalSums:
     """The surprisal of all units in nats, and that of a model without methods, ``static``."""
@@ -124,7 +149,7 @@ def measure_surprisal(
     if has_tables(corpus):
         rows = with_cells(rows, row_cells(corpus))
     if frequencies is not None:
-        rows = (replace(row, unigram=frequencies.surprisal(row.text)) for row in rows)
+        rows = (replace(row, unigram=frequencies.surprisal(row.text, row.oov)) for row in rows)
     return rows
 
 
@@ -172,9 +197,9 @@ def surprisals(
     """
     check_unit(tokenizer, by)
     one_of("reset", reset, RESETS)
-    group = by_listed_word if (by, tokenizer.kind) == ("word", "word") else GROUPINGS[by]
+    group = (OF_WORDS if tokenizer.kind == "word" else GROUPINGS)[by]
     predictions = Predictions(tokenizer, top, splitting=by == "word")
-    parts = cut_text(tokenizer, map(predictions.mark_spaces, pieces), reset)
+    parts = cut_text(tokenizer, map(predictions.mark_unknown, pieces), reset)
     tokens = predict(model, predictions, parts, reset)
     index = 0
     for key, own in groupby(tokens, key=itemgetter(0)):
@@ -202,32 +227,29 @@ def check_unit(tokenizer: Tokenizer, by: str) -> None:
 def predict(
     model: Predictor, predictions: Predictions, parts: Iterable[StreamPart], reset: Reset
 ) -> Iterator[tuple[SentenceKey, Prediction]]:
-    """Every token of the text with its document, counted over all files, and its line."""
-    document, last = -1, None
-    for part, tokens in predict_parts(model, predictions, parts, reset):
-        assert part.position is not None
-        here = (part.position.file, part.position.document)
-        document, last = document + (here != last), here
-        line = part.position.line - 1 if reset == "line" else 0
-        for token in tokens:
-            if token.token != predictions.tokenizer.boundary_id:
-                yield (document, line), token
+    """Every token of the text with its document, counted over all files, and its line.
 
-
-def predict_parts(
-    model: Predictor, predictions: Predictions, parts: Iterable[StreamPart], reset: Reset
-) -> Iterator[tuple[StreamPart, Iterable[Prediction]]]:
-    """Every part with its tokens; short independent streams are read together."""
-    reader = Reader(model)
+    Short independent streams are read together.
+    """
+    reader, document, last = Reader(model), -1, None
     for group in gather_short(parts, reset, TOGETHER, TOGETHER):
+        found: Iterable[tuple[StreamPart, Iterable[Prediction]]]
         if isinstance(group, StreamPart):
             reader = Reader(model) if group.begins else reader
-            yield group, predictions.read(reader, group.ids)
+            found = [(group, predictions.read(reader, group.ids))]
         else:
             lines = [predictions.known(part.ids) for part in group]
-            found = measure_lines(model, lines, predictions.measure)
-            for part, tokens in zip(group, found, strict=True):
-                yield part, predictions.spelled(tokens, part.ids)
+            measured = measure_lines(model, lines, predictions.measure)
+            found = [(part, predictions.spelled(tokens, part.ids))
+                     for part, tokens in zip(group, measured, strict=True)]  # fmt: skip
+        for part, tokens in found:
+            assert part.position is not None
+            here = (part.position.file, part.position.document)
+            document, last = document + (here != last), here
+            line = part.position.line - 1 if reset == "line" else 0
+            for token in tokens:
+                if token.token != predictions.tokenizer.boundary_id:
+                    yield (document, line), token
 
 
 def describe(

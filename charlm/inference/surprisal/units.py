@@ -9,9 +9,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from charlm.inference.surprisal.measures import Measures, Prediction, leading_space
+from charlm.inference.surprisal.measures import Measures, Prediction, ends_with_space, leading_space
 
-__all__ = ["Unit", "by_char", "by_line", "by_listed_word", "by_region", "by_word", "each_token"]
+__all__ = [
+    "Unit",
+    "by_char",
+    "by_line",
+    "by_line_of_words",
+    "by_listed_word",
+    "by_region",
+    "by_word",
+    "each_token",
+]
 
 
 @dataclass
@@ -34,7 +43,7 @@ class Unit:
         self.content += token.content
         self.tokens.append(token.token)
         self.first = self.first or token.whole
-        if token.rest and token.content.isspace():
+        if token.rest and not leading_space(token.content)[1]:
             self.nll += token.space_nll
             self.held = token.rest
         else:
@@ -75,8 +84,7 @@ def by_char(tokens: Iterable[Prediction]) -> Iterator[Unit]:
     """Characters, of the tokens of a char or byte tokenizer."""
     unit = Unit()
     for token in tokens:
-        continues = len(token.content) == 1 and token.content[0] & 0xC0 == 0x80
-        if unit.tokens and not continues:
+        if unit.tokens and not continues(token):
             yield unit
             unit = Unit()
         unit.add(token)
@@ -86,8 +94,20 @@ def by_char(tokens: Iterable[Prediction]) -> Iterator[Unit]:
 
 def by_line(tokens: Iterable[Prediction]) -> Iterator[Unit]:
     """Tokens up to one that holds a line break; the break belongs to the line it ends."""
+    return lines(tokens, between=b"")
+
+
+def by_line_of_words(tokens: Iterable[Prediction]) -> Iterator[Unit]:
+    """Lines of the tokens of a word tokenizer, shown with a space between two words."""
+    return lines(tokens, between=b" ")
+
+
+def lines(tokens: Iterable[Prediction], between: bytes) -> Iterator[Unit]:
+    """Lines, with the bytes ``between`` two tokens of which neither is a line break."""
     unit = Unit()
     for token in tokens:
+        if unit.tokens and b"\n" not in token.content:
+            unit.content += between
         unit.add(token)
         if b"\n" in token.content:
             yield unit
@@ -99,20 +119,42 @@ def by_line(tokens: Iterable[Prediction]) -> Iterator[Unit]:
 def by_word(tokens: Iterable[Prediction]) -> Iterator[Unit]:
     """Words with the white space that ends them; that before the first one belongs to it."""
     unit, worded, ended = Unit(), False, False
-    for token in tokens:
-        space, word = leading_space(token.content)
+    for first, *others in whole_characters(tokens):
+        content = first.content
+        if others:
+            content += b"".join(token.content for token in others)
+        space, word = leading_space(content)
         if word and worded and (space or ended):
-            following = unit.end(token)
+            following = unit.end(first)
             yield unit
             unit = following
         else:
+            unit.add(first)
+        for token in others:
             unit.add(token)
         worded = worded or bool(word)
-        if token.content:
-            ended = worded and token.content[-1:].isspace()
+        if content:
+            ended = worded and ends_with_space(content)
     if unit.tokens:
         unit.close()
         yield unit
+
+
+def whole_characters(tokens: Iterable[Prediction]) -> Iterator[list[Prediction]]:
+    """Tokens by themselves; those that are bytes of one character together."""
+    group: list[Prediction] = []
+    for token in tokens:
+        if group and not (group[0].content[:1] >= b"\xc0" and continues(token)):
+            yield group
+            group = []
+        group.append(token)
+    if group:
+        yield group
+
+
+def continues(token: Prediction) -> bool:
+    """Whether a token is a byte of UTF-8 that goes on with the character before it."""
+    return len(token.content) == 1 and token.content[0] & 0xC0 == 0x80
 
 
 def by_listed_word(tokens: Iterable[Prediction]) -> Iterator[Unit]:

@@ -136,7 +136,7 @@ def decoding_agrees(found: Kernels) -> bool:
             above = textbook(below[0], above, layers[3:])
         expected = torch.nn.functional.linear(above[0], head, bias)
         fine = torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
-        written = stack.write(
+        written, _ = stack.write(
             torch.zeros(7, 1), torch.zeros(9), SamplingRule(0.0, 0, 1.0, -math.inf)
         )
         return fine and torch.equal(written[:, 0], expected.argmax(dim=1))

@@ -11,23 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["compile_library", "library_in", "seal", "seal_in"]
+__all__ = ["LIBRARY", "SEAL", "compile_library", "seal"]
 
 SOURCE = Path(__file__).with_name("lstm.c")
+LIBRARY, SEAL = "lstm.so", "lstm.sha256"
 INCLUDED = sorted(SOURCE.parent.glob("*.h"))
 # The compiler must not turn a * b + c into one operation by itself, which rounds differently:
 # results would depend on the compiler.
 FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-shared", "-ffp-contract=off"]
-
-
-def library_in(folder: Path) -> Path:
-    """The path of the library."""
-    return folder / "lstm.so"
-
-
-def seal_in(folder: Path) -> Path:
-    """The path of the library's seal."""
-    return folder / "lstm.sha256"
 
 
 def seal(library: Path) -> str:
@@ -48,8 +39,8 @@ def compile_library(folder: Path) -> str | None:
             [compiler, *FLAGS, "-o", made, SOURCE], check=True, capture_output=True, timeout=300
         )
         # Another process may have the old library mapped: replace the file, never write into it.
-        made.replace(library_in(folder))
-        seal_in(folder).write_text(seal(library_in(folder)))
+        made.replace(folder / LIBRARY)
+        (folder / SEAL).write_text(seal(folder / LIBRARY))
     except (OSError, subprocess.SubprocessError) as error:
         return f"the C compiler failed: {type(error).__name__}"
     finally:
@@ -58,4 +49,4 @@ def compile_library(folder: Path) -> str | None:
 
 
 if __name__ == "__main__":  # after a change of a source, in a checkout
-    print(compile_library(SOURCE.parent) or f"built {library_in(SOURCE.parent).name}")
+    print(compile_library(SOURCE.parent) or f"built {LIBRARY}")

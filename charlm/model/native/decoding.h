@@ -88,9 +88,12 @@ TARGET static void NAME(take_tokens)(const Stack *stack, int64_t t, int64_t firs
     const int64_t inputs = level->depth - stack->hidden, scratch = 2 * (stack->vocab + VECTOR);
     for (int64_t lane = first; lane < last; lane++) {
         int64_t at = lane * stack->steps + t;
-        if (stack->writes)
-            stack->tokens[at] = NAME(sample)(stack, stack->logits + lane * stack->vocab,
-                                             stack->uniforms[at], stack->scratch + lane * scratch);
+        if (stack->writes) {
+            const float *logits = stack->logits + lane * stack->vocab;
+            float *own = stack->scratch + lane * scratch;
+            stack->tokens[at] = NAME(sample)(stack, logits, stack->uniforms[at], own);
+            NAME(share)(stack, logits, stack->tokens[at], own, stack->shares + 2 * at);
+        }
         if (stack->embedding)
             memcpy(level->inputs + lane * level->depth,
                    stack->embedding + readable(stack->tokens[at]) * inputs, (size_t)inputs * 4);

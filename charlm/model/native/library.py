@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from charlm.model.native.build import library_in, seal, seal_in
+from charlm.model.native.build import LIBRARY, SEAL, seal
 
 __all__ = ["Kernels", "Unavailable", "load", "pack", "pack_gates"]
 
@@ -85,7 +85,8 @@ class Stack(ctypes.Structure):
     _fields_ = (
         *fields(Team, "team"),
         *fields(ctypes.c_int64, "layers lanes hidden vocab steps bits size writes"),
-        *fields(ctypes.c_void_p, "levels embedding tokens logits uniforms logit_bias scratch"),
+        *fields(ctypes.c_void_p, "levels embedding tokens logits uniforms logit_bias shares"),
+        *fields(ctypes.c_void_p, "scratch"),
         *fields(SamplingRule, "rule"),
     )
 
@@ -222,9 +223,9 @@ def load(folder: Path, forced: str = "") -> Kernels:
     ``forced`` names a variant to use instead.  Raises ``Unavailable`` if the library is missing,
     damaged, older than its source or of no use to this processor.
     """
-    path = library_in(folder)
+    path = folder / LIBRARY
     try:
-        if seal_in(folder).read_text() != seal(path):
+        if (folder / SEAL).read_text() != seal(path):
             raise Unavailable("the native library is damaged or older than its source")
         library = ctypes.CDLL(os.fspath(path))
         widest = library.charlm_widest()

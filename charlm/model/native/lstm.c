@@ -77,6 +77,8 @@ typedef struct {
     float *logits;          /* (B, V) out; in: for the first token that is sampled */
     const double *uniforms; /* (B, T) from 0 to below 1, one for each sampled token */
     const float *logit_bias;/* (V) added to logits before sampling */
+    float *shares;          /* (B, T, 2) out: logit of each sampled token less the largest logit;
+                             * sum of e^(logit - largest) over the vocabulary */
     float *scratch;         /* (B, 2, V + W) */
     Rule rule;
 } Stack;

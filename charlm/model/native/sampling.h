@@ -115,3 +115,22 @@ TARGET static int64_t NAME(sample)(const Stack *stack, const float *logits, doub
         ;
     return token;
 }
+
+/* What the log-probability of a token is made of, by the logits as the model gives them: its logit
+ * less the largest, and the sum of e^(logit - largest).  The caller takes the logarithm, for which
+ * this library would need another one. */
+TARGET static void NAME(share)(const Stack *stack, const float *logits, int64_t token,
+                               float *scratch, float share[2]) {
+    const int64_t padded = (stack->vocab + VECTOR - 1) / VECTOR * VECTOR;
+    float largest = -__builtin_inff(), *weights = scratch + padded;
+    double sum = 0;
+    for (int64_t at = 0; at < padded; at++) {
+        scratch[at] = at < stack->vocab ? logits[at] : -__builtin_inff();
+        largest = scratch[at] > largest ? scratch[at] : largest;
+    }
+    NAME(weigh)(scratch, largest, -__FLT_MAX__, padded, weights);
+    for (int64_t at = 0; at < stack->vocab; at++)
+        sum += weights[at];
+    share[0] = logits[readable(token)] - largest;
+    share[1] = (float)sum;
+}

@@ -122,18 +122,23 @@ class NativeStack:
         self.run(tokens)
         return self.logits
 
-    def write(self, uniforms: Tensor, logit_bias: Tensor, rule: SamplingRule) -> Tensor:
-        """Sample tokens (B, T) one after the other and advance by them; returns the tokens.
+    def write(
+        self, uniforms: Tensor, logit_bias: Tensor, rule: SamplingRule
+    ) -> tuple[Tensor, Tensor]:
+        """Sample tokens (B, T) one after the other and advance by them; returns the tokens, and
+        their log-probabilities (B, T) in nats before bias and filters.
 
         Each takes one of ``uniforms`` (B, T), float64 from 0 to below 1.  ``logit_bias`` (V) is
         added to the logits.  A token is -1 where the logits are NaN or infinite.
         """
         uniforms = uniforms.contiguous()
         tokens = torch.empty(uniforms.shape, dtype=torch.int64)
+        shares = torch.empty(*uniforms.shape, 2)
+        self.job.shares = shares.data_ptr()
         self.job.writes, self.job.rule = 1, rule
         self.job.uniforms, self.job.logit_bias = uniforms.data_ptr(), logit_bias.data_ptr()
         self.run(tokens)
-        return tokens
+        return tokens, shares[..., 0] - shares[..., 1].log()
 
     def run(self, tokens: Tensor) -> None:
         """Advance by the steps of tokens (B, T), which are read or filled, on torch's threads.
@@ -145,6 +150,22 @@ class NativeStack:
         job.team = self.kernels.team(job.lanes)
         if self.kernels.decode(job):
             raise IndexError(f"a token is not in the vocabulary of {self.vocab_size}")
+
+    def set_state(self, state: Sequence[Sequence[Tensor]]) -> None:
+        """Go on from the hidden and cell states (B, H) of each layer; the logits are unknown."""
+        for inputs, cells, (hidden, cell) in zip(self.inputs, self.cells, state, strict=False):
+            inputs[:, -self.hidden_size :] = hidden
+            cells.copy_(cell)
+
+    def join(self, others: Sequence["NativeStack"]) -> None:
+        """Add the lanes of stacks with equal weights after the own ones."""
+        if not others:
+            return
+        every = [self, *others]
+        self.inputs = [torch.cat(parts) for parts in zip(*(s.inputs for s in every), strict=True)]
+        self.cells = [torch.cat(parts) for parts in zip(*(s.cells for s in every), strict=True)]
+        self.logits = torch.cat([stack.logits for stack in every])
+        self.job = self.bind()
 
     def select(self, lanes: Tensor) -> None:
         """Keep the states of these lanes (b,), in this order; a lane may come several times."""

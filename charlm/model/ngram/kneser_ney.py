@@ -17,6 +17,7 @@ length, C contexts of one length, N tokens of a stream.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from charlm.model.ngram.counts import (
 
 __all__ = [
     "FALLBACK",
+    "GivenLevel",
     "Level",
     "NgramModel",
     "discounts",
@@ -80,6 +82,27 @@ class Level:
         met = np.flatnonzero(nodes != ABSENT)
         finer[met] += self.seen(nodes[met], contexts[met])
         return finer
+
+
+@dataclass(frozen=True)
+class GivenLevel(Level):
+    """The probabilities of the n-grams of one length where no counts are known.
+
+    ``left`` (M,) is what each n-gram has beyond the share of its context's shorter ones.
+    """
+
+    left: np.ndarray
+
+    @classmethod
+    def of(cls, left: np.ndarray, shares: np.ndarray) -> Self:
+        """A level from ``left`` (M,) and ``shares`` (C,), both float64."""
+        none = np.zeros(0, dtype=np.int32)
+        return cls(np.zeros(4), none, none, shares, left)
+
+    def seen(self, nodes: np.ndarray, contexts: np.ndarray) -> np.ndarray:
+        """What nodes (n,) have beyond the shorter contexts' share: (n,)."""
+        found: np.ndarray = self.left[nodes]
+        return found
 
 
 def discounts(counts: np.ndarray) -> np.ndarray:

@@ -12,24 +12,30 @@ import torch
 from torch import Tensor
 
 from charlm.errors import ModelError
-from charlm.model.ngram.kneser_ney import NgramModel, level_of
+from charlm.model.ngram.kneser_ney import GivenLevel, Level, NgramModel, level_of
 
 __all__ = ["from_tensors", "to_tensors"]
 
-PARTS = ("followers", "tokens", "counts")
+NODES = ("followers", "tokens")
+SMOOTHED = ("left", "shares")
 WIDTHS = (np.uint8, np.uint16, np.int32)
 
 
 def to_tensors(model: NgramModel) -> dict[str, Tensor]:
     """The tensors of a model by name, for ``from_tensors``."""
     size = model.vocab_size
-    arrays = {"counts.1": model.levels[0].counts}
-    for length in range(2, model.order + 1):
-        keys, contexts = model.keys[length - 1], len(model.keys[length - 2])
-        arrays[f"followers.{length}"] = np.bincount(keys // size, minlength=contexts)
-        arrays[f"tokens.{length}"] = keys % size
-        arrays[f"counts.{length}"] = model.levels[length - 1].counts
-    return {name: torch.from_numpy(narrow(array)) for name, array in arrays.items()}
+    arrays, numbers = dict[str, np.ndarray](), dict[str, np.ndarray]()
+    for length, level in enumerate(model.levels, start=1):
+        if length > 1:
+            keys, contexts = model.keys[length - 1], len(model.keys[length - 2])
+            arrays[f"followers.{length}"] = np.bincount(keys // size, minlength=contexts)
+            arrays[f"tokens.{length}"] = keys % size
+        if isinstance(level, GivenLevel):
+            numbers |= {f"left.{length}": level.left, f"shares.{length}": level.shares}
+        else:
+            arrays[f"counts.{length}"] = level.counts
+    numbers |= {name: narrow(array) for name, array in arrays.items()}
+    return {name: torch.from_numpy(array) for name, array in numbers.items()}
 
 
 def narrow(numbers: np.ndarray) -> np.ndarray:
@@ -41,25 +47,40 @@ def narrow(numbers: np.ndarray) -> np.ndarray:
 def from_tensors(tensors: Mapping[str, Tensor], vocab_size: int) -> NgramModel:
     """The model whose ``to_tensors`` gave these.  Raises ``ModelError`` for other tensors."""
     order = 1 + sum(name.startswith("tokens.") for name in tensors)
-    names = {f"{part}.{length}" for part in PARTS for length in range(2, order + 1)} | {"counts.1"}
+    smoothed = SMOOTHED if "left.1" in tensors else ("counts",)
+    names = {f"{part}.{length}" for part in smoothed for length in range(1, order + 1)}
+    names |= {f"{part}.{length}" for part in NODES for length in range(2, order + 1)}
     if set(tensors) != names:
         raise misfit(min(set(tensors) ^ names))
-    arrays = {name: whole_numbers(name, tensor) for name, tensor in tensors.items()}
-    keys, levels, contexts = [np.arange(vocab_size, dtype=np.int64)], [], 1
+    arrays = {name: checked_array(name, tensor) for name, tensor in tensors.items()}
+    keys, contexts = [np.arange(vocab_size, dtype=np.int64)], 1
+    levels: list[Level] = []
     for length in range(1, order + 1):
         if length > 1:
             keys.append(keys_of(arrays, length, contexts, vocab_size))
-        counts = arrays[f"counts.{length}"].astype(np.int32)
-        if len(counts) != len(keys[-1]):
-            raise misfit(f"counts.{length}")
-        levels.append(level_of(keys[-1], counts, contexts, vocab_size))
-        contexts = len(counts)
+        given = arrays[f"{smoothed[0]}.{length}"]
+        if len(given) != len(keys[-1]):
+            raise misfit(f"{smoothed[0]}.{length}")
+        if smoothed == SMOOTHED:
+            shares = arrays[f"shares.{length}"]
+            if len(shares) != contexts:
+                raise misfit(f"shares.{length}")
+            levels.append(GivenLevel.of(given, shares))
+        else:
+            levels.append(level_of(keys[-1], given.astype(np.int32), contexts, vocab_size))
+        contexts = len(given)
     return NgramModel(vocab_size, tuple(keys), tuple(levels))
 
 
-def whole_numbers(name: str, tensor: Tensor) -> np.ndarray:
-    """A tensor as an array (n,).  Raises ``ModelError`` unless it holds integers from 0 on."""
+def checked_array(name: str, tensor: Tensor) -> np.ndarray:
+    """A tensor as an array (n,).  Raises ``ModelError`` unless it holds integers from 0 on, or
+    finite numbers where probabilities are given.
+    """
     array: np.ndarray = tensor.numpy()
+    if name.split(".")[0] in SMOOTHED:
+        if array.ndim != 1 or array.dtype != np.float64 or not np.isfinite(array).all():
+            raise misfit(name)
+        return array
     if array.ndim != 1 or array.dtype not in WIDTHS or array.min(initial=0) < 0:
         raise misfit(name)
     return array

@@ -1,7 +1,8 @@
 """Optimizers, learning-rate schedules and their state as named tensors."""
 
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +27,25 @@ def make_optimizer(
         {"params": vectors, "weight_decay": 0.0},
     ]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+        sgd = without_compiling(torch.optim.SGD)
+        return sgd(groups, lr=config.learning_rate, momentum=config.momentum)
     betas = (config.beta1, config.beta2)
     fused = device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, fused=fused)
+    adamw = without_compiling(torch.optim.AdamW)
+    return adamw(groups, lr=config.learning_rate, betas=betas, fused=fused)
+
+
+def without_compiling(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """An optimizer class that computes what ``kind`` does, and cannot be used in torch.compile.
+
+    PyTorch wraps the methods of optimizers in code that imports ``torch._dynamo`` and sympy at the
+    first call, which takes two seconds or more, almost as long as torch itself.
+    """
+    methods = {
+        name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad")
+    }
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), methods | {"step": step})
 
 
 def learning_rate(config: TrainConfig, fraction: float, divisor: float = 1.0) -> float:

@@ -1,6 +1,7 @@
 """A store holds exactly the tokens and counts it was given, and a damaged one is refused."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,33 @@ def test_documents_stand_between_boundaries(tokenizer: Tokenizer, tmp_path: Path
     assert store.tokens.tolist() == [0, *first, 0, *second, 0]
     assert store.tokens.dtype == tokenizer.dtype
     assert store.counts == Counts(documents=2, tokens=7, chars=7, bytes=7, words=3)
+
+
+@pytest.mark.parametrize("by_the_disk", [False, True])
+def test_a_flipped_bit_is_noticed_where_it_matters(by_the_disk: bool, tmp_path: Path) -> None:
+    path = written(tmp_path, ByteTokenizer()) / "train.bin"
+    content, before = bytearray(path.read_bytes()), path.stat()
+    content[3] ^= 1
+    path.write_bytes(content)
+    if by_the_disk:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        open_store(tmp_path, "train")  # quick: by size and date
+    else:
+        os.utime(path, ns=(1, 1))
+        with pytest.raises(CorpusError, match=r"train.bin has changed since it was written"):
+            open_store(tmp_path, "train")
+    with pytest.raises(CorpusError, match=r"train.bin has changed since it was written"):
+        open_store(tmp_path, "train", whole=True)
+
+
+def test_a_copied_store_and_one_without_hashes_are_read(tmp_path: Path) -> None:
+    written(tmp_path, ByteTokenizer())
+    os.utime(tmp_path / "train.bin", ns=(1, 1))
+    expected = open_store(tmp_path, "train").tokens.tolist()
+    summary = json.loads((tmp_path / "store.json").read_text())
+    assert summary.pop("files")["train"]["sha256"]
+    (tmp_path / "store.json").write_text(json.dumps(summary))
+    assert open_store(tmp_path, "train", whole=True).tokens.tolist() == expected
 
 
 def test_tokens_cannot_be_changed_through_the_map(tmp_path: Path) -> None:

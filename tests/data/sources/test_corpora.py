@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from charlm.data.cache import cache_folder
+from charlm.data.sources.spool import spool
 from charlm.durable import TEMPORARY_MARK
 from charlm.errors import CorpusError
 from tests.data.texts import corpus, documents, failure
@@ -181,6 +182,17 @@ def test_standard_input_is_kept_and_can_be_read_again(monkeypatch: pytest.Monkey
     assert documents(corpus("-")) == ["another"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     assert "standard input is empty" in str(failure(corpus("-")))
+
+
+def test_what_a_killed_process_spooled_is_removed_by_the_next_one(own_cache: Path) -> None:
+    script = "import os, io; from charlm.data.sources.spool import spool\n"
+    script += "spool(io.BytesIO(b'private'), 'x'); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    (left,) = (own_cache / "spool").iterdir()
+    assert left.stat().st_mode & 0o777 == 0o600
+    kept = spool(io.BytesIO(b"mine"), "x")
+    assert list((own_cache / "spool").iterdir()) == [kept]
+    assert kept.read_bytes() == b"mine"
 
 
 def test_what_was_spooled_is_removed_at_exit(own_cache: Path) -> None:

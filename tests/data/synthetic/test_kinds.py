@@ -13,6 +13,7 @@ import pytest
 from charlm.data.synthetic.kinds import (
     MarkovSource,
     NestedSource,
+    RecallSource,
     SyntheticSource,
     synthetic_source,
     write_synthetic,
@@ -27,13 +28,16 @@ SOURCES = [
     NestedSource(),
     NestedSource(kinds=2, depth=2, gap=3, letters=3),
     NestedSource(kinds=1, depth=1, gap=1),
+    RecallSource(),
+    RecallSource(symbols=2, shortest=3, longest=3, letters=1),
 ]
 
 
 def strings(source: SyntheticSource, length: int) -> dict[str, float]:
     """The probability of every string of that length that the source can write."""
     found = {}
-    for letters in itertools.product("abcdefgh()[]", repeat=length):
+    alphabet = "abAB?" if source.kind == "recall" else "abcdefgh()[]"
+    for letters in itertools.product(alphabet, repeat=length):
         try:
             bits = source.surprisals("".join(letters)).sum()
         except CorpusError:
@@ -58,6 +62,7 @@ def ngram_bits(text: str, order: int) -> float:
         MarkovSource(order=1, alphabet=2),
         MarkovSource(order=2, alphabet=3, seed=4),
         NestedSource(kinds=2, depth=2, gap=1, letters=2),
+        RecallSource(symbols=2, longest=2, letters=2),
     ],
 )
 def test_the_probabilities_of_all_strings_sum_to_one(source: SyntheticSource) -> None:
@@ -97,9 +102,18 @@ def test_the_rate_of_nested_brackets_is_the_sum_over_depths() -> None:
     assert NestedSource(kinds=1, depth=1, gap=1, letters=2).entropy_rate == 0.5
 
 
+def test_the_rate_of_recall_counts_symbol_length_and_noise_once() -> None:
+    # One of 4 symbols (2 bits), one of 3 lengths, 3 letters of 1 bit on average; the rest is known.
+    source = RecallSource(symbols=4, shortest=2, longest=4, letters=2)
+    assert source.entropy_rate == pytest.approx((2 + math.log2(3) + 3) / 6)
+    bits = source.surprisals("Babab?BC")
+    assert bits[[0, 6, 7]].tolist() == [2, 0, 2]
+    assert bits[1:6].sum() == pytest.approx(math.log2(3) + 4)
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=str)
 def test_the_mean_surprisal_is_the_entropy_rate_within_the_sampling_error(
-    source: MarkovSource | NestedSource,
+    source: SyntheticSource,
 ) -> None:
     bits = source.surprisals(source.generate(400_000, seed=11))
     blocks = bits.reshape(200, -1).mean(1)
@@ -110,7 +124,7 @@ def test_the_mean_surprisal_is_the_entropy_rate_within_the_sampling_error(
 
 @pytest.mark.parametrize("source", SOURCES, ids=str)
 def test_text_is_the_same_for_the_same_seed_and_a_shorter_one_is_its_beginning(
-    source: MarkovSource | NestedSource,
+    source: SyntheticSource,
 ) -> None:
     text = source.generate(5000, seed=1)
     assert len(text) == 5000
@@ -161,6 +175,13 @@ def test_a_long_enough_ngram_catches_a_markov_source_but_no_nested_one() -> None
         (NestedSource(gap=1, depth=1), "(a(a", 2),
         (NestedSource(gap=1, kinds=1), "[a", 0),
         (NestedSource(gap=2), "(ba", 1),
+        (RecallSource(), "Aab?B", 4),
+        (RecallSource(), "aab?A", 0),
+        (RecallSource(), "Aab?AE", 5),
+        (RecallSource(letters=2), "Aac?A", 2),
+        (RecallSource(longest=2), "Aaba", 3),
+        (RecallSource(shortest=2), "Aa?A", 2),
+        (RecallSource(), "A?A", 1),
     ],
 )
 def test_a_text_the_source_cannot_have_written_is_refused_where_it_goes_wrong(
@@ -183,6 +204,8 @@ def test_a_text_the_source_cannot_have_written_is_refused_where_it_goes_wrong(
         ("nested", {"gap": 60, "letters": 2}),
         ("markoff", {}),
         ("nested", {"dept": 3}),
+        ("recall", {"symbols": 1}),
+        ("recall", {"shortest": 5, "longest": 4}),
     ],
 )
 def test_parameters_out_of_range_and_unknown_names_are_refused(

@@ -10,6 +10,7 @@ from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.errors import ConfigError, ModelError
 from charlm.inference.generation import lanes
 from charlm.inference.generation.filters import sample_from_uniforms, uniforms
+from charlm.inference.generation.sampling import Rules, Start
 from charlm.inference.generation.text import stream, write_samples
 from charlm.inference.predictors import decoder as decoders
 from charlm.inference.predictors.decoder import CompiledDecoder, Decoder, open_decoder
@@ -100,8 +101,9 @@ def test_random_numbers_are_the_same_however_many_are_taken_at_once() -> None:
 @pytest.mark.usefixtures("way")
 def test_written_tokens_follow_the_models_distribution(model: Recurrent) -> None:
     prompt, bias = torch.tensor([0, 3, 1]), torch.zeros(model.vocab_size)
-    written = lanes.sample_tokens(model, prompt, bias, LONG, range(2000))
-    drawn = torch.tensor([next(blocks)[0] for blocks in written])
+    starts = [Start(prompt, seed) for seed in range(2000)]
+    written = lanes.sample_tokens(open_decoder(model), Rules(LONG, bias), starts)
+    drawn = torch.tensor([next(blocks)[0].id for blocks in written])
     expected = open_decoder(model).advance(prompt[None])[0].exp()
     shares = torch.bincount(drawn, minlength=model.vocab_size) / len(drawn)
     torch.testing.assert_close(shares, expected, atol=0.035, rtol=0)
@@ -164,3 +166,42 @@ def test_a_token_is_sampled_if_the_random_number_falls_into_its_share() -> None:
     drawn = sample_from_uniforms(logits.expand(200, 4), GenerationConfig(temperature=1), numbers)
     found = [0 if number < 0.5 else 2 if number < 0.75 else 3 for number in numbers.tolist()]
     assert drawn.tolist() == found
+
+
+EVERY = {
+    "filters": GenerationConfig(
+        length=40, temperature=0.9, temperature_end=1.2, repetition_penalty=1.1,
+        presence_penalty=0.1, frequency_penalty=0.05, penalty_window=20, dry_multiplier=0.5,
+        dry_allowed_length=2, no_repeat_ngram=5, top_n_sigma=3, top_k=9, typical_p=0.97,
+        epsilon_cutoff=0.001, eta_cutoff=0.001, top_p=0.97, min_p=0.01, xtc_probability=0.3,
+        banned="h", logit_bias=("a=0.5",),
+    ),
+    "mirostat": GenerationConfig(length=40, mirostat_tau=2.5),
+    "pattern": GenerationConfig(length=40, pattern="[a-h]+( [a-h]{2,5})*"),
+    "greedy": GenerationConfig(length=40, temperature=0, repetition_penalty=1.3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_step_by_step_both_ways_write_the_same_alone_and_together(
+    model: Recurrent, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = EVERY[name]
+    together = texts(model, config)
+    for seed, text in together.items():
+        assert "".join(stream(model, ALPHABET, "ab", config, seed=seed)) == text
+    monkeypatch.setattr(native, "kernels", lambda *_: None)
+    assert texts(model, config) == together
+    if name == "filters":
+        assert not any("h" in text for text in together.values())
+    assert name == "greedy" or len(set(together.values())) > 1
+
+
+@pytest.mark.usefixtures("way")
+def test_prompts_of_different_lengths_are_continued_as_each_alone(model: Recurrent) -> None:
+    prompts, config = ["abc", "", "d e f g h", "abc d"], EVERY["filters"]
+    together = write_samples(model, ALPHABET, prompts, config, seeds=[1, 2])
+    found = [(sample.prompt, sample.seed, "".join(sample)) for sample in together]
+    for prompt, seed, text in found:
+        assert "".join(stream(model, ALPHABET, prompt, config, seed=seed)) == text
+    assert [prompt for prompt, _, _ in found] == [each for each in prompts for _ in range(2)]

@@ -1,5 +1,6 @@
 """Text comes whole, ends where it should and says why, and its seed gives it again."""
 
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,7 +11,9 @@ from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError, TokenizerError
-from charlm.inference.generation.text import cut, generate, stream, write_samples
+from charlm.inference.generation.endings import Ending
+from charlm.inference.generation.pieces import Written, cut
+from charlm.inference.generation.text import generate, stream, write_samples
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 from tests.inference.bigram import Bigram
@@ -174,6 +177,13 @@ def test_a_prompt_with_unknown_characters_is_refused_naming_them() -> None:
         write_samples(model_for(tokenizer), tokenizer, "azbz", seeds=[1])
 
 
+def cut_text(pieces: Sequence[str], length: int, stop: Sequence[str]) -> Iterator[str]:
+    """The pieces that ``cut`` makes of pieces."""
+    tokens = (Written(piece, 0.0) for piece in pieces)
+    for found in cut(tokens, Ending(GenerationConfig(length=length)), stop):
+        yield "".join(token.text for token in found)
+
+
 @pytest.mark.parametrize(
     ("pieces", "length", "stop", "expected"),
     [
@@ -191,9 +201,9 @@ def test_a_prompt_with_unknown_characters_is_refused_naming_them() -> None:
 def test_text_is_cut_at_length_or_before_a_stop_string(
     pieces: list[str], length: int, stop: tuple[str, ...], expected: str
 ) -> None:
-    assert "".join(cut(iter(pieces), length, stop)) == expected
+    assert "".join(cut_text(pieces, length, stop)) == expected
 
 
 def test_what_cannot_begin_a_stop_string_is_not_held_back() -> None:
-    emitted = cut(iter(["ab", "cd", "ef"]), 99, ("xyz",))
+    emitted = cut_text(["ab", "cd", "ef"], 99, ("xyz",))
     assert next(emitted) == "ab"

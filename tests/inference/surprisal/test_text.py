@@ -106,9 +106,13 @@ def test_words_of_two_hundred_texts_sum_to_the_total(tokenizer: Tokenizer) -> No
         assert sum(row.nll for row in rows) == pytest.approx(total, rel=1e-6)
         assert sum(row.tokens for row in rows) == len(pieces[0].ids)
         assert all(row.nll >= 0 for row in rows)
-        if tokenizer.kind in ("byte", "bpe", "unigram"):
-            assert "".join(row.text for row in rows) == text
-            assert all(row.text.encode()[-1:].isspace() for row in rows[:-1])
+        words = [row.text.strip() for row in rows if row.text.strip()]
+        if tokenizer.kind != "word":
+            assert "".join(row.text for row in rows) == text  # what is unknown, too
+            assert all(row.text[-1:].isspace() for row in rows[:-1])
+        literal_end = tokenizer.kind == "word" and "<eos>" in text  # the line end itself
+        if tokenizer.kind in ("byte", "char", "word") and not literal_end:
+            assert words == text.split()
 
 
 @pytest.mark.parametrize("together", [1, 5, 8192])

@@ -1,0 +1,168 @@
+"""What goes on inside a network, on the screen: heat-map, gate statistics, JSON."""
+
+import math
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from charlm.console.figures import counted, print_pair, print_pairs
+from charlm.console.shades import HEIGHTS, SHADES, draw_rows, ramp, shade
+from charlm.console.streams import print_json, print_named, print_note, progress_bar, talk
+from charlm.errors import ConfigError
+from charlm.explain.activations import Explanation, TokensRead
+from charlm.explain.statistics import LEFT, RIGHT
+
+__all__ = ["show_explanation", "show_saved", "tracked_tokens"]
+
+Result = TypeVar("Result")
+
+SHOWN = 2000
+"""Tokens drawn at most."""
+
+MOST_BITS = 8
+"""Surprisal that is drawn as the darkest shade, in bits."""
+
+LABELS = {
+    "input_gate": "input",
+    "forget_gate": "forget",
+    "output_gate": "output",
+    "reset_gate": "reset",
+    "update_gate": "update",
+    "candidate": "cand.",
+}
+"""What the rows of a heat-map are called, where it is not the name itself."""
+
+
+def tracked_tokens(records: Iterable[TokensRead | Result]) -> Result:
+    """The last record, a result; those before it are drawn as a bar on a terminal."""
+    with progress_bar() as progress:
+        bar = progress.add_task("reading", total=None)
+        for record in records:
+            if not isinstance(record, TokensRead):
+                return record
+            progress.update(bar, completed=record.read, total=record.tokens)
+    raise AssertionError("long work ends with its result")
+
+
+def show_explanation(
+    explanation: Explanation, gates: Sequence[str] = (), *, as_json: bool = False
+) -> None:
+    """Draw the first layer and unit of an explanation under its text, then the gates of all layers.
+
+    ``gates`` are the names of those that are drawn, by default all.  Raises ``ConfigError`` for a
+    gate that the cell does not have.
+    """
+    names = check_gates(explanation, gates)
+    if as_json:
+        print_json(record_of(explanation, names))
+        return
+    (layer, *_), (unit, *_) = explanation.layers, explanation.units
+    sys.stdout.write(f"{explanation.cell}, layer {layer}, unit {unit}\n\n")
+    most = {name: highest(explanation, name) for name in names}
+    rows = {LABELS.get(name, name): marks_of(explanation, name, most[name]) for name in names}
+    bits = explanation.surprisal[:SHOWN] / math.log(2)
+    rows["surprise"] = shade(bits, 0, MOST_BITS, SHADES)
+    columns = shutil.get_terminal_size().columns
+    for line in draw_rows(explanation.tokens[:SHOWN], rows, columns):
+        sys.stdout.write(line + "\n")
+    print_pairs(legend(most))
+    show_statistics(explanation)
+    if len(explanation.tokens) > SHOWN:
+        print_note(f"drawn: the first {SHOWN:,} of {counted(len(explanation.tokens), 'token')}")
+
+
+def show_saved(explanation: Explanation, path: Path) -> None:
+    """Say what was written to a file."""
+    shape = next(iter(explanation.gates.values())).shape
+    what = f"{', '.join(explanation.gates)}: {' x '.join(map(str, shape))} (tokens, layers, units)"
+    print_named(talk(), "saved in", f"{path}: {what}")
+
+
+def check_gates(explanation: Explanation, gates: Sequence[str]) -> list[str]:
+    """The names of activations that are shown.  Raises ``ConfigError`` for others."""
+    known = list(explanation.gates)
+    for name in gates:
+        if name not in known:
+            raise ConfigError(
+                f"`gate`: the cell {explanation.cell} has no {name}",
+                f"choose from: {', '.join(known)}",
+            )
+    return [name for name in known if not gates or name in gates]
+
+
+def highest(explanation: Explanation, name: str) -> float:
+    """The end of the scale on which an activation is drawn: 1, for a cell state its largest."""
+    if name != "cell":
+        return 1.0
+    return max(float(np.abs(explanation.gates[name][:SHOWN, 0, 0]).max()), 1e-3)
+
+
+def marks_of(explanation: Explanation, name: str, most: float) -> list[str]:
+    """A character for each token that is drawn: a shade for a gate, a height for the others."""
+    values = explanation.gates[name][:SHOWN, 0, 0]
+    if name.endswith("_gate"):
+        return shade(values, 0, most, SHADES)
+    return shade(values, -most, most, HEIGHTS)
+
+
+def legend(most: Mapping[str, float]) -> dict[str, str]:
+    """What the characters of each row mean."""
+    shades, heights = ramp(SHADES), ramp(HEIGHTS)
+    ends = np.linspace(0, 1, len(shades) + 1)[1:]
+    steps = ", ".join(f"{mark} to {end:g}" for mark, end in zip(shades[1:], ends[1:], strict=True))
+    middle = heights[3:5]
+    found = {}
+    if any(name.endswith("_gate") for name in most):
+        found["gates"] = f"blank to {ends[0]:g}, {steps}"
+    for name, end in most.items():
+        if not name.endswith("_gate"):
+            label = LABELS.get(name, name)
+            found[label] = f"{heights[0]} {-end:.2g}, {middle} about 0, {heights[-1]} {end:.2g}"
+    found["surprise"] = f"the shades of gates, {shades[-1]} from {MOST_BITS * ends[-2]:g} bits on"
+    return found
+
+
+def show_statistics(explanation: Explanation) -> None:
+    """A line for each gate of each layer: how open it is and how often it is saturated."""
+    rows = statistics_of(explanation)
+    if rows:
+        about = f"of all tokens and units, the mean, and the shares below {LEFT} and above {RIGHT}"
+        print_pair("table", about)
+        sys.stdout.write("\nlayer  gate    mean    left   right\n")
+    for row in rows:
+        sys.stdout.write(
+            f"{row['layer']:5}  {LABELS[row['gate']]:7}{row['openness']:5.2f}"
+            f"{row['left']:8.1%}{row['right']:8.1%}\n"
+        )
+
+
+def statistics_of(explanation: Explanation) -> list[dict[str, Any]]:
+    """For each layer and gate the means over tokens and units, by name."""
+    return [
+        {"layer": layer, "gate": name}
+        | {part: float(values[layer].mean()) for part, values in vars(found).items()}
+        for layer in range(explanation.num_layers)
+        for name, found in explanation.statistics.items()
+    ]
+
+
+def record_of(explanation: Explanation, names: Sequence[str]) -> dict[str, Any]:
+    """What ``--json`` prints: lists with an item for each token, of the unit that is drawn."""
+    return {
+        "text": explanation.text,
+        "cell": explanation.cell,
+        "layer": explanation.layers[0],
+        "unit": explanation.units[0],
+        "tokens": explanation.tokens,
+        "surprisal": explanation.surprisal.tolist(),
+        "entropy": explanation.entropy.tolist(),
+        "likeliest": explanation.likeliest,
+        "following": explanation.following,
+        "gates": {name: explanation.gates[name][:, 0, 0].tolist() for name in names},
+        "initial": {name: float(explanation.initial[name][0, 0]) for name in names},
+        "statistics": statistics_of(explanation),
+    }

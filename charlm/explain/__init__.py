@@ -1,0 +1,1 @@
+"""What goes on inside a recurrent network: gates, units, and how far it remembers."""

@@ -1,0 +1,257 @@
+"""The gates and states of a network while it reads a text, beside what it expected.
+
+Shapes: T tokens of the text, L layers and H units that are kept.
+"""
+
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.config import BOUNDARY_ID
+from charlm.data.tokenizers.base import Tokenizer
+from charlm.durable import check_output, write_output
+from charlm.errors import ConfigError
+from charlm.explain.observation import ObservedReader
+from charlm.explain.reading import TokenizedText
+from charlm.explain.statistics import GateStatistics, GateSums
+from charlm.inference.loading import Loaded, require_recurrent
+from charlm.inference.surprisal.measures import Measures, measures
+from charlm.inference.surprisal.text import spelled
+from charlm.model.cells import activation_names
+
+__all__ = [
+    "SEGMENT",
+    "Explanation",
+    "TokensRead",
+    "choose",
+    "explain_text",
+    "explain_unit",
+    "save_arrays",
+]
+
+SEGMENT = 512
+"""Steps whose activations are all held at a time."""
+
+MOST_BYTES = 1 << 29
+"""Most bytes of activations that an explanation holds; a larger one is refused."""
+
+Guesses = tuple[tuple[str, float], ...]
+"""The likeliest tokens, the best first, with their probabilities."""
+
+
+@dataclass(frozen=True)
+class TokensRead:
+    """Progress: so many of all ``tokens`` have been read."""
+
+    read: int
+    tokens: int
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Explanation:
+    """What a network was at each of the T tokens of a text, and what it expected there.
+
+    ``gates`` maps names to arrays (T, L, H) of float32, in the order of the equations: of the
+    LSTMs ``input_gate``, ``forget_gate``, ``output_gate``, ``candidate``, ``cell`` and ``hidden``,
+    of the GRU ``reset_gate``, ``update_gate``, ``candidate`` and ``hidden``, of the plain network
+    ``hidden``.  Row t is the step that read token t, so ``hidden[t]`` predicts token t + 1, and the
+    state before that step is row t - 1.  The boundary is read before the text: ``initial`` holds
+    its step (L, H), which is the state before row 0.
+
+    Axis 1 are the ``layers``, axis 2 the ``units`` that were asked for, by default all; both are
+    numbered from 0, layers from the embedding upwards.  ``statistics`` cover each gate of all
+    layers and units.
+
+    ``surprisal`` (T,) is that of each token in nats given those before it, ``entropy`` (T,) that of
+    the prediction which it met, and ``likeliest`` are the tokens that this prediction found most
+    probable.  ``following`` are the likeliest after the end of the text.  ``cell`` is the kind of
+    cell.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    ids: np.ndarray
+    cell: str
+    layers: tuple[int, ...]
+    units: tuple[int, ...]
+    gates: dict[str, np.ndarray]
+    initial: dict[str, np.ndarray]
+    statistics: dict[str, GateStatistics]
+    surprisal: np.ndarray
+    entropy: np.ndarray
+    likeliest: tuple[Guesses, ...]
+    following: Guesses
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers the network has, whichever were kept."""
+        return max([len(each.openness) for each in self.statistics.values()], default=0)
+
+    def __repr__(self) -> str:
+        shape = f"{len(self.tokens):,} tokens, {len(self.layers)} x {len(self.units)} units"
+        return f"Explanation({shape} of {self.cell}: {', '.join(self.gates)})"
+
+    def _repr_html_(self) -> str:
+        """The text in the colours of its surprisal, and how open the gates are."""
+        from charlm.explain.notebook import as_html
+
+        return as_html(self)
+
+
+def explain_text(
+    loaded: Loaded,
+    text: TokenizedText,
+    layers: Sequence[int] | None = None,
+    units: Sequence[int] | None = None,
+    top: int = 5,
+) -> Iterator[TokensRead | Explanation]:
+    """Read a text with a network that is observed; the last record is the ``Explanation``.
+
+    ``layers`` and ``units`` are those whose activations are kept, None for all, an empty sequence
+    for none; the same units of each layer.  ``top`` likeliest tokens are given.
+
+    Raises ``ModelError`` for a model that is no recurrent network, and ``ConfigError`` for layers
+    and units that do not exist and for more activations than fit into memory.
+    """
+    network = require_recurrent(loaded)
+    config, tokenizer = network.config, loaded.tokenizer
+    chosen = Chosen(
+        choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
+    )
+    gathered = Gathered(chosen, config.cell, len(text.ids), min(top, tokenizer.vocab_size))
+    reader = ObservedReader(network)
+    for begin in range(0, len(text.ids), SEGMENT):
+        ids = text.ids[begin : begin + SEGMENT]
+        gathered.add(begin, ids, *reader.read(ids))
+        yield TokensRead(begin + len(ids), len(text.ids))
+    yield gathered.explanation(tokenizer, text, reader)
+
+
+def explain_unit(
+    loaded: Loaded, text: TokenizedText, layer: int | None = None, unit: int | None = None
+) -> Iterator[TokensRead | Explanation]:
+    """Explain a text by one unit of one layer, whose activations are kept.
+
+    ``layer`` is by default the last; ``unit`` the one whose hidden state varies most over the
+    first ``SEGMENT`` tokens.  Raises what ``explain_text`` does.
+    """
+    network = require_recurrent(loaded)
+    config = network.config
+    layer = config.num_layers - 1 if layer is None else layer
+    choose("layer", [layer], config.num_layers)
+    if unit is None:
+        first, _ = ObservedReader(network).read(text.ids[:SEGMENT])
+        unit = int(first["hidden"][:, layer].std(dim=0, correction=0).argmax())
+    choose("unit", [unit], config.hidden_size)
+    yield from explain_text(loaded, text, [layer], [unit])
+
+
+class Chosen(NamedTuple):
+    """The layers and units whose activations are kept."""
+
+    layers: tuple[int, ...]
+    units: tuple[int, ...]
+
+    def of(self, values: Tensor) -> np.ndarray:
+        """Activations (T, L, H) of all -> those of the chosen ones, in memory of the CPU."""
+        layers, units = (torch.tensor(each, dtype=torch.long) for each in self)
+        return values.cpu()[:, layers][:, :, units].numpy()
+
+
+class Gathered:
+    """What is kept of the tokens that have been read; ``top`` is how many guesses."""
+
+    def __init__(self, chosen: Chosen, cell: str, tokens: int, top: int) -> None:
+        """Raises ``ConfigError`` for more activations of ``tokens`` tokens than fit into memory."""
+        names, shape = activation_names(cell), (tokens, *map(len, chosen))
+        needed = 4 * len(names) * math.prod(shape)
+        if needed > MOST_BYTES:
+            fitting = MOST_BYTES * len(chosen.units) // needed
+            raise ConfigError(
+                f"the activations of {len(chosen.units):,} units in {len(chosen.layers):,} layers "
+                f"over {tokens:,} tokens take {needed / 1e9:.1f} GB",
+                f"choose {fitting:,} `units` at most, like `units=[0, 1]`, or a shorter text",
+            )
+        self.chosen, self.cell, self.top = chosen, cell, top
+        self.gates = {name: np.empty(shape, dtype=np.float32) for name in names}
+        self.sums = GateSums()
+        self.met: list[Measures] = []
+
+    def add(
+        self, begin: int, ids: np.ndarray, activations: Mapping[str, Tensor], log_probs: Tensor
+    ) -> None:
+        """Keep activations (n, L, H) of ids (n,) from token ``begin`` on, and measure the
+        log-probabilities (n, V) that met them.
+        """
+        self.met += measures(log_probs, ids, self.top)
+        self.sums.add(activations)
+        for name, values in activations.items():
+            self.gates[name][begin : begin + len(ids)] = self.chosen.of(values)
+
+    def explanation(
+        self, tokenizer: Tokenizer, text: TokenizedText, reader: ObservedReader
+    ) -> Explanation:
+        """All that is known when ``reader`` has read the whole text."""
+        following = measures(reader.expected, np.array([BOUNDARY_ID]), self.top)[0]
+        return Explanation(
+            **vars(text),
+            **self.chosen._asdict(),
+            cell=self.cell,
+            gates=self.gates,
+            initial={name: self.chosen.of(values)[0] for name, values in reader.initial.items()},
+            statistics=self.sums.means(),
+            surprisal=np.array([each.nll for each in self.met]),
+            entropy=np.array([each.entropy for each in self.met]),
+            likeliest=tuple(named(tokenizer, each.guesses) for each in self.met),
+            following=named(tokenizer, following.guesses),
+        )
+
+
+def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, ...]:
+    """Numbers of layers or units, all that are ``existing`` for None.  Raises ``ConfigError``."""
+    if given is None:
+        return tuple(range(existing))
+    for number in given:
+        whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if not whole or not 0 <= number < existing:
+            what = name.rstrip("s") + ("s" if existing > 1 else "")
+            raise ConfigError(
+                f"`{name}` must be from 0 to {existing - 1}, got {number!r}",
+                f"the model has {existing} {what}, numbered from 0",
+            )
+    return tuple(map(int, given))
+
+
+def named(tokenizer: Tokenizer, guesses: Iterable[tuple[int, float]]) -> Guesses:
+    """Tokens by their texts instead of their ids."""
+    return tuple((spelled(tokenizer, token), prob) for token, prob in guesses)
+
+
+def save_arrays(
+    records: Iterable[TokensRead | Explanation], path: Path, *, force: bool = False
+) -> Iterator[TokensRead | Explanation]:
+    """Pass the records on, and write the arrays of the explanation into a file for ``numpy.load``:
+    activations by name, those of the boundary's step as ``initial_`` + name, ids, surprisal,
+    entropy, and the numbers of layers and units.
+
+    Raises ``CorpusError`` if the file exists, at once, unless ``force`` replaces it, or cannot be
+    written.
+    """
+    check_output(path, force=force)
+    names = ("ids", "surprisal", "entropy", "layers", "units")
+    for record in records:
+        if isinstance(record, Explanation):
+            arrays: dict[str, Any] = {name: np.asarray(getattr(record, name)) for name in names}
+            arrays |= {f"initial_{name}": values for name, values in record.initial.items()}
+            content = io.BytesIO()
+            np.savez_compressed(content, **arrays, **record.gates)  # type: ignore[arg-type]
+            write_output(path, content.getvalue(), force=force)
+        yield record

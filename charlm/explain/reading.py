@@ -1,0 +1,74 @@
+"""The text that is explained: its tokens, their ids, and what is shown for each of them."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from charlm.config import BOUNDARY_ID
+from charlm.data.preparation.encoding import EncodedPiece, encode_documents
+from charlm.data.sources.corpora import Corpus
+from charlm.data.tokenizers.base import Tokenizer
+from charlm.errors import ConfigError
+from charlm.inference.loading import Loaded
+from charlm.inference.surprisal.text import spelled
+from charlm.inference.texts import open_corpus_for, take_corpus
+
+__all__ = ["TokenizedText", "open_text", "read_text"]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenizedText:
+    """A text, its ids (T,) int64, and the text ``tokens`` that each id stands for.
+
+    A character that the vocabulary lacks is shown as itself, though it is read as the unknown
+    symbol.  Between two documents there is a boundary.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    ids: np.ndarray
+
+    @property
+    def stream(self) -> np.ndarray:
+        """What a network reads (T + 1,): a boundary, and the ids."""
+        return np.append(BOUNDARY_ID, self.ids)
+
+
+def open_text(loaded: Loaded, text: str, encoding: str | None = None) -> Corpus:
+    """What ``text`` stands for: a file of this name, standard input for ``-``, else text itself.
+
+    Raises ``ConfigError`` for an ``encoding`` of what is no file, and what opening one does.
+    """
+    if text == "-" or os.path.exists(text):  # noqa: PTH110  (False for endless names)
+        return open_corpus_for(loaded, (text,), **({"encoding": encoding} if encoding else {}))
+    if encoding:
+        raise ConfigError(
+            f"`encoding={encoding!r}` is for files, and there is none of the name {text!r:.60}",
+            "name a file, or leave `encoding` out",
+        )
+    return take_corpus(loaded, text)
+
+
+def read_text(tokenizer: Tokenizer, corpus: Corpus) -> TokenizedText:
+    """All documents of a corpus as one stream in memory.  Raises what reading a corpus does."""
+    ids: list[np.ndarray] = []
+    tokens: list[str] = []
+    texts: list[str] = []
+    for piece in encode_documents(tokenizer, corpus):
+        if ids and piece.starts:
+            ids.append(np.array([BOUNDARY_ID]))
+            tokens.append(spelled(tokenizer, BOUNDARY_ID))
+        ids.append(piece.ids)
+        tokens += shown_tokens(tokenizer, piece)
+        texts.append(
+            piece.text if isinstance(piece.text, str) else piece.text.decode("utf-8", "replace")
+        )
+    return TokenizedText("".join(texts), tuple(tokens), np.concatenate(ids).astype(np.int64))
+
+
+def shown_tokens(tokenizer: Tokenizer, piece: EncodedPiece) -> list[str]:
+    """What is shown for each id of a piece; U+FFFD for a part of a character."""
+    if tokenizer.kind == "char":
+        return list(str(piece.text))
+    return [spelled(tokenizer, id) for id in piece.ids.tolist()]

@@ -1,0 +1,131 @@
+"""Units that follow a feature of the text, found on its first half and confirmed on the second."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from charlm.config import ModelConfig
+from charlm.explain.activations import SEGMENT, TokensRead, choose
+from charlm.explain.correlation import Chance, Half, chance_level, split_in_halves
+from charlm.explain.features import measure_feature
+from charlm.explain.observation import ObservedReader
+from charlm.explain.reading import TokenizedText
+from charlm.explain.silencing import cost_of, nll_of_text, silenced
+from charlm.inference.loading import Loaded, require_recurrent
+from charlm.inference.scoring.uncertainty import Estimate
+from charlm.model.cells import activation_names
+from charlm.model.language_model import LanguageModel
+
+__all__ = ["FoundUnits", "UnitMatch", "find_units"]
+
+
+@dataclass(frozen=True)
+class UnitMatch:
+    """A unit and how well its ``state`` ("cell" or "hidden") follows a feature.
+
+    ``correlation`` is Pearson's on the first half of the text, by which the unit was chosen, and
+    ``held_out`` that on the second; ``confirmed`` says whether they have one sign and both are
+    beyond what chance reaches.  ``cost`` says by how many nats per token the text is predicted
+    worse without the unit, that is with its hidden state set to zero.
+    """
+
+    layer: int
+    unit: int
+    state: str
+    correlation: float
+    held_out: float
+    confirmed: bool
+    cost: Estimate
+
+
+@dataclass(frozen=True)
+class FoundUnits:
+    """The units that follow a ``feature`` best on the first half of a text, the best first.
+
+    ``chance`` is what the best of all ``series`` (states of units) reaches without any connection.
+    ``nll`` is that of the network with all its units, in nats per token.
+    """
+
+    feature: str
+    tokens: int
+    series: int
+    chance: Chance
+    nll: float
+    matches: tuple[UnitMatch, ...]
+
+
+class Series(NamedTuple):
+    """What is compared with a feature: a state of a unit of a layer."""
+
+    layer: int
+    unit: int
+    state: str
+
+
+def find_units(
+    loaded: Loaded, text: TokenizedText, feature: str, layer: int | None = None, top: int = 5
+) -> Iterator[TokensRead | FoundUnits]:
+    """Find the ``top`` units of all layers, or of one, that follow a feature; the last record.
+
+    Raises ``ModelError`` for a model that is no recurrent network, ``ConfigError`` for a layer that
+    does not exist, and what ``measure_feature`` and ``split_in_halves`` do.
+    """
+    network = require_recurrent(loaded)
+    config = network.config
+    layers = choose("layer", None if layer is None else [layer], config.num_layers)
+    series = series_of(config, layers)
+    halves = split_in_halves(measure_feature(feature, text.tokens), feature)
+    tokens, top = len(text.ids), min(top, len(layers) * config.hidden_size)
+    total = (2 + top) * tokens  # once observed, once as it is, once without each unit
+    for read in add_states(network, text, halves, layers):
+        yield TokensRead(read, total)
+    first, second = (half.correlations() for half in halves)
+    chance, nll = chance_level(first, second), nll_of_text(network, text)
+    matches: list[UnitMatch] = []
+    for index in best_units(np.abs(first[:, 0]), series)[:top]:
+        yield TokensRead((2 + len(matches)) * tokens, total)
+        without = nll_of_text(silenced(network, series[index].layer, series[index].unit), text)
+        pair = float(first[index, 0]), float(second[index, 0])
+        confirmed = chance.beaten_by(*pair)
+        matches.append(UnitMatch(*series[index], *pair, confirmed, cost_of(nll, without)))
+    yield FoundUnits(feature, tokens, len(series), chance, float(nll.mean()), tuple(matches))
+
+
+def series_of(config: ModelConfig, layers: Sequence[int]) -> list[Series]:
+    """The series in the order in which ``add_states`` has them."""
+    return [
+        Series(layer, unit, state)
+        for state in states_of(config.cell)
+        for layer in layers
+        for unit in range(config.hidden_size)
+    ]
+
+
+def states_of(cell: str) -> list[str]:
+    """The names of the parts of a state: the cell state where there is one, the hidden state."""
+    return [name for name in activation_names(cell) if name in ("cell", "hidden")]
+
+
+def add_states(
+    network: LanguageModel, text: TokenizedText, halves: Sequence[Half], layers: Sequence[int]
+) -> Iterator[int]:
+    """Add all states of the layers to the halves of a text; yields how many tokens were read."""
+    reader, names = ObservedReader(network), states_of(network.config.cell)
+    for half in halves:
+        for begin in range(half.begin, half.end, SEGMENT):
+            end = min(begin + SEGMENT, half.end)
+            noted, _ = reader.read(text.ids[begin:end])
+            states = [noted[name][:, list(layers)].flatten(1) for name in names]
+            half.add(begin, torch.cat(states, dim=1).cpu().numpy())
+            yield end
+
+
+def best_units(correlations: np.ndarray, series: Sequence[Series]) -> list[int]:
+    """The places of the series in falling order of ``correlations`` (K,), one for each unit."""
+    places: dict[tuple[int, int], int] = {}
+    for place in np.argsort(-correlations, kind="stable").tolist():
+        places.setdefault((series[place].layer, series[place].unit), place)
+    return list(places.values())

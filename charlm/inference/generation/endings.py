@@ -1,0 +1,64 @@
+"""Where a text ends: after so many characters, words, sentences, lines or tokens."""
+
+import re
+
+from charlm.config import GenerationConfig
+
+__all__ = ["Ending"]
+
+BREAKS = {
+    "words": re.compile(r"(?<=\S)(?=\s)"),
+    "sentences": re.compile(r"(?<=\S)[.!?…]+[\"'\u201d\u2019)\]]*(?=\s)|(?<=[^\n.!?…])(?=\n\n)"),
+    "lines": re.compile(r"(?<=[^\n])(?=\n)"),
+}
+"""The end of a unit, which the white space after it shows.  A sentence also ends with its
+paragraph, and empty lines are not counted."""
+
+CONTEXT = 16
+"""Characters before a piece that the end of a unit may depend on."""
+
+LONGEST_REST = 1000
+"""Characters in which the end of the last word, sentence or line is looked for; there the text
+ends in any case."""
+
+
+class Ending:
+    """Finds where one text ends, while its pieces come."""
+
+    def __init__(self, config: GenerationConfig) -> None:
+        self.unit, self.left, self.whole = config.unit, config.length, config.whole
+        self.tail = ""
+        self.rest = LONGEST_REST
+
+    def find(self, piece: str) -> int | None:
+        """How many characters of the next token's text still belong to the text; None: all, and
+        the text goes on.
+        """
+        if self.left < 0:
+            return None
+        begin = 0
+        if self.unit in ("characters", "tokens"):
+            counted = len(piece) if self.unit == "characters" else 1
+            begin = len(piece) + min(self.left - counted, 0) * (self.unit == "characters")
+            self.left = max(self.left - counted, 0)
+            if self.left == 0 and self.whole == "none":
+                return begin
+            if self.left == 0:
+                self.unit, self.left = f"{self.whole}s", 1
+        found = self.search(piece, begin) if self.unit in BREAKS else None
+        self.tail = (self.tail + piece)[-CONTEXT:]
+        return found
+
+    def search(self, piece: str, begin: int) -> int | None:
+        """Where, from ``begin`` on, the last unit ends that is still to be written."""
+        text, offset = self.tail + piece, len(self.tail)
+        for match in BREAKS[self.unit].finditer(text):
+            end = match.end() - offset
+            if begin <= end < len(piece):
+                self.left -= 1
+                if not self.left:
+                    return end
+        if self.whole != "none":
+            self.rest -= len(piece)
+            return len(piece) if self.rest <= 0 else None
+        return None

@@ -1,0 +1,182 @@
+"""One token after the other by all settings of generation, for several texts side by side.
+
+A text is a lane: B lanes, V vocabulary, N tokens so far.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from charlm.config import BOUNDARY_ID, GenerationConfig
+from charlm.errors import ConfigError
+from charlm.inference.generation.filters import (
+    filter_by_chance,
+    filter_logits,
+    keep_surprise,
+    pick,
+    pick_likeliest,
+)
+from charlm.inference.generation.penalties import penalize
+
+__all__ = ["Constraint", "Rules", "Sampler", "Start"]
+
+COMPILED = ("length", "unit", "whole", "logit_bias", "banned", "allowed", "temperature", "top_k",
+            "top_p", "min_p")  # fmt: skip
+"""Settings that the compiled decoder heeds, or that do not concern single tokens."""
+
+
+class Constraint(Protocol):
+    """Which tokens may come next in a text.
+
+    A state is what a constraint knows of one text so far; it is never changed in place.  With
+    ``ends`` a text that may end does so where the model would go on with what is not allowed;
+    without it, the model has to go on with what is allowed.
+    """
+
+    ends: bool
+
+    def start(self, prompt: str) -> Any:
+        """The state after a prompt.  Raises ``ConfigError`` where the prompt breaks it."""
+
+    def allowed(self, state: Any) -> Tensor | None:
+        """Which tokens (V,) may come next, bool; None where all may."""
+
+    def advance(self, state: Any, token: int) -> Any:
+        """The state after one more token, which was allowed."""
+
+
+class Rules(NamedTuple):
+    """How tokens are sampled.  ``logit_bias`` (V,) is added to the logits; ``widths`` (V,) say how
+    far each token brings a text to its ``length``; ``breakers`` (V,) end DRY's matches.
+    """
+
+    config: GenerationConfig
+    logit_bias: Tensor
+    widths: Tensor | None = None
+    breakers: Tensor | None = None
+    constraints: Sequence[Constraint] = ()
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled decoder can sample alone, without this module."""
+        changed = {
+            name
+            for name, field in GenerationConfig.__dataclass_fields__.items()
+            if getattr(self.config, name) != field.default
+        }
+        return not self.constraints and changed <= set(COMPILED)
+
+
+class Start(NamedTuple):
+    """Where a text begins: the ids (T,) of its prompt, boundary included, its seed, and the state
+    of each constraint after the prompt.
+    """
+
+    ids: Tensor
+    seed: int
+    states: tuple[Any, ...] = ()
+
+
+def restrict(logits: Tensor, allowed: Tensor, *, ends: bool) -> None:
+    """Rule out in ``logits`` (V,) what is not ``allowed`` (V,).
+
+    With ``ends`` its probability goes to the boundary, where that is allowed.
+    """
+    if ends and allowed[BOUNDARY_ID]:
+        others = logits.masked_fill(allowed, -math.inf)
+        others[BOUNDARY_ID] = logits[BOUNDARY_ID]
+        logits[BOUNDARY_ID] = others.logsumexp(dim=0)
+    logits.masked_fill_(~allowed, -math.inf)
+
+
+class Sampler:
+    """What sampling has to know of the texts in B lanes, besides what the model knows."""
+
+    def __init__(self, rules: Rules, starts: Sequence[Start]) -> None:
+        self.rules = rules
+        # On the left, where it is least in the way, the boundary fills up shorter prompts: it is
+        # neither counted nor matched.
+        longest = max(len(start.ids) for start in starts)
+        padded = [
+            torch.nn.functional.pad(start.ids, (longest - len(start.ids), 0), value=BOUNDARY_ID)
+            for start in starts
+        ]
+        self.tokens = torch.stack(padded)  # (B, N)
+        self.written = torch.zeros(len(starts))
+        self.limit = torch.full((len(starts),), 2 * rules.config.mirostat_tau)  # bits
+        self.states = [start.states for start in starts]
+
+    def select(self, lanes: Tensor) -> None:
+        """Go on with these lanes (b,)."""
+        self.tokens, self.written = self.tokens[lanes], self.written[lanes]
+        self.limit = self.limit[lanes]
+        self.states = [self.states[lane] for lane in lanes.tolist()]
+
+    def sample(self, log_probs: Tensor, numbers: Tensor) -> Tensor:
+        """log_probs (B, V) and random numbers (B,) -> the next tokens (B,).
+
+        -1 where log-probabilities are NaN.  Raises ``ConfigError`` where no token is allowed.
+        """
+        config = self.rules.config
+        logits = self.constrain(log_probs + self.rules.logit_bias)
+        logits = penalize(logits, self.tokens, config, self.rules.breakers)
+        if config.temperature == 0:
+            tokens = pick_likeliest(logits)
+        else:
+            logits = filter_logits(logits, config, self.temperature())
+            logits, numbers = filter_by_chance(logits, config, numbers)
+            if config.mirostat_tau > 0:
+                logits = keep_surprise(logits, self.limit)
+            tokens = pick(logits, numbers)
+        self.advance(logits, tokens)
+        return tokens
+
+    def constrain(self, logits: Tensor) -> Tensor:
+        """Rule out what the constraints do not allow."""
+        for number, constraint in enumerate(self.rules.constraints):
+            for lane, states in enumerate(self.states):
+                allowed = constraint.allowed(states[number])
+                if allowed is not None:
+                    restrict(logits[lane], allowed, ends=constraint.ends)
+        if self.rules.constraints and not (logits > -math.inf).any(dim=-1).all():
+            raise ConfigError(
+                "there is no token left that the constraints of this text allow together",
+                "loosen `pattern`, `banned`, `allowed` or the other constraints",
+            )
+        return logits
+
+    def temperature(self) -> float | Tensor:
+        """The setting; with ``temperature_end`` one temperature (B, 1) for each lane."""
+        config = self.rules.config
+        first, last = config.temperature, config.temperature_end
+        if last is None:
+            return first
+        done = (self.written / max(config.length, 1)).clamp(max=1)[:, None]
+        if config.temperature_shape == "geometric":
+            return first * (last / first) ** done
+        if config.temperature_shape == "cosine":
+            done = (1 - torch.cos(math.pi * done)) / 2
+        return first + (last - first) * done
+
+    def advance(self, logits: Tensor, tokens: Tensor) -> None:
+        """Take in the tokens (B,) that were sampled from filtered ``logits`` (B, V)."""
+        config, known = self.rules.config, tokens.clamp(min=0)
+        if config.mirostat_tau > 0:
+            found = -logits.log_softmax(dim=-1).gather(1, known[:, None])[:, 0] / math.log(2)
+            self.limit = self.limit - config.mirostat_rate * (found - config.mirostat_tau)
+        self.tokens = torch.cat([self.tokens, known[:, None]], dim=1)
+        if config.penalty_window:
+            self.tokens = self.tokens[:, -config.penalty_window :]
+        if self.rules.widths is not None:
+            self.written = self.written + self.rules.widths[known]
+        if self.rules.constraints:
+            self.states = [
+                tuple(
+                    each.advance(state, token)
+                    for each, state in zip(self.rules.constraints, states, strict=True)
+                )
+                for states, token in zip(self.states, known.tolist(), strict=True)
+            ]

@@ -1,0 +1,172 @@
+"""The most probable texts: beam search.
+
+B hypotheses side by side, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from charlm.config import GenerationConfig
+from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.errors import ConfigError
+from charlm.inference.generation.endings import Ending
+from charlm.inference.generation.lanes import Token
+from charlm.inference.generation.patterns import Pattern
+from charlm.inference.generation.pieces import Sample, cut, decode
+from charlm.inference.generation.sampling import Constraint, restrict
+from charlm.inference.generation.symbols import bias_of, widths_of
+from charlm.inference.generation.text import checked_stops, encode_prompt, refuse_beside_pattern
+from charlm.inference.predictors.decoder import Decoder, open_decoder
+from charlm.inference.predictors.predictor import Predictor
+
+__all__ = ["Hypothesis", "beam_samples", "beam_search"]
+
+WIDEST = 4096
+"""Most hypotheses side by side."""
+
+
+class Hypothesis(NamedTuple):
+    """Tokens, their log-probabilities in nats, and the states of constraints after them."""
+
+    tokens: tuple[int, ...] = ()
+    log_probs: tuple[float, ...] = ()
+    states: tuple[Any, ...] = ()
+
+    @property
+    def log_prob(self) -> float:
+        """The log-probability of all tokens."""
+        return sum(self.log_probs)
+
+
+class Search(NamedTuple):
+    """What a beam search keeps to: a text is over once its tokens' ``widths`` (V,) sum to
+    ``length``, or with the boundary; ``power`` is the exponent of the length in its score.
+    """
+
+    bias: Tensor
+    widths: Tensor
+    length: float
+    power: float = 0.0
+    constraints: Sequence[Constraint] = ()
+
+    def score(self, hypothesis: Hypothesis) -> float:
+        """log-probability / (number of tokens)^power."""
+        return float(hypothesis.log_prob / max(len(hypothesis.tokens), 1) ** self.power)
+
+
+def beam_search(
+    decoder: Decoder, search: Search, width: int, states: tuple[Any, ...] = ()
+) -> list[Hypothesis]:
+    """The best texts that follow what ``decoder``, with one lane, has read; the best first.
+
+    Of the bias only minus infinity counts, because a search is for the model's probabilities.
+    With a width of at least the number of all texts this finds the best of all.
+    """
+    going, over = [Hypothesis(states=states)], list[Hypothesis]()
+    if search.length <= 0:
+        return going
+    while going:
+        candidates = extend(decoder.log_probs, going, search, width)
+        rows, grown = [], []
+        for row, hypothesis in candidates:
+            length = float(search.widths[list(hypothesis.tokens)].sum())
+            if hypothesis.tokens[-1] == 0 or length >= search.length:
+                over.append(hypothesis)
+            else:
+                rows.append(row)
+                grown.append(hypothesis)
+        over = sorted(over, key=search.score, reverse=True)[:width]
+        going = grown
+        # Without a power, further tokens only lower a score.
+        if len(over) == width and search.power == 0 and going:
+            worst = search.score(over[-1])
+            alive = [n for n, each in enumerate(going) if search.score(each) > worst]
+            rows, going = [rows[n] for n in alive], [going[n] for n in alive]
+        if going:
+            decoder.select(torch.tensor(rows))
+            decoder.advance(torch.tensor([[each.tokens[-1]] for each in going]))
+    return over
+
+
+def extend(
+    log_probs: Tensor, going: Sequence[Hypothesis], search: Search, width: int
+) -> list[tuple[int, Hypothesis]]:
+    """The ``width`` most probable hypotheses with one more token, each with the number of the one
+    it extends; ``log_probs`` (B, V) are those of the next tokens.
+    """
+    log_probs = log_probs.cpu().double()
+    choice = log_probs.masked_fill(search.bias == -torch.inf, -torch.inf)
+    for row, hypothesis in enumerate(going):
+        for constraint, state in zip(search.constraints, hypothesis.states, strict=True):
+            allowed = constraint.allowed(state)
+            if allowed is not None:
+                restrict(choice[row], allowed, ends=False)
+    before = torch.tensor([each.log_prob for each in going], dtype=torch.float64)
+    totals = (choice + before[:, None]).flatten()
+    best = totals.topk(min(width, int((totals > -torch.inf).sum()))).indices.tolist()
+    vocab, found = log_probs.shape[1], []
+    for place in best:
+        row, token = divmod(place, vocab)
+        old = going[row]
+        states = tuple(
+            each.advance(state, token)
+            for each, state in zip(search.constraints, old.states, strict=True)
+        )
+        log_prob = float(log_probs[row, token])
+        found.append((row, Hypothesis((*old.tokens, token), (*old.log_probs, log_prob), states)))
+    return found
+
+
+def beam_samples(
+    model: Predictor,
+    tokenizer: Tokenizer,
+    prompt: str,
+    config: GenerationConfig,
+    *,
+    width: int,
+    count: int = 1,
+    stop: Sequence[str] = (),
+    past_end: bool = False,
+    power: float = 0.0,
+) -> list[Sample]:
+    """The ``count`` best texts that a beam of ``width`` hypotheses finds, the best first.
+
+    Raises ``ConfigError`` for a length that is not in characters or tokens, and for a width out of
+    range.
+    """
+    check_beam(config, width, count, past_end=past_end)
+    bias = bias_of(tokenizer, config)
+    constraints: list[Constraint] = []
+    stops = checked_stops(stop)
+    if config.pattern:
+        refuse_beside_pattern(stop=bool(stops))
+        constraints = [Pattern(tokenizer, config, bias, [prompt])]
+    ids = encode_prompt(tokenizer, prompt)
+    decoder = open_decoder(model)
+    decoder.advance(torch.tensor([[tokenizer.boundary_id, *ids]]))
+    search = Search(bias, widths_of(tokenizer, config), config.length, power, constraints)
+    states = tuple(each.start(prompt) for each in constraints)
+    samples = []
+    for hypothesis in beam_search(decoder, search, width, states)[:count]:
+        block = [list(map(Token, hypothesis.tokens, hypothesis.log_probs))]
+        written = decode(tokenizer, prompt, ids, iter(block))
+        samples.append(Sample(prompt, 0, cut(written, Ending(config), stops)))
+    return samples
+
+
+def check_beam(config: GenerationConfig, width: int, count: int, *, past_end: bool) -> None:
+    """Raise ``ConfigError`` for what a beam search cannot do."""
+    if not max(1, count) <= width <= WIDEST:
+        raise ConfigError(
+            f"`beam` must be from `samples` ({count}) to {WIDEST}, got {width}", "change `beam`"
+        )
+    if config.length < 0 or config.unit not in ("characters", "tokens") or config.whole != "none":
+        raise ConfigError(
+            "`beam` needs a `length` in characters or tokens",
+            "give `length`, and leave `unit` and `whole` out",
+        )
+    if past_end:
+        raise ConfigError("`past_end` does nothing with `beam`", "leave `past_end` out")

@@ -1,0 +1,1 @@
+"""Records drawn as pages and pictures: one HTML file that needs nothing else, or an image."""

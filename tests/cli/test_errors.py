@@ -1,0 +1,99 @@
+"""Errors of the program: two lines with a cause and a way out in words of the command line."""
+
+import click
+import pytest
+
+import charlm.console.machine
+from charlm.cli.failures import in_two_lines, presentable, remedy
+from charlm.cli.main import cli
+from charlm.cli.translation import translate
+from tests.cli.conftest import call
+
+
+def test_debug_shows_the_trace_wherever_it_stands() -> None:
+    plain = call("corpora", "show", "nosuch").err
+    assert len(plain) == 2
+    for command in (
+        ("--debug", "corpora", "show", "nosuch"),
+        ("corpora", "--debug", "show", "nosuch"),
+        ("corpora", "show", "--debug", "nosuch"),
+        ("corpora", "show", "nosuch", "--debug"),
+    ):
+        err = call(*command).err
+        assert err[0].startswith("Traceback")
+        assert err[-2:] == plain
+    assert call("corpora", "show", "nosuch").err == plain
+
+
+def test_what_was_not_foreseen_ends_in_two_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def surprise(about: object, *, as_json: bool) -> None:
+        raise ZeroDivisionError("a\nb")
+
+    monkeypatch.setattr(charlm.console.machine, "show_machine", surprise)
+    done = call("doctor")
+    assert done.code == 1
+    assert done.err == [
+        "error: this should not have happened: ZeroDivisionError: a b",
+        "  try: run it again with --debug and report what it prints",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (MemoryError(), "the memory is used up"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "the memory"),
+        (OSError(28, "No space left on device", "/disk/file"), "/disk/file: No space left"),
+    ],
+)
+def test_trouble_of_the_machine_is_named(error: Exception, cause: str) -> None:
+    assert in_two_lines(error, click.Context(cli))[0].startswith(cause)
+
+
+def test_a_remedy_reads_well_after_try() -> None:
+    assert remedy("did you mean model.cell?") == "model.cell"
+    assert remedy("try --steps 3") == "--steps 3"
+    assert remedy("known: a, b") == "a, b"
+    assert remedy("check the path") == "check the path"
+
+
+TRANSLATED = [
+    ("generate", "`top_k` must be 0 or more, got -1", "--top-k must be 0 or more, got -1"),
+    ("generate", "leave `precision` out", "leave --precision out"),
+    ("generate", "`generation.temperature` is wrong", "--temperature is wrong"),
+    ("generate", "give `replace_unknown='a b'`", "give --replace-unknown 'a b'"),
+    ("generate", "name another `run`", "name another RUN"),
+    ("pairs", "`temperature` does nothing", "temperature does nothing"),
+    ("pairs", "give `temperature=1`", "give temperature=1"),
+    ("perplexity", "add `curve=True`", "add --curve"),
+    ("perplexity", "give `reset='line'` or a `source`", "give --reset line or a source"),
+    ("perplexity", "name `sources`", "name SOURCE"),
+    ("pairs", "give `weight=0.5`", "give --mix-weight 0.5"),
+    ("train", "`training.minutes` must be more than 0", "training.minutes must be more than 0"),
+    ("train", "give `training.steps=100`", "give --steps 100"),
+    ("train", "give `steps=100`", "give --steps 100"),
+    ("train", "give `data.split=[90, 10]`", "give --split 90,10"),
+    ("train", "give `training.momentum=0.9`", "give --set training.momentum=0.9"),
+    ("train", "give `data.valid=FILE`", "give --valid FILE"),
+    ("train", "a file `Odd` or ``", "a file `Odd` or ``"),
+]
+
+
+@pytest.mark.parametrize(("name", "written", "shown"), TRANSLATED)
+def test_names_of_settings_are_shown_as_the_options_of_the_running_command(
+    name: str, written: str, shown: str
+) -> None:
+    assert translate(written, cli.get_command(click.Context(cli), name)) == shown
+
+
+def test_without_a_command_names_of_settings_lose_their_quotes() -> None:
+    assert translate("give `steps=100`, not `minutes`", None) == "give steps=100, not minutes"
+
+
+def test_an_error_is_one_line_that_neither_steers_the_terminal_nor_fills_it() -> None:
+    assert presentable("a\x1b[2J\nb\u202ec\x9b") == "a\u241b[2J b\ufffdc\ufffd"
+    text = "begin " + "word " * 10_000 + "end"
+    assert len(presentable(text)) < 500
+    assert presentable(text).startswith("begin word")
+    assert presentable(text).endswith("word end")
+    assert presentable("x" * 400) == "x" * 400

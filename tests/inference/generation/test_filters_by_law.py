@@ -1,0 +1,247 @@
+"""Filters beyond temperature, top-k, top-p and min-p: exact on four tokens, equal to references
+that loop over tokens on random distributions, and never raising what was removed.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import GenerationConfig
+from charlm.errors import ConfigError
+from charlm.inference.generation import filters, penalties
+
+torch.set_num_threads(1)
+FOUR = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log()
+Kept = Callable[[np.ndarray], set[int]]
+
+
+def kept(logits: torch.Tensor) -> list[bool]:
+    return torch.isfinite(logits[0]).tolist()
+
+
+def mask(count: int) -> list[bool]:
+    return [True] * count + [False] * (4 - count)
+
+
+@pytest.mark.parametrize(
+    ("filtered", "expected"),
+    [
+        # Entropy 1.208 nats; surprises 0.693, 1.386, 1.897, 2.303: the nearest is the second.
+        (filters.keep_typical(FOUR, 0.2), [False, True, False, False]),
+        (filters.keep_typical(FOUR, 0.3), [True, True, False, False]),
+        (filters.keep_typical(FOUR, 0.8), [True, True, True, False]),
+        (filters.keep_epsilon(FOUR, 0.12), mask(3)),
+        (filters.keep_epsilon(FOUR, 0.9), mask(1)),
+        # sqrt(0.2) e^-1.208 = 0.1336 is less than 0.2
+        (filters.keep_eta(FOUR, 0.2), mask(3)),
+        (filters.keep_eta(FOUR, 0.1), mask(4)),
+        # Deviation of the logits: 0.6015
+        (filters.keep_top_n_sigma(FOUR, 1.0), mask(1)),
+        (filters.keep_top_n_sigma(FOUR, 1.2), mask(2)),
+        (filters.keep_top_n_sigma(FOUR, 2.1), mask(3)),
+        (filters.exclude_top_choices(FOUR, 0.2), [False, True, True, True]),
+        (filters.exclude_top_choices(FOUR, 0.12), [False, False, True, True]),
+        (filters.exclude_top_choices(FOUR, 0.4), mask(4)),
+        (filters.keep_surprise(FOUR, torch.tensor([2.1])), mask(2)),
+        (filters.keep_surprise(FOUR, torch.tensor([-3.0])), mask(1)),
+    ],
+)
+def test_filters_keep_what_their_definitions_say(
+    filtered: torch.Tensor, expected: list[bool]
+) -> None:
+    assert kept(filtered) == expected
+
+
+def test_penalties_of_four_tokens_are_exact() -> None:
+    counts = torch.tensor([[2.0, 1.0, 0.0, 0.0]])
+    found = penalties.penalize_counts(FOUR, counts, 2.0, 0.5, 0.25)[0].tolist()
+    p = FOUR[0].tolist()
+    expected = [2 * p[0] - 1.0, 2 * p[1] - 0.75, p[2], p[3]]
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def longest_of(tokens: torch.Tensor, breakers: torch.Tensor | None = None) -> torch.Tensor:
+    return penalties.longest_matches(tokens, penalties.match_lengths(tokens, 9, breakers), 4)
+
+
+def test_a_repetition_is_penalised_by_its_length_and_not_over_a_breaker() -> None:
+    #                        1  2  3  ... again 1 2: 3 would go on two tokens
+    tokens = torch.tensor([[1, 2, 3, 2, 1, 2]])
+    assert penalties.match_lengths(tokens, 9)[0, 2] == 2
+    longest = longest_of(tokens)
+    found = penalties.penalize_matches(FOUR, longest, 0.5, 3.0, 1) - FOUR
+    # 3 goes on "1 2", which is two tokens; 1 goes on "2", which is one
+    assert found[0].tolist() == pytest.approx([0, -0.5, 0, -1.5], abs=1e-6)
+    breakers = torch.tensor([False, True, False, False])
+    longest = longest_of(tokens, breakers)
+    found = penalties.penalize_matches(FOUR, longest, 0.5, 3.0, 1) - FOUR
+    assert found[0].tolist() == pytest.approx([0, -0.5, 0, -0.5], abs=1e-6)
+
+
+def test_no_ngram_comes_twice_unless_nothing_else_is_left() -> None:
+    tokens = longest_of(torch.tensor([[1, 2, 3, 2, 1, 2]]))
+    assert kept(penalties.exclude_repeated(FOUR, tokens, 3)) == [True, True, True, False]
+    assert kept(penalties.exclude_repeated(FOUR, tokens, 2)) == [True, False, True, False]
+    assert kept(penalties.exclude_repeated(FOUR, tokens, 1)) == [True, False, False, False]
+    only = torch.tensor([[-math.inf, 0.0, -math.inf, -math.inf]])
+    assert torch.equal(penalties.exclude_repeated(only, tokens, 1), only)
+
+
+def by_mass(p: np.ndarray, order: list[int], share: float) -> set[int]:
+    found: set[int] = set()
+    for token in order:
+        if sum(p[list(found)]) >= share:
+            break
+        found.add(token)
+    return found
+
+
+def entropy(p: np.ndarray) -> float:
+    return -sum(x * math.log(x) for x in p)
+
+
+REFERENCES: dict[str, tuple[Callable[[torch.Tensor, float], torch.Tensor], Kept]] = {
+    "top_k": (
+        lambda x, n: filters.keep_top_k(x, 5),
+        lambda p: set(sorted(range(len(p)), key=lambda i: -p[i])[:5]),
+    ),
+    "top_p": (
+        lambda x, n: filters.keep_top_p(x, 0.7),
+        lambda p: by_mass(p, sorted(range(len(p)), key=lambda i: -p[i]), 0.7),
+    ),
+    "min_p": (
+        lambda x, n: filters.keep_min_p(x, 0.2),
+        lambda p: {i for i in range(len(p)) if p[i] >= 0.2 * max(p)},
+    ),
+    "typical": (
+        lambda x, n: filters.keep_typical(x, 0.6),
+        lambda p: by_mass(
+            p, sorted(range(len(p)), key=lambda i: abs(-math.log(p[i]) - entropy(p))), 0.6
+        ),
+    ),
+    "epsilon": (
+        lambda x, n: filters.keep_epsilon(x, 0.05),
+        lambda p: {i for i in range(len(p)) if p[i] >= min(0.05, max(p))},
+    ),
+    "eta": (
+        lambda x, n: filters.keep_eta(x, 0.05),
+        lambda p: {
+            i
+            for i in range(len(p))
+            if p[i] >= min(0.05, math.sqrt(0.05) * math.exp(-entropy(p)), max(p))
+        },
+    ),
+    "top_n_sigma": (
+        lambda x, n: filters.keep_top_n_sigma(x, 0.8),
+        lambda p: {
+            i for i in range(len(p)) if math.log(p[i]) >= math.log(max(p)) - 0.8 * np.log(p).std()
+        },
+    ),
+    "xtc": (
+        lambda x, n: filters.exclude_top_choices(x, 0.08),
+        lambda p: (
+            set(range(len(p)))
+            - set(sorted((i for i in range(len(p)) if p[i] >= 0.08), key=lambda i: p[i])[1:])
+        ),
+    ),
+    "mirostat": (
+        lambda x, n: filters.keep_surprise(x, torch.full((len(x),), 3.0)),
+        lambda p: {i for i in range(len(p)) if -math.log2(p[i]) <= 3 or p[i] == max(p)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_filter_equals_its_reference_and_keeps_the_ratios_of_the_rest(name: str) -> None:
+    apply, reference = REFERENCES[name]
+    logits = (torch.randn(1000, 13, generator=torch.Generator().manual_seed(3)) * 2).double()
+    log_probs = logits.log_softmax(-1)
+    filtered = apply(log_probs, 0)
+    for row, found in zip(log_probs.exp().numpy(), filtered, strict=True):
+        assert set(torch.nonzero(found > -math.inf)[:, 0].tolist()) == reference(row)
+    left = filtered > -math.inf
+    assert torch.equal(filtered[left], log_probs[left])
+    without = log_probs.masked_fill(~left, -math.inf)
+    assert not (apply(without, 0) > -math.inf)[~left].any(), "nothing comes back"
+
+
+def counted(tokens: list[int], p: np.ndarray, config: GenerationConfig) -> np.ndarray:
+    """The penalties by loops over the text."""
+    log_p = np.log(p)
+    for token in set(tokens) - {0}:
+        log_p[token] *= config.repetition_penalty
+        log_p[token] -= config.presence_penalty + config.frequency_penalty * tokens.count(token)
+    for token in range(1, len(p)):
+        longest = 0
+        for at in (at for at in range(len(tokens)) if tokens[at] == token):
+            length = 0
+            while length < at and tokens[at - 1 - length] == tokens[-1 - length] != 0:
+                length += 1
+            longest = max(longest, length)
+        if longest >= config.dry_allowed_length and longest:
+            power = config.dry_base ** (longest - config.dry_allowed_length)
+            log_p[token] -= config.dry_multiplier * power
+    n = config.no_repeat_ngram
+    grams = {tuple(tokens[at : at + n]) for at in range(len(tokens) - n + 1)}
+    grams = {gram for gram in grams if 0 not in gram}
+    banned = [t for t in range(1, len(p)) if (*tokens[len(tokens) - n + 1 :], t) in grams]
+    if len(banned) < len(p):
+        log_p[banned] = -math.inf
+    return log_p
+
+
+def test_penalties_equal_loops_over_random_texts() -> None:
+    generator = torch.Generator().manual_seed(5)
+    tokens = torch.randint(0, 4, (1000, 12), generator=generator)
+    log_probs = torch.randn(1000, 6, generator=generator).double().log_softmax(-1)
+    config = GenerationConfig(
+        repetition_penalty=1.3, presence_penalty=0.2, frequency_penalty=0.1, dry_multiplier=0.6,
+        dry_allowed_length=1, no_repeat_ngram=3, penalty_window=9, dry_breakers="",
+    )  # fmt: skip
+    found = penalties.penalize(log_probs, tokens, config).numpy()
+    for row, text, p in zip(found, tokens[:, -9:].tolist(), log_probs.exp().numpy(), strict=True):
+        np.testing.assert_allclose(row, counted(text, p, config), atol=1e-6)
+
+
+def test_neutral_values_change_nothing_bit_for_bit() -> None:
+    logits = torch.randn(50, 9, generator=torch.Generator().manual_seed(6))
+    plain = GenerationConfig(temperature=1)
+    assert torch.equal(filters.filter_logits(logits, plain), logits)
+    tokens = torch.randint(0, 9, (50, 20))
+    assert penalties.penalize(logits, tokens, plain) is logits
+    numbers = torch.rand(50, dtype=torch.float64)
+    same, left = filters.filter_by_chance(logits, plain, numbers)
+    assert same is logits
+    assert left is numbers
+
+
+def test_xtc_applies_as_often_as_it_says_and_leaves_uniform_numbers() -> None:
+    config = GenerationConfig(xtc_probability=0.3, xtc_threshold=0.2)
+    numbers = torch.rand(4000, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    logits, left = filters.filter_by_chance(FOUR.expand(4000, 4), config, numbers)
+    applied = torch.isinf(logits[:, 0])
+    assert float(applied.float().mean()) == pytest.approx(0.3, abs=0.03)
+    for part in (left[applied], left[~applied]):
+        assert float(part.mean()) == pytest.approx(0.5, abs=0.03)
+        assert 0 <= float(part.min()) <= float(part.max()) < 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"mirostat_tau": 3.0, "top_p": 0.9}, "`mirostat_tau` and `top_p` contradict"),
+        ({"allowed": "ab", "banned": "b"}, "`allowed` and `banned` contradict"),
+        ({"temperature": 0, "xtc_probability": 0.5}, "`xtc_probability` does nothing"),
+        ({"dry_base": 2.0}, "`dry_base` does nothing without `dry_multiplier`"),
+        ({"xtc_threshold": 0.6}, "xtc_threshold` must be"),
+        ({"temperature_end": 1.0, "length": -1}, "`temperature_end` needs a `length`"),
+        ({"unit": "pages"}, "unknown value"),
+        ({"typical_p": 0}, "typical_p` must be at most 1 and more than 0"),
+    ],
+)
+def test_contradicting_settings_are_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        GenerationConfig(**given)  # type: ignore[arg-type]
