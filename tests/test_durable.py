@@ -186,6 +186,8 @@ def test_an_error_of_a_write_names_the_file_and_not_a_temporary_name(
             write()
         assert errors.describe(caught.value) == f"{path}: {os.strerror(errno.EIO)}"
         assert "check the disk" in errors.way_out(caught.value)
+
+
 def test_a_file_is_never_cut_to_more_than_it_has(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"one\ntwo\n")
