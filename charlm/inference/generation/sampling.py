@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from charlm.config import BOUNDARY_ID, GenerationConfig
@@ -43,7 +42,7 @@ class Constraint(Protocol):
     def start(self, prompt: str) -> Any:
         """The state after a prompt.  Raises ``ConfigError`` where the prompt breaks it."""
 
-    def allowed(self, state: Any) -> Tensor | None:
+    def allowed(self, state: Any) -> Tensor | np.ndarray | None:
         """Which tokens (V,) may come next, bool; None where all may."""
 
     def advance(self, state: Any, token: int) -> Any:
@@ -115,25 +114,25 @@ class Sampler:
         self.states = [self.states[lane] for lane in lanes.tolist()]
 
     @np.errstate(invalid="ignore")
-    def sample(self, log_probs: Tensor, numbers: Tensor) -> Tensor:
+    def sample(self, log_probs: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """log_probs (B, V) and random numbers (B,) -> the next tokens (B,).
 
         -1 where log-probabilities are NaN.  Raises ``ConfigError`` where no token is allowed.
         """
-        config, uniforms = self.rules.config, numbers.numpy()
-        logits = self.constrain(log_probs.numpy() + self.bias)
+        config = self.rules.config
+        logits = self.constrain(log_probs + self.bias)
         if self.history is not None:
             logits = penalize(logits, self.history, config)
         if config.temperature == 0:
             tokens = pick_likeliest(logits)
         else:
             logits = filter_logits(logits, config, self.temperature())
-            logits, uniforms = filter_by_chance(logits, config, uniforms)
+            logits, numbers = filter_by_chance(logits, config, numbers)
             if config.mirostat_tau > 0:
                 logits = keep_surprise(logits, self.limit)
-            tokens = pick(logits, uniforms)
+            tokens = pick(logits, numbers)
         self.advance(logits, tokens)
-        return torch.from_numpy(tokens)
+        return tokens
 
     def constrain(self, logits: np.ndarray) -> np.ndarray:
         """Rule out what the constraints do not allow."""
