@@ -6,6 +6,7 @@ B hypotheses side by side, V vocabulary.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -103,7 +104,7 @@ def extend(
         for constraint, state in zip(search.constraints, hypothesis.states, strict=True):
             allowed = constraint.allowed(state)
             if allowed is not None:
-                restrict(choice[row], allowed, ends=False)
+                restrict(choice[row].numpy(), np.asarray(allowed), ends=False)
     before = torch.tensor([each.log_prob for each in going], dtype=torch.float64)
     totals = (choice + before[:, None]).flatten()
     best = totals.topk(min(width, int((totals > -torch.inf).sum()))).indices.tolist()

@@ -229,13 +229,16 @@ def random_seed() -> int:
 def checked_prompts(prompt: str | Sequence[str]) -> list[str]:
     """The prompts; a str is one.  Raises ``ConfigError`` for what is no text."""
     several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
-    prompts: list[Any] = list(prompt) if several else [prompt]
-    for each in prompts:
-        if not isinstance(each, str):
-            raise ConfigError(
-                f"`prompt` must be a text, got {each!r}", "give a str, or a list of them"
-            )
-    return prompts
+    return [check_prompt(each) for each in (prompt if several else [prompt])]
+
+
+def check_prompt(prompt: object) -> str:
+    """The prompt.  Raises ``ConfigError`` for what is no text."""
+    if not isinstance(prompt, str):
+        raise ConfigError(
+            f"`prompt` must be a text, got {prompt!r}", "give a str, or a list of them"
+        )
+    return prompt
 
 
 def name_unknown(unknown: dict[str, int], most: int = 8) -> str:
