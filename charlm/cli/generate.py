@@ -150,7 +150,7 @@ def unescaped_one(
     help="The same seed gives the same text.  [default: random]",
 )  # fmt: skip
 @option(
-    "--temperatures", type=Shares(), metavar="X,X,...", heading=SHOWING,
+    "--temperatures", type=Shares("0.5,0.8"), metavar="X,X,...", heading=SHOWING,
     help="Write each text at these temperatures, side by side on a terminal.",
 )  # fmt: skip
 @option(

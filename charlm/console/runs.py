@@ -63,7 +63,9 @@ def facts(summary: RunSummary) -> dict[str, str]:
     return {
         "run": summary.run,
         **({"made": made_at(summary.made)} if summary.made else {}),
-        "text": f"{', '.join(settings['data']['sources'])}: {', '.join(counts)} to train on",
+        "text": f"{', '.join(settings['data']['sources'])}: {', '.join(counts)} to train on"
+        if train
+        else "unknown: an imported model",
         "tokenizer": f"{settings['tokenizer']['kind']}, vocabulary {summary.vocab_size:,}",
         "model": describe_model(summary),
         **describe_training(summary),
@@ -89,7 +91,8 @@ def describe_model(summary: RunSummary) -> str:
     """What kind of model, and how large."""
     model, size = summary.settings["model"], f"{summary.parameters:,}"
     if model["kind"] == "ngram":
-        return f"n-grams of up to {summary.step} tokens, {size} in all"
+        order = model.get("order") or summary.step
+        return f"n-grams of up to {order} tokens, {size} in all"
     return f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
 
 
