@@ -136,6 +136,7 @@ class Conversation:
     async def write(self) -> None:
         """Write a continuation, screen by screen, until it is over or broken off."""
         pieces = self.desk.pieces
+        await self.read()
         while self.desk.pieces is pieces and self.desk.go_on():
             self.app.invalidate()
             await asyncio.sleep(0)
@@ -143,11 +144,22 @@ class Conversation:
 
     async def find_candidates(self) -> None:
         """Find what the text may go on with, unless it changes first."""
-        text = self.desk.session.text
         await asyncio.sleep(PAUSE)
-        if text == self.desk.session.text and self.desk.pieces is None:
+        if self.desk.pieces is None and await self.read():
             self.desk.refresh()
             self.app.invalidate()
+
+    async def read(self) -> bool:
+        """Let the model read the text, and show how far it is; False where the text changes."""
+        text = self.desk.session.text
+        for count in self.desk.session.reading():
+            self.desk.read = count
+            self.app.invalidate()
+            await asyncio.sleep(0)
+            if self.desk.session.text != text:
+                return False
+        self.desk.read = None
+        return True
 
     async def save_now_and_then(self) -> None:
         """Save a text that has changed."""

@@ -30,7 +30,8 @@ WARMER = 0.1
 class Desk:
     """A session, its transcript, and what of both is on the screen.
 
-    ``message`` is shown until the next key; ``pieces`` is the continuation that is being written.
+    ``message`` is shown until the next key; ``pieces`` is the continuation that is being written,
+    and ``read`` how many tokens the model has read, while it reads.
     """
 
     def __init__(self, session: WritingSession, transcript: Transcript) -> None:
@@ -44,6 +45,7 @@ class Desk:
         self.selected = 0
         self.back = 0  # rows that are scrolled back, in the text or in the help
         self.pieces: Generator[str] | None = None
+        self.read: int | None = None
 
     def attempt(self, action: Callable[[], Any]) -> Any:
         """What ``action`` returns; an error of charlm becomes the message."""

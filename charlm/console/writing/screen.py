@@ -145,6 +145,7 @@ def draw_status(desk: Desk, columns: int) -> Fragments:
     session = desk.session
     saved = "" if session.text == desk.transcript.saved else "*"
     busy = "writing, " if desk.pieces is not None else ""
+    busy = busy if desk.read is None else f"reading, {desk.read:,} tokens · "
     name = os.path.relpath(desk.transcript.path)
     name = str(desk.transcript.path) if name.startswith("..") else name
     parts = [

@@ -5,13 +5,13 @@ Shapes: B beginnings of words side by side, V vocabulary.
 
 import heapq
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.inference.generation.symbols import token_texts
 from charlm.inference.predictors.decoder import Decoder
 
 __all__ = ["Candidate", "likeliest_tokens", "likeliest_words"]
@@ -39,20 +39,28 @@ def likeliest_tokens(
 ) -> list[Candidate]:
     """The ``count`` most probable next tokens after ``text``, by log_probs (V,).
 
-    The probabilities are the model's.  The end of the text, the unknown symbol and tokens that are
-    parts of a character have no text, so they are left out.
+    The probabilities are the model's; of tokens that stand for one text the most probable counts.
+    The end of the text, the unknown symbol and parts of characters have no text, so they are left
+    out.
     """
-    texts = token_texts(tokenizer)
     space = " " if tokenizer.kind == "word" and text and not text[-1].isspace() else ""
-    found: list[Candidate] = []
+    found: dict[str, Candidate] = {}
     for id in log_probs.argsort(descending=True).tolist():
         if len(found) >= count:
             break
-        added = texts[id]
-        if added and id not in (tokenizer.boundary_id, tokenizer.unknown_id):
-            added = added if added.isspace() else space + added
-            found.append(Candidate(added, float(log_probs[id].double().exp())))
-    return found
+        added = text_of(tokenizer, id)
+        if added and added not in found:
+            p = float(log_probs[id].double().exp())
+            found[added] = Candidate(added if added.isspace() else space + added, p)
+    return list(found.values())
+
+
+def text_of(tokenizer: Tokenizer, id: int) -> str:
+    """What a token stands for; empty for what has no text."""
+    try:
+        return "" if id == tokenizer.unknown_id else tokenizer.table[id].decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
 
 
 def likeliest_words(
@@ -84,14 +92,7 @@ class WordSearch:
     def __init__(self, tokenizer: Tokenizer, count: int) -> None:
         self.tokenizer, self.count = tokenizer, count
         self.words: dict[bytes, float] = {}
-        texts = token_texts(tokenizer)
-        self.ends = torch.tensor([not text or text[0].isspace() for text in texts])  # (V,)
-        self.ends &= torch.tensor([text is not None for text in texts])
-        self.excluded = torch.zeros(len(texts), dtype=torch.bool)
-        self.excluded[tokenizer.boundary_id] = True
-        if tokenizer.unknown_id is not None:
-            self.excluded[tokenizer.unknown_id] = True
-            self.ends[tokenizer.unknown_id] = False
+        self.ends, self.excluded = word_ends(tokenizer)
 
     def extend(
         self, log_probs: Tensor, beginnings: list[tuple[bytes, float]]
@@ -145,3 +146,12 @@ class WordSearch:
             except UnicodeDecodeError:
                 continue
         return found[: self.count]
+
+
+@lru_cache(maxsize=2)
+def word_ends(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+    """Which tokens (V,) end a word before them, and which do not go on with a text."""
+    ends = [text_of(tokenizer, id)[:1].isspace() for id in range(tokenizer.vocab_size)]
+    excluded = [id in (tokenizer.boundary_id, tokenizer.unknown_id) for id in range(len(ends))]
+    ends[tokenizer.boundary_id] = True
+    return torch.tensor(ends), torch.tensor(excluded)

@@ -1,6 +1,6 @@
 """A text that changes at its end, read anew only where it has changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -29,6 +29,15 @@ class IncrementalReader:
 
     def read(self, ids: Sequence[int]) -> Decoder:
         """A decoder that has read ``ids``, at least one; fork it to go on."""
+        for _ in self.reading(ids):
+            pass
+        return self.kept[len(ids)]
+
+    def reading(self, ids: Sequence[int]) -> Iterator[int]:
+        """Read ``ids``; yields how many are read, now and then.
+
+        Closing the iterator keeps what was read so far.
+        """
         wanted = np.asarray(ids, dtype=np.int64)
         shorter = min(len(wanted), len(self.ids))
         differs = np.flatnonzero(wanted[:shorter] != self.ids[:shorter])
@@ -42,7 +51,7 @@ class IncrementalReader:
             decoder.advance(torch.from_numpy(wanted[None, done:end]))
             self.keep(end, decoder)
             done = end
-        return self.kept[done]
+            yield done
 
     def keep(self, count: int, decoder: Decoder) -> None:
         """Keep the state after ``count`` tokens, and drop every second of the early ones where

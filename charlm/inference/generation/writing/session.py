@@ -196,6 +196,12 @@ class WritingSession:
                 return likeliest_words(decoder, self.tokenizer, self.text, count)
             return likeliest_tokens(decoder.log_probs[0].cpu(), self.tokenizer, self.text, count)
 
+    def reading(self) -> Iterator[int]:
+        """Let the model read the text, which all else needs; yields how many tokens it has read,
+        now and then.
+        """
+        return self.reader.reading(self.ids)
+
     def apply(self, edit: Edit) -> None:
         """Make a change, unless it changes nothing."""
         if edit.removed == edit.added:
