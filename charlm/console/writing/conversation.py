@@ -108,12 +108,12 @@ class Conversation:
             self.app.exit(exception=error) if error else self.app.exit()
 
     def handle(self, act: Callable[[KeyPressEvent], None]) -> Callable[[KeyPressEvent], None]:
-        """What a key does: break off a continuation, act, and see to what follows from it."""
+        """What a key does: end a continuation, act, and see to what follows from it."""
 
         def handler(event: KeyPressEvent) -> None:
-            self.desk.stop()
-            self.desk.message = ""
             try:
+                self.desk.settle()
+                self.desk.message = ""
                 act(event)
             except Exception as error:
                 self.end(error)

@@ -1,6 +1,7 @@
 """What the screen of a writing session shows, and what its keys do, without a terminal."""
 
 import dataclasses
+import json
 import re
 import shlex
 from collections.abc import Callable, Generator
@@ -45,6 +46,7 @@ class Desk:
         self.selected = 0
         self.back = 0  # rows that are scrolled back, in the text or in the help
         self.pieces: Generator[str] | None = None
+        self.unit: TextUnit | None = None  # that is being written, or was last
         self.read: int | None = None
 
     def attempt(self, action: Callable[[], Any]) -> Any:
@@ -59,6 +61,7 @@ class Desk:
     def begin(self, unit: TextUnit | None) -> None:
         """Let the model continue by a unit, or write the last one anew; ``go_on`` does the work."""
         session = self.session
+        self.unit = unit or (session.done[-1].unit if session.done else None)
         starts = session.regenerating if unit is None else lambda: session.extending(unit)
         self.pieces = self.attempt(starts)
 
@@ -80,6 +83,14 @@ class Desk:
         pieces, self.pieces = self.pieces, None
         if pieces is not None:
             pieces.close()
+
+    def settle(self) -> None:
+        """End a continuation before another key acts: a word is written to its end, so that two
+        quick keys give two words; what is longer is broken off.
+        """
+        while self.unit == "word" and self.go_on():
+            pass
+        self.stop()
 
     def type(self, text: str) -> None:
         """Write at the end of the text, or of the line of settings; tell what the model lacks."""
@@ -175,4 +186,6 @@ def shown(value: Any) -> str:
     """A value as it is typed after NAME=."""
     if isinstance(value, tuple):
         return "[" + ", ".join(f'"{each}"' for each in value) + "]"
+    if isinstance(value, str) and (value != value.strip() or not value.isprintable()):
+        return json.dumps(value)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -51,20 +51,17 @@ def wrap(line: str, width: int) -> tuple[Row, ...]:
     """The rows of a line without line breaks, at least one; a space that ends a full row is not
     shown.
     """
-    rows, begin, used, break_at, used_at_break = [], 0, 0, 0, 0
+    rows: list[Row] = []
+    begin = used = break_at = used_at_break = 0
     for start, end, columns in cells(line):
-        if used + columns > width and start > begin:
-            if line[start] == " ":
-                rows.append((begin, start))
-                begin, used = end, 0
-                break_at = end
-                continue
-            if break_at > begin:  # the word moves to the next row
+        is_space = line[start] == " "
+        while used + columns > width and start > begin:
+            if not is_space and break_at > begin:  # the word moves to the next row
                 rows.append((begin, break_at))
                 begin, used = break_at, used - used_at_break
             else:
                 rows.append((begin, start))
-                begin, used = start, 0
+                begin, used = (end, -columns) if is_space else (start, 0)
         used += columns
         if line[start].isspace() or columns > 1:  # scripts with wide characters break anywhere
             break_at, used_at_break = end, used

@@ -70,11 +70,11 @@ class Screen:
 def draw(desk: Desk, columns: int, rows: int) -> Screen:
     """What a terminal of this size shows."""
     screen = Screen(columns, rows)
-    if desk.mode == "help":
-        draw_help(desk, screen)
-        return screen
     if columns < NARROWEST or rows < SHORTEST:
         screen.rows = draw_text(desk, screen, columns, rows)
+        return screen
+    if desk.mode == "help":
+        draw_help(desk, screen)
         return screen
     footer = draw_footer(desk, columns, 2 if rows >= 10 else 1)
     height = rows - len(footer) - 1
@@ -102,7 +102,7 @@ def draw_text(desk: Desk, screen: Screen, columns: int, height: int) -> list[Fra
     session = desk.session
     found = last_rows(session.text, session.mark, max(columns - 1, 2), height, desk.back)
     if not desk.back:
-        screen.cursor = (columns_of("".join(found[-1])), len(found) - 1)
+        screen.cursor = (min(columns_of("".join(found[-1])), columns - 1), len(found) - 1)
     rows: list[Fragments] = [[("", before), ("last", after)] for before, after in found]
     if not session.text:
         rows[0] = [("faint", shortened(" Type, or press Tab.", columns - 1))]
@@ -190,12 +190,12 @@ def draw_help(desk: Desk, screen: Screen) -> None:
     """All keys and what they do, from the row that was scrolled to."""
     lines: list[Fragments] = [[("title", "Keys")]]
     for key, _, text in KEYS:
-        parts = last_rows(text, len(text), max(screen.columns - 8, 8), 9)
+        parts = last_rows(text, len(text), screen.columns - 8, 9)
         for number, (part, _) in enumerate(parts):
             lines.append([("key", f" {key if not number else '':5} "), ("", part)])
     for note in NOTES:
         lines += [[("", part)] for part, _ in last_rows(note, len(note), screen.columns - 1, 9)]
-    height = max(screen.height - 1, 1)
+    height = screen.height - 1
     desk.back = max(0, min(desk.back, len(lines) - height))
     screen.rows = lines[desk.back : desk.back + height]
     screen.rows += [[] for _ in range(height - len(screen.rows))]
