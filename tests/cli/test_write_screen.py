@@ -106,7 +106,7 @@ def test_the_line_of_settings_sets_all_and_tells_what_is_wrong() -> None:
     desk = desk_of("")
     desk.session.change(temperature=0.5, top_k=3, banned="a ")
     desk.open_settings()
-    assert desk.entry == "temperature=0.5 banned='"a "' top_k=3"
+    assert desk.entry == """temperature=0.5 banned='"a "' top_k=3"""
     desk.warm(-6)
     assert desk.entry.startswith("temperature=0 ")
     desk.warm(7)
