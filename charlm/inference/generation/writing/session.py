@@ -14,9 +14,15 @@ from charlm.errors import CharlmError, ConfigError
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import Lanes, key_of
 from charlm.inference.generation.pieces import Finish, Sample, cut, decode
-from charlm.inference.generation.sampling import Rules, Start
-from charlm.inference.generation.symbols import bias_of, breakers_of, widths_of
-from charlm.inference.generation.text import DEFAULTS, check_prompt, check_seeds, random_seed
+from charlm.inference.generation.sampling import Start
+from charlm.inference.generation.symbols import bias_of
+from charlm.inference.generation.text import (
+    DEFAULTS,
+    check_seeds,
+    checked_prompts,
+    random_seed,
+    rules_for,
+)
 from charlm.inference.generation.writing.candidates import (
     Candidate,
     likeliest_tokens,
@@ -68,7 +74,8 @@ class WritingSession:
         """Raises ``ConfigError`` for settings that need a length, for a seed out of range, and for
         a ``text`` that is none.
         """
-        self.tokenizer, self.text = tokenizer, check_prompt(text)
+        self.tokenizer = tokenizer
+        (self.text,) = checked_prompts(text)
         self.seed = random_seed() if seed is None else seed
         check_seeds([self.seed])
         self.finish: Finish | None = None
@@ -93,7 +100,7 @@ class WritingSession:
             )
         for unit in get_args(TextUnit):
             for_unit(config, unit)
-        self.bias = bias_of(self.tokenizer, config)
+        bias_of(self.tokenizer, config)  # raises for what the vocabulary cannot follow
         self.config = config
 
     @property
@@ -247,12 +254,9 @@ class WritingSession:
     def start(self, text: str, seed: int, unit: TextUnit, *, may_end: bool) -> Sample:
         """The sample that follows ``text``, as ``generate`` makes it."""
         config = for_unit(self.config, unit)
-        bias = self.bias.clone()
+        rules = rules_for(self.tokenizer, config, [text], [])
         if not may_end:
-            bias[self.tokenizer.boundary_id] = -torch.inf
-        rules = Rules(
-            config, bias, widths_of(self.tokenizer, config), breakers_of(self.tokenizer, config)
-        )
+            rules.logit_bias[self.tokenizer.boundary_id] = -torch.inf
         start = Start(torch.tensor(self.ids), seed)
         read = {key_of(start.ids): self.reader.read(self.ids)}
         tokens = Lanes(read, rules, [start]).blocks(0)
