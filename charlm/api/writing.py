@@ -12,6 +12,7 @@ from charlm.inference.generation import text as generation
 from charlm.inference.generation.filling import fill
 from charlm.inference.generation.modes import write_texts
 from charlm.inference.generation.pieces import Sample
+from charlm.inference.generation.writing.session import WritingSession
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.recurrent import in_precision
 
@@ -124,6 +125,29 @@ class Writing:
             config, gap_length=gap_length, width=beam, count=generation.check_count(samples),
         )  # fmt: skip
         return found[0].text if samples is None else [each.text for each in found]
+
+    @naming_unknown
+    def write_session(
+        self, text: str = "", *, seed: int | None = None, **settings: Any
+    ) -> WritingSession:
+        """A text to write together with the model, as ``charlm write`` does in the terminal.
+
+        It begins with ``text``; ``settings`` are those of ``generation``.  The first continuation
+        has the ``seed``, each further one the next.
+
+        Example::
+
+            session = model.write_session("It was", seed=1, temperature=0.7)
+            session.extend("word")
+            print(session.likeliest(5, by="word"))
+            session.regenerate()
+            session.undo()
+            print(session.text)
+        """
+        config = self._settings(seed, settings)
+        return WritingSession(
+            self.loaded.model, self.loaded.tokenizer, config, text=text, seed=seed
+        )
 
     def _settings(self, seed: int | None, given: Mapping[str, Any]) -> GenerationConfig:
         """The run's generation settings with those of ``given`` that are not None.

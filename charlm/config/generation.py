@@ -54,7 +54,7 @@ class GenerationConfig(Section):
     length: int = setting(500, "Characters, or units, to write; -1: without end.", minimum=-1)
     unit: str = setting(
         "characters", "What `length` counts.",
-        choices=("characters", "words", "sentences", "lines", "tokens"),
+        choices=("characters", "words", "sentences", "lines", "paragraphs", "tokens"),
     )  # fmt: skip
     whole: str = setting(
         "none", "Once `length` is reached, go on to the end of the word, sentence or line.",
