@@ -4,7 +4,6 @@ Errors are JSON as OpenAI has it: ``{"error": {"message", "type", "param", "code
 """
 
 import asyncio
-import importlib
 import logging
 import math
 import time
@@ -30,6 +29,7 @@ from charlm.web.server.access import Access
 from charlm.web.server.completions import BOUNDARY, Completion, encode_text, json_bytes
 from charlm.web.server.requests import Fields, Refused, parse_body, parse_completion
 from charlm.web.server.service import Inbox, Service
+from charlm.web.writer_page import writer_page
 
 __all__ = ["Application"]
 
@@ -361,6 +361,6 @@ def index_page(service: Service, why: str) -> str:
 def model_page(service: Service, model: Model) -> str:
     """The page that writes with a model in the browser, or why there is none."""
     try:
-        return str(importlib.import_module("charlm.web.writer_page").writer_page(model.loaded))
-    except (ImportError, CharlmError) as error:
+        return writer_page(model.loaded)
+    except CharlmError as error:
         return index_page(service, str(error))
