@@ -46,8 +46,8 @@ class Batcher:
 
     @property
     def writing(self) -> int:
-        """How many texts are written now."""
-        return sum(len(batch.texts) for batch in self.batches)
+        """How many texts are written now; the lanes of cancelled ones are free."""
+        return sum(not text.cancelled for batch in self.batches for text in batch.texts)
 
     @property
     def idle(self) -> bool:

@@ -63,9 +63,16 @@ class Prompt:
     of each id is measured, and the ``top`` most probable ids beside it.
     """
 
-    def __init__(self, tokenizer: Tokenizer, ids: Sequence[int], top: int | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        ids: Sequence[int],
+        top: int | None = None,
+        text: str | None = None,
+    ) -> None:
+        """``text`` is what was encoded, if it was text: words keep no white space."""
         self.ids, self.top = list(ids), top
-        self.text = tokenizer.decode(self.ids)
+        self.text = tokenizer.decode(self.ids) if text is None else text
         begun = self.ids[:1] == [tokenizer.boundary_id]
         self.stream = torch.tensor(self.ids if begun else [tokenizer.boundary_id, *self.ids])
         self.measured: list[ServedToken] = []

@@ -80,11 +80,13 @@ class Completion:
 
     def prompt(self, given: str | list[int]) -> Prompt:
         """A prompt.  Raises ``TokenizerError`` for what the model has never seen."""
-        if isinstance(given, str) and given != BOUNDARY:
-            known = replace_symbols(self.tokenizer, given, self.request.replace_unknown)
-            given = encode_prompt(self.tokenizer, known)
-        ids = [self.tokenizer.boundary_id] if isinstance(given, str) else given
-        return Prompt(self.tokenizer, ids, self.request.logprobs if self.request.echo else None)
+        text, top = None, self.request.logprobs if self.request.echo else None
+        if given == BOUNDARY:
+            given = [self.tokenizer.boundary_id]
+        if isinstance(given, str):
+            text = replace_symbols(self.tokenizer, given, self.request.replace_unknown)
+            given = encode_prompt(self.tokenizer, text)
+        return Prompt(self.tokenizer, given, top, text)
 
     def check_length(self, prompt: Prompt, limits: ServeLimits) -> bool:
         """Raise ``Refused`` for what is longer than the server allows."""
