@@ -36,7 +36,10 @@ class Engine:
     @property
     def waiting(self) -> int:
         """How many texts wait for a lane."""
-        return len(self.submitted) + sum(len(each.waiting) for each in self.batchers.values())
+        texts = [text for _, text in list(self.submitted)]
+        for batcher in self.batchers.values():
+            texts += batcher.waiting  # the engine's thread may change it: copied in one go
+        return sum(not text.cancelled for text in texts)
 
     @property
     def writing(self) -> int:
