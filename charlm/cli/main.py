@@ -23,7 +23,7 @@ SECTIONS = {
     "Write": ("generate", "write"),
     "Measure": ("perplexity", "score", "pairs", "compare", "rescore", "compress", "decompress"),
     "Look": ("info", "explain", "report"),
-    "Share": ("export", "import", "push", "pull"),
+    "Share": ("export", "import", "serve", "push", "pull"),
     "Machine": ("doctor", "bench"),
 }
 """The commands in the order of the help; each is ``command`` in a module of its name."""

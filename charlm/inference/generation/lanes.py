@@ -17,7 +17,7 @@ from charlm.inference.generation.filters import uniforms
 from charlm.inference.generation.sampling import Rules, Sampler, Start
 from charlm.inference.predictors.decoder import CompiledDecoder, Decoder
 
-__all__ = ["Token", "read_prompts", "sample_tokens"]
+__all__ = ["Token", "key_of", "read_prompts", "sample_tokens"]
 
 LANES = 64
 """Most samples side by side."""
