@@ -31,7 +31,7 @@ WIDTH = 50
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
-OWN = ("length", "unit", "whole", "temperature", "top_k", "top_p", "min_p", "pattern")
+OWN = ("length", "unit", "whole", "temperature", "top_k", "top_p", "min_p", "pattern", "max_copy")
 """The settings of ``GenerationConfig`` with an option of their own; --set reaches the others."""
 
 
@@ -193,11 +193,13 @@ def command(
     **how: Any,
 ) -> None:
     """Let a trained model write: the prompt and its continuation, nothing else."""
+    from charlm.console.novelty import show_indexing
     from charlm.console.samples import show_filled, show_samples, tell_seed
     from charlm.console.streams import read_prompts
     from charlm.inference.generation.filling import fill as fill_gaps
     from charlm.inference.generation.modes import write_texts
     from charlm.inference.generation.text import random_seed, replace_symbols
+    from charlm.inference.loading import index_training_text
     from charlm.inference.predictors.recurrent import in_precision
 
     loaded = chosen.mix(chosen.load())
@@ -214,9 +216,11 @@ def command(
     ]
     first = random_seed() if seed is None else seed
     seeds = range(first, first + samples)
+    index = show_indexing(index_training_text(loaded)) if config.max_copy else None
     written = write_texts(
-        model, loaded.tokenizer, texts, config, seeds=seeds, beam=beam or 0, **how
-    )
+        model, loaded.tokenizer, texts, config, seeds=seeds, beam=beam or 0, training_text=index,
+        **how,
+    )  # fmt: skip
     if seed is None and not as_json and not beam and (config.temperature or how["temperatures"]):
         tell_seed(range(first, first + samples * how["best_of"]))
     show_samples(written, as_json=as_json, color=color)

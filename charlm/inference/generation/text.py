@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from charlm.config import GenerationConfig
+from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmWarning, ConfigError, TokenizerError
+from charlm.inference.generation.copying import copy_limits
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import sample_tokens
 from charlm.inference.generation.patterns import Pattern
@@ -108,6 +110,7 @@ def write_samples(
     past_end: bool = False,
     constraints: Sequence[Constraint] = (),
     state: SavedState | None = None,
+    training_text: SuffixIndex | None = None,
 ) -> list[Sample]:
     """One sample for each seed, or for each prompt and seed, made side by side where that is
     faster, while they are iterated.
@@ -116,7 +119,8 @@ def write_samples(
     saved ``state``, and is not repeated.  A sample ends after ``config.length``
     characters or other units, before the first of the ``stop`` strings, or where the model ends
     the document; with ``past_end`` another document follows there, on a new line.  The
-    ``constraints`` say which tokens may come.
+    ``constraints`` say which tokens may come; ``config.max_copy`` needs the index of the
+    ``training_text``.
 
     Raises ``TokenizerError`` for a prompt with unknown characters or words, and ``ConfigError``
     for an empty stop string, a seed out of range and a prompt that is no text.
@@ -129,14 +133,19 @@ def write_samples(
     if config.pattern:
         refuse_beside_pattern(stop=bool(stops), past_end=past_end, state=state is not None)
         constraints = [*constraints, Pattern(tokenizer, config, bias, prompts)]
+    limits = copy_limits(tokenizer, config, training_text, past_end=past_end)
     rules = Rules(
-        config, bias, widths_of(tokenizer, config), breakers_of(tokenizer, config), constraints
+        config,
+        bias,
+        widths_of(tokenizer, config),
+        breakers_of(tokenizer, config),
+        [*constraints, *limits],
     )
     begin = open_decoder(model, state=None if state is None else state.state)
     given = tokenizer.boundary_id if state is None else state.last
     encoded = {each: encode_prompt(tokenizer, each) for each in prompts}
     texts = [(each, seed) for each in prompts for seed in seeds]
-    states = {each: tuple(one.start(each) for one in constraints) for each in prompts}
+    states = {each: tuple(one.start(each) for one in rules.constraints) for each in prompts}
     starts = [
         Start(torch.tensor([given, *encoded[each]]), seed, states[each]) for each, seed in texts
     ]
