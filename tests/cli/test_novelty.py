@@ -43,27 +43,28 @@ def test_what_was_written_can_be_compared_and_a_copy_is_found(run: Path, book: P
 
 def test_a_limited_text_copies_no_more_than_it_may(run: Path, book: Path) -> None:
     free = call("generate", run, "--seed", 1, "-n", 200, "-t", 0.3)
-    limited = call("generate", run, "--seed", 1, "-n", 200, "-t", 0.3, "--max-copy", 6)
+    limited = call("generate", run, "--seed", 1, "-n", 200, "-t", 0.3, "--max-copy", 3)
     assert (free.code, limited.code) == (0, 0)
 
     def longest(text: str) -> int:
         record = json.loads(call("novelty", run, "-", "--json", stdin=text).out)
         return int(record["groups"][0]["longest"]["chars"])
 
-    assert longest(limited.out[:-1]) <= 6 < longest(free.out[:-1])
+    assert longest(limited.out) <= 3 < longest(free.out)
 
 
 def test_mistakes_end_in_two_lines(run: Path, book: Path, own_cache: Path) -> None:
     short = call("novelty", run, "-", stdin="abc")
-    assert (short.code, "less than 4 characters" in short.err) == (2, True)
+    assert short.code == 2
+    assert "less than 4 characters" in short.err[0]
     both = call("novelty", run, book, "--samples", 2)
-    assert "--samples does nothing where a text is compared" in both.err
+    assert "--samples does nothing where a text is compared" in both.err[0]
     toml = (run / "run.toml").read_text()
     (run / "run.toml").write_text(toml.replace("book.txt", "gone.txt"))
     shutil.rmtree(own_cache)
     for command in (["novelty", run], ["generate", run, "--max-copy", 5]):
         gone = call(*command)
         assert gone.code == 1
-        assert "is not in the cache, and" in gone.err
-        assert "gone.txt" in gone.err
-        assert len(gone.err.splitlines()) == 2
+        assert len(gone.err) == 2
+        assert "is not in the cache, and" in gone.err[0]
+        assert "gone.txt" in gone.err[0]

@@ -142,11 +142,10 @@ def long_enough(texts: Sequence[Named]) -> list[Named]:
 
 
 def as_decoded(tokenizer: Tokenizer, text: str) -> str:
-    """``text`` as ``decode`` writes it, which is how the training text is compared: without the
-    symbols that the vocabulary lacks, and for words with single spaces.
+    """A text of words as ``decode`` writes it, which is how the training text is compared: with
+    single spaces, and ``<unk>`` for words that the vocabulary lacks.  Other texts stay as they are.
     """
-    known = tokenizer.unknown_id is None
-    return text if known else tokenizer.decode(tokenizer.encode(text))
+    return tokenizer.decode(tokenizer.encode(text)) if tokenizer.kind == "word" else text
 
 
 def given_texts(tokenizer: Tokenizer, source: TextSource) -> tuple[str, list[Named]]:
