@@ -31,7 +31,7 @@ WIDTH = 50
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
-OWN = ("length", "unit", "whole", "temperature", "top_k", "top_p", "min_p", "pattern")
+OWN = ("length", "unit", "whole", "temperature", "top_k", "top_p", "min_p", "pattern", "max_copy")
 """The settings of ``GenerationConfig`` with an option of their own; --set reaches the others."""
 
 
@@ -198,11 +198,13 @@ def command(
     **how: Any,
 ) -> None:
     """Let a trained model write: the prompt and its continuation, nothing else."""
+    from charlm.console.novelty import show_indexing
     from charlm.console.samples import show_filled, show_samples, tell_seed
     from charlm.console.streams import read_prompts
     from charlm.inference.generation.filling import fill as fill_gaps
     from charlm.inference.generation.modes import write_texts
     from charlm.inference.generation.text import replace_symbols, seeds_for
+    from charlm.inference.loading import index_training_text
     from charlm.inference.predictors.recurrent import in_precision
 
     loaded = chosen.mix(chosen.load())
@@ -217,6 +219,8 @@ def command(
     texts = [replaced(text) for text in read_prompts(prompt, prompts)]
     seeds = seeds_for(seed, samples)
     how |= {"seeds": seeds, "beam": beam or 0}
+    if config.max_copy:
+        how["training_text"] = show_indexing(index_training_text(loaded))
     written = write_texts(model, loaded.tokenizer, texts, config, **how)
     if seed is None and not as_json and not beam and (config.temperature or how["temperatures"]):
         tell_seed(range(seeds[0], seeds[0] + samples * how["best_of"]))

@@ -20,7 +20,7 @@ __all__ = ["COMMANDS", "SECTIONS", "cli", "main"]
 
 SECTIONS = {
     "Start": ("demo", "train", "recipes", "corpora"),
-    "Write": ("generate", "write"),
+    "Write": ("generate", "write", "novelty"),
     "Measure": ("perplexity", "score", "pairs", "compare", "rescore", "compress", "decompress"),
     "Look": ("info", "explain", "report"),
     "Share": ("export", "import", "serve", "push", "pull"),

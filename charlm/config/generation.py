@@ -68,6 +68,9 @@ class GenerationConfig(Section):
     )
     banned: str = setting("", "Characters that must not be written.")
     allowed: str = setting("", "The only characters that may be written.  [default: all]")
+    max_copy: int = setting(
+        0, "Never copy more than N characters in a row from the training text; 0: off.", minimum=0
+    )
     repetition_penalty: float = setting(
         1.0, "Multiply the log-probability of tokens that have occurred by X; 1: off.", minimum=1
     )

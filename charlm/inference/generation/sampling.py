@@ -144,7 +144,7 @@ class Sampler:
         if self.rules.constraints and not (logits > -math.inf).any(axis=-1).all():
             raise ConfigError(
                 "there is no token left that the constraints of this text allow together",
-                "loosen `pattern`, `banned`, `allowed` or the other constraints",
+                "loosen `pattern`, `banned`, `allowed`, `max_copy` or the other constraints",
             )
         return logits
 
