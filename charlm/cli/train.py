@@ -47,6 +47,7 @@ def command(
     is chosen by the minutes, the text and the machine.
     """
     from charlm.api import train
+    from charlm.api.arguments import run_folder
     from charlm.api.samples import with_samples
     from charlm.cli.signals import stopping
     from charlm.console.plan import show_plan
@@ -57,7 +58,7 @@ def command(
 
     given: Any = {"recipe": recipe, "config_file": config_file, **settings}
     if dry_run:
-        show_plan(plan(sources, out, **given), as_json=as_json)
+        show_plan(plan(sources, out, find_run=run_folder, **given), as_json=as_json)
         return
     world = join_world()
     with stopping() as stop:

@@ -132,8 +132,9 @@ def load_part(loaded: Loaded, part: str) -> TokenStore:
 
 def prepare_again(run: Run) -> Prepared:
     """The prepared text of a run whose tokens are no longer in the cache."""
+    arguments = (run.config.data, run.config.tokenizer, cache_folder())
     try:
-        records = list(prepare(run.config.data, run.config.tokenizer, cache_folder()))
+        records = list(prepare(*arguments, known=run.known_tokenizer()))
     except CorpusError as error:
         raise CorpusError(
             f"the text of the run {run.folder} is not in the cache, and {error}",

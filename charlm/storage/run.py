@@ -12,9 +12,11 @@ import tomli_w
 from charlm import __version__, durable
 from charlm.config import Config
 from charlm.data.tokenizers import kinds as tokenizers
+from charlm.data.tokenizers.growth import KnownTokenizer, shortened
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmError, CharlmWarning, CheckpointError, describe, way_out
 from charlm.storage import checkpoints, integrity
+from charlm.storage.ancestor import Ancestor
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.locking import LOCK, lock
 from charlm.storage.log import Log
@@ -33,7 +35,8 @@ class Run:
     """An opened run folder.
 
     ``origin`` records what the run was made from: the digest of the prepared text, its counts, the
-    size of the vocabulary, and under ``made`` when and on what kind of machine.
+    size of the vocabulary, under ``made`` when and on what kind of machine, and under ``base`` the
+    run that it was begun from, if there is one.
     """
 
     folder: Path
@@ -68,6 +71,29 @@ class Run:
                 "restore that folder, or train a new run",
             )
         return found
+
+    @property
+    def ancestor(self) -> Ancestor | None:
+        """The run that this one was begun from, if any.  Raises ``CheckpointError``."""
+        if "base" not in self.origin:
+            return None
+        try:
+            return Ancestor.from_table(self.origin["base"])
+        except (AttributeError, KeyError, TypeError, ValueError, CharlmError) as error:
+            raise CheckpointError(
+                f"{self.folder / SETTINGS}: [origin.base] cannot be read: {error}",
+                "restore the file, or train anew into another `out=FOLDER`",
+            ) from error
+
+    def known_tokenizer(self) -> KnownTokenizer | None:
+        """What this run's vocabulary was made from, if it was begun from another run.
+
+        Raises ``TokenizerError`` or ``CheckpointError``.
+        """
+        base = self.ancestor
+        if base is None:
+            return None
+        return KnownTokenizer(shortened(self.tokenizer(), base.vocab_size), base.grows)
 
     def checkpoint(self, step: int | None = None) -> Checkpoint:
         """The checkpoint of a step; the best on validation, else the newest, if none is named.
@@ -214,9 +240,15 @@ class Run:
 
 
 def create_run(
-    folder: Path, config: Config, tokenizer: Tokenizer, origin: Mapping[str, Any]
+    folder: Path,
+    config: Config,
+    tokenizer: Tokenizer,
+    origin: Mapping[str, Any],
+    first: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Run:
     """Make a new run folder; it appears with its settings and tokenizer or not at all.
+
+    ``first``: the ``model`` and the ``state`` of a checkpoint of step 0 that it appears with.
 
     Raises ``CheckpointError`` if ``folder`` exists with something in it or cannot be made.
     """
@@ -229,6 +261,11 @@ def create_run(
         with durable.write_folder(folder) as temporary:
             durable.make_folder(temporary / TOKENIZER)
             tokenizer.save(temporary / TOKENIZER)
+            if first:
+                durable.make_folder(temporary / CHECKPOINTS)
+                checkpoints.write_checkpoint(
+                    temporary / CHECKPOINTS, 0, first["model"], {}, first["state"]
+                )
             write_settings(Run(temporary, config, dict(origin)))
     except OSError as error:
         raise CheckpointError(

@@ -13,11 +13,19 @@ from charlm.data.cache import cache_folder
 from charlm.data.preparation.line_ends import store_has_windows_lines
 from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare
 from charlm.data.sources.tables import is_table
+from charlm.data.tokenizers.growth import KnownTokenizer
 from charlm.errors import CorpusError
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run, lock, open_run
 from charlm.training import ngrams
+from charlm.training.ancestry import (
+    base_text,
+    first_model,
+    look_for_ancestry,
+    vocabulary_notes,
+    with_scores,
+)
 from charlm.training.budget.decisions import decide
 from charlm.training.distributed import World
 from charlm.training.loop import never, not_asked, train_network
@@ -68,6 +76,7 @@ def train(
     stop: Callable[[], str | None] = never,
     save: Callable[[], bool] = not_asked,
     world: World | None = None,
+    find_run: Callable[[str], Path] = Path,
     **settings: Any,
 ) -> Iterator[Preparing | Prepared | Report]:
     """Train a model on text, or resume a run; yields reports, the last of which is ``Done``.
@@ -77,14 +86,23 @@ def train(
     keyword arguments like ``minutes=2``, ``hidden_size=256``, ``tokenizer="bpe"``,
     ``training={"bptt": 32}`` or ``**{"model.cell": "gru"}``; they win over ``config_file`` (TOML),
     and that over ``recipe``.  What is left out is decided by the minutes, the text and the
-    machine.  Exhausting or closing the iterator leaves a saved run.
+    machine.  ``find_run`` gives the folder of a run that ``base`` names.  Exhausting or closing
+    the iterator leaves a saved run.
 
     Raises ``ConfigError`` for settings at once, ``CharlmError`` of every kind later.
     """
-    request = resolve(sources, out, settings, recipe=recipe, config_file=config_file)
+    request = resolve(
+        sources, out, settings, recipe=recipe, config_file=config_file, find_run=find_run
+    )
     choose_device(request.config.training.device)  # refused before the text is prepared
     return launch(
-        request.config, request.folder, stop=stop, save=save, world=world, text_of=request.run
+        request.config,
+        request.folder,
+        stop=stop,
+        save=save,
+        world=world,
+        text_of=request.run,
+        find_run=find_run,
     )
 
 
@@ -96,38 +114,52 @@ def launch(
     save: Callable[[], bool] = not_asked,
     world: World | None = None,
     text_of: Run | None = None,
+    find_run: Callable[[str], Path] = Path,
 ) -> Iterator[Preparing | Prepared | Report]:
     """Train into ``folder``, or resume the run there; ends with ``Done`` unless stopped early.
 
     A run that is given minutes decides what is None in ``config`` by the text and the machine;
     other runs have fixed defaults.  ``stop`` and ``save`` are asked now and then whether to end,
     and whether to save a checkpoint and go on.  ``text_of``: a run whose prepared text may be used
-    instead of reading standard input again.
+    instead of reading standard input again.  ``find_run``: gives the folder of the run that
+    ``training.base`` names.
 
     Raises ``CharlmError`` of every kind; what existed is then as it was.
     """
     world = world or World()
     begun, config = look_for_begun(folder, config)
-    prepared = yield from prepare_for(config, stop, text_of, begun)
+    ancestry = look_for_ancestry(begun, config, folder, find_run)
+    known = ancestry.known if ancestry else None
+    prepared = yield from prepare_for(config, stop, text_of, begun, known)
     if prepared is None:
         return
     counting = config.model.kind == "ngram"
     if counting:
         ngrams.check_countable(config.model, prepared.valid, world)
     yield from notes_on(config.data, prepared)
+    old, first = None, None
+    if ancestry is not None:
+        if not begun:
+            yield from vocabulary_notes(ancestry, prepared)
+        old = yield from base_text(ancestry, required=config.training.keep_share > 0)
     if begun:
         refuse_other_tokenizer(begun, prepared)
         changed = budget_note(begun.config, config)
         yield from [Note(text=changed)] if changed else []
     elif world.first:
         config = yield from settle(config, prepared)
-        begin(folder, config, prepared)
+        first = first_model(ancestry, config, prepared, old) if ancestry else None
+        begin(folder, config, prepared, first)
     with opened(folder, config, prepared, world) as run:
         texts = (prepared.train, prepared.valid, prepared.tokenizer.vocab_size)
+        reports: Iterator[Preparing | Report]
         if counting:
-            yield from ngrams.train_ngrams(run, *texts, stop=stop, world=world)
+            base = first.ngrams if first else None
+            reports = ngrams.train_ngrams(run, *texts, stop=stop, world=world, base=base)
         else:
-            yield from train_network(run, *texts, stop=stop, save=save, world=world)
+            kept = old.train if old and config.training.keep_share else None
+            reports = train_network(run, *texts, stop=stop, save=save, world=world, kept=kept)
+        yield from with_scores(reports, run, old) if ancestry and world.first else reports
 
 
 @contextmanager
@@ -153,6 +185,7 @@ def plan(
     *,
     recipe: str | None = None,
     config_file: str | Path | None = None,
+    find_run: Callable[[str], Path] = Path,
     **settings: Any,
 ) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
     """Plan what ``train`` with these arguments would train; the last report is a ``TrainingPlan``.
@@ -161,13 +194,21 @@ def plan(
     what it can.  Nothing is written but the prepared text.
     """
     request = resolve(
-        sources, out, settings, recipe=recipe, config_file=config_file, need_text=False
+        sources,
+        out,
+        settings,
+        recipe=recipe,
+        config_file=config_file,
+        need_text=False,
+        find_run=find_run,
     )
     choose_device(request.config.training.device)
-    return planned(request)
+    return planned(request, find_run)
 
 
-def planned(request: TrainingRequest) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
+def planned(
+    request: TrainingRequest, find_run: Callable[[str], Path] = Path
+) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
     """Plan the training that ``request`` describes, as ``plan`` does."""
     begun, config = look_for_begun(request.folder, request.config)
     run = str(request.folder)
@@ -175,10 +216,14 @@ def planned(request: TrainingRequest) -> Iterator[Preparing | Prepared | Note | 
         yield Note(text=f"nothing is known about the text: {request.missing}")
         yield TrainingPlan(run, config, None, None)
         return
-    prepared = yield from prepare_for(config, never, request.run, begun)
+    ancestry = look_for_ancestry(begun, config, request.folder, find_run)
+    known = ancestry.known if ancestry else None
+    prepared = yield from prepare_for(config, never, request.run, begun, known)
     assert prepared is not None
     yield from notes_on(config.data, prepared)
     if not begun:
+        if ancestry is not None:
+            yield from vocabulary_notes(ancestry, prepared)
         config = yield from settle(config, prepared)
     parameters = None
     if config.model.kind == "recurrent":
@@ -200,9 +245,15 @@ def settle(config: Config, prepared: Prepared) -> Generator[Note, None, Config]:
 
 
 def prepare_for(
-    config: Config, stop: Callable[[], str | None], text_of: Run | None, begun: Run | None
+    config: Config,
+    stop: Callable[[], str | None],
+    text_of: Run | None,
+    begun: Run | None,
+    known: KnownTokenizer | None = None,
 ) -> Generator[Preparing | Prepared | Note, None, Prepared | None]:
     """Prepare a configuration's text; yields progress, returns ``Prepared`` or None if stopped.
+
+    ``known`` is the tokenizer of a run to train on.
 
     The text of the run ``text_of`` is known by its digest alone if it was standard input, or is
     not found.  Raises ``OtherTextError`` for a text that is not that of the run ``begun``.
@@ -222,7 +273,7 @@ def prepare_for(
             refuse_other_text(begun, config, digest)
 
     try:
-        for record in prepare(data, config.tokenizer, cache_folder(), check):
+        for record in prepare(data, config.tokenizer, cache_folder(), check, known):
             yield record
             if isinstance(record, Prepared):
                 return record

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from charlm.data.batches import Segments, count_tokens
+from charlm.config import TrainConfig
+from charlm.data.batches import MixedSegments, Segments, count_tokens
 from charlm.data.preparation.store import TokenStore
 from charlm.errors import CheckpointError, ModelError, describe, way_out
 from charlm.model.devices import choose_device, corpus_device, name_of
@@ -36,12 +37,19 @@ SAVING_SHARE = 0.02
 class Session:
     """One session of training a run: begins at its newest good checkpoint, or at step 0.
 
-    ``train`` and ``valid`` are the tokens of its text.  Raises ``ModelError`` if there are fewer
+    ``train`` and ``valid`` are the tokens of its text; ``kept`` are those of another one, which
+    ``training.keep_share`` of the lanes read.  Raises ``ModelError`` if there are fewer
     lanes than processes, ``CheckpointError`` if the checkpoint does not fit.
     """
 
     def __init__(
-        self, run: Run, train: TokenStore, valid: TokenStore | None, vocab_size: int, world: World
+        self,
+        run: Run,
+        train: TokenStore,
+        valid: TokenStore | None,
+        vocab_size: int,
+        world: World,
+        kept: TokenStore | None = None,
     ) -> None:
         self.run, self.train_store, self.world = run, train, world
         self.config = config = run.config.training
@@ -53,22 +61,14 @@ class Session:
             model = LanguageModel.create(run.config.model, vocab_size, config.seed, counts)
         else:
             model = LanguageModel.from_tensors(run.config.model, vocab_size, found.model)
-        segments = Segments(
-            train.tokens,
-            config.batch_size,
-            config.bptt,
-            config.seed,
-            config.state_reset,
-            config.random_bptt,
-            corpus_device(train.tokens.nbytes, device),
-        )
+        segments = segments_of(train, kept, config, device)
         if segments.batch_size < world.size:
             raise ModelError(
                 f"{segments.batch_size} lanes cannot be shared by {world.size} processes",
                 "use fewer processes, a larger training.batch_size, or more text",
             )
         self.learner = Learner(model.to(device), segments, config, world)
-        if found is not None:
+        if found is not None and found.step > 0:
             self.learner.restore(found.train)
         self.file = run.log
         self.take_up(found)
@@ -145,7 +145,7 @@ class Session:
         """Take one optimizer step.  Raises ``StoppedError`` if the learner was told to stop."""
         counters, before = self.counters, self.pace.seconds()
         rate = learning_rate(self.config, fraction, counters.divisor)
-        outcome = self.learner.learn(counters.step, rate)
+        outcome = self.learner.learn(counters.step, rate, fraction)
         epoch = counters.step // len(self.learner.segments)
         counters.step += 1
         counters.tokens += outcome.tokens
@@ -291,3 +291,28 @@ class Session:
             tokens_per_second=self.learned_tokens / max(self.learning_seconds, 1e-9),
             parameters=self.learner.model.count_parameters(),
         )
+
+
+def segments_of(
+    train: TokenStore, kept: TokenStore | None, config: TrainConfig, device: torch.device
+) -> Segments | MixedSegments:
+    """The segments of the text, and in ``keep_share`` of their lanes of the text to keep."""
+
+    def segments(store: TokenStore, lanes: int) -> Segments:
+        return Segments(
+            store.tokens,
+            lanes,
+            config.bptt,
+            config.seed,
+            config.state_reset,
+            config.random_bptt,
+            corpus_device(store.tokens.nbytes, device),
+        )
+
+    if kept is None:
+        return segments(train, config.batch_size)
+    lanes = max(1, config.batch_size - max(1, round(config.keep_share * config.batch_size)))
+    new = segments(train, lanes)
+    # A short text may have got fewer lanes than its share.
+    others = round(new.batch_size * config.keep_share / (1 - config.keep_share))
+    return MixedSegments(new, segments(kept, max(1, others)))
