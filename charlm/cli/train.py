@@ -42,7 +42,8 @@ def command(
     SOURCE is a file, folder, glob, .gz, table (.jsonl .csv .tsv .parquet), dataset folder,
     hf:owner/name, the name of a corpus (charlm corpora), or - for standard input.
 
-    The same command again resumes the training where it stopped; so does --out RUN alone.  An
+    The same command again resumes the training where it stopped; so does --out RUN alone.  --from
+    RUN begins a new run with the weights of another one (docs/training-on.md).  An
     option wins over --set, that over --config, and that over --recipe.  A default that is "decided"
     is chosen by the minutes, the text and the machine.
     """

@@ -209,9 +209,9 @@ class TrainConfig(Section):
                 f"`training.keep_share={self.keep_share:g}` needs a run whose text is kept",
                 "name it by `training.base='runs/NAME'`",
             )
-        if self.keep_share and (self.random_bptt or self.batch_size == 1):
-            other = "training.random_bptt" if self.random_bptt else "training.batch_size=1"
+        if self.keep_share and self.random_bptt:
             raise ConfigError(
-                f"`training.keep_share={self.keep_share:g}` does not go with `{other}`",
+                f"`training.keep_share={self.keep_share:g}` does not go with "
+                "`training.random_bptt`",
                 "leave one of them out: two texts are read in separate lanes of equal segments",
             )

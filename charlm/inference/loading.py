@@ -19,6 +19,7 @@ from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import from_tensors
+from charlm.storage.ancestor import known_tokenizer_of
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run, open_run
 
@@ -134,7 +135,7 @@ def prepare_again(run: Run) -> Prepared:
     """The prepared text of a run whose tokens are no longer in the cache."""
     arguments = (run.config.data, run.config.tokenizer, cache_folder())
     try:
-        records = list(prepare(*arguments, known=run.known_tokenizer()))
+        records = list(prepare(*arguments, known=known_tokenizer_of(run)))
     except CorpusError as error:
         raise CorpusError(
             f"the text of the run {run.folder} is not in the cache, and {error}",

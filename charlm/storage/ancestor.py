@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from charlm.config import DataConfig, TokenizerConfig
+from charlm.data.tokenizers.growth import KnownTokenizer, shortened
+from charlm.errors import CharlmError, CheckpointError
+from charlm.storage.run import Run
 
-__all__ = ["Ancestor"]
+__all__ = ["Ancestor", "ancestor_of", "known_tokenizer_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +58,27 @@ class Ancestor:
             if type(getattr(record, name)) is not kind:
                 raise TypeError(f"{name} is {getattr(record, name)!r}")
         return record
+
+
+def ancestor_of(run: Run) -> Ancestor | None:
+    """The run that ``run`` was begun from, if there is one.  Raises ``CheckpointError``."""
+    if "base" not in run.origin:
+        return None
+    try:
+        return Ancestor.from_table(run.origin["base"])
+    except (AttributeError, KeyError, TypeError, ValueError, CharlmError) as error:
+        raise CheckpointError(
+            f"{run.folder / 'run.toml'}: [origin.base] cannot be read: {error}",
+            "restore the file, or train anew into another `out=FOLDER`",
+        ) from error
+
+
+def known_tokenizer_of(run: Run) -> KnownTokenizer | None:
+    """The tokenizer that ``run`` took over from its base; None without a base.
+
+    Raises ``TokenizerError`` or ``CheckpointError``.
+    """
+    base = ancestor_of(run)
+    if base is None:
+        return None
+    return KnownTokenizer(shortened(run.tokenizer(), base.vocab_size), base.grows)

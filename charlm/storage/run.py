@@ -12,11 +12,9 @@ import tomli_w
 from charlm import __version__, durable
 from charlm.config import Config
 from charlm.data.tokenizers import kinds as tokenizers
-from charlm.data.tokenizers.growth import KnownTokenizer, shortened
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmError, CharlmWarning, CheckpointError, describe, way_out
 from charlm.storage import checkpoints, integrity
-from charlm.storage.ancestor import Ancestor
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.locking import LOCK, lock
 from charlm.storage.log import Log
@@ -71,29 +69,6 @@ class Run:
                 "restore that folder, or train a new run",
             )
         return found
-
-    @property
-    def ancestor(self) -> Ancestor | None:
-        """The run that this one was begun from, if any.  Raises ``CheckpointError``."""
-        if "base" not in self.origin:
-            return None
-        try:
-            return Ancestor.from_table(self.origin["base"])
-        except (AttributeError, KeyError, TypeError, ValueError, CharlmError) as error:
-            raise CheckpointError(
-                f"{self.folder / SETTINGS}: [origin.base] cannot be read: {error}",
-                "restore the file, or train anew into another `out=FOLDER`",
-            ) from error
-
-    def known_tokenizer(self) -> KnownTokenizer | None:
-        """What this run's vocabulary was made from, if it was begun from another run.
-
-        Raises ``TokenizerError`` or ``CheckpointError``.
-        """
-        base = self.ancestor
-        if base is None:
-            return None
-        return KnownTokenizer(shortened(self.tokenizer(), base.vocab_size), base.grows)
 
     def checkpoint(self, step: int | None = None) -> Checkpoint:
         """The checkpoint of a step; the best on validation, else the newest, if none is named.

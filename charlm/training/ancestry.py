@@ -1,17 +1,14 @@
 """Training on: what a run takes over from the run that it begins from, its base."""
 
-import math
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from charlm.config import Config, Tables, merge
 from charlm.data.batches import count_tokens
 from charlm.data.cache import cache_folder
 from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare_again
-from charlm.data.preparation.store import TokenStore
 from charlm.data.tokenizers.base import Tokenizer
 from charlm.data.tokenizers.growth import KnownTokenizer, lists_symbols, shortened
 from charlm.data.tokenizers.words import END_OF_LINE
@@ -21,15 +18,14 @@ from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.counts import count_grams
 from charlm.model.ngram.kneser_ney import NgramModel, model_of
 from charlm.model.ngram.merging import merged_counts
-from charlm.model.ngram.orders import mean_nll
 from charlm.model.ngram.tensors import from_tensors
-from charlm.storage.ancestor import Ancestor
+from charlm.storage.ancestor import Ancestor, ancestor_of, known_tokenizer_of
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run, open_run
+from charlm.training.base_scores import bits_per_char
 from charlm.training.counters import Counters
-from charlm.training.reports import BaseScores, Done, Note, Report
+from charlm.training.reports import Note
 from charlm.training.transfer import transferred
-from charlm.training.validation import Validation
 
 __all__ = [
     "Ancestry",
@@ -39,7 +35,6 @@ __all__ = [
     "inherit",
     "look_for_ancestry",
     "vocabulary_notes",
-    "with_scores",
 ]
 
 UNITS = {"char": "characters", "word": "words"}
@@ -141,12 +136,12 @@ def look_for_ancestry(
     ``training.base``; None without a base.
     """
     if begun is not None:
-        base, known = begun.ancestor, begun.known_tokenizer()
+        base, known = ancestor_of(begun), known_tokenizer_of(begun)
         return Ancestry(base, known.tokenizer) if base and known else None
     if config.training.base is None:
         return None
     run = open_base(config.training.base, folder, find_run)
-    tokenizer, found, earlier = run.tokenizer(), run.checkpoint(), run.ancestor
+    tokenizer, found, earlier = run.tokenizer(), run.checkpoint(), ancestor_of(run)
     base = Ancestor(
         run=config.training.base,
         step=found.step,
@@ -164,12 +159,16 @@ def look_for_ancestry(
 
 
 def base_text(
-    ancestry: Ancestry, *, required: bool
+    ancestry: Ancestry, prepared: Prepared, *, required: bool
 ) -> Generator[Preparing | Note, None, Prepared | None]:
     """The text of the base, from the cache or its sources; None, and a note, if it is not here.
 
-    Raises ``CorpusError`` then if it is ``required``.
+    Where training begins, notes compare its vocabulary with that of the text ``prepared``.  Raises
+    ``CorpusError`` for a text that is ``required`` and not here, and ``TokenizerError`` for texts
+    without common symbols.
     """
+    if ancestry.found is not None:
+        yield from vocabulary_notes(ancestry, prepared)
     base, cache = ancestry.ancestor, cache_folder()
     known = None
     if base.known:
@@ -253,51 +252,3 @@ def first_model(
     before = {name: value for name, value in scores.items() if value is not None}
     origin = {"base": replace(base, before=before).to_table()}
     return FirstModel(origin, first, ngrams)
-
-
-def bits_per_char(
-    model: LanguageModel | NgramModel, store: TokenStore | None, config: Config
-) -> float | None:
-    """The score on a validation text, or on its part that training validates on; None without."""
-    if isinstance(model, NgramModel):
-        validation = Validation(store, 0)
-        nll = mean_nll(model.nll(store.tokens), store.tokens) if store else math.nan
-    else:
-        validation = Validation(store, config.training.valid_tokens)
-        found = validation.nll(model, lambda: None) if len(validation) else None
-        nll = math.nan if found is None else found
-    return nll * validation.bits_per_char if math.isfinite(nll) else None
-
-
-def with_scores(
-    reports: Iterator[Preparing | Report], run: Run, old: Prepared | None
-) -> Iterator[Preparing | Report]:
-    """``reports`` of training ``run``, with the scores before and after in the last one.
-
-    Those after are of the best checkpoint on the new validation text.
-    """
-    base = run.ancestor
-    assert base is not None
-    with closing(cast("Generator[Any]", reports)):  # closing a training saves it
-        for report in reports:
-            if not isinstance(report, Done) or not report.finished:
-                yield report
-                continue
-            scores = BaseScores(
-                base=base.run,
-                new_before=base.before.get("new"),
-                new_after=report.valid_bpc,
-                old_before=base.before.get("old"),
-                old_after=old_score(run, old) if old else None,
-            )
-            yield replace(report, base=scores)
-
-
-def old_score(run: Run, old: Prepared) -> float | None:
-    """Bits per character of the best model of ``run`` on the validation text of its base."""
-    found, size = run.checkpoint(), run.tokenizer().vocab_size
-    if run.config.model.kind == "ngram":
-        return bits_per_char(from_tensors(found.model, size), old.valid, run.config)
-    model = LanguageModel.from_tensors(run.config.model, size, found.model)
-    model.to(choose_device(run.config.training.device))
-    return bits_per_char(model.eval(), old.valid, run.config)

@@ -104,9 +104,13 @@ class Learner:
         """A state of zeros for the lanes of this process."""
         return self.model.zero_state(self.lanes.stop - self.lanes.start)
 
-    def learn(self, step: int, rate: float, fraction: float = 1.0) -> Outcome:
-        """Take optimizer step ``step`` (from 0) at learning rate ``rate``; ``fraction`` is the
-        share of the training before it, which says what is frozen.
+    def freeze(self, fraction: float) -> None:
+        """Let the layers rest that the settings freeze at a ``fraction`` (0 to 1) of training."""
+        frozen = self.model.layers[: frozen_layers(self.config, fraction)]
+        self.frozen = list(frozen.parameters())
+
+    def learn(self, step: int, rate: float) -> Outcome:
+        """Take optimizer step ``step`` (from 0) at learning rate ``rate``.
 
         A non-finite loss or gradient leaves the weights as they are and clears the state.
         Seeds torch's global generators from (seed, step), so that a step does not depend on
@@ -116,8 +120,6 @@ class Learner:
         nothing has changed then.
         """
         before, scale = self.state, self.scale
-        frozen = self.model.layers[: frozen_layers(self.config, fraction)]
-        self.frozen = list(frozen.parameters())
         try:
             with ONE_STEP:
                 return self.take_step(step, rate)

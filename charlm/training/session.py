@@ -8,11 +8,10 @@ from pathlib import Path
 
 import torch
 
-from charlm.config import TrainConfig
-from charlm.data.batches import MixedSegments, Segments, count_tokens
+from charlm.data.batches import count_tokens
 from charlm.data.preparation.store import TokenStore
 from charlm.errors import CheckpointError, ModelError, describe, way_out
-from charlm.model.devices import choose_device, corpus_device, name_of
+from charlm.model.devices import choose_device, name_of
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run
@@ -23,6 +22,7 @@ from charlm.training.divergence import RETURNS_ALLOWED, gave_up, went_back
 from charlm.training.learner import Learner
 from charlm.training.optimization.optimizers import learning_rate
 from charlm.training.reports import Done, Evaluated, Note, Saved, Started, Stepped
+from charlm.training.segments import segments_of
 from charlm.training.validation import Validation
 
 __all__ = ["Session"]
@@ -145,7 +145,8 @@ class Session:
         """Take one optimizer step.  Raises ``StoppedError`` if the learner was told to stop."""
         counters, before = self.counters, self.pace.seconds()
         rate = learning_rate(self.config, fraction, counters.divisor)
-        outcome = self.learner.learn(counters.step, rate, fraction)
+        self.learner.freeze(fraction)
+        outcome = self.learner.learn(counters.step, rate)
         epoch = counters.step // len(self.learner.segments)
         counters.step += 1
         counters.tokens += outcome.tokens
@@ -291,28 +292,3 @@ class Session:
             tokens_per_second=self.learned_tokens / max(self.learning_seconds, 1e-9),
             parameters=self.learner.model.count_parameters(),
         )
-
-
-def segments_of(
-    train: TokenStore, kept: TokenStore | None, config: TrainConfig, device: torch.device
-) -> Segments | MixedSegments:
-    """The segments of the text, and in ``keep_share`` of their lanes of the text to keep."""
-
-    def segments(store: TokenStore, lanes: int) -> Segments:
-        return Segments(
-            store.tokens,
-            lanes,
-            config.bptt,
-            config.seed,
-            config.state_reset,
-            config.random_bptt,
-            corpus_device(store.tokens.nbytes, device),
-        )
-
-    if kept is None:
-        return segments(train, config.batch_size)
-    lanes = max(1, config.batch_size - max(1, round(config.keep_share * config.batch_size)))
-    new = segments(train, lanes)
-    # A short text may have got fewer lanes than its share.
-    others = round(new.batch_size * config.keep_share / (1 - config.keep_share))
-    return MixedSegments(new, segments(kept, max(1, others)))

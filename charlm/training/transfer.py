@@ -76,7 +76,9 @@ def resembling(symbol: str, known: Mapping[str, int]) -> list[int]:
     if len(symbol) > 1:
         return list(known.values())
     kind = unicodedata.category(symbol)
-    alike = [id for each, id in known.items() if unicodedata.category(each) == kind]
+    alike = [
+        id for each, id in known.items() if len(each) == 1 and unicodedata.category(each) == kind
+    ]
     return alike or list(known.values())
 
 
