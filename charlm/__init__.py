@@ -11,9 +11,10 @@
     charlm.report("runs/book", "book.html")
 
 ``train``, ``load``, ``compare``, ``report`` and ``Model`` are all that is needed;
-``help(charlm.Model)`` says what a model can do.  ``export_model``, ``import_model``, ``push`` and
-``pull`` exchange models with other programs and people.  Every error that a caller can cause is a
-``CharlmError`` with its cause and, in ``hint``, the way out.  Nothing is loaded before it is used.
+``help(charlm.Model)`` says what a model can do.  ``export_model``, ``export_page``,
+``import_model``, ``push`` and ``pull`` exchange models with other programs and people.  Every error
+that a caller can cause is a ``CharlmError`` with its cause and, in ``hint``, the way out.  Nothing
+is loaded before it is used.
 """
 
 import importlib
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from charlm.exchange.hub import pull, push
     from charlm.exchange.importing import import_model
     from charlm.web.reports import report
+    from charlm.web.writer_page import export_page
 
 __all__ = [
     "CharlmError",
@@ -34,6 +36,7 @@ __all__ = [
     "__version__",
     "compare",
     "export_model",
+    "export_page",
     "import_model",
     "load",
     "pull",
@@ -53,6 +56,7 @@ HOMES = {
     "Model": "charlm.api",
     "compare": "charlm.api",
     "export_model": "charlm.exchange.exporting",
+    "export_page": "charlm.web.writer_page",
     "import_model": "charlm.exchange.importing",
     "load": "charlm.api",
     "pull": "charlm.exchange.hub",

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -185,3 +186,33 @@ def test_an_error_of_a_write_names_the_file_and_not_a_temporary_name(
             write()
         assert errors.describe(caught.value) == f"{path}: {os.strerror(errno.EIO)}"
         assert "check the disk" in errors.way_out(caught.value)
+
+
+def test_a_file_is_never_cut_to_more_than_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"one\ntwo\n")
+    durable.cut(path, 100)
+    assert path.read_bytes() == b"one\ntwo\n"
+    durable.cut(path, 4)
+    assert path.read_bytes() == b"one\n"
+
+
+def test_a_folder_loses_its_name_before_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").touch()
+    seen: list[str] = []
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **_: seen.append(path.name))
+    durable.remove_folder(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    assert seen[0].startswith(f"a{durable.TEMPORARY_MARK}")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFBLK, stat.S_IFSOCK])
+def test_a_disk_is_never_written_over(
+    kind: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "mode_of", lambda path: kind)
+    with pytest.raises(CorpusError, match="a disk or a socket"):
+        durable.check_output(tmp_path / "disk", force=True)

@@ -9,25 +9,46 @@ from charlm.cli.shared import json_option, run_argument, step_option
 
 __all__ = ["command"]
 
-ENDINGS = {"onnx": "-onnx", "arpa": ".arpa"}
+ENDINGS = {"html": ".html", "onnx": "-onnx", "arpa": ".arpa"}
 
 
 @click.command("export", cls=Command, short_help="Write a run in the format of other programs.")
 @run_argument
 @click.option(
     "--to", type=click.Choice(list(ENDINGS)), required=True,
-    help="onnx: a folder with the graph, the tokenizer and an example.  arpa: a file, for n-grams.",
+    help="html: a page that writes and measures in a browser, all in one file.  onnx: a folder "
+    "with the graph, the tokenizer and an example.  arpa: a file, for n-grams.",
 )  # fmt: skip
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), metavar="PATH",
     help="What to write.  [default: the run's name with another ending, here]",
 )  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(["int16", "int8"]), metavar="KIND",
+    help="html: weights in int16, or in int8 for half the size.  [default: int16]",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @step_option
 @json_option("one JSON object")
-def command(run: Path, to: str, out: Path | None, step: int | None, as_json: bool) -> None:
-    """Write a run in the format of other programs."""
+def command(
+    run: Path,
+    to: str,
+    out: Path | None,
+    precision: str | None,
+    force: bool,
+    step: int | None,
+    as_json: bool,
+) -> None:
+    """Write a run as a page that writes, or in the format of other programs."""
     from charlm.console.exchange import show_exported
     from charlm.exchange.exporting import export_model
+    from charlm.web.writer_page import export_page
 
     target = out or Path(f"{run.resolve().name}{ENDINGS[to]}")
-    show_exported(export_model(run, to, target, step), as_json=as_json)
+    if precision and to != "html":
+        raise click.UsageError(f"--precision does nothing with --to {to}")
+    if to == "html":
+        done = export_page(run, target, precision=precision or "int16", step=step, force=force)
+    else:
+        done = export_model(run, to, target, step=step, force=force)
+    show_exported(done, as_json=as_json)

@@ -57,7 +57,12 @@ class Exported:
 
 
 def export_model(
-    run: Loaded | str | Path, to: str, out: str | Path, step: int | None = None
+    run: Loaded | str | Path,
+    to: str,
+    out: str | Path,
+    *,
+    step: int | None = None,
+    force: bool | None = None,
 ) -> Exported:
     """Write a run, or its checkpoint of a ``step``, for other programs.
 
@@ -73,7 +78,7 @@ def export_model(
         raise ConfigError(f"unknown format `to={to!r}`", f"choose one of {', '.join(FORMATS)}")
     if to == "arpa":
         content = "".join(arpa_of(loaded)).encode()
-        durable.write_output(out, content)
+        durable.write_output(out, content, force=force)
         return Exported(str(loaded.run.folder), loaded.step, to, str(out), len(content))
     if out.exists():
         raise CorpusError(f"{out} exists already", "choose another `out`")

@@ -1,6 +1,5 @@
 """What a run holds, gathered from its folder: settings, text, checkpoints, progress."""
 
-import math
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +13,10 @@ from charlm.storage.checkpoints import list_checkpoints, read_checkpoint, step_o
 from charlm.storage.run import Run
 
 __all__ = ["RunSummary", "differing_settings", "summarise_run"]
+
+
+LARGEST = 1e300
+"""Numbers of a file that are larger are no counts and no figures."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,9 @@ def table(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def number(entries: Mapping[str, Any], name: str) -> float | None:
-    """A finite number of a file that anybody may have written; ``None`` for anything else."""
+    """A number of a file that anybody may have written; ``None`` for anything else, NaN and
+    infinity too.
+    """
     value = entries.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return value if math.isfinite(value) else None
+    fine = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+    return value if fine else None

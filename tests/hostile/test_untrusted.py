@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.data.sources.lists import list_items
+from charlm.data.tokenizers import kinds
+from charlm.errors import TokenizerError
 from charlm.untrusted import LARGEST_TOML, MOST_STRUCTURE, parse_json, parse_toml, read_file
 
 QUICK = settings(max_examples=200, deadline=None, database=None)
@@ -119,3 +121,11 @@ def test_only_files_are_read_and_not_more_than_the_limit(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="is no file"):
         read_file(tmp_path, 5)
     assert set(Path("/proc/self/fd").iterdir()) == before  # nothing stays open
+
+
+@pytest.mark.parametrize("symbols", [["a", ""], ["ab"], ["a", "a"]])
+def test_an_alphabet_holds_single_characters_once(symbols: list[str], tmp_path: Path) -> None:
+    table = {"format": 1, "kind": "char", "symbols": symbols}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(table))
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json: the alphabet"):
+        kinds.load(tmp_path)

@@ -9,7 +9,7 @@ from charlm.config import Config, DataConfig, ModelConfig, TrainConfig
 from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run, create_run
-from charlm.storage.summary import differing_settings, summarise_run
+from charlm.storage.summary import differing_settings, number, summarise_run, table
 
 CONFIG = Config(data=DataConfig(sources=("a.txt",)), model=ModelConfig(hidden_size=4))
 TOKENIZER = CharTokenizer(list("ab"))
@@ -82,3 +82,12 @@ def test_settings_that_differ(tmp_path: Path) -> None:
     assert found["model.kind"] == ["recurrent", "recurrent", "ngram"]
     assert found["model.hidden_size"][:2] == [4, 4]
     assert "data.sources" not in found
+
+
+@pytest.mark.parametrize("value", [[], 1, "x", None, [["train", 1]]])
+def test_what_is_no_table_and_no_number_is_left_out(value: object) -> None:
+    assert table({"counts": value}, "counts") == {}
+    assert number({"step": value if value != 1 else True}, "step") is None
+    for odd in (float("inf"), float("nan"), 10**400, -(10**400)):
+        assert number({"step": odd}, "step") is None
+    assert number({"step": 2**62}, "step") == 2**62
