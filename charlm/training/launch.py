@@ -13,6 +13,7 @@ from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run, lock, open_run
 from charlm.training import ngrams
 from charlm.training.ancestry import (
+    FirstModel,
     base_text,
     first_model,
     look_for_ancestry,
@@ -117,8 +118,7 @@ def launch(
     prepared = yield from prepare_for(config, stop, text_of, begun, known)
     if prepared is None:
         return
-    counting = config.model.kind == "ngram"
-    if counting:
+    if config.model.kind == "ngram":
         ngrams.check_countable(config.model, prepared.valid, world)
     yield from notes_on(config.data, prepared)
     first, old = None, None
@@ -133,15 +133,27 @@ def launch(
         first = first_model(ancestry, config, prepared, old) if ancestry else None
         begin(folder, config, prepared, first)
     with opened(folder, config, prepared, world) as run:
-        texts = (prepared.train, prepared.valid, prepared.tokenizer.vocab_size)
-        reports: Iterator[Preparing | Report]
-        if counting:
-            base = first.ngrams if first else None
-            reports = ngrams.train_ngrams(run, *texts, stop=stop, world=world, base=base)
-        else:
-            kept = old.train if old and config.training.keep_share else None
-            reports = train_network(run, *texts, stop=stop, save=save, world=world, kept=kept)
+        reports = reports_of(run, prepared, old, first, stop=stop, save=save, world=world)
         yield from with_scores(reports, run, old) if ancestry and world.first else reports
+
+
+def reports_of(
+    run: Run,
+    prepared: Prepared,
+    old: Prepared | None,
+    first: FirstModel | None,
+    *,
+    stop: Callable[[], str | None],
+    save: Callable[[], bool],
+    world: World,
+) -> Iterator[Preparing | Report]:
+    """Train an opened run on its text; ``old`` and ``first`` are what it has from its base."""
+    texts = (prepared.train, prepared.valid, prepared.tokenizer.vocab_size)
+    if run.config.model.kind == "ngram":
+        base = first.ngrams if first else None
+        return ngrams.train_ngrams(run, *texts, stop=stop, world=world, base=base)
+    kept = old.train if old and run.config.training.keep_share else None
+    return train_network(run, *texts, stop=stop, save=save, world=world, kept=kept)
 
 
 @contextmanager
