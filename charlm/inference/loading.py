@@ -21,6 +21,7 @@ from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import from_tensors
+from charlm.storage.ancestor import known_tokenizer_of
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run, open_run
 
@@ -161,8 +162,9 @@ def index_training_text(
 
 def prepare_again(run: Run) -> Prepared:
     """The prepared text of a run whose tokens are no longer in the cache."""
+    arguments = (run.config.data, run.config.tokenizer, cache_folder())
     try:
-        records = list(prepare(run.config.data, run.config.tokenizer, cache_folder()))
+        records = list(prepare(*arguments, known=known_tokenizer_of(run)))
     except CorpusError as error:
         raise CorpusError(
             f"the text of the run {run.folder} is not in the cache, and {error}",
