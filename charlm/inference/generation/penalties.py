@@ -129,6 +129,8 @@ def exclude_repeated(logits: Array, history: History, n: int) -> Array:
     al. 2018, arXiv:1705.04304), unless nothing would be left.
     """
     lanes, positions = np.nonzero(history.matches >= n - 1)
+    if not len(lanes):
+        return logits
     fewer = logits.copy()
     fewer[lanes, history.tokens[lanes, positions]] = -math.inf
     fewer[:, BOUNDARY_ID] = logits[:, BOUNDARY_ID]
