@@ -113,9 +113,12 @@ class Shares(click.ParamType[tuple[float, ...]]):
 
     name = "shares"
 
+    def __init__(self, example: str = "90,10 or 90,5,5") -> None:
+        self.example = example
+
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
         """Parse; wrong ones end in click's usage error."""
         try:
             return tuple(float(share) for share in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not like 90,10 or 90,5,5", param, ctx)
+            self.fail(f"{value!r} is not like {self.example}", param, ctx)

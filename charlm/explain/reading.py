@@ -1,6 +1,8 @@
 """The text that is explained: its tokens, their ids, and what is shown for each of them."""
 
 import os
+import re
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +11,16 @@ from charlm.config import BOUNDARY_ID
 from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.base import Tokenizer
-from charlm.errors import ConfigError
+from charlm.errors import CharlmWarning, ConfigError
 from charlm.inference.loading import Loaded
 from charlm.inference.surprisal.text import spelled
 from charlm.inference.texts import open_corpus_for, take_corpus
 
 __all__ = ["TokenizedText", "open_text", "read_text"]
+
+
+LIKE_A_NAME = re.compile(r"[\w./~-]{0,99}(/[\w.-]+|\.(txt|md|gz|csv|tsv|jsonl|parquet|py|log))")
+"""A text without blanks that looks like the name of a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +52,12 @@ def open_text(loaded: Loaded, text: str, encoding: str | None = None) -> Corpus:
         raise ConfigError(
             f"`encoding={encoding!r}` is for files, and there is none of the name {text!r:.60}",
             "name a file, or leave `encoding` out",
+        )
+    if LIKE_A_NAME.fullmatch(text):
+        warnings.warn(
+            f"there is no file {text}, so the name itself is read as the text",
+            CharlmWarning,
+            stacklevel=2,
         )
     return take_corpus(loaded, text)
 
