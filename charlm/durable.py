@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from charlm.errors import CorpusError, way_out
+from charlm.errors import ConfigError, CorpusError, way_out
 
 __all__ = [
     "TEMPORARY_MARK",
@@ -30,6 +30,7 @@ __all__ = [
     "create",
     "cut",
     "make_folder",
+    "path_of",
     "remove_file",
     "remove_folder",
     "remove_leftovers",
@@ -244,6 +245,14 @@ def remove_folder(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def path_of(name: str, given: object) -> Path:
+    """The path that the argument ``name`` gives.  Raises ``ConfigError`` for what is no path."""
+    if not isinstance(given, str | Path) or "\0" in str(given):
+        cause = f"`{name}` must be a str or a Path, got {given!r:.60}"
+        raise ConfigError(cause, f"change `{name}`")
+    return Path(given)
+
+
 def check_output(path: Path, *, force: bool | None = None) -> None:
     """Refuse a file that cannot or must not be written, before the long work that fills it.
 
@@ -251,6 +260,8 @@ def check_output(path: Path, *, force: bool | None = None) -> None:
     ``CorpusError`` for a file that exists, a folder, a block device or a socket, and where the
     folder to write in is missing.
     """
+    if str(path) == "-":
+        raise CorpusError("standard output is no file", "name a file: `out=FILE`, or ./- for -")
     mode = mode_of(path)
     if mode is None:
         if not path.resolve().parent.is_dir():

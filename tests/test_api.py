@@ -64,7 +64,7 @@ def test_importing_loads_nothing_and_using_loads_what_is_needed() -> None:
         "print(light or '', names, charlm.load.__name__, 'torch' in sys.modules)"
     )
     assert shown.split("[")[0].strip() == ""
-    names = ["CharlmError", "Model", "compare", "export_model", "import_model", "load", "pull",
+    names = ["CharlmError", "Model", "compare", "export_model", "export_page", "import_model", "load",
              "push", "report", "train"]  # fmt: skip
     assert f"{names} load True" in shown
 
@@ -248,6 +248,21 @@ WRONG: list[tuple[Any, str, str]] = [
     (lambda m: charlm.train("runs/book"), "runs/book is a run, not a text", "`out='runs/book'`"),
     (lambda m: charlm.train(3), "`sources` must be names of texts", "sources"),
     (lambda m: charlm.train([3]), "this cannot be a source: 3", ""),
+    (lambda m: charlm.report([], "a.html"), "no run was given", "runs/NAME"),
+    (lambda m: charlm.report([5], "a.html"), "`of` must be a str or a Path, got 5", "of"),
+    (lambda m: charlm.report("runs/book", 5), "`out` must be a str or a Path, got 5", "out"),
+    (lambda m: charlm.import_model(5, "a"), "`file` must be a str or a Path", "file"),
+    (lambda m: charlm.import_model("book.txt", 5), "`out` must be a str or a Path", "out"),
+    (lambda m: charlm.import_model("book.txt", "a", vocab=5), "`vocab` must be a str", "vocab"),
+    (lambda m: charlm.export_model(5, "onnx", "a"), "`run` must be a str or a Path", "run"),
+    (lambda m: charlm.export_page("runs/book", 5), "`out` must be a str or a Path", "out"),
+    (lambda m: charlm.export_page(5, "a.html"), "`run` must be a str or a Path", "run"),
+    (lambda m: charlm.push(5, "a/b"), "`run` must be a str or a Path", "run"),
+    (lambda m: charlm.push("runs/book", 5), "5 is no name of a repository", "owner/name"),
+    (lambda m: charlm.pull("a/b", 5), "`out` must be a str or a Path", "out"),
+    (lambda m: m.generate(beam=3, temperature=0.5), "`temperature` does nothing with", "leave"),
+    (lambda m: m.generate(best_of=3, length=-1), "`length=-1` has no end", "length"),
+    (lambda m: m.fill("ba ___", pattern="a"), "`pattern` does nothing with `fill`", "leave"),
     (lambda m: m.generate(3), "`prompt` must be a str, or a list of them, got 3", "prompt"),
     (lambda m: m.generate([3]), "`prompt` must be a str, or a list of them, got 3", "prompt"),
     (lambda m: m.generate(temprature=1), "argument `temprature` of generate", "temperature"),

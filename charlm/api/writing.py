@@ -11,7 +11,7 @@ from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.inference.generation import text as generation
 from charlm.inference.generation.filling import fill
-from charlm.inference.generation.modes import write_texts
+from charlm.inference.generation.modes import refuse_idle, write_texts
 from charlm.inference.generation.pieces import Sample
 from charlm.inference.generation.writing.session import WritingSession
 from charlm.inference.loading import Loaded, index_training_text
@@ -55,6 +55,8 @@ class Writing:
             print(model.generate("It was", pattern="It was [a-z ]{5,30}", repetition_penalty=1.1))
         """
         check_counts(samples, best_of, beam)
+        if beam:
+            refuse_idle("beam", given_names(settings))
         config, model = self._settings(seed, settings), in_precision(self.loaded.model, precision)
         given = prompt if isinstance(prompt, list | tuple) else [prompt]
         prompts = [self._replaced(text, replace_unknown) for text in given]
@@ -122,6 +124,7 @@ class Writing:
 
             print(model.fill("It was the ___ of times."))
         """
+        refuse_idle("fill", given_names(settings))
         config = self._settings(None, settings)
         found = fill(
             self.loaded.model, self.loaded.tokenizer, self._replaced(text, replace_unknown),
@@ -158,7 +161,7 @@ class Writing:
         Raises ``ConfigError`` for a wrong value, and for a ``seed`` that is no number.
         """
         require("seed", seed, (int, NoneType), "a whole number")
-        chosen = {name: value for name, value in given.items() if value is not None}
+        chosen = {name: given[name] for name in given_names(given)}
         return replace(self.loaded.run.config.generation, **chosen)
 
     def _training_text(self, config: GenerationConfig) -> SuffixIndex | None:
@@ -176,6 +179,11 @@ def check_counts(samples: Any, best_of: Any, beam: Any) -> None:
     require("samples", samples, (int, NoneType), "a whole number")
     require("best_of", best_of, (int,), "1 or more", fine=lambda: best_of >= 1)
     require("beam", beam, (int, NoneType), "1 or more", fine=lambda: beam is None or beam >= 1)
+
+
+def given_names(settings: Mapping[str, Any]) -> list[str]:
+    """The names of the settings that are not None, which leaves the run's."""
+    return [name for name, value in settings.items() if value is not None]
 
 
 def stops(stop: str | Sequence[str]) -> list[str]:

@@ -119,8 +119,8 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Show how far back predictions depend on the text: by gradients and by replaced tokens.",
 )  # fmt: skip
 @click.option(
-    "--reach", type=click.IntRange(2), default=100, metavar="N",
-    help="--memory: tokens to go back.",
+    "--reach", type=click.IntRange(2), metavar="N",
+    help="--memory: tokens to go back.  [default: 100]",
 )  # fmt: skip
 @click.option(
     "--against", metavar="CELL[,CELL...]",
@@ -140,7 +140,7 @@ def command(
     saving: Saving,
     find: str | None,
     memory: bool,
-    reach: int,
+    reach: int | None,
     against: str | None,
     encoding: str | None,
     step: int | None,
@@ -155,13 +155,16 @@ def command(
     --memory shows how far back predictions reach; --html writes a page for a browser.
     """
     modes = {"--find": find, "--memory": memory or None, "--html": saving.html, "--npz": saving.npz}
-    options = {"--unit": unit, "--units": saving.units, "--gate": gates, "--against": against}
+    options = {
+        "--unit": unit, "--units": saving.units, "--gate": gates, "--against": against,
+        "--reach": reach, "--json": as_json or None,
+    }  # fmt: skip
     check_use(modes, options)
     loaded, read = load_text(run, step, device, text, encoding)
     if find is not None:
         find_units(loaded, read, find, layer, as_json=as_json)
     elif memory:
-        measure_memory(loaded, read, against, reach, as_json=as_json)
+        measure_memory(loaded, read, against, reach or 100, as_json=as_json)
     elif saving.html or saving.npz:
         saving.save(loaded, read, layer, unit)
     else:
@@ -197,7 +200,7 @@ def measure_memory(
     from charlm.console.memory import show_memory, tracked_memories
     from charlm.explain.rivals import compare_memory
 
-    cells = against.split(",") if against else []
+    cells = [] if against is None else against.split(",")
     found = tracked_memories(compare_memory(loaded, text, cells, reach))
     show_memory(found, as_json=as_json)
 
@@ -224,6 +227,8 @@ GOES_WITH = {
     "--units": ("--html", "--npz"),
     "--gate": ("",),
     "--against": ("--memory",),
+    "--reach": ("--memory",),
+    "--json": ("", "--find", "--memory"),
 }
 """Options, and the ones that ask for something else than a heat-map ("") with which they go."""
 

@@ -114,6 +114,30 @@ def unescaped_one(
     return None if text is None else unescaped(context, parameter, (text,))[0]
 
 
+IDLE_WITH_FILL = ("stop", "past_end", "state", "temperatures")
+"""Options that do nothing with --fill; they have no value unless they are given."""
+
+
+def check_modes(
+    settings: Mapping[str, Any],
+    given: Sequence[str],
+    fill: str | None,
+    gap_length: int | None,
+    beam: int | None,
+    temperatures: Sequence[float] | None,
+) -> None:
+    """Raise ``ConfigError`` for an option in ``given`` that does nothing with the way to write."""
+    from charlm.inference.generation.modes import refuse_idle, refuse_rivals
+
+    if fill is not None:
+        refuse_idle("fill", given)
+    elif gap_length is not None:
+        raise ConfigError("`gap_length` does nothing without `fill`", "give `fill=TEXT`")
+    elif beam:
+        refuse_idle("beam", settings)
+    refuse_rivals(temperatures=bool(temperatures), temperature="temperature" in settings)
+
+
 @click.command("generate", cls=Command, short_help="Let a trained model write.")
 @run_argument
 @option(
@@ -129,8 +153,8 @@ def unescaped_one(
     help="Fill the gaps of TEXT, ___, with what makes the whole most probable.",
 )  # fmt: skip
 @option(
-    "--gap-length", default=20, type=click.IntRange(1), metavar="N", heading=WRITING,
-    help="With --fill: most characters of a gap.",
+    "--gap-length", type=click.IntRange(1), metavar="N", heading=WRITING,
+    help="With --fill: most characters of a gap.  [default: 20]",
 )  # fmt: skip
 @generation_options(*OWN)
 @option(
@@ -185,7 +209,7 @@ def command(
     prompt: str,
     prompts: Path | None,
     fill: str | None,
-    gap_length: int,
+    gap_length: int | None,
     settings: dict[str, Any],
     precision: str,
     replace_unknown: str | None,
@@ -207,12 +231,18 @@ def command(
     from charlm.inference.loading import index_training_text
     from charlm.inference.predictors.recurrent import in_precision
 
+    others = {
+        "prompt": prompt, "prompts": prompts, "seed": seed is not None, "color": color,
+        "best_of": how["best_of"] > 1, **{name: how[name] for name in IDLE_WITH_FILL},
+    }  # fmt: skip
+    given = [*settings, *(name for name, value in others.items() if value)]
+    check_modes(settings, given, fill, gap_length, beam, how["temperatures"])
     loaded = chosen.mix(chosen.load())
     config = dataclasses.replace(loaded.run.config.generation, **settings)
     model = in_precision(loaded.model, precision)
     replaced = functools.partial(replace_symbols, loaded.tokenizer, replacement=replace_unknown)
     if fill is not None:
-        count = {"gap_length": gap_length, "width": beam or WIDTH, "count": samples}
+        count = {"gap_length": gap_length or 20, "width": beam or WIDTH, "count": samples}
         filled = fill_gaps(model, loaded.tokenizer, replaced(fill), config, **count)
         show_filled(filled, as_json=as_json)
         return

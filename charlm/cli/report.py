@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.shared import device_option
+from charlm.cli.shared import RunPath, device_option
 
 __all__ = ["command"]
 
 
 @click.command("report", cls=Command, short_help="Write a page or a picture on runs.")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RunPath())
 @click.option(
     "--out", "-o", required=True, type=click.Path(path_type=Path), metavar="FILE",
     help="Where to write: .html, .png, .svg, .pdf, or .tensorboard for a folder of events.",

@@ -88,12 +88,13 @@ def read_prompts(prompt: str, path: Path | None) -> list[str]:
             "`prompt` and `prompts` contradict each other", "put all prompts into the file"
         )
     try:
-        lines = utf8(path.read_bytes(), str(path)).splitlines()
+        content = utf8(path.read_bytes(), str(path)).replace("\r\n", "\n")
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror}", "check the path") from None
-    if not lines:
+    if not content:
         raise ConfigError(f"{path} holds no prompt", "write one on each line")
-    return [line.replace("\\n", "\n") for line in lines]
+    # splitlines() would also cut at a form feed or U+2028, which may belong to a prompt.
+    return [line.replace("\\n", "\n") for line in content.removesuffix("\n").split("\n")]
 
 
 def utf8(content: bytes, name: str) -> str:

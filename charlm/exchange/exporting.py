@@ -72,8 +72,8 @@ def export_model(
     Raises ``ConfigError`` for an unknown format, ``ModelError`` for a model that it cannot hold,
     and ``CorpusError`` if ``out`` exists or cannot be written.
     """
-    out = Path(out)
-    loaded = run if isinstance(run, Loaded) else load_run(run, step=step)
+    out = durable.path_of("out", out)
+    loaded = run if isinstance(run, Loaded) else load_run(durable.path_of("run", run), step=step)
     if to not in FORMATS:
         raise ConfigError(f"unknown format `to={to!r}`", f"choose one of {', '.join(FORMATS)}")
     if to == "arpa":

@@ -70,7 +70,7 @@ def push(
     with the ``licence`` (an identifier like ``apache-2.0``).  Raises ``ModelError`` where the Hub
     cannot be reached or refuses, and ``CheckpointError`` for a run that is damaged.
     """
-    loaded = load_run(Path(run))
+    loaded = load_run(durable.path_of("run", run))
     check_name(name)
     contents = files_to_push(loaded) | {"README.md": model_card(loaded, name, licence).encode()}
     with speaking(name) as hub:
@@ -94,7 +94,7 @@ def pull(name: str, out: str | Path, revision: str | None = None) -> Pulled:
     ``ModelError`` where the Hub cannot be reached or has no such run, and ``CheckpointError`` if
     ``out`` exists or what came is damaged.
     """
-    out = Path(out)
+    out = durable.path_of("out", out)
     check_name(name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"{out} exists already", "choose another `out=FOLDER`")
@@ -154,7 +154,7 @@ def files_to_push(loaded: Loaded) -> dict[str, bytes]:
 
 def check_name(name: str) -> None:
     """Raise ``ConfigError`` for what is no ``owner/name``."""
-    if not NAME.fullmatch(name) or ".." in name:
+    if not isinstance(name, str) or not NAME.fullmatch(name) or ".." in name:
         raise ConfigError(f"{name!r} is no name of a repository", "give it as owner/name")
 
 

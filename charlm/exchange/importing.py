@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from charlm import durable
 from charlm.config import BOUNDARY_ID, Config, ModelConfig, TokenizerConfig
 from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.data.tokenizers.base import Tokenizer
-from charlm.data.tokenizers.words import WordTokenizer
+from charlm.data.tokenizers.words import END_OF_LINE, WordTokenizer
 from charlm.errors import CheckpointError, ConfigError, CorpusError, ModelError
 from charlm.exchange.arpa import read_arpa, unspelled
 from charlm.exchange.foreign.arrays import mapped, read_manifest, read_npz
@@ -86,11 +87,14 @@ def import_model(
     text, the model's nll is measured, and with ``expect``, nats per token, nothing is written
     unless it agrees to 1e-4.  Raises ``CharlmError``.
     """
-    path, out = Path(file), Path(out)
-    kind = kind or told_by_name(path)
-    check_arguments(kind, vocab, mapping, on, expect)
+    path, out = durable.path_of("file", file), durable.path_of("out", out)
+    for name, given in (("vocab", vocab), ("mapping", mapping), ("on", on)):
+        if given is not None:
+            durable.path_of(name, given)
     if not path.exists():
         raise ModelError(f"{path} does not exist", "name the file that holds the model")
+    kind = kind or told_by_name(path)
+    check_arguments(kind, vocab, mapping, on, expect)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"{out} exists already", "choose another `out=FOLDER`")
     content = read_ngrams(path) if kind == "arpa" else read_network(path, kind, vocab, mapping)
@@ -157,8 +161,13 @@ def read_ngrams(path: Path) -> Content:
     model, names = read_arpa(path)
     symbols = [unspelled(name) for name in names]
     chars = all(len(symbol) == 1 for symbol in symbols)
-    tokenizer = CharTokenizer(symbols) if chars else WordTokenizer(names, end_of_line=False)
-    line_end = {} if chars else {"end_of_line": False}
+    # A run of words that charlm has exported writes its line break as <U+000A>.
+    lines = not chars and "\n" in symbols
+    words = [
+        END_OF_LINE if symbol == "\n" else name for symbol, name in zip(symbols, names, strict=True)
+    ]
+    tokenizer = CharTokenizer(symbols) if chars else WordTokenizer(words, end_of_line=lines)
+    line_end = {} if chars else {"end_of_line": lines}
     config = Config(
         tokenizer=TokenizerConfig(kind=tokenizer.kind, **line_end),
         model=ModelConfig(kind="ngram", order=model.order),

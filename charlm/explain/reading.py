@@ -18,8 +18,9 @@ from charlm.inference.texts import open_corpus_for, take_corpus
 
 __all__ = ["TokenizedText", "open_text", "read_text"]
 
-NAME_OF_FILE = re.compile(r"\S*[^\s.]\.[A-Za-z]\w{1,4}")
-"""What looks like a file's name more than like a text: one word, with an ending like .txt."""
+NAME_OF_FILE = re.compile(r"\S*[^\s.]\.[A-Za-z]\w{1,4}|[\w.~-]*/[\w./-]+")
+"""What looks like a file's name more than like a text: one word, with an ending like .txt or a
+slash."""
 
 
 @dataclass(frozen=True, eq=False)

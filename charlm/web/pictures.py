@@ -24,9 +24,14 @@ INCHES = (5.0, 3.2)
 def draw_curves(runs: Mapping[str, Sequence[TrainingCurve]], ending: str) -> bytes:
     """A figure with one picture for each kind of curve, as a file of the kind ``ending``.
 
-    Raises ``CharlmError`` where matplotlib is not installed.
+    Raises ``CharlmError`` where matplotlib is not installed, and where there is no curve.
     """
     pictures = lines_of(runs)
+    if not pictures:
+        raise CharlmError(
+            f"{' and '.join(runs)} has no curves: its log is empty, as that of an imported run is",
+            "write a page: `out=FILE.html`",
+        )
     rows = -(-len(pictures) // COLUMNS)
     figure = make_figure((INCHES[0] * COLUMNS, INCHES[1] * rows))
     for place, (title, lines) in enumerate(pictures.items(), start=1):

@@ -40,14 +40,15 @@ def report(
         charlm.report("runs/book", "book.html")
         charlm.report(model.explain("It was the best of times."), "gates.html")
     """
+    path = durable.path_of("out", out)
     if isinstance(of, Explanation):
-        list(save_page([of], Path(out), force=force))
-        return Path(out)
-    names = [of] if isinstance(of, str | Path) else list(of)
-    runs = [open_run(Path(name)) for name in names]
-    for _ in write_report(runs, Path(out), force=force, device=device):
+        list(save_page([of], path, force=force))
+        return path
+    names = [*of] if isinstance(of, Sequence) and not isinstance(of, str) else [of]
+    runs = [open_run(durable.path_of("of", name)) for name in names]
+    for _ in write_report(runs, path, force=force, device=device):
         pass
-    return Path(out)
+    return path
 
 
 def save_page(

@@ -41,10 +41,11 @@ def export_page(
     ``precision`` of the weights is "int16", or "int8" for half the size.  Raises what
     ``writer_page`` does, and ``CorpusError`` if ``out`` exists or cannot be written.
     """
-    durable.check_output(Path(out), force=force)
-    loaded = run if isinstance(run, Loaded) else load_run(run, step=step)
+    path = durable.path_of("out", out)
+    durable.check_output(path, force=force)
+    loaded = run if isinstance(run, Loaded) else load_run(durable.path_of("run", run), step=step)
     content = writer_page(loaded, precision).encode()
-    durable.write_output(Path(out), content, force=force)
+    durable.write_output(path, content, force=force)
     return Exported(str(loaded.run.folder), loaded.step, "html", str(out), len(content))
 
 

@@ -47,6 +47,9 @@ def test_an_explanation_is_a_page_of_the_chosen_units(run: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ("--reach 5", "--reach goes with --memory only"),
+        ("--html a.html --json", "--json does nothing with --html"),
+        ("--memory --against ,", "unknown cell --against"),
         ("--units 3", "--units goes with --html or --npz only"),
         ("--html a.html --units 3-x", "'3-x' is no number and no range like 0-63"),
         ("--html a.html --units 99", "--units must be from 0 to 15, got 99"),
@@ -60,3 +63,23 @@ def test_a_page_that_cannot_be_is_refused(run: Path, options: str, said: str) ->
     assert done.code == 2
     assert said in done.err[0]
     assert not Path("a.html").exists()
+
+
+@pytest.mark.parametrize("command", ["explain RUN ba --npz -", "export RUN --to html --out -"])
+def test_no_file_is_called_like_standard_output(run: Path, command: str) -> None:
+    done = call(*(str(run) if word == "RUN" else word for word in command.split()))
+    assert done.code == 1
+    assert "standard output is no file" in done.err[0]
+    assert not Path("-").exists()
+
+
+def test_a_missing_file_is_said_before_its_name_is_explained(run: Path) -> None:
+    assert any(
+        "there is no file nothing.txt" in line for line in call("explain", run, "nothing.txt").err
+    )
+    assert call("explain", run, "ba lo.").err == []
+
+
+def test_a_report_takes_a_run_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "the Hub cannot be reached" in call("report", "hf:a/b", "--out", "page.html").err[0]

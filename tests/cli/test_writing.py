@@ -296,6 +296,16 @@ def test_units_whole_sentences_patterns_and_gaps(run: Path) -> None:
         (("-p", "lo", "--pattern", "ba"), "the prompt breaks --pattern at its character 1, 'l'"),
         (("--beam", "3", "--best-of", "2"), "--beam and --best-of contradict"),
         (("--state", "s", "--samples", "2"), "--state keeps the state of one text"),
+        (("--fill", "ba___", "--pattern", "b+"), "--pattern does nothing with --fill"),
+        (("--fill", "ba___", "-p", "lo"), "--prompt does nothing with --fill"),
+        (("--fill", "ba___", "--set", "min_p=0.1"), "--min-p does nothing with --fill"),
+        (("--fill", "ba___", "--seed", "0"), "--seed does nothing with --fill"),
+        (("--gap-length", "3"), "--gap-length does nothing without --fill"),
+        (("--beam", "3", "-t", "2"), "--temperature does nothing with --beam"),
+        (("--temperatures", "1,2", "-t", "1"), "--temperatures and --temperature contradict"),
+        (("--temperatures", "1,x"), "'1,x' is not like 0.5,0.8"),
+        (("--best-of", "2", "-n", "-1"), "--length -1 has no end"),
+        (("--state", "nowhere/s"), "there is no folder nowhere"),
         (("--fill", "ba"), "the text has no gap"),
         (("--fill", "ba___", "--gap-length", "900"), "--gap-length must be from 1 to 200"),
         (("--set", "banned=ba", "--set", "allowed=ba"), "allowed and banned contradict"),
@@ -308,3 +318,18 @@ def test_what_contradicts_itself_is_answered_in_two_lines(
     done = call("generate", run, *given)
     assert (done.code, done.out, len(done.err)) == (2, "", 2)
     assert cause in done.err[0]
+
+
+def test_a_state_goes_on_behind_a_word_that_the_length_has_cut(trained: Trained) -> None:
+    run = trained("word")
+    for _ in range(3):
+        done = call("generate", run, "-n", 4, "--seed", 3, "--state", "cut.state")
+        assert done.code == 0, done.err
+
+
+def test_only_line_breaks_separate_prompts(run: Path) -> None:
+    Path("prompts.txt").write_bytes("ba\r\nlo\u2028lo\n".encode())
+    done = call(
+        "generate", run, "--prompts", "prompts.txt", "-n", 0, "--json", "--replace-unknown", ""
+    )
+    assert [json.loads(line)["prompt"] for line in done.out.splitlines()] == ["ba", "lolo"]

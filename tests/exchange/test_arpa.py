@@ -126,3 +126,19 @@ def test_what_is_no_arpa_file_is_refused(content: str, cause: str, tmp_path: Pat
     (tmp_path / "m.arpa").write_text(content)
     with pytest.raises(ModelError, match=cause):
         read_arpa(tmp_path / "m.arpa")
+
+
+def test_line_breaks_of_a_run_of_words_come_back(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("the king\nking the\n" * 50)
+    for _ in charlm.train(
+        text, out=tmp_path / "run", tokenizer="word", model={"kind": "ngram", "order": 2}
+    ):
+        pass
+    charlm.export_model(tmp_path / "run", "arpa", tmp_path / "m.arpa")
+    import_model(tmp_path / "m.arpa", tmp_path / "again")
+    before, after = (
+        charlm.load(tmp_path / name).score("the king\nking the\n") for name in ("run", "again")
+    )
+    assert not after.unknown
+    assert after.nll == pytest.approx(before.nll, rel=1e-5)

@@ -181,6 +181,31 @@ def test_arrays_are_imported_by_a_mapping(tmp_path: Path, words: Path) -> None:
         import_model(file, tmp_path / "b", vocab=words, mapping=mapping)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "cause"),
+    [
+        ("forget_bias", "forget_bais", "unknown name 'forget_bais'"),
+        ("weight_hh", "weigth_hh", "unknown name 'weigth_hh'"),
+        ('"fiog"', '"fioo"', "gates must be an order of 'ifgo', got 'fioo'"),
+        ('"fiog"', "5", "gates must be"),
+        ("= 1.0", "= nan", "forget_bias must be a finite number"),
+        ("= true", "= 5", "transposed must be true or false"),
+        ('"lstm"', '"x"', "cell must be one of lstm, gru, rnn, got 'x'"),
+        ("[[layers]]", "[layers]", "layers must be tables"),
+        ('weight_ih = "w"', 'weight_ih = "b"', "b is no matrix"),
+    ],
+)
+def test_a_wrong_mapping_is_named(
+    tmp_path: Path, words: Path, old: str, new: str, cause: str
+) -> None:
+    npz_model(tmp_path)
+    mapping = tmp_path / "map.toml"
+    mapping.write_text(MAPPING.replace(old, new))
+    with pytest.raises(ModelError, match=cause):
+        import_model(tmp_path / "model.npz", tmp_path / "run", vocab=words, mapping=mapping)
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path, words: Path) -> None:
     torch.save(MODELS["lstm"](), tmp_path / "model.pt")
     reference: dict[str, Any] = {"vocab": words}
@@ -195,6 +220,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, words: Path) -> None:
     assert "give `on=FILE`" in refusal(ConfigError, expect=1.0)
     assert "`mapping` goes with" in refusal(ConfigError, mapping=words)
     assert "does not exist" in refusal(ModelError, "missing.pt")
+    assert "does not exist" in refusal(ModelError, "missing.pt", vocab=None)
     short = tmp_path / "short.txt"
     short.write_text("a\nb\n")
     assert "the vocabulary has 2 symbols" in refusal(ModelError, vocab=short)

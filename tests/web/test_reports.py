@@ -217,3 +217,11 @@ def test_what_cannot_be_written_is_refused_before_the_work(runs: Path, tmp_path:
 )
 def test_ticks_are_round_numbers(low: float, high: float, wanted: list[float]) -> None:
     assert ticks(low, high, 5) == pytest.approx(wanted)
+
+
+def test_a_run_without_a_log_has_no_picture(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "lstm", tmp_path / "run")
+    (tmp_path / "run/log.jsonl").unlink()
+    with pytest.raises(CharlmError, match="has no curves"):
+        report(tmp_path / "run", tmp_path / "curves.png")
+    assert not (tmp_path / "curves.png").exists()

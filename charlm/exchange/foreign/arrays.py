@@ -78,10 +78,9 @@ def mapped(tensors: dict[str, Tensor], path: Path) -> ForeignModel:
     """
     try:
         mapping = tomllib.loads(path.read_text(encoding="utf-8"))
+        check_mapping(mapping)
         cell = mapping["cell"]
         order = [mapping.get("gates", GATES[cell]).index(gate) for gate in GATES[cell]]
-        if len(mapping.get("gates", GATES[cell])) != len(order):
-            raise ValueError(f"gates must be an order of {GATES[cell]}")
         layers = tuple(map_layer(tensors, mapping, entry, order) for entry in mapping["layers"])
         weight = pick(tensors, mapping["head_weight"])
         weight = weight.T if mapping.get("transposed") else weight
@@ -97,12 +96,43 @@ def mapped(tensors: dict[str, Tensor], path: Path) -> ForeignModel:
         raise ModelError(f"{path} is no mapping: {why}", WAY_OUT) from None
 
 
+NAMES = {
+    "cell", "gates", "transposed", "forget_bias", "embedding", "head_weight", "head_bias", "layers"
+}  # fmt: skip
+LAYER_NAMES = {"weight_ih", "weight_hh", "bias", "bias_hn"}
+
+
+def check_mapping(mapping: dict[str, Any]) -> None:
+    """Raise ``ValueError`` for a name that says nothing, such as ``forget_bais``, which would
+    otherwise be a wrong model in silence, and for a wrong cell, gates, forget_bias or transposed.
+    """
+    layers = mapping["layers"]
+    if not isinstance(layers, list) or not all(isinstance(each, dict) for each in layers):
+        raise ValueError("layers must be tables, [[layers]]")
+    unknown = (mapping.keys() - NAMES).union(*(each.keys() - LAYER_NAMES for each in layers))
+    if unknown:
+        raise ValueError(f"unknown name {min(unknown)!r}")
+    if mapping["cell"] not in GATES:
+        raise ValueError(f"cell must be one of {', '.join(GATES)}, got {mapping['cell']!r}")
+    gates = GATES[mapping["cell"]]
+    if sorted(str(mapping.get("gates", gates))) != sorted(gates):
+        raise ValueError(f"gates must be an order of {gates!r}, got {mapping['gates']!r}")
+    added, turned = mapping.get("forget_bias", 0.0), mapping.get("transposed", False)
+    if not isinstance(added, int | float) or not math.isfinite(added):
+        raise ValueError(f"forget_bias must be a finite number, got {added!r}")
+    if not isinstance(turned, bool):
+        raise ValueError(f"transposed must be true or false, got {turned!r}")
+
+
 def map_layer(
     tensors: dict[str, Tensor], mapping: dict[str, Any], entry: dict[str, Any], order: list[int]
 ) -> ForeignLayer:
     """One layer, its gates in our order."""
     cell, turned = mapping["cell"], bool(mapping.get("transposed"))
     matrices = [pick(tensors, entry[name]) for name in ("weight_ih", "weight_hh")]
+    for name, matrix in zip(("weight_ih", "weight_hh"), matrices, strict=True):
+        if matrix.ndim != 2:
+            raise ValueError(f"{entry[name]} is no matrix, but of the shape {tuple(matrix.shape)}")
     inputs, recurrence = (reorder_gates(m.T if turned else m, order) for m in matrices)
     rows, size = recurrence.shape
     names = entry.get("bias", [])

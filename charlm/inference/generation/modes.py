@@ -1,7 +1,7 @@
 """Whole requests for texts: at several temperatures, the best of several, with a saved state."""
 
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,24 @@ from charlm.errors import ConfigError
 from charlm.inference.generation.pieces import Finish, Sample, Written
 from charlm.inference.generation.search import beam_samples
 from charlm.inference.generation.states import SavedState, read_state, state_after, write_state
-from charlm.inference.generation.text import encode_prompt, warn_of_stops, write_samples
+from charlm.inference.generation.text import warn_of_stops, write_samples
 from charlm.inference.predictors.predictor import Predictor
 
-__all__ = ["best_samples", "write_texts"]
+__all__ = ["best_samples", "refuse_idle", "refuse_rivals", "write_texts"]
+
+USED = {
+    "fill": {"banned", "allowed"},
+    "beam": {"length", "unit", "whole", "pattern", "banned", "allowed"},
+}
+"""The settings of generation that these ways to write use.  A run may hold others, but who gives
+one expects it to do something."""
+
+
+def refuse_idle(mode: str, given: Iterable[str]) -> None:
+    """Raise ``ConfigError`` for a name in ``given`` that does nothing with ``mode``."""
+    for name in given:
+        if name not in USED[mode]:
+            raise ConfigError(f"`{name}` does nothing with `{mode}`", f"leave out `{name}`")
 
 
 def write_texts(
@@ -41,6 +55,11 @@ def write_texts(
     ``config.max_copy`` needs.  Raises ``ConfigError`` for what contradicts itself, and what
     ``write_samples`` raises.
     """
+    if best_of > 1 and config.length < 0 and not config.pattern:
+        raise ConfigError(
+            "`best_of` compares texts that have ended, and `length=-1` has no end",
+            "give a `length`",
+        )
     ways = {"beam": beam > 0, "best_of": best_of > 1, "temperatures": bool(temperatures)}
     refuse_rivals(**ways, state=state is not None)
     warn_of_stops(tokenizer, stop)
@@ -141,6 +160,10 @@ def with_state(
             "`state` keeps the state of one text, not of several",
             "leave out `samples` and `prompts`",
         )
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(
+            f"there is no folder {path.parent}", "make it, or give another file for `state`"
+        )
     before = read_state(path, model)
     (sample,) = write_samples(model, tokenizer, prompts, config, seeds=seeds, state=before, **how)
     sample.pieces = keep_state(sample.pieces, sample.prompt, model, tokenizer, before, path)
@@ -164,6 +187,7 @@ def keep_state(
             break
         text += "".join(token.text for token in tokens)
         yield tokens
-    saved = state_after(model, encode_prompt(tokenizer, text), before)
+    # The prompt has been checked, and a word that the length has cut may be an unknown one.
+    saved = state_after(model, list(map(int, tokenizer.encode(text))), before)
     write_state(path, model, saved)
     return finish
