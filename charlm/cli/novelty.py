@@ -19,7 +19,7 @@ SAMPLES = "Samples, without SOURCE"
 @run_argument
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...", type=click.Path())
 @option(
-    "--temperatures", type=Shares(), metavar="X,X,...", heading=SAMPLES,
+    "--temperatures", type=Shares("0.5,0.8,1.1"), metavar="X,X,...", heading=SAMPLES,
     help="Temperatures of the samples.  [default: 0.5,0.8,1]",
 )  # fmt: skip
 @option(
