@@ -18,6 +18,8 @@ SETTINGS = {
     "--minutes": "training.minutes",
     "--epochs": "training.epochs",
     "--steps": "training.steps",
+    "--from": "training.base",
+    "--keep-share": "training.keep_share",
     "--split": "data.split",
     "--valid": "data.valid",
     "--test": "data.test",

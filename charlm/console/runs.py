@@ -63,6 +63,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
     return {
         "run": summary.run,
         **({"made": made_at(summary.made)} if summary.made else {}),
+        **({"base": describe_base(summary.base)} if summary.base else {}),
         "text": f"{', '.join(settings['data']['sources'])}: {', '.join(counts)} to train on"
         if train
         else "unknown: an imported model",
@@ -85,6 +86,14 @@ def made_at(made: dict[str, Any]) -> str:
     parts = [made.get(name) for name in ("date", "processor", "machine")]
     versions = [f"torch {made['torch']}"] if "torch" in made else []
     return ", ".join([*(str(part) for part in parts if part), *versions])
+
+
+def describe_base(base: dict[str, Any]) -> str:
+    """The run that a run was begun from, and the runs before that."""
+    others = base.get("others")
+    names = [str(base.get("run")), *(others if isinstance(others, list) else [])]
+    step = number(base, "step") or 0
+    return f"{names[0]}, step {step:,.0f}" + "".join(f", from {name}" for name in names[1:])
 
 
 def describe_model(summary: RunSummary) -> str:
