@@ -121,7 +121,8 @@ def test_the_example_of_a_docstring_runs(
     (tmp_path / "runs").mkdir()
     for each in ("other", "book") if name != "train" else ("other",):
         (tmp_path / "runs" / each).symlink_to(Path("runs/book").absolute())
-    (tmp_path / "book.txt").write_text("ba co. Loba\ndi fu.\n" * (300 if name == "train" else 20))
+    long = name in ("train", "find_units")
+    (tmp_path / "book.txt").write_text("ba co. Loba\ndi fu.\n" * (300 if long else 20))
     (tmp_path / "pairs.tsv").write_text("ba co\tco ba\ndi fu\tfu di\n")
     (tmp_path / "nbest.txt").write_text("a-1 -2.5 ba co\na-2 -2.4 co ba\n")
     monkeypatch.chdir(tmp_path)

@@ -27,20 +27,11 @@ class Writing:
 
     @naming_unknown
     def generate(
-        self,
-        prompt: Prompts = "",
-        *,
-        samples: int | None = None,
-        seed: int | None = None,
-        stop: str | Sequence[str] = (),
-        past_end: bool = False,
-        best_of: int = 1,
-        beam: int | None = None,
-        state: str | Path | None = None,
-        replace_unknown: str | None = None,
-        precision: str = "float32",
-        **settings: Any,
-    ) -> Any:
+        self, prompt: Prompts = "", *, samples: int | None = None, seed: int | None = None,
+        stop: str | Sequence[str] = (), past_end: bool = False, best_of: int = 1,
+        beam: int | None = None, state: str | Path | None = None,
+        replace_unknown: str | None = None, precision: str = "float32", **settings: Any,
+    ) -> Any:  # fmt: skip
         """Generate text: the prompt and its continuation, as ``charlm generate`` prints them.
 
         ``settings`` are those of ``generation`` (docs/settings.md): ``length`` (500, characters of
@@ -60,19 +51,14 @@ class Writing:
             first, second = model.generate("It was", length=20, samples=2)
             print(model.generate("It was", pattern="It was [a-z ]{5,30}", repetition_penalty=1.1))
         """
-        require("samples", samples, (int, NoneType), "a whole number")
-        require("best_of", best_of, (int,), "1 or more", fine=lambda: best_of >= 1)
-        require("beam", beam, (int, NoneType), "1 or more", fine=lambda: beam is None or beam >= 1)
-        config = self._settings(seed, settings)
-        model = in_precision(self.loaded.model, precision)
+        check_counts(samples, best_of, beam)
+        config, model = self._settings(seed, settings), in_precision(self.loaded.model, precision)
         given = prompt if isinstance(prompt, list | tuple) else [prompt]
         prompts = [self._replaced(text, replace_unknown) for text in given]
-        count = generation.check_count(samples)
-        first = generation.random_seed() if seed is None else seed
         written = write_texts(
-            model, self.loaded.tokenizer, prompts, config, seeds=range(first, first + count),
-            best_of=best_of, beam=beam or 0, state=None if state is None else Path(state),
-            stop=stops(stop), past_end=past_end,
+            model, self.loaded.tokenizer, prompts, config,
+            seeds=generation.seeds_for(seed, samples), best_of=best_of, beam=beam or 0,
+            state=None if state is None else Path(state), stop=stops(stop), past_end=past_end,
         )  # fmt: skip
         results = generation.grouped(written, samples)
         return results if given is prompt else results[0]
@@ -152,6 +138,13 @@ class Writing:
         """``prompt`` with ``replacement`` for what the model has never seen, if there is one."""
         require("prompt", prompt, (str,), "a str, or a list of them")
         return generation.replace_symbols(self.loaded.tokenizer, prompt, replacement)
+
+
+def check_counts(samples: Any, best_of: Any, beam: Any) -> None:
+    """Raise ``ConfigError`` for anything but whole numbers in range; two may be None."""
+    require("samples", samples, (int, NoneType), "a whole number")
+    require("best_of", best_of, (int,), "1 or more", fine=lambda: best_of >= 1)
+    require("beam", beam, (int, NoneType), "1 or more", fine=lambda: beam is None or beam >= 1)
 
 
 def stops(stop: str | Sequence[str]) -> list[str]:

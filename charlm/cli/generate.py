@@ -197,26 +197,22 @@ def command(
     from charlm.console.streams import read_prompts
     from charlm.inference.generation.filling import fill as fill_gaps
     from charlm.inference.generation.modes import write_texts
-    from charlm.inference.generation.text import random_seed, replace_symbols
+    from charlm.inference.generation.text import replace_symbols, seeds_for
     from charlm.inference.predictors.recurrent import in_precision
 
     loaded = chosen.mix(chosen.load())
     config = dataclasses.replace(loaded.run.config.generation, **settings)
     model = in_precision(loaded.model, precision)
+    replaced = functools.partial(replace_symbols, loaded.tokenizer, replacement=replace_unknown)
     if fill is not None:
-        text = replace_symbols(loaded.tokenizer, fill, replace_unknown)
-        given = {"gap_length": gap_length, "width": beam or WIDTH, "count": samples}
-        show_filled(fill_gaps(model, loaded.tokenizer, text, config, **given), as_json=as_json)
+        count = {"gap_length": gap_length, "width": beam or WIDTH, "count": samples}
+        filled = fill_gaps(model, loaded.tokenizer, replaced(fill), config, **count)
+        show_filled(filled, as_json=as_json)
         return
-    texts = [
-        replace_symbols(loaded.tokenizer, text, replace_unknown)
-        for text in read_prompts(prompt, prompts)
-    ]
-    first = random_seed() if seed is None else seed
-    seeds = range(first, first + samples)
-    written = write_texts(
-        model, loaded.tokenizer, texts, config, seeds=seeds, beam=beam or 0, **how
-    )
+    texts = [replaced(text) for text in read_prompts(prompt, prompts)]
+    seeds = seeds_for(seed, samples)
+    how |= {"seeds": seeds, "beam": beam or 0}
+    written = write_texts(model, loaded.tokenizer, texts, config, **how)
     if seed is None and not as_json and not beam and (config.temperature or how["temperatures"]):
-        tell_seed(range(first, first + samples * how["best_of"]))
+        tell_seed(range(seeds[0], seeds[0] + samples * how["best_of"]))
     show_samples(written, as_json=as_json, color=color)

@@ -269,7 +269,7 @@ def trained_on_windows_lines(loaded: Loaded) -> bool | None:
         return None
     if unknown_return(loaded):
         return False
-    kept = find_prepared(cache_folder(), loaded.run.origin["digest"])
+    kept = find_prepared(cache_folder(), loaded.run.origin.get("digest", ""))
     return store_has_windows_lines(kept.train, loaded.tokenizer) if kept else None
 
 

@@ -64,23 +64,39 @@ def fill(
     bias[tokenizer.boundary_id] = -torch.inf
     search = Search(bias, widths_of(tokenizer, config), gap_length)
     found = [Filled(first, (), 0.0)]
-    for number, after in enumerate(others):
-        left, last = found[0], number == len(others) - 1
-        ids = [tokenizer.boundary_id, *encode_prompt(tokenizer, left.text)]
-        following = encode_prompt(tokenizer, after)[:FOLLOWING]
-        if last and not after:
-            following = [tokenizer.boundary_id]
-        ranked = candidates(model, tokenizer, ids, following, search, width)
-        if not ranked:
-            raise ConfigError(
-                f"nothing of up to {gap_length} characters fits into gap {number + 1}",
-                "give a longer `gap_length`, or loosen `banned` and `allowed`",
-            )
-        found = [
-            Filled(joined(tokenizer, left.text, content, after), (*left.fills, content), log_prob)
-            for content, log_prob in ranked[: count if last else 1]
-        ]
-    return found
+    for number, after in enumerate(others, 1):
+        last = number == len(others)
+        found = fill_next(model, tokenizer, found[0], after, search, width, last=last)
+    return found[:count]
+
+
+def fill_next(
+    model: Predictor,
+    tokenizer: Tokenizer,
+    left: Filled,
+    after: str,
+    search: Search,
+    width: int,
+    *,
+    last: bool,
+) -> list[Filled]:
+    """What is ``left`` of a gap, filled that gap in each way, and the text ``after`` it; the best
+    first.  After the ``last`` gap of a text, nothing but its end may follow.
+    """
+    ids = [tokenizer.boundary_id, *encode_prompt(tokenizer, left.text)]
+    following = encode_prompt(tokenizer, after)[:FOLLOWING]
+    if last and not after:
+        following = [tokenizer.boundary_id]
+    ranked = candidates(model, tokenizer, ids, following, search, width)
+    if not ranked:
+        raise ConfigError(
+            f"nothing of up to {search.length:g} characters fits into gap {len(left.fills) + 1}",
+            "give a longer `gap_length`, or loosen `banned` and `allowed`",
+        )
+    return [
+        Filled(joined(tokenizer, left.text, content, after), (*left.fills, content), log_prob)
+        for content, log_prob in ranked
+    ]
 
 
 def check_gaps(others: Sequence[str], gap_length: int, width: int, count: int) -> None:

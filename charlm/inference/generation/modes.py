@@ -38,37 +38,21 @@ def write_texts(
     text goes on from, if it exists, and that keeps the state after it.  Raises ``ConfigError``
     for what contradicts itself, and what ``write_samples`` raises.
     """
-    refuse_rivals(
-        beam=beam > 0, best_of=best_of > 1, temperatures=bool(temperatures),
-        state=state is not None,
-    )  # fmt: skip
+    ways = {"beam": beam > 0, "best_of": best_of > 1, "temperatures": bool(temperatures)}
+    refuse_rivals(**ways, state=state is not None)
     warn_of_stops(tokenizer, stop)
     how: dict[str, Any] = {"stop": stop, "past_end": past_end}
     if state is not None:
         return [with_state(model, tokenizer, prompts, config, state, seeds, **how)]
     if beam:
-        return [
-            sample
-            for prompt in prompts
-            for sample in beam_samples(
-                model, tokenizer, prompt, config, width=beam, count=len(seeds), **how
-            )
-        ]
+        how |= {"width": beam, "count": len(seeds)}
+        found = [beam_samples(model, tokenizer, prompt, config, **how) for prompt in prompts]
+        return [sample for samples in found for sample in samples]
     if best_of > 1:
         return best_samples(model, tokenizer, prompts, config, seeds, best_of, **how)
-    if not temperatures:
-        return write_samples(model, tokenizer, prompts, config, seeds=seeds, **how)
-    each = [
-        write_samples(
-            model, tokenizer, prompts, dataclasses.replace(config, temperature=one), seeds=seeds,
-            **how,
-        )
-        for one in temperatures
-    ]  # fmt: skip
-    for samples, temperature in zip(each, temperatures, strict=True):
-        for sample in samples:
-            sample.temperature = temperature
-    return [sample for row in zip(*each, strict=True) for sample in row]
+    if temperatures:
+        return at_temperatures(model, tokenizer, prompts, config, seeds, temperatures, **how)
+    return write_samples(model, tokenizer, prompts, config, seeds=seeds, **how)
 
 
 def refuse_rivals(**given: bool) -> None:
@@ -78,6 +62,26 @@ def refuse_rivals(**given: bool) -> None:
         raise ConfigError(
             f"`{names[0]}` and `{names[1]}` contradict each other", f"leave out `{names[1]}`"
         )
+
+
+def at_temperatures(
+    model: Predictor,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    config: GenerationConfig,
+    seeds: Sequence[int],
+    temperatures: Sequence[float],
+    **how: Any,
+) -> list[Sample]:
+    """A text for each prompt, seed and temperature, in this order."""
+    columns = []
+    for temperature in temperatures:
+        changed = dataclasses.replace(config, temperature=temperature)
+        samples = write_samples(model, tokenizer, prompts, changed, seeds=seeds, **how)
+        for sample in samples:
+            sample.temperature = temperature
+        columns.append(samples)
+    return [sample for row in zip(*columns, strict=True) for sample in row]
 
 
 def best_samples(

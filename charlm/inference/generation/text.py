@@ -31,6 +31,7 @@ __all__ = [
     "name_unknown",
     "random_seed",
     "replace_symbols",
+    "seeds_for",
     "stream",
     "warn_of_stops",
     "write_samples",
@@ -58,8 +59,7 @@ def generate(
     of prompts a list with what each of them alone would give.  ``how`` is what ``write_samples``
     takes; raises what it does.
     """
-    first = random_seed() if seed is None else seed
-    seeds = range(first, first + check_count(samples))
+    seeds = seeds_for(seed, samples)
     results = grouped(write_samples(model, tokenizer, prompt, config, seeds=seeds, **how), samples)
     return results[0] if isinstance(prompt, str) else results
 
@@ -69,6 +69,15 @@ def check_count(samples: int | None) -> int:
     if samples is not None and samples < 1:
         raise ConfigError(f"`samples` must be 1 or more, got {samples}", "leave `samples` out")
     return samples or 1
+
+
+def seeds_for(seed: int | None, samples: int | None) -> range:
+    """The seeds of the texts of a prompt: ``seed``, ``seed + 1``, ..., or random ones.
+
+    Raises ``ConfigError`` for less than 1 of ``samples``.
+    """
+    first = random_seed() if seed is None else seed
+    return range(first, first + check_count(samples))
 
 
 def grouped(written: Sequence[Sample], samples: int | None) -> list[Any]:
@@ -92,7 +101,7 @@ def stream(
 
     ``how`` is what ``write_samples`` takes; raises what it does.
     """
-    seeds = [random_seed() if seed is None else seed]
+    seeds = seeds_for(seed, None)
     (sample,) = write_samples(model, tokenizer, prompt, config, seeds=seeds, **how)
     return sample
 
@@ -113,40 +122,53 @@ def write_samples(
     faster, while they are iterated.
 
     A sample depends on its prompt and seed alone.  The prompt follows a boundary, or the text of a
-    saved ``state``, and is not repeated.  A sample ends after ``config.length``
-    characters or other units, before the first of the ``stop`` strings, or where the model ends
-    the document; with ``past_end`` another document follows there, on a new line.  The
-    ``constraints`` say which tokens may come.
+    saved ``state``, and is not repeated.  A sample ends after ``config.length`` characters or other
+    units, before the first of the ``stop`` strings, or where the model ends the document; with
+    ``past_end`` another one follows there, on a new line.  ``constraints`` limit the tokens.
 
     Raises ``TokenizerError`` for a prompt with unknown characters or words, and ``ConfigError``
     for an empty stop string, a seed out of range and a prompt that is no text.
     """
-    several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
-    prompts = [check_prompt(each) for each in (prompt if several else [prompt])]
+    prompts = checked_prompts(prompt)
     stops = checked_stops(stop)
     check_seeds(seeds)
-    bias = bias_of(tokenizer, config)
     if config.pattern:
         refuse_beside_pattern(stop=bool(stops), past_end=past_end, state=state is not None)
-        constraints = [*constraints, Pattern(tokenizer, config, bias, prompts)]
-    rules = Rules(
-        config, bias, widths_of(tokenizer, config), breakers_of(tokenizer, config), constraints
-    )
+    rules = rules_for(tokenizer, config, prompts, constraints)
     begin = open_decoder(model, state=None if state is None else state.state)
     given = tokenizer.boundary_id if state is None else state.last
-    encoded = {each: encode_prompt(tokenizer, each) for each in prompts}
-    texts = [(each, seed) for each in prompts for seed in seeds]
-    states = {each: tuple(one.start(each) for one in constraints) for each in prompts}
-    starts = [
-        Start(torch.tensor([given, *encoded[each]]), seed, states[each]) for each, seed in texts
-    ]
-    tokens = sample_tokens(begin, rules, starts)
+    starts = {each: starts_for(tokenizer, given, each, rules, seeds) for each in prompts}
+    texts = [(each, start) for each in prompts for start in starts[each]]
+    tokens = sample_tokens(begin, rules, [start for _, start in texts])
     samples = []
-    for (each, seed), blocks in zip(texts, tokens, strict=True):
-        written = decode(tokenizer, each, encoded[each], blocks, past_end=past_end)
-        samples.append(Sample(each, seed, cut(written, Ending(config), stops)))
-        samples[-1].constrained = bool(constraints)
+    for (each, start), blocks in zip(texts, tokens, strict=True):
+        written = decode(tokenizer, each, start.ids[1:].tolist(), blocks, past_end=past_end)
+        samples.append(Sample(each, start.seed, cut(written, Ending(config), stops)))
+        samples[-1].constrained = bool(rules.constraints)
     return samples
+
+
+def rules_for(
+    tokenizer: Tokenizer,
+    config: GenerationConfig,
+    prompts: Sequence[str],
+    constraints: Sequence[Constraint],
+) -> Rules:
+    """How tokens are sampled, with the ``constraints`` and that of ``config.pattern``."""
+    bias = bias_of(tokenizer, config)
+    if config.pattern:
+        constraints = [*constraints, Pattern(tokenizer, config, bias, prompts)]
+    widths, breakers = widths_of(tokenizer, config), breakers_of(tokenizer, config)
+    return Rules(config, bias, widths, breakers, constraints)
+
+
+def starts_for(
+    tokenizer: Tokenizer, given: int, prompt: str, rules: Rules, seeds: Sequence[int]
+) -> list[Start]:
+    """Where the texts of each seed begin: with the token ``given``, then ``prompt``."""
+    ids = torch.tensor([given, *encode_prompt(tokenizer, prompt)])
+    states = tuple(each.start(prompt) for each in rules.constraints)
+    return [Start(ids, seed, states) for seed in seeds]
 
 
 def refuse_beside_pattern(**given: bool) -> None:
@@ -204,13 +226,16 @@ def random_seed() -> int:
     return secrets.randbelow(RANDOM_SEEDS)
 
 
-def check_prompt(prompt: object) -> str:
-    """The prompt.  Raises ``ConfigError`` for what is no text."""
-    if not isinstance(prompt, str):
-        raise ConfigError(
-            f"`prompt` must be a text, got {prompt!r}", "give a str, or a list of them"
-        )
-    return prompt
+def checked_prompts(prompt: str | Sequence[str]) -> list[str]:
+    """The prompts; a str is one.  Raises ``ConfigError`` for what is no text."""
+    several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
+    prompts: list[Any] = list(prompt) if several else [prompt]
+    for each in prompts:
+        if not isinstance(each, str):
+            raise ConfigError(
+                f"`prompt` must be a text, got {each!r}", "give a str, or a list of them"
+            )
+    return prompts
 
 
 def name_unknown(unknown: dict[str, int], most: int = 8) -> str:
