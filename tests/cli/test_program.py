@@ -84,7 +84,7 @@ def test_every_command_stands_in_its_section_of_the_help() -> None:
         ("trian", "charlm train"),
         ("ppl", "charlm perplexity"),
         ("versoin", "charlm --version"),
-        ("serve", "charlm --help"),
+        ("sing", "charlm --help"),
         ("completoin", "charlm completion"),
     ],
 )

@@ -201,7 +201,10 @@ class Batch:
         numbers = torch.tensor([text.uniform() for text in self.texts], dtype=torch.float64)
         tokens = torch.empty(len(self.texts), dtype=torch.int64)
         for config, bias, lanes in self.groups:
-            logits = log_probs[lanes] if bias is None else log_probs[lanes] + bias
+            logits = log_probs if len(self.groups) == 1 else log_probs[lanes]
+            logits = logits if bias is None else logits + bias
+            if len(self.groups) == 1:
+                return sample_from_uniforms(logits, config, numbers)
             tokens[lanes] = sample_from_uniforms(logits, config, numbers[lanes])
         return tokens
 
