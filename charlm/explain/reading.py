@@ -1,6 +1,8 @@
 """The text that is explained: its tokens, their ids, and what is shown for each of them."""
 
 import os
+import re
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +11,15 @@ from charlm.config import BOUNDARY_ID
 from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.base import Tokenizer
-from charlm.errors import ConfigError
+from charlm.errors import CharlmWarning, ConfigError
 from charlm.inference.loading import Loaded
 from charlm.inference.surprisal.text import spelled
 from charlm.inference.texts import open_corpus_for, take_corpus
 
 __all__ = ["TokenizedText", "open_text", "read_text"]
+
+NAME_OF_FILE = re.compile(r"\S*[^\s.]\.[A-Za-z]\w{1,4}")
+"""What looks like a file's name more than like a text: one word, with an ending like .txt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +43,8 @@ class TokenizedText:
 def open_text(loaded: Loaded, text: str, encoding: str | None = None) -> Corpus:
     """What ``text`` stands for: a file of this name, standard input for ``-``, else text itself.
 
-    Raises ``ConfigError`` for an ``encoding`` of what is no file, and what opening one does.
+    Warns of a text that looks like the name of a file that is missing.  Raises ``ConfigError`` for
+    an ``encoding`` of what is no file, and what opening one does.
     """
     if text == "-" or os.path.exists(text):  # noqa: PTH110  (False for endless names)
         return open_corpus_for(loaded, (text,), **({"encoding": encoding} if encoding else {}))
@@ -46,6 +52,12 @@ def open_text(loaded: Loaded, text: str, encoding: str | None = None) -> Corpus:
         raise ConfigError(
             f"`encoding={encoding!r}` is for files, and there is none of the name {text!r:.60}",
             "name a file, or leave `encoding` out",
+        )
+    if NAME_OF_FILE.fullmatch(text):
+        warnings.warn(
+            f"there is no file {text}: the name itself is read as the text",
+            CharlmWarning,
+            stacklevel=2,
         )
     return take_corpus(loaded, text)
 
