@@ -135,6 +135,18 @@ def test_files_and_several_sources_are_left_as_they_are(
         assert expand(data) == (data, {})
 
 
+def test_a_card_says_where_its_text_is_and_how_it_is_divided() -> None:
+    card = read_card("tinyshakespeare")
+    assert (card.state, card.division) == ("fetch", "90,10 of the characters")
+    assert card.origins == (card.files[0].url,)
+    put("tinyshakespeare", all="text")
+    assert card.state == "ready"
+    assert read_card("ptb-word").division == "separate texts: train, valid, test"
+    hub, embedded = read_card("tinystories"), read_card("python-docs")
+    assert (hub.state, hub.origins) == ("Hub", ("roneneldan/TinyStories",))
+    assert (embedded.state, embedded.division) == ("ready", "90,5,5 by default")
+
+
 def test_a_hub_corpus_names_the_splits_of_the_hub() -> None:
     card, part = find("tinystories:valid") or pytest.fail("not found")
     assert card.hub
@@ -187,6 +199,26 @@ def test_a_card_that_is_not_in_order_is_refused(change: str, message: str, cards
         read_card("toy")
     assert str(caught.value).startswith("the card of the corpus toy ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "split", "message"),
+    [
+        (("train", "train"), {}, "the parts train, train do not go together"),
+        (("train", "all"), {}, "the parts train, all do not go together"),
+        (("train", "test"), {"shares": [90, 10]}, "split does not go with parts"),
+        (("train", "test"), {"bytes": [90, 10]}, "bytes needs a single file"),
+    ],
+)
+def test_parts_that_contradict_one_another_are_refused(
+    parts: tuple[str, ...], split: dict[str, list[int]], message: str
+) -> None:
+    table = dict.fromkeys(("title", "description", "language", "licence"), "x")
+    files = [
+        {"part": part, "url": f"https://example.org/{number}"} for number, part in enumerate(parts)
+    ]
+    with pytest.raises(CorpusError, match=message):
+        parse_card("toy", table | {"kind": "download", "files": files, "split": split})
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,18 @@ def test_a_copied_store_and_one_without_hashes_are_read(tmp_path: Path) -> None:
     assert open_store(tmp_path, "train", whole=True).tokens.tolist() == expected
 
 
+def test_a_mapped_file_that_was_cut_short_is_noticed_before_it_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, ByteTokenizer()) / "train.bin"
+    mapped, held = open_store(tmp_path, "train"), open_store(tmp_path, "train", whole=True)
+    mapped.check_length()
+    os.truncate(path, path.stat().st_size - 1)
+    with pytest.raises(CorpusError, match=r"train\.bin was cut short while in use"):
+        mapped.check_length()
+    held.check_length()  # in memory, so that nothing can happen to it
+    path.unlink()
+    mapped.check_length()  # the system keeps what is mapped
+
+
 def test_tokens_cannot_be_changed_through_the_map(tmp_path: Path) -> None:
     tokens = open_store(written(tmp_path, ByteTokenizer()), "train").tokens
     assert type(tokens) is np.ndarray

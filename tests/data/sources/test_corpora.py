@@ -92,6 +92,20 @@ def test_run_folders_caches_and_unfinished_work_are_no_text_of_a_folder(
     assert text.notes == (".: left out cache, runs/a",)
 
 
+def test_a_folder_read_as_bytes_leaves_out_what_is_binary(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "b.bin").write_bytes(b"a\0b")
+    found = corpus(tmp_path, raw=True)
+    assert [piece.text for piece in found.pieces()] == [b"caf\xe9"]
+
+
+def test_a_broken_table_in_a_folder_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "b.jsonl").write_text('{"text": "a"')
+    with pytest.raises(CorpusError, match=r"b\.jsonl is no JSON: line 1"):
+        corpus(tmp_path)
+
+
 def test_a_folder_says_what_was_binary(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     for name in "bcdef":
