@@ -138,6 +138,23 @@ def check_modes(
     refuse_rivals(temperatures=bool(temperatures), temperature="temperature" in settings)
 
 
+def given_beside_fill(others: Mapping[str, Any], how: Mapping[str, Any]) -> list[str]:
+    """The names of options that were given and do nothing with --fill."""
+    idle = {name: how[name] for name in IDLE_WITH_FILL}
+    both = {**others, "best_of": how["best_of"] > 1, **idle}
+    return [name for name, value in both.items() if value]
+
+
+def what_not_to_copy(loaded: Any, config: GenerationConfig) -> dict[str, Any]:
+    """The index of the training text, where copies of it are limited."""
+    if not config.max_copy:
+        return {}
+    from charlm.console.novelty import show_indexing
+    from charlm.inference.loading import index_training_text
+
+    return {"training_text": show_indexing(index_training_text(loaded))}
+
+
 @click.command("generate", cls=Command, short_help="Let a trained model write.")
 @run_argument
 @option(
@@ -222,35 +239,28 @@ def command(
     **how: Any,
 ) -> None:
     """Let a trained model write: the prompt and its continuation, nothing else."""
-    from charlm.console.novelty import show_indexing
     from charlm.console.samples import show_filled, show_samples, tell_seed
     from charlm.console.streams import read_prompts
     from charlm.inference.generation.filling import fill as fill_gaps
     from charlm.inference.generation.modes import write_texts
     from charlm.inference.generation.text import replace_symbols, seeds_for
-    from charlm.inference.loading import index_training_text
     from charlm.inference.predictors.recurrent import in_precision
 
-    others = {
-        "prompt": prompt, "prompts": prompts, "seed": seed is not None, "color": color,
-        "best_of": how["best_of"] > 1, **{name: how[name] for name in IDLE_WITH_FILL},
-    }  # fmt: skip
-    given = [*settings, *(name for name, value in others.items() if value)]
+    others = {"prompt": prompt, "prompts": prompts, "seed": seed is not None, "color": color}
+    given = [*settings, *given_beside_fill(others, how)]
     check_modes(settings, given, fill, gap_length, beam, how["temperatures"])
     loaded = chosen.mix(chosen.load())
     config = dataclasses.replace(loaded.run.config.generation, **settings)
     model = in_precision(loaded.model, precision)
     replaced = functools.partial(replace_symbols, loaded.tokenizer, replacement=replace_unknown)
     if fill is not None:
-        count = {"gap_length": gap_length or 20, "width": beam or WIDTH, "count": samples}
-        filled = fill_gaps(model, loaded.tokenizer, replaced(fill), config, **count)
-        show_filled(filled, as_json=as_json)
-        return
+        size = {"gap_length": gap_length or 20, "width": beam or WIDTH, "count": samples}
+        filled = fill_gaps(model, loaded.tokenizer, replaced(fill), config, **size)
+        return show_filled(filled, as_json=as_json)
     texts = [replaced(text) for text in read_prompts(prompt, prompts)]
     seeds = seeds_for(seed, samples)
     how |= {"seeds": seeds, "beam": beam or 0}
-    if config.max_copy:
-        how["training_text"] = show_indexing(index_training_text(loaded))
+    how |= what_not_to_copy(loaded, config)
     written = write_texts(model, loaded.tokenizer, texts, config, **how)
     if seed is None and not as_json and not beam and (config.temperature or how["temperatures"]):
         tell_seed(range(seeds[0], seeds[0] + samples * how["best_of"]))

@@ -43,9 +43,8 @@ def command(
     hf:owner/name, the name of a corpus (charlm corpora), or - for standard input.
 
     The same command again resumes the training where it stopped; so does --out RUN alone.  --from
-    RUN begins a new run with the weights of another one (docs/training-on.md).  An
-    option wins over --set, that over --config, and that over --recipe.  A default that is "decided"
-    is chosen by the minutes, the text and the machine.
+    RUN begins with the weights of another run.  An option wins over --set, that over --config, and
+    that over --recipe.  What is "decided" is chosen by the minutes, the text and the machine.
     """
     from charlm.api import train
     from charlm.api.arguments import run_folder
@@ -65,9 +64,9 @@ def command(
     with stopping() as stop:
         reports = train(sources, out, stop=stop, save=stop.save, world=world, **given)
         reports = stop.from_first(Started, reports)
-        if is_live() and world.first and not as_json:
-            reports = with_samples(reports)
-        show_training(reports, as_json=as_json, silent=not world.first)
+        watched = is_live() and world.first and not as_json
+        shown = with_samples(reports) if watched else reports
+        show_training(shown, as_json=as_json, silent=not world.first)
     world.leave()
     leave(stop.code, at_once=world.size > 1)
 

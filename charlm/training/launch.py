@@ -105,9 +105,8 @@ def launch(
 
     A run that is given minutes decides what is None in ``config`` by the text and the machine;
     other runs have fixed defaults.  ``stop`` and ``save`` are asked now and then whether to end,
-    and whether to save a checkpoint and go on.  ``text_of``: a run whose prepared text may be used
-    instead of reading standard input again.  ``find_run``: gives the folder of the run that
-    ``training.base`` names.
+    and whether to save and go on.  The prepared text of the run ``text_of`` may be used instead of
+    standard input.  ``find_run`` gives the folder of the run that ``training.base`` names.
 
     Raises ``CharlmError`` of every kind; what existed is then as it was.
     """
@@ -121,9 +120,9 @@ def launch(
     if config.model.kind == "ngram":
         ngrams.check_countable(config.model, prepared.valid, world)
     yield from notes_on(config.data, prepared)
-    first, old = None, None
+    first, old, keeps = None, None, config.training.keep_share > 0
     if ancestry is not None:
-        old = yield from base_text(ancestry, prepared, required=config.training.keep_share > 0)
+        old = yield from base_text(ancestry, prepared, required=keeps)
     if begun:
         refuse_other_tokenizer(begun, prepared)
         changed = budget_note(begun.config, config)

@@ -33,6 +33,9 @@ class TrainingRequest:
     missing: str = ""
 
 
+NAME_A_TEXT = "name a text, like book.txt, or a corpus, like python-docs"
+
+
 def resolve(
     sources: Sources,
     out: str | Path | None,
@@ -50,8 +53,8 @@ def resolve(
     first.  What nobody chose stays None.
 
     ``find_run`` gives the folder of the run ``training.base``, whose shape is taken over.  Raises
-    ``ConfigError``, and ``CorpusError`` where a corpus name cannot be used; a corpus that
-    is not there yet is only noted unless ``need_text``.
+    ``ConfigError``, and ``CorpusError`` for a corpus that cannot be used, or, with ``need_text``,
+    is not there yet.
     """
     named = listed(sources)
     given = tables_of(settings)
@@ -70,10 +73,7 @@ def resolve(
         given = inherit(given, folder_for(out, given), find_run)
     config = Config.from_tables(given)
     if not config.data.sources:
-        raise ConfigError(
-            "there is nothing to train on",
-            "name a text, like book.txt, or a corpus, like python-docs",
-        )
+        raise ConfigError("there is nothing to train on", NAME_A_TEXT)
     config, missing = with_corpus(config, given, need_text)
     folder = folder_for(out, given)
     return TrainingRequest(with_generation(config, given, folder), folder, missing=missing)

@@ -27,6 +27,12 @@ WINDOWS_LINES = (
 )
 
 
+READ_AGAIN = (
+    "the text of this run was standard input and is no longer in the cache: reading it from "
+    "standard input again"
+)
+
+
 def prepare_for(
     config: Config,
     stop: Callable[[], str | None],
@@ -36,9 +42,7 @@ def prepare_for(
 ) -> Generator[Preparing | Prepared | Note, None, Prepared | None]:
     """Prepare a configuration's text; yields progress, returns ``Prepared`` or None if stopped.
 
-    ``known`` is the tokenizer of a run to train on.
-
-    The text of the run ``text_of`` is known by its digest alone if it was standard input, or is
+    ``known`` is the tokenizer of a run to train on.  The text of the run ``text_of`` is known by its digest alone if it was standard input, or is
     not found.  Raises ``OtherTextError`` for a text that is not that of the run ``begun``.
     """
     data = config.data
@@ -46,10 +50,7 @@ def prepare_for(
         kept = yield from kept_text(text_of)
         if kept is not None:
             return kept
-        yield Note(
-            text="the text of this run was standard input and is no longer in the cache: "
-            "reading it from standard input again"
-        )
+        yield Note(text=READ_AGAIN)
 
     def check(digest: str) -> None:
         if begun is not None:

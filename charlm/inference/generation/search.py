@@ -146,7 +146,7 @@ def beam_samples(
     constraints = copy_limits(tokenizer, config, training_text)
     stops = checked_stops(stop)
     if config.pattern:
-        refuse_beside_pattern(stop=bool(stops))
+        refuse_beside_pattern(config, stop=bool(stops))
         constraints = [Pattern(tokenizer, config, bias, [prompt]), *constraints]
     ids = encode_prompt(tokenizer, prompt)
     decoder = open_decoder(model)

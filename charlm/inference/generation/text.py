@@ -133,11 +133,9 @@ def write_samples(
     Raises ``TokenizerError`` for a prompt with unknown characters or words, and ``ConfigError``
     for an empty stop string, a seed out of range and a prompt that is no text.
     """
-    prompts = checked_prompts(prompt)
-    stops = checked_stops(stop)
+    prompts, stops = checked_prompts(prompt), checked_stops(stop)
     check_seeds(seeds)
-    if config.pattern:
-        refuse_beside_pattern(stop=bool(stops), past_end=past_end, state=state is not None)
+    refuse_beside_pattern(config, stop=bool(stops), past_end=past_end, state=state is not None)
     limits = copy_limits(tokenizer, config, training_text, past_end=past_end)
     rules = rules_for(tokenizer, config, prompts, [*constraints, *limits])
     begin = open_decoder(model, state=None if state is None else state.state)
@@ -176,10 +174,10 @@ def starts_for(
     return [Start(ids, seed, states) for seed in seeds]
 
 
-def refuse_beside_pattern(**given: bool) -> None:
-    """Raise ``ConfigError`` for what would keep the whole text from matching."""
+def refuse_beside_pattern(config: GenerationConfig, **given: bool) -> None:
+    """Raise ``ConfigError`` for what would keep the whole text from matching a pattern."""
     for name, is_given in given.items():
-        if is_given:
+        if is_given and config.pattern:
             raise ConfigError(
                 f"`{name}` and `pattern` contradict each other: the whole text must match",
                 f"leave `{name}` out, or put it into the expression",
