@@ -64,8 +64,8 @@ def test_importing_loads_nothing_and_using_loads_what_is_needed() -> None:
         "print(light or '', names, charlm.load.__name__, 'torch' in sys.modules)"
     )
     assert shown.split("[")[0].strip() == ""
-    names = ["CharlmError", "Model", "compare", "export_model", "export_page", "import_model", "load",
-             "push", "report", "train"]  # fmt: skip
+    names = ["CharlmError", "Model", "compare", "export_model", "export_page", "import_model",
+             "load", "pull", "push", "report", "train"]  # fmt: skip
     assert f"{names} load True" in shown
 
 
