@@ -266,15 +266,15 @@ def check_output(path: Path, *, force: bool | None = None) -> None:
     if mode is None:
         if not path.resolve().parent.is_dir():
             raise CorpusError(
-                f"there is no folder {path.parent}", "make it, or choose another `out`"
+                f"there is no folder {path.parent}", "make it, or name a file in another one"
             )
     elif stat.S_ISDIR(mode):
-        raise CorpusError(f"{path} is a folder", "name a file: `out=FILE`")
+        raise CorpusError(f"{path} is a folder", "name a file")
     elif stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
-        raise CorpusError(f"{path} is no file, but a disk or a socket", "choose another `out`")
+        raise CorpusError(f"{path} is no file, but a disk or a socket", "name a file")
     elif stat.S_ISREG(mode) and not force:
         otherwise = "remove it first" if force is None else "replace it: `force=True`"
-        raise CorpusError(f"{path} exists already", f"choose another `out`, or {otherwise}")
+        raise CorpusError(f"{path} exists already", f"name another file, or {otherwise}")
 
 
 def write_output(

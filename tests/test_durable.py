@@ -1,6 +1,7 @@
 """What appears under its final name is whole; a failed write leaves the old and no rubbish."""
 
 import errno
+import io
 import os
 import shutil
 import socket
@@ -195,6 +196,24 @@ def test_a_file_is_never_cut_to_more_than_it_has(tmp_path: Path) -> None:
     assert path.read_bytes() == b"one\ntwo\n"
     durable.cut(path, 4)
     assert path.read_bytes() == b"one\n"
+
+
+def test_a_line_that_fits_only_half_is_not_appended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.FileIO):
+        def write(self, content: bytes) -> int:  # type: ignore[override]
+            return super().write(content[: len(content) // 2])
+
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"one\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda self, mode, buffering: Full(self, mode))
+        with pytest.raises(OSError, match="No space left"):
+            durable.append(path, b"two\n")
+    assert path.read_bytes() == b"one\n"
+    durable.append(path, b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"
 
 
 def test_a_folder_loses_its_name_before_its_content(

@@ -22,6 +22,7 @@ PAGES = {
     "docs/evaluation.md": varied(1, 1200),
     "docs/lstm.md": BOOK[: len(BOOK) // 8],
     "docs/exchange.md": BOOK[: len(BOOK) // 8],
+    "docs/training-on.md": BOOK[: len(BOOK) // 8],
 }
 """The pages, each with the book.txt that its commands read."""
 

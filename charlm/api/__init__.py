@@ -11,7 +11,15 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from charlm.api.arguments import Texts, check_part, last_of, listed, naming_unknown, require
+from charlm.api.arguments import (
+    Texts,
+    check_part,
+    last_of,
+    listed,
+    naming_unknown,
+    require,
+    run_folder,
+)
 from charlm.api.model import Model
 from charlm.errors import CorpusError
 from charlm.inference.loading import load_run
@@ -40,11 +48,7 @@ def load(run: str | Path, step: int | None = None, device: str = "cpu") -> "Mode
     require("run", run, (str, Path), "the folder of a run, a str or a Path")
     require("step", step, (int, NoneType), "a whole number")
     require("device", device, (str,), "a str like 'cpu'")
-    if str(run).startswith("hf:"):
-        from charlm.exchange.hub import local_run
-
-        run = local_run(str(run))
-    return Model(load_run(Path(run), step=step, device=device))
+    return Model(load_run(run_folder(run), step=step, device=device))
 
 
 def train(
@@ -56,7 +60,8 @@ def train(
     folder, by default ``runs/NAME``.  A run that exists is resumed, also by
     ``train(out="runs/book")`` alone.  ``settings`` are those of docs/settings.md, like
     ``minutes=2``, ``hidden_size=128`` or ``tokenizer="bpe"``, a ``recipe``, or a ``config_file``
-    in TOML; what is left out is decided as ``charlm train`` decides it.  The last report is a
+    in TOML, and ``base="runs/other"`` trains that run on with this text (docs/training-on.md);
+    what is left out is decided as ``charlm train`` decides it.  The last report is a
     ``Done``.  Raises ``CharlmError``: for wrong settings at once, for the rest while iterated.
 
     Example::
@@ -71,14 +76,18 @@ def train(
         "out", out, (str, Path, NoneType), "the folder of a run, a str or a Path",
         fine=lambda: "\0" not in str(out),
     )  # fmt: skip
-    for name, kinds in (("recipe", (str, NoneType)), ("config_file", (str, Path, NoneType))):
+    for name, kinds in (
+        ("recipe", (str, NoneType)),
+        ("config_file", (str, Path, NoneType)),
+        ("base", (str, Path, NoneType)),
+    ):
         require(name, settings.get(name), kinds, "a name")
     if isinstance(sources, str) and "\n" in sources:
         raise CorpusError(
             f"`sources` names files, but a text was given: {sources[:40]!r}...",
             "write the text to a file, and name that",
         )
-    return launch.train(sources, out, **settings)
+    return launch.train(sources, out, find_run=run_folder, **settings)
 
 
 @naming_unknown

@@ -15,7 +15,7 @@ from charlm.config.section import unknown_name
 from charlm.config.whole import keys
 from charlm.errors import CharlmWarning, ConfigError
 
-__all__ = ["Texts", "check_part", "last_of", "listed", "naming_unknown", "require"]
+__all__ = ["Texts", "check_part", "last_of", "listed", "naming_unknown", "require", "run_folder"]
 
 Texts = str | Path | Iterable[str | Path]
 """A ``str`` is the text itself, a ``Path`` a file, folder or corpus, a list several of either."""
@@ -104,6 +104,18 @@ def require(
     right = isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
     if not right or not fine():
         raise ConfigError(f"`{name}` must be {wanted}, got {value!r:.60}", f"change `{name}`")
+
+
+def run_folder(run: str | Path) -> Path:
+    """The folder of a run; ``hf:owner/name`` is downloaded from the Hub into the cache.
+
+    Raises ``CharlmError`` for a run that the Hub does not give.
+    """
+    if str(run).startswith("hf:"):
+        from charlm.exchange.hub import local_run
+
+        return local_run(str(run))
+    return Path(run)
 
 
 def last_of(records: Iterable[object], kind: type[Result]) -> Result:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from charlm.data.formats.pairs import Pair
     from charlm.data.preparation.streams import Reset
     from charlm.data.sources.corpora import Corpus
+    from charlm.inference.novelty.table import NoveltyTable
     from charlm.inference.rescoring.hypotheses import RankedList
     from charlm.inference.rescoring.summary import RescoringSummary
     from charlm.inference.scoring.conventions import Convention
@@ -148,6 +149,44 @@ class Measuring:
         how: Any = {"columns": columns, "join": join, "encoding": encoding}
         rows = measure_rows([self.loaded], taken, by, reset=reset, top=top, more=more, **how)
         return Surprisals(row for row in rows if isinstance(row, Surprisal))
+
+    @naming_unknown
+    def novelty(
+        self,
+        texts: Texts | None = None,
+        *,
+        temperatures: Sequence[float] | None = None,
+        samples: int | None = None,
+        length: int | None = None,
+        seed: int | None = None,
+        encoding: str | None = None,
+        text_column: str | None = None,
+    ) -> "NoveltyTable":
+        """Measure how much of ``texts`` stands in the run's training text; needs the extra
+        ``novelty``.
+
+        Without ``texts`` these are ``samples`` (5) of ``length`` (500) characters at each of the
+        ``temperatures`` (0.5, 0.8, 1), of the seeds ``seed`` (1), ``seed + 1``, ...  The table has
+        ``.groups``, ``.whole`` for all texts, and ``.human`` for text held out from training.
+        Each has ``.longest``, the text with the longest verbatim span (``.exact.longest``, and its
+        ``.place``), ``.mean_longest`` in characters, and ``.exact.share(n)``, the share of n-grams
+        of 4 to 50 characters that are new; ``.folded`` is without case and with single spaces.
+
+        Example::
+
+            table = model.novelty(samples=2, length=100)
+            print(table.whole.exact.share(12), table.whole.longest.exact.longest)
+        """
+        from charlm.inference.novelty.report import measure_novelty, sampling
+        from charlm.inference.novelty.table import NoveltyTable
+        from charlm.inference.texts import take_texts
+
+        data = given(encoding=encoding, text_column=text_column)
+        taken = [] if texts is None else take_texts(self.loaded, listed(texts), **data)
+        chosen = sampling(
+            texts=bool(taken), temperatures=temperatures, samples=samples, length=length, seed=seed
+        )
+        return last_of(measure_novelty(self.loaded, taken, chosen), NoveltyTable)
 
     @naming_unknown
     def pairs(

@@ -6,13 +6,15 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from charlm.api.arguments import naming_unknown, require
+from charlm.api.arguments import last_of, naming_unknown, require
 from charlm.config import GenerationConfig
+from charlm.data.suffixes.index import SuffixIndex
 from charlm.inference.generation import text as generation
 from charlm.inference.generation.filling import fill
 from charlm.inference.generation.modes import refuse_idle, write_texts
 from charlm.inference.generation.pieces import Sample
-from charlm.inference.loading import Loaded
+from charlm.inference.generation.writing.session import WritingSession
+from charlm.inference.loading import Loaded, index_training_text
 from charlm.inference.predictors.recurrent import in_precision
 
 __all__ = ["Writing"]
@@ -35,8 +37,9 @@ class Writing:
         """Generate text: the prompt and its continuation, as ``charlm generate`` prints them.
 
         ``settings`` are those of ``generation`` (docs/settings.md): ``length`` (500, characters of
-        the continuation), ``temperature`` (0.8), ``top_k``, ``top_p``, ``min_p``, ``pattern`` and
-        others; the run's settings unless given.  A text ends sooner before a ``stop`` text or where
+        the continuation), ``temperature`` (0.8), ``top_k``, ``top_p``, ``min_p``, ``pattern``,
+        ``max_copy`` (most characters in a row from the training text) and others; the run's
+        settings unless given.  A text ends sooner before a ``stop`` text or where
         the model ends the document, unless ``past_end``.  The same ``seed`` gives the same text;
         without one it is random.  ``best_of`` keeps the most probable of so many texts, ``beam``
         searches for the most probable one; ``state`` is a file that keeps what the model knows
@@ -61,6 +64,7 @@ class Writing:
             model, self.loaded.tokenizer, prompts, config,
             seeds=generation.seeds_for(seed, samples), best_of=best_of, beam=beam or 0,
             state=None if state is None else Path(state), stop=stops(stop), past_end=past_end,
+            training_text=self._training_text(config),
         )  # fmt: skip
         results = generation.grouped(written, samples)
         return results if given is prompt else results[0]
@@ -96,7 +100,7 @@ class Writing:
         generation.warn_of_stops(self.loaded.tokenizer, texts)
         return generation.stream(
             model, self.loaded.tokenizer, self._replaced(prompt, replace_unknown), config,
-            seed=seed, stop=texts, past_end=past_end,
+            seed=seed, stop=texts, past_end=past_end, training_text=self._training_text(config),
         )  # fmt: skip
 
     @naming_unknown
@@ -128,6 +132,29 @@ class Writing:
         )  # fmt: skip
         return found[0].text if samples is None else [each.text for each in found]
 
+    @naming_unknown
+    def write_session(
+        self, text: str = "", *, seed: int | None = None, **settings: Any
+    ) -> WritingSession:
+        """A text to write together with the model, as ``charlm write`` does in the terminal.
+
+        It begins with ``text``; ``settings`` are those of ``generation``.  The first continuation
+        has the ``seed``, each further one the next.
+
+        Example::
+
+            session = model.write_session("It was", seed=1, temperature=0.7)
+            session.extend("word")
+            print(session.likeliest(5, by="word"))
+            session.regenerate()
+            session.undo()
+            print(session.text)
+        """
+        config = self._settings(seed, settings)
+        return WritingSession(
+            self.loaded.model, self.loaded.tokenizer, config, text=text, seed=seed
+        )
+
     def _settings(self, seed: int | None, given: Mapping[str, Any]) -> GenerationConfig:
         """The run's generation settings with those of ``given`` that are not None.
 
@@ -136,6 +163,10 @@ class Writing:
         require("seed", seed, (int, NoneType), "a whole number")
         chosen = {name: given[name] for name in given_names(given)}
         return replace(self.loaded.run.config.generation, **chosen)
+
+    def _training_text(self, config: GenerationConfig) -> SuffixIndex | None:
+        """The index of the run's training text, if ``max_copy`` needs it."""
+        return last_of(index_training_text(self.loaded), SuffixIndex) if config.max_copy else None
 
     def _replaced(self, prompt: str, replacement: str | None) -> str:
         """``prompt`` with ``replacement`` for what the model has never seen, if there is one."""

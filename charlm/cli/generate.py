@@ -17,7 +17,7 @@ from charlm.config import GenerationConfig, named_values
 from charlm.config.whole import refuse_unknown
 from charlm.errors import ConfigError
 
-__all__ = ["command"]
+__all__ = ["FILTERING", "FILTERS", "WRITING", "command", "generation_options"]
 
 WRITING, FILTERS, SHOWING = "Writing", "Choosing tokens", "Several texts"
 """Headings: what is written, how each token is chosen, and which texts are shown."""
@@ -31,30 +31,35 @@ WIDTH = 50
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
-OWN = ("length", "unit", "whole", "temperature", "top_k", "top_p", "min_p", "pattern")
+OWN = ("length", "unit", "whole", "temperature", "top_k", "top_p", "min_p", "pattern", "max_copy")
 """The settings of ``GenerationConfig`` with an option of their own; --set reaches the others."""
 
 
-def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for each setting of ``OWN``, and --set; they reach the command as one table,
+def generation_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add an option for each of these settings, and --set; they reach the command as one table,
     ``settings``.  An option wins over --set.
     """
 
-    @functools.wraps(command)
-    def with_settings(assignments: tuple[str, ...], **arguments: Any) -> Any:
-        settings = generation_table(assignments)
-        settings |= {name: value for name in OWN if (value := arguments.pop(name)) is not None}
-        return command(settings=settings, **arguments)
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_settings(assignments: tuple[str, ...], **arguments: Any) -> Any:
+            settings = generation_table(assignments)
+            settings |= {
+                name: value for name in names if (value := arguments.pop(name)) is not None
+            }
+            return command(settings=settings, **arguments)
 
-    option(
-        "--set", "assignments", multiple=True, metavar="NAME=VALUE", heading=FILTERS,
-        help="Any other filter or penalty, such as xtc_probability=0.5; docs/settings.md lists "
-        "them under generation.  May be given repeatedly.",
-    )(with_settings)  # fmt: skip
-    entries = {entry.name: entry for entry in dataclasses.fields(GenerationConfig)}
-    for name in reversed(OWN):
-        setting_option(entries[name])(with_settings)
-    return with_settings
+        option(
+            "--set", "assignments", multiple=True, metavar="NAME=VALUE", heading=FILTERS,
+            help="Any other filter or penalty, such as xtc_probability=0.5; docs/settings.md lists "
+            "them under generation.  May be given repeatedly.",
+        )(with_settings)  # fmt: skip
+        entries = {entry.name: entry for entry in dataclasses.fields(GenerationConfig)}
+        for name in reversed(names):
+            setting_option(entries[name])(with_settings)
+        return with_settings
+
+    return add
 
 
 def setting_option(entry: dataclasses.Field[Any]) -> Callable[..., Any]:
@@ -151,7 +156,7 @@ def check_modes(
     "--gap-length", type=click.IntRange(1), metavar="N", heading=WRITING,
     help="With --fill: most characters of a gap.  [default: 20]",
 )  # fmt: skip
-@generation_options
+@generation_options(*OWN)
 @option(
     "--stop", multiple=True, metavar="TEXT", callback=unescaped, heading=WRITING,
     help=r"End before this text; \n is a line break, \t a tab.  May be given repeatedly.",
@@ -217,11 +222,13 @@ def command(
     **how: Any,
 ) -> None:
     """Let a trained model write: the prompt and its continuation, nothing else."""
+    from charlm.console.novelty import show_indexing
     from charlm.console.samples import show_filled, show_samples, tell_seed
     from charlm.console.streams import read_prompts
     from charlm.inference.generation.filling import fill as fill_gaps
     from charlm.inference.generation.modes import write_texts
     from charlm.inference.generation.text import replace_symbols, seeds_for
+    from charlm.inference.loading import index_training_text
     from charlm.inference.predictors.recurrent import in_precision
 
     others = {
@@ -242,6 +249,8 @@ def command(
     texts = [replaced(text) for text in read_prompts(prompt, prompts)]
     seeds = seeds_for(seed, samples)
     how |= {"seeds": seeds, "beam": beam or 0}
+    if config.max_copy:
+        how["training_text"] = show_indexing(index_training_text(loaded))
     written = write_texts(model, loaded.tokenizer, texts, config, **how)
     if seed is None and not as_json and not beam and (config.temperature or how["temperatures"]):
         tell_seed(range(seeds[0], seeds[0] + samples * how["best_of"]))

@@ -20,10 +20,10 @@ __all__ = ["COMMANDS", "SECTIONS", "cli", "main"]
 
 SECTIONS = {
     "Start": ("demo", "train", "recipes", "corpora"),
-    "Write": ("generate",),
+    "Write": ("generate", "write", "novelty"),
     "Measure": ("perplexity", "score", "pairs", "compare", "rescore", "compress", "decompress"),
     "Look": ("info", "explain", "report"),
-    "Share": ("export", "import", "push", "pull"),
+    "Share": ("export", "import", "serve", "push", "pull"),
     "Machine": ("doctor", "bench"),
 }
 """The commands in the order of the help; each is ``command`` in a module of its name."""

@@ -18,6 +18,8 @@ SETTINGS = {
     "--minutes": "training.minutes",
     "--epochs": "training.epochs",
     "--steps": "training.steps",
+    "--from": "training.base",
+    "--keep-share": "training.keep_share",
     "--split": "data.split",
     "--valid": "data.valid",
     "--test": "data.test",
@@ -109,11 +111,11 @@ def plain_type(kind: Any) -> Any:
 
 
 class Shares(click.ParamType[tuple[float, ...]]):
-    """Numbers with commas between, like 90,5,5."""
+    """Numbers with commas between, like ``example``."""
 
     name = "shares"
 
-    def __init__(self, example: str = "90,10 or 90,5,5") -> None:
+    def __init__(self, example: str = "90,5,5") -> None:
         self.example = example
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
@@ -121,4 +123,4 @@ class Shares(click.ParamType[tuple[float, ...]]):
         try:
             return tuple(float(share) for share in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not like {self.example}", param, ctx)
+            self.fail(f"{value!r} is no list of numbers like {self.example}", param, ctx)

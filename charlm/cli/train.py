@@ -42,11 +42,13 @@ def command(
     SOURCE is a file, folder, glob, .gz, table (.jsonl .csv .tsv .parquet), dataset folder,
     hf:owner/name, the name of a corpus (charlm corpora), or - for standard input.
 
-    The same command again resumes the training where it stopped; so does --out RUN alone.  An
+    The same command again resumes the training where it stopped; so does --out RUN alone.  --from
+    RUN begins a new run with the weights of another one (docs/training-on.md).  An
     option wins over --set, that over --config, and that over --recipe.  A default that is "decided"
     is chosen by the minutes, the text and the machine.
     """
     from charlm.api import train
+    from charlm.api.arguments import run_folder
     from charlm.api.samples import with_samples
     from charlm.cli.signals import stopping
     from charlm.console.plan import show_plan
@@ -57,7 +59,7 @@ def command(
 
     given: Any = {"recipe": recipe, "config_file": config_file, **settings}
     if dry_run:
-        show_plan(plan(sources, out, **given), as_json=as_json)
+        show_plan(plan(sources, out, find_run=run_folder, **given), as_json=as_json)
         return
     world = join_world()
     with stopping() as stop:

@@ -34,12 +34,15 @@ def spelled(name: str, value: str | None, command: click.Command | None) -> str:
         return f"--{section}"  # that of the command's method of evaluation time
     if value is None:
         # Where it may also come from a file or from --set, a setting keeps its own name.
-        keeps = "." in name and has_option(command, "--set")
+        keeps = "." in name and sets_sections(command)
         return name if flag is None or keeps else flag
     if flag is not None:
         return f"{flag} {typed(value)}".rstrip()
     if "." in name and has_option(command, "--set"):
-        return f"--set {name}={typed(value)}"
+        return f"--set {name if sets_sections(command) else key}={typed(value)}"
+    trains = next((flag for flag, target in SETTINGS.items() if target == name), None)
+    if trains and command:
+        return f"{trains} {typed(value)}"  # an option of charlm train
     return f"{name}={value}"
 
 
@@ -61,6 +64,16 @@ def option_of(name: str, command: click.Command | None) -> str | None:
 def has_option(command: click.Command | None, flag: str) -> bool:
     """Whether ``command`` knows ``flag``."""
     return any(flag in each.opts for each in (command.params if command else ()))
+
+
+def sets_sections(command: click.Command | None) -> bool:
+    """Whether ``command`` has a --set that takes SECTION.KEY=VALUE; that of generate has no
+    section.
+    """
+    return any(
+        "--set" in each.opts and (each.metavar or "").startswith("SECTION")
+        for each in (command.params if command else ())
+    )
 
 
 def typed(value: str) -> str:

@@ -54,7 +54,7 @@ class GenerationConfig(Section):
     length: int = setting(500, "Characters, or units, to write; -1: without end.", minimum=-1)
     unit: str = setting(
         "characters", "What `length` counts.",
-        choices=("characters", "words", "sentences", "lines", "tokens"),
+        choices=("characters", "words", "sentences", "lines", "paragraphs", "tokens"),
     )  # fmt: skip
     whole: str = setting(
         "none", "Once `length` is reached, go on to the end of the word, sentence or line.",
@@ -68,6 +68,9 @@ class GenerationConfig(Section):
     )
     banned: str = setting("", "Characters that must not be written.")
     allowed: str = setting("", "The only characters that may be written.  [default: all]")
+    max_copy: int = setting(
+        0, "Never copy more than N characters in a row from the training text; 0: off.", minimum=0
+    )
     repetition_penalty: float = setting(
         1.0, "Multiply the log-probability of tokens that have occurred by X; 1: off.", minimum=1
     )

@@ -19,7 +19,9 @@ Companion = tuple[str, tuple[str, ...]]
 NO_BYTES: Companion = ("tokenizer.kind", ("char", "word", "bpe", "unigram"))
 NETWORK: Companion = ("model.kind", ("recurrent",))
 
-COUNTED = ("model.kind", "model.order", "training.device", "training.seed")
+COUNTED = (
+    "model.kind", "model.order", "training.base", "training.device", "training.seed"
+)  # fmt: skip
 """The settings of model and training that also matter for a model that counts n-grams."""
 
 COMPANIONS: tuple[tuple[str, Companion], ...] = (

@@ -123,6 +123,36 @@ class TrainConfig(Section):
         "auto: bfloat16 on a GPU that has it, else float32.",
         choices=("auto", "float32", "bfloat16", "float16"),
     )
+    base: str | None = setting(
+        None,
+        "Begin with the weights and the vocabulary of another run, and train on with this text; "
+        "symbols that are new get the next ids.",
+    )
+    keep_share: float = setting(
+        0.0,
+        "Share of the lanes that go on reading the text of base, against forgetting it.",
+        minimum=0,
+        below=1,
+    )
+    freeze: int = setting(
+        0,
+        "Lowest layers whose weights stay as they are; embedding and head always learn.",
+        minimum=0,
+    )
+    thaw: float | None = setting(
+        None,
+        "Share of the training after which the last frozen layer learns again: they thaw one after "
+        "the other, the upper ones first.  [default: never]",
+        above=0,
+        maximum=1,
+    )
+    depth_factor: float = setting(
+        1.0,
+        "Each layer learns at this many times the rate of the one above it, the head at the full "
+        "rate; below 1, lower layers change less.",
+        above=0,
+        maximum=1,
+    )
     device: str = setting("auto", "auto, cpu, cuda, cuda:N, mps.")
     seed: int = setting(1, "Seed of everything random.", minimum=0, maximum=2**31 - 1)
 
@@ -136,6 +166,7 @@ class TrainConfig(Section):
 
     def check(self) -> None:
         """Refuse two budgets, more parts than lanes, and schedules that cannot be followed."""
+        self.check_transfer()
         given = [key for key in ("minutes", "epochs", "steps") if getattr(self, key) is not None]
         if len(given) > 1:
             raise ConfigError(
@@ -164,4 +195,23 @@ class TrainConfig(Section):
                 f"`training.nonmono={self.nonmono}` leaves nothing to average with "
                 f"`training.evaluations={self.evaluations}`",
                 f"validate at least {self.nonmono + 3} times, or lower `training.nonmono`",
+            )
+
+    def check_transfer(self) -> None:
+        """Refuse settings of training on that do nothing beside the others."""
+        if self.thaw is not None and not self.freeze:
+            raise ConfigError(
+                f"`training.thaw={self.thaw:g}` does nothing, because no layer is frozen",
+                "give `training.freeze=1`, or leave `training.thaw` out",
+            )
+        if self.keep_share and self.base is None:
+            raise ConfigError(
+                f"`training.keep_share={self.keep_share:g}` needs a run whose text is kept",
+                "name it by `training.base='runs/NAME'`",
+            )
+        if self.keep_share and self.random_bptt:
+            raise ConfigError(
+                f"`training.keep_share={self.keep_share:g}` does not go with "
+                "`training.random_bptt`",
+                "leave one of them out: two texts are read in separate lanes of equal segments",
             )

@@ -46,6 +46,12 @@ class Config:
 
     def __post_init__(self) -> None:
         refuse_idle(self.sections())
+        if self.training.freeze > self.model.num_layers:
+            raise ConfigError(
+                f"`training.freeze={self.training.freeze}` is more than "
+                f"`model.num_layers={self.model.num_layers}`",
+                "freeze fewer layers",
+            )
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Any], *, drop_idle: bool = False) -> Self:

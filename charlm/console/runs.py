@@ -63,7 +63,10 @@ def facts(summary: RunSummary) -> dict[str, str]:
     return {
         "run": summary.run,
         **({"made": made_at(summary.made)} if summary.made else {}),
-        "text": f"{', '.join(settings['data']['sources'])}: {', '.join(counts)} to train on",
+        **({"base": describe_base(summary.base)} if summary.base else {}),
+        "text": f"{', '.join(settings['data']['sources'])}: {', '.join(counts)} to train on"
+        if train
+        else "unknown: an imported model",
         "tokenizer": f"{settings['tokenizer']['kind']}, vocabulary {summary.vocab_size:,}",
         "model": describe_model(summary),
         **describe_training(summary),
@@ -85,11 +88,20 @@ def made_at(made: dict[str, Any]) -> str:
     return ", ".join([*(str(part) for part in parts if part), *versions])
 
 
+def describe_base(base: dict[str, Any]) -> str:
+    """The run that a run was begun from, and the runs before that."""
+    others = base.get("others")
+    names = [str(base.get("run")), *(others if isinstance(others, list) else [])]
+    step = number(base, "step") or 0
+    return f"{names[0]}, step {step:,.0f}" + "".join(f", from {name}" for name in names[1:])
+
+
 def describe_model(summary: RunSummary) -> str:
     """What kind of model, and how large."""
     model, size = summary.settings["model"], f"{summary.parameters:,}"
     if model["kind"] == "ngram":
-        return f"n-grams of up to {summary.step} tokens, {size} in all"
+        order = model.get("order") or summary.step
+        return f"n-grams of up to {order} tokens, {size} in all"
     return f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
 
 

@@ -187,6 +187,7 @@ class Display:
             return
         self.say("done", self.how_it_went(record))
         self.show_best(record)
+        self.show_base(record)
         if record.skipped_steps:
             self.say("note", f"{record.skipped_steps} steps without finite numbers were left out")
         self.say("saved in", record.run)
@@ -219,6 +220,21 @@ class Display:
             f"{math.exp(min(record.valid_nll, 700)):,.3f}, {record.valid_bpc:.3f} bpc "
             f"({self.unit} {record.best_step:,})",
         )
+
+    def show_base(self, record: Done) -> None:
+        """What a run has learned of its text and forgotten of that of its base."""
+        if record.base is None:
+            return
+        new = change_of(record.base.new_before, record.base.new_after)
+        old = change_of(record.base.old_before, record.base.old_after)
+        for name, change in (("new text", new), ("old text", old)):
+            if change:
+                self.say(name, f"{change} on the validation part")
+
+
+def change_of(before: float | None, after: float | None) -> str:
+    """A score before and after training, in bits per character; empty where there is none."""
+    return "" if before is None or after is None else f"{before:.3f} -> {after:.3f} bpc"
 
 
 def show_training(

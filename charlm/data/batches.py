@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["IGNORED", "Segment", "Segments", "count_tokens"]
+__all__ = ["IGNORED", "MixedSegments", "Segment", "Segments", "count_tokens"]
 
 IGNORED = -100
 """Target where a lane has ended before its epoch's last segment; cross entropy leaves it out."""
@@ -153,6 +153,43 @@ class Segments:
         if epoch == 0:
             return 0
         return int(np.random.default_rng([self.seed, epoch]).integers(self.ring))
+
+
+class MixedSegments:
+    """The segments of two texts side by side, in lanes of their own; an epoch is one pass over the
+    text ``new``.
+    """
+
+    def __init__(self, new: Segments, old: Segments) -> None:
+        """``new`` and ``old`` have the same bptt, and no random one."""
+        self.parts = (new, old)
+        self.batch_size = new.batch_size + old.batch_size
+        self.bptt = new.bptt
+
+    def __len__(self) -> int:
+        """How many segments an epoch has."""
+        return len(self.parts[0])
+
+    def __getitem__(self, step: int) -> Segment:
+        """The segment of all lanes at a step, those of the new text first.
+
+        The last segment of an epoch may be shorter than that of the other text.  It is filled up
+        with ignored targets, which changes nothing: its lanes start at state zero then.
+        """
+        new, old = (part[step] for part in self.parts)
+        width = max(new.inputs.shape[1], old.inputs.shape[1])
+        return Segment(
+            torch.cat([widened(each.inputs, width, 0) for each in (new, old)]),
+            torch.cat([widened(each.targets, width, IGNORED) for each in (new, old)]),
+            torch.cat([new.fresh, old.fresh]),
+            np.concatenate([new.counts, old.counts]),
+            new.epoch,
+        )
+
+
+def widened(ids: Tensor, width: int, value: int) -> Tensor:
+    """ids (B, T) -> (B, ``width``), filled up with ``value``."""
+    return torch.nn.functional.pad(ids, (0, width - ids.shape[1]), value=value)
 
 
 def count_tokens(tokens: np.ndarray, vocab_size: int) -> Tensor:

@@ -196,7 +196,8 @@ def speaking(name: str) -> Iterator[Hub]:
     """Yield the Hub; errors of the library in the block become ``ModelError``."""
     if not hub_answers():
         raise ModelError("the Hub cannot be reached", "check the connection, or use a local run")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for quiet in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ.setdefault(quiet, "1")
     import huggingface_hub
     from huggingface_hub import errors
 

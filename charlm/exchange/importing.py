@@ -194,6 +194,11 @@ def told_by_name(path: Path) -> str:
         return "tensorflow1"
     if path.suffix in ENDINGS:
         return ENDINGS[path.suffix]
+    if path.suffix in (".html", ".onnx") or (path / "model.onnx").is_file():
+        raise ConfigError(
+            f"{path} is for a browser or another program, and cannot be imported",
+            "use the run that it was exported from; `push` and `pull` send a run as it is",
+        )
     raise ConfigError(
         f"the name of {path} does not tell its kind", f"give `kind`: {', '.join(KINDS)}"
     )
@@ -263,4 +268,5 @@ def write_run(out: Path, path: Path, content: Content) -> None:
     }
     run = create_run(out, content.config, tokenizer, origin)
     counters = {"step": 0, "tokens": 0, "seconds": 0.0, "finished": True}
-    run.save(0, content.tensors, {}, {"step": 0, "counters": counters}, None)
+    state = {"step": 0, "counters": counters, "parameters": content.parameters}
+    run.save(0, content.tensors, {}, state, None)

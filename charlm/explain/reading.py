@@ -18,9 +18,8 @@ from charlm.inference.texts import open_corpus_for, take_corpus
 
 __all__ = ["TokenizedText", "open_text", "read_text"]
 
-
-LIKE_A_NAME = re.compile(r"[\w./~-]{0,99}(/[\w.-]+|\.(txt|md|gz|csv|tsv|jsonl|parquet|py|log))")
-"""A text without blanks that looks like the name of a file."""
+NAME_OF_FILE = re.compile(r"\S*[^\s.]\.[A-Za-z]\w{1,4}")
+"""What looks like a file's name more than like a text: one word, with an ending like .txt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,8 @@ class TokenizedText:
 def open_text(loaded: Loaded, text: str, encoding: str | None = None) -> Corpus:
     """What ``text`` stands for: a file of this name, standard input for ``-``, else text itself.
 
-    Raises ``ConfigError`` for an ``encoding`` of what is no file, and what opening one does.
+    Warns of a text that looks like the name of a file that is missing.  Raises ``ConfigError`` for
+    an ``encoding`` of what is no file, and what opening one does.
     """
     if text == "-" or os.path.exists(text):  # noqa: PTH110  (False for endless names)
         return open_corpus_for(loaded, (text,), **({"encoding": encoding} if encoding else {}))
@@ -53,9 +53,9 @@ def open_text(loaded: Loaded, text: str, encoding: str | None = None) -> Corpus:
             f"`encoding={encoding!r}` is for files, and there is none of the name {text!r:.60}",
             "name a file, or leave `encoding` out",
         )
-    if LIKE_A_NAME.fullmatch(text):
+    if NAME_OF_FILE.fullmatch(text):
         warnings.warn(
-            f"there is no file {text}, so the name itself is read as the text",
+            f"there is no file {text}: the name itself is read as the text",
             CharlmWarning,
             stacklevel=2,
         )

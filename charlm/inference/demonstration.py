@@ -69,7 +69,7 @@ def sample_run(folder: str | Path, step: int) -> Sampled:
     It continues the beginning of the validation text, at the start of a line if that has lines.
     """
     loaded = load_run(Path(folder), step=step)
-    config = replace(loaded.run.config.generation, length=SHORT)
+    config = replace(loaded.run.config.generation, length=SHORT, max_copy=0)
     return write_sample(loaded, prompt_of(loaded), config, seed=step)
 
 

@@ -1,6 +1,6 @@
 """A trained run, ready to score and to write."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from charlm.data.cache import cache_folder
 from charlm.data.preparation.prepared import Prepared, find_prepared, prepare
 from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.corpora import Corpus, open_corpus
+from charlm.data.suffixes.building import Indexing, index_text
+from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError, CorpusError, ModelError
 from charlm.inference.predictors.ngram import NgramPredictor
@@ -19,10 +21,18 @@ from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import from_tensors
+from charlm.storage.ancestor import known_tokenizer_of
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run, open_run
 
-__all__ = ["Loaded", "load_part", "load_run", "open_for", "require_recurrent"]
+__all__ = [
+    "Loaded",
+    "index_training_text",
+    "load_part",
+    "load_run",
+    "open_for",
+    "require_recurrent",
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,10 +140,31 @@ def load_part(loaded: Loaded, part: str) -> TokenStore:
     return store
 
 
+def index_training_text(
+    loaded: Loaded, *, folded: bool = False
+) -> Iterator[Indexing | SuffixIndex]:
+    """The sorted suffixes of the text that a run was trained on; the last record is the
+    ``SuffixIndex``, which is kept in the cache.
+
+    ``folded``: of the text without case and with single spaces.  Raises what ``load_part`` and
+    ``index_text`` do, and ``CorpusError`` for a run that tells no training text.
+    """
+    digest = loaded.run.origin.get("digest")
+    if not digest or "train" not in loaded.run.origin.get("counts", {}):
+        raise CorpusError(
+            f"{loaded.run.folder} does not tell the text it was trained on, to compare with",
+            "name a run that was trained here, on a text that is still there",
+        )
+    return index_text(
+        lambda: load_part(loaded, "train"), loaded.tokenizer, digest, cache_folder(), folded=folded
+    )
+
+
 def prepare_again(run: Run) -> Prepared:
     """The prepared text of a run whose tokens are no longer in the cache."""
+    arguments = (run.config.data, run.config.tokenizer, cache_folder())
     try:
-        records = list(prepare(run.config.data, run.config.tokenizer, cache_folder()))
+        records = list(prepare(*arguments, known=known_tokenizer_of(run)))
     except CorpusError as error:
         raise CorpusError(
             f"the text of the run {run.folder} is not in the cache, and {error}",

@@ -33,7 +33,8 @@ class Run:
     """An opened run folder.
 
     ``origin`` records what the run was made from: the digest of the prepared text, its counts, the
-    size of the vocabulary, and under ``made`` when and on what kind of machine.
+    size of the vocabulary, under ``made`` when and on what kind of machine, and under ``base`` the
+    run that it was begun from, if there is one.
     """
 
     folder: Path
@@ -214,9 +215,15 @@ class Run:
 
 
 def create_run(
-    folder: Path, config: Config, tokenizer: Tokenizer, origin: Mapping[str, Any]
+    folder: Path,
+    config: Config,
+    tokenizer: Tokenizer,
+    origin: Mapping[str, Any],
+    first: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Run:
     """Make a new run folder; it appears with its settings and tokenizer or not at all.
+
+    ``first``: the ``model`` and the ``state`` of a checkpoint of step 0 that it appears with.
 
     Raises ``CheckpointError`` if ``folder`` exists with something in it or cannot be made.
     """
@@ -229,6 +236,11 @@ def create_run(
         with durable.write_folder(folder) as temporary:
             durable.make_folder(temporary / TOKENIZER)
             tokenizer.save(temporary / TOKENIZER)
+            if first:
+                durable.make_folder(temporary / CHECKPOINTS)
+                checkpoints.write_checkpoint(
+                    temporary / CHECKPOINTS, 0, first["model"], {}, first["state"]
+                )
             write_settings(Run(temporary, config, dict(origin)))
     except OSError as error:
         raise CheckpointError(

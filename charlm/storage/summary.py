@@ -24,6 +24,7 @@ class RunSummary:
     """The contents of a run, as ``charlm info --json`` prints them.
 
     ``text`` holds the counts of each part of the text, ``made`` when and where training began,
+    ``base`` the run that it was begun from (empty for none),
     ``checkpoints`` an entry for each checkpoint, which was read and verified, and ``best`` the
     content of ``best.json``.  ``step``, ``tokens`` and ``seconds`` say how far training has come,
     ``bytes`` the disk space of the folder.
@@ -41,6 +42,7 @@ class RunSummary:
     checkpoints: tuple[dict[str, Any], ...]
     bytes: int
     made: dict[str, Any]
+    base: dict[str, Any]
     settings: dict[str, Any]
 
     @property
@@ -85,6 +87,7 @@ def summarise_run(run: Run) -> RunSummary:
         checkpoints=tuple(checkpoints),
         bytes=size_of(run.folder),
         made=table(run.origin, "made"),
+        base=table(run.origin, "base"),
         settings=run.config.to_tables(),
     )
 

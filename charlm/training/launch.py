@@ -6,43 +6,36 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from charlm.config import DEFAULT_MINUTES, Config, DataConfig
-from charlm.data.cache import cache_folder
-from charlm.data.preparation.line_ends import store_has_windows_lines
-from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare
-from charlm.data.sources.tables import is_table
-from charlm.errors import CorpusError
+from charlm.config import DEFAULT_MINUTES, Config
+from charlm.data.preparation.prepared import Prepared, Preparing
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run, lock, open_run
 from charlm.training import ngrams
+from charlm.training.ancestry import (
+    FirstModel,
+    base_text,
+    first_model,
+    look_for_ancestry,
+    vocabulary_notes,
+)
+from charlm.training.base_scores import with_scores
 from charlm.training.budget.decisions import decide
 from charlm.training.distributed import World
 from charlm.training.loop import never, not_asked, train_network
 from charlm.training.reports import Note, Report
 from charlm.training.resolution import Sources, TrainingRequest, resolve
 from charlm.training.resuming import (
-    OtherTextError,
     begin,
     budget_note,
     decides,
     look_for_begun,
     refuse_other_run,
-    refuse_other_text,
     refuse_other_tokenizer,
 )
+from charlm.training.texts import notes_on, prepare_for
 
 __all__ = ["TrainingPlan", "launch", "plan", "train"]
-
-MANY_UNKNOWN = 0.2
-"""Share of unknown tokens in the validation text from which a note is given."""
-
-WINDOWS_LINES = (
-    "lines end with CR LF (as on Windows), which the model will learn; it predicts texts with LF "
-    "worse then: convert this one to LF if that matters"
-)
 
 
 @dataclass(frozen=True)
@@ -68,6 +61,7 @@ def train(
     stop: Callable[[], str | None] = never,
     save: Callable[[], bool] = not_asked,
     world: World | None = None,
+    find_run: Callable[[str], Path] = Path,
     **settings: Any,
 ) -> Iterator[Preparing | Prepared | Report]:
     """Train a model on text, or resume a run; yields reports, the last of which is ``Done``.
@@ -77,14 +71,23 @@ def train(
     keyword arguments like ``minutes=2``, ``hidden_size=256``, ``tokenizer="bpe"``,
     ``training={"bptt": 32}`` or ``**{"model.cell": "gru"}``; they win over ``config_file`` (TOML),
     and that over ``recipe``.  What is left out is decided by the minutes, the text and the
-    machine.  Exhausting or closing the iterator leaves a saved run.
+    machine.  ``find_run`` gives the folder of a run that ``base`` names.  Exhausting or closing
+    the iterator leaves a saved run.
 
     Raises ``ConfigError`` for settings at once, ``CharlmError`` of every kind later.
     """
-    request = resolve(sources, out, settings, recipe=recipe, config_file=config_file)
+    request = resolve(
+        sources, out, settings, recipe=recipe, config_file=config_file, find_run=find_run
+    )
     choose_device(request.config.training.device)  # refused before the text is prepared
     return launch(
-        request.config, request.folder, stop=stop, save=save, world=world, text_of=request.run
+        request.config,
+        request.folder,
+        stop=stop,
+        save=save,
+        world=world,
+        text_of=request.run,
+        find_run=find_run,
     )
 
 
@@ -96,38 +99,61 @@ def launch(
     save: Callable[[], bool] = not_asked,
     world: World | None = None,
     text_of: Run | None = None,
+    find_run: Callable[[str], Path] = Path,
 ) -> Iterator[Preparing | Prepared | Report]:
     """Train into ``folder``, or resume the run there; ends with ``Done`` unless stopped early.
 
     A run that is given minutes decides what is None in ``config`` by the text and the machine;
     other runs have fixed defaults.  ``stop`` and ``save`` are asked now and then whether to end,
     and whether to save a checkpoint and go on.  ``text_of``: a run whose prepared text may be used
-    instead of reading standard input again.
+    instead of reading standard input again.  ``find_run``: gives the folder of the run that
+    ``training.base`` names.
 
     Raises ``CharlmError`` of every kind; what existed is then as it was.
     """
     world = world or World()
     begun, config = look_for_begun(folder, config)
-    prepared = yield from prepare_for(config, stop, text_of, begun)
+    ancestry = look_for_ancestry(begun, config, folder, find_run)
+    known = ancestry.known if ancestry else None
+    prepared = yield from prepare_for(config, stop, text_of, begun, known)
     if prepared is None:
         return
-    counting = config.model.kind == "ngram"
-    if counting:
+    if config.model.kind == "ngram":
         ngrams.check_countable(config.model, prepared.valid, world)
     yield from notes_on(config.data, prepared)
+    first, old = None, None
+    if ancestry is not None:
+        old = yield from base_text(ancestry, prepared, required=config.training.keep_share > 0)
     if begun:
         refuse_other_tokenizer(begun, prepared)
         changed = budget_note(begun.config, config)
         yield from [Note(text=changed)] if changed else []
     elif world.first:
         config = yield from settle(config, prepared)
-        begin(folder, config, prepared)
+        first = first_model(ancestry, config, prepared, old) if ancestry else None
+        begin(folder, config, prepared, first)
     with opened(folder, config, prepared, world) as run:
-        texts = (prepared.train, prepared.valid, prepared.tokenizer.vocab_size)
-        if counting:
-            yield from ngrams.train_ngrams(run, *texts, stop=stop, world=world)
-        else:
-            yield from train_network(run, *texts, stop=stop, save=save, world=world)
+        reports = reports_of(run, prepared, old, first, stop=stop, save=save, world=world)
+        yield from with_scores(reports, run, old) if ancestry and world.first else reports
+
+
+def reports_of(
+    run: Run,
+    prepared: Prepared,
+    old: Prepared | None,
+    first: FirstModel | None,
+    *,
+    stop: Callable[[], str | None],
+    save: Callable[[], bool],
+    world: World,
+) -> Iterator[Preparing | Report]:
+    """Train an opened run on its text; ``old`` and ``first`` are what it has from its base."""
+    texts = (prepared.train, prepared.valid, prepared.tokenizer.vocab_size)
+    if run.config.model.kind == "ngram":
+        base = first.ngrams if first else None
+        return ngrams.train_ngrams(run, *texts, stop=stop, world=world, base=base)
+    kept = old.train if old and run.config.training.keep_share else None
+    return train_network(run, *texts, stop=stop, save=save, world=world, kept=kept)
 
 
 @contextmanager
@@ -153,6 +179,7 @@ def plan(
     *,
     recipe: str | None = None,
     config_file: str | Path | None = None,
+    find_run: Callable[[str], Path] = Path,
     **settings: Any,
 ) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
     """Plan what ``train`` with these arguments would train; the last report is a ``TrainingPlan``.
@@ -161,13 +188,21 @@ def plan(
     what it can.  Nothing is written but the prepared text.
     """
     request = resolve(
-        sources, out, settings, recipe=recipe, config_file=config_file, need_text=False
+        sources,
+        out,
+        settings,
+        recipe=recipe,
+        config_file=config_file,
+        need_text=False,
+        find_run=find_run,
     )
     choose_device(request.config.training.device)
-    return planned(request)
+    return planned(request, find_run)
 
 
-def planned(request: TrainingRequest) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
+def planned(
+    request: TrainingRequest, find_run: Callable[[str], Path] = Path
+) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
     """Plan the training that ``request`` describes, as ``plan`` does."""
     begun, config = look_for_begun(request.folder, request.config)
     run = str(request.folder)
@@ -175,10 +210,14 @@ def planned(request: TrainingRequest) -> Iterator[Preparing | Prepared | Note | 
         yield Note(text=f"nothing is known about the text: {request.missing}")
         yield TrainingPlan(run, config, None, None)
         return
-    prepared = yield from prepare_for(config, never, request.run, begun)
+    ancestry = look_for_ancestry(begun, config, request.folder, find_run)
+    known = ancestry.known if ancestry else None
+    prepared = yield from prepare_for(config, never, request.run, begun, known)
     assert prepared is not None
     yield from notes_on(config.data, prepared)
     if not begun:
+        if ancestry is not None:
+            yield from vocabulary_notes(ancestry, prepared)
         config = yield from settle(config, prepared)
     parameters = None
     if config.model.kind == "recurrent":
@@ -197,77 +236,3 @@ def settle(config: Config, prepared: Prepared) -> Generator[Note, None, Config]:
     decision = decide(config, prepared.train.tokens, prepared.tokenizer.vocab_size)
     yield from (Note(text=reason) for reason in decision.reasons)
     return decision.config
-
-
-def prepare_for(
-    config: Config, stop: Callable[[], str | None], text_of: Run | None, begun: Run | None
-) -> Generator[Preparing | Prepared | Note, None, Prepared | None]:
-    """Prepare a configuration's text; yields progress, returns ``Prepared`` or None if stopped.
-
-    The text of the run ``text_of`` is known by its digest alone if it was standard input, or is
-    not found.  Raises ``OtherTextError`` for a text that is not that of the run ``begun``.
-    """
-    data = config.data
-    if text_of is not None and "-" in (*data.sources, *data.valid, *data.test):
-        kept = yield from kept_text(text_of)
-        if kept is not None:
-            return kept
-        yield Note(
-            text="the text of this run was standard input and is no longer in the cache: "
-            "reading it from standard input again"
-        )
-
-    def check(digest: str) -> None:
-        if begun is not None:
-            refuse_other_text(begun, config, digest)
-
-    try:
-        for record in prepare(data, config.tokenizer, cache_folder(), check):
-            yield record
-            if isinstance(record, Prepared):
-                return record
-            if stop():
-                return None
-    except CorpusError as error:
-        if text_of is None or isinstance(error, OtherTextError):
-            raise
-        yield Note(text=f"{error}; looking for its tokens in the cache")
-        kept = yield from kept_text(text_of)
-        if kept is not None:
-            return kept
-        hint = "name the text beside `out`, wherever it is now and whatever it is called"
-        raise CorpusError(f"the text of this run is not here: {error}", hint) from error
-    return None
-
-
-def kept_text(run: Run) -> Generator[Prepared, None, Prepared | None]:
-    """Yield and return the text of a run that is in the cache, if it is."""
-    kept = find_prepared(cache_folder(), run.origin["digest"], whole=True)
-    if kept is not None:
-        yield kept
-    return kept
-
-
-def notes_on(data: DataConfig, prepared: Prepared) -> Iterator[Note]:
-    """What a user should know about a prepared text before training on it."""
-    yield from (Note(text=note) for note in prepared.notes)
-    default, every = DataConfig(), (*data.sources, *data.valid, *data.test)
-    if all(source == "-" or is_plain(Path(source)) for source in every):
-        for name in ("text_column", "dataset_split"):
-            if getattr(data, name) != getattr(default, name):
-                yield Note(text=f"data.{name} does nothing: plain text is no table or dataset")
-    if store_has_windows_lines(prepared.train, prepared.tokenizer):
-        yield Note(text=WINDOWS_LINES)
-    unknown = prepared.tokenizer.unknown_id
-    if unknown is not None and prepared.valid is not None and len(prepared.valid.tokens):
-        share = float(np.mean(prepared.valid.tokens == unknown))
-        if share >= MANY_UNKNOWN:
-            yield Note(
-                text=f"{share:.0%} of the tokens to validate on are unknown: the figures say "
-                "little about the text; a larger vocabulary or smaller tokens would"
-            )
-
-
-def is_plain(path: Path) -> bool:
-    """Whether ``path`` is a file of plain text."""
-    return path.is_file() and not is_table(path)

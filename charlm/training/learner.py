@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.config import TrainConfig
-from charlm.data.batches import Segment, Segments
+from charlm.data.batches import MixedSegments, Segment, Segments
 from charlm.errors import CheckpointError
 from charlm.model.devices import choose_precision, keep_freed_memory, name_of
 from charlm.model.language_model import LanguageModel, State, detach
@@ -24,6 +24,7 @@ from charlm.training.optimization.averaging import Average
 from charlm.training.optimization.cuda_graphs import replayed
 from charlm.training.optimization.objective import Objective, Terms
 from charlm.training.optimization.optimizers import (
+    frozen_layers,
     make_optimizer,
     optimizer_tensors,
     restore_optimizer,
@@ -67,7 +68,11 @@ class Learner:
     stop: Callable[[], str | None]
 
     def __init__(
-        self, model: LanguageModel, segments: Segments, config: TrainConfig, world: World
+        self,
+        model: LanguageModel,
+        segments: Segments | MixedSegments,
+        config: TrainConfig,
+        world: World,
     ) -> None:
         config = config.with_defaults()
         self.model = model
@@ -85,6 +90,7 @@ class Learner:
         self.scale = FLOAT16_SCALE if self.precision is torch.float16 else 1.0
         self.objective = self.make_objective()
         self.stop = lambda: None
+        self.frozen: list[nn.Parameter] = []
 
     def make_objective(self) -> nn.Module:
         """The function that a step minimises, for this process alone or as one of several."""
@@ -97,6 +103,11 @@ class Learner:
     def fresh_state(self) -> State:
         """A state of zeros for the lanes of this process."""
         return self.model.zero_state(self.lanes.stop - self.lanes.start)
+
+    def freeze(self, fraction: float) -> None:
+        """Let the layers rest that the settings freeze at a ``fraction`` (0 to 1) of training."""
+        frozen = self.model.layers[: frozen_layers(self.config, fraction)]
+        self.frozen = list(frozen.parameters())
 
     def learn(self, step: int, rate: float) -> Outcome:
         """Take optimizer step ``step`` (from 0) at learning rate ``rate``.
@@ -130,7 +141,7 @@ class Learner:
         taken = math.isfinite(loss) and math.isfinite(norm)
         if taken:
             for group in self.optimizer.param_groups:
-                group["lr"] = rate * segment.weight
+                group["lr"] = rate * segment.weight * group["factor"]
             self.optimizer.step()
             self.average.update()
         else:
@@ -145,6 +156,8 @@ class Learner:
         self.state = state
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.world.sum(self.backward(segment), self.device)
+        for weight in self.frozen:
+            weight.grad = None  # the optimizer leaves a parameter without a gradient alone
         return loss, float(self.clip())
 
     def backward(self, segment: Segment) -> float:
@@ -235,7 +248,10 @@ class Learner:
                 parameter.copy_(weights[name])  # in place, where a CUDA graph looks for it
         self.optimizer.state.clear()
         self.average = Average(self.config, self.model)
-        self.restore(tensors)
+        if tensors:
+            self.restore(tensors)
+        else:  # the weights that a run was begun with
+            self.state = self.fresh_state()
 
     def lane_tensor(self, tensors: Mapping[str, Tensor], name: str) -> Tensor:
         """The rows of a carried state that belong to this process.  Raises ``CheckpointError``."""

@@ -32,12 +32,14 @@ def train_network(
     stop: Callable[[], str | None] = never,
     save: Callable[[], bool] = not_asked,
     world: World | None = None,
+    kept: TokenStore | None = None,
 ) -> Iterator[Report]:
     """Train a run from its last checkpoint to the end of its budget; yields a report per event.
 
     ``stop`` is asked at every step, at every part of an accumulated batch and in validation; a
     reason makes the loop save and end, and so does closing the iterator.  ``save`` is asked after
-    every step whether to save now and go on.  A checkpoint on the way that cannot be saved is
+    every step whether to save now and go on.  ``kept`` is another text that
+    ``training.keep_share`` of the lanes read.  A checkpoint on the way that cannot be saved is
     noted and tried again later.  Training by steps or epochs that is stopped anywhere and resumed
     ends in the same weights as without the stop, on the same machine.  Seeds torch's global
     generators.
@@ -45,8 +47,8 @@ def train_network(
     Raises ``ModelError`` if numbers stay infinite, ``CheckpointError`` if the last save fails,
     ``CorpusError`` if the text's tokens are cut short; training is saved then.
     """
-    session = Session(run, train_store, valid_store, vocab_size, world or World())
-    session.learner.stop = stop = checking(stop, train_store, valid_store)
+    session = Session(run, train_store, valid_store, vocab_size, world or World(), kept)
+    session.learner.stop = stop = checking(stop, train_store, valid_store, kept)
     yield from (Note(text=f"skipped: {note}") for note in session.notes)
     yield session.started(resumed=session.counters.step > 0)
     try:

@@ -13,8 +13,10 @@ from charlm.config import ModelConfig
 from charlm.data.preparation.prepared import Preparing
 from charlm.data.preparation.store import TokenStore
 from charlm.errors import CorpusError, ModelError
+from charlm.model.ngram.counts import count_grams
 from charlm.model.ngram.kneser_ney import NgramModel, model_of
-from charlm.model.ngram.orders import PATIENCE, Tried, highest_order, try_orders
+from charlm.model.ngram.merging import merged_counts
+from charlm.model.ngram.orders import PATIENCE, Tried, highest_order, mean_nll, try_orders
 from charlm.model.ngram.tensors import to_tensors
 from charlm.storage.run import Run
 from charlm.training.counters import Counters, counters_of
@@ -49,16 +51,18 @@ def train_ngrams(
     *,
     stop: Callable[[], str | None],
     world: World,
+    base: NgramModel | None = None,
 ) -> Iterator[Preparing | Report]:
     """Count a run's text, or find it counted; the last report is ``Done`` unless stopped before.
 
-    ``stop`` is asked after each order.  Raises ``CheckpointError`` or ``OSError`` if saving fails.
+    ``stop`` is asked after each order.  The counts of ``base``, a model of the order of the
+    settings, are added.  Raises ``CheckpointError`` or ``OSError`` if saving fails.
     """
     counting = Counting(run, train_store, valid_store, vocab_size)
     found, notes = run.newest(anew=True)  # the same text gives the same counts
     yield from (Note(text=f"skipped: {note}") for note in notes)
     if found is None:
-        yield from counting.train(stop)
+        yield from counting.train(stop) if base is None else counting.add_to(base)
         return
     counters = counters_of(found, run)
     yield counting.started(found.state["parameters"], counters.step, resumed=True)
@@ -95,6 +99,16 @@ class Counting:
                 tried[found.counts.order] = found.nll
         assert best is not None
         model = model_of(best.counts)
+        yield from self.keep(model, tried, time.monotonic() - began)
+
+    def add_to(self, base: NgramModel) -> Iterator[Preparing | Report]:
+        """Count n-grams of the order of ``base``, add its counts to them, and keep the model."""
+        began = time.monotonic()
+        yield Preparing("counting", base.order, base.order)
+        counts = count_grams(self.train_store.tokens, self.vocab_size, base.order)
+        model = model_of(merged_counts(base, counts))
+        nll = mean_nll(model.nll(self.valid_tokens), self.valid_tokens)
+        tried = {} if math.isnan(nll) else {base.order: nll}
         yield from self.keep(model, tried, time.monotonic() - began)
 
     def started(self, parameters: int, step: int, *, resumed: bool) -> Started:

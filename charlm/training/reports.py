@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Done", "Evaluated", "Note", "Report", "Saved", "Started", "Stepped"]
+__all__ = ["BaseScores", "Done", "Evaluated", "Note", "Report", "Saved", "Started", "Stepped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +76,27 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaseScores:
+    """What a model that was begun from the run ``base`` has learned and forgotten.
+
+    Bits per character before and after training, on the validation text of the run and on the
+    ``old`` one, that of its base; None where there is none.
+    """
+
+    base: str
+    new_before: float | None
+    new_after: float | None
+    old_before: float | None
+    old_after: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Done:
     """The end of a session, which ``finished`` the training or was stopped for ``reason``.
 
     ``valid_nll`` (nats per token) and ``valid_bpc`` are the best validation's, at ``best_step``;
-    None without validation text.  ``seconds`` counts all sessions of the run.
+    None without validation text.  ``seconds`` counts all sessions of the run.  ``base`` is None
+    for a run that was not begun from another one, or is not finished.
     """
 
     run: str
@@ -94,6 +110,7 @@ class Done:
     tokens_per_second: float
     parameters: int
     skipped_steps: int
+    base: BaseScores | None = None
 
 
 Report = Started | Stepped | Evaluated | Saved | Note | Done

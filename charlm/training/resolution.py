@@ -1,7 +1,7 @@
 """From sources, names and files to all settings of a training, and the folder that it is for."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from charlm.config import Config, Tables, lay_over, merge, read_toml, tables_of
 from charlm.data.catalogue.index import expand, find
 from charlm.errors import ConfigError, CorpusError
 from charlm.storage.run import Run, open_run
+from charlm.training.ancestry import inherit
 from charlm.training.recipes import read_recipe
 from charlm.training.resuming import look_for_run
 
@@ -40,6 +41,7 @@ def resolve(
     recipe: str | None = None,
     config_file: str | Path | None = None,
     need_text: bool = True,
+    find_run: Callable[[str], Path] = Path,
 ) -> TrainingRequest:
     """All settings of a training.
 
@@ -47,7 +49,8 @@ def resolve(
     file, ``settings`` (see ``tables_of``).  With ``out`` alone the settings of that run come
     first.  What nobody chose stays None.
 
-    Raises ``ConfigError``, and ``CorpusError`` where a corpus name cannot be used; a corpus that
+    ``find_run`` gives the folder of the run ``training.base``, whose shape is taken over.  Raises
+    ``ConfigError``, and ``CorpusError`` where a corpus name cannot be used; a corpus that
     is not there yet is only noted unless ``need_text``.
     """
     named = listed(sources)
@@ -63,6 +66,8 @@ def resolve(
         run = open_run(Path(out))
         config = Config.from_tables(lay_over(run.config.to_tables(), given))
         return TrainingRequest(config, Path(out), run)
+    if given.get("training", {}).get("base") is not None:
+        given = inherit(given, folder_for(out, given), find_run)
     config = Config.from_tables(given)
     if not config.data.sources:
         raise ConfigError(
@@ -70,7 +75,7 @@ def resolve(
             "name a text, like book.txt, or a corpus, like python-docs",
         )
     config, missing = with_corpus(config, given, need_text)
-    folder = Path(out) if out is not None else default_folder(config)
+    folder = folder_for(out, given)
     return TrainingRequest(with_generation(config, given, folder), folder, missing=missing)
 
 
@@ -122,6 +127,14 @@ def with_generation(config: Config, given: Tables, folder: Path) -> Config:
         return config
     generation = run.config.generation.to_table() | given.get("generation", {})
     return dataclasses.replace(config, generation=type(config.generation).from_table(generation))
+
+
+def folder_for(out: str | Path | None, given: Tables) -> Path:
+    """The run folder: ``out``, else one that is named after the text in ``given``."""
+    if out is not None:
+        return Path(out)
+    data = Config.from_tables({"data": given.get("data", {})})
+    return default_folder(with_corpus(data, {}, need_text=False)[0])
 
 
 def default_folder(config: Config) -> Path:

@@ -12,6 +12,7 @@ from charlm.config import Config
 from charlm.data.preparation.prepared import Prepared
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
+from charlm.training.ancestry import FirstModel
 from charlm.training.budget.decisions import undecided
 
 __all__ = [
@@ -87,8 +88,12 @@ def taken_over(before: Config, config: Config) -> Config:
     return Config.from_tables(tables)
 
 
-def begin(folder: Path, config: Config, prepared: Prepared) -> None:
+def begin(
+    folder: Path, config: Config, prepared: Prepared, first: FirstModel | None = None
+) -> None:
     """Make the run folder; one in which nothing was learned may be there, and be replaced.
+
+    ``first`` is what a run begins with that has a base.
 
     Raises ``CheckpointError`` if another process has trained there in the meantime.
     """
@@ -100,7 +105,9 @@ def begin(folder: Path, config: Config, prepared: Prepared) -> None:
             )
     if found is None or differs(found, config, prepared):
         remove_blank(folder)
-        create_run(folder, config, prepared.tokenizer, origin_of(prepared) | {"made": made_here()})
+        origin = origin_of(prepared) | {"made": made_here()} | (first.origin if first else {})
+        start = first.checkpoint if first else None
+        create_run(folder, config, prepared.tokenizer, origin, start)
 
 
 def refuse_other_settings(run: Run, config: Config) -> None:

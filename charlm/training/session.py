@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from charlm.data.batches import Segments, count_tokens
+from charlm.data.batches import count_tokens
 from charlm.data.preparation.store import TokenStore
 from charlm.errors import CheckpointError, ModelError, describe, way_out
-from charlm.model.devices import choose_device, corpus_device, name_of
+from charlm.model.devices import choose_device, name_of
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run
@@ -22,6 +22,7 @@ from charlm.training.divergence import RETURNS_ALLOWED, gave_up, went_back
 from charlm.training.learner import Learner
 from charlm.training.optimization.optimizers import learning_rate
 from charlm.training.reports import Done, Evaluated, Note, Saved, Started, Stepped
+from charlm.training.segments import segments_of
 from charlm.training.validation import Validation
 
 __all__ = ["Session"]
@@ -36,12 +37,19 @@ SAVING_SHARE = 0.02
 class Session:
     """One session of training a run: begins at its newest good checkpoint, or at step 0.
 
-    ``train`` and ``valid`` are the tokens of its text.  Raises ``ModelError`` if there are fewer
+    ``train`` and ``valid`` are the tokens of its text; ``kept`` are those of another one, which
+    ``training.keep_share`` of the lanes read.  Raises ``ModelError`` if there are fewer
     lanes than processes, ``CheckpointError`` if the checkpoint does not fit.
     """
 
     def __init__(
-        self, run: Run, train: TokenStore, valid: TokenStore | None, vocab_size: int, world: World
+        self,
+        run: Run,
+        train: TokenStore,
+        valid: TokenStore | None,
+        vocab_size: int,
+        world: World,
+        kept: TokenStore | None = None,
     ) -> None:
         self.run, self.train_store, self.world = run, train, world
         self.config = config = run.config.training
@@ -53,22 +61,14 @@ class Session:
             model = LanguageModel.create(run.config.model, vocab_size, config.seed, counts)
         else:
             model = LanguageModel.from_tensors(run.config.model, vocab_size, found.model)
-        segments = Segments(
-            train.tokens,
-            config.batch_size,
-            config.bptt,
-            config.seed,
-            config.state_reset,
-            config.random_bptt,
-            corpus_device(train.tokens.nbytes, device),
-        )
+        segments = segments_of(train, kept, config, device)
         if segments.batch_size < world.size:
             raise ModelError(
                 f"{segments.batch_size} lanes cannot be shared by {world.size} processes",
                 "use fewer processes, a larger training.batch_size, or more text",
             )
         self.learner = Learner(model.to(device), segments, config, world)
-        if found is not None:
+        if found is not None and found.step > 0:
             self.learner.restore(found.train)
         self.file = run.log
         self.take_up(found)
@@ -145,6 +145,7 @@ class Session:
         """Take one optimizer step.  Raises ``StoppedError`` if the learner was told to stop."""
         counters, before = self.counters, self.pace.seconds()
         rate = learning_rate(self.config, fraction, counters.divisor)
+        self.learner.freeze(fraction)
         outcome = self.learner.learn(counters.step, rate)
         epoch = counters.step // len(self.learner.segments)
         counters.step += 1

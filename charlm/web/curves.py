@@ -125,10 +125,11 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     if span <= 0:
         return [low]
     size = 10.0 ** math.floor(math.log10(span / most))
-    step = next(size * factor for factor in (1, 2, 5, 10, 20) if span / (size * factor) <= most - 1)
-    first = math.ceil(low / step - 1e-9)
-    found = [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
-    return found or [low]
+    for step in (size * factor for factor in (1, 2, 5, 10, 20)):
+        numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+        if len(numbers) <= most:
+            break
+    return [number * step for number in numbers] or [low]
 
 
 def brief(value: float) -> str:

@@ -48,7 +48,7 @@
 
   const number = (value) => value.toFixed(digits).replace("-", "−");
   const name = (gate) => $("shown").querySelector(`option[value=${gate}]`).textContent;
-  const visible = (token) => token.replace(/\n/g, "↵").replace(/\t/g, "→").replace(/\r/g, "␍").replace(/^ +$/, (s) => "␣".repeat(s.length));
+  const visible = (token) => token.replace(/\n/g, "↵").replace(/\t/g, "→").replace(/\r/g, "\\r").replace(/^ +$/, (s) => "␣".repeat(s.length));
   const unitName = () => (layers.length > 1 ? `layer ${layers[at.layer]}, ` : "") + `unit ${units[at.unit]}`;
   const title = () => (at.shown in { surprisal: 1, entropy: 1 } ? `${at.shown} in bits` : `${name(at.shown)} of ${unitName()}`);
 

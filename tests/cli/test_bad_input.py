@@ -56,6 +56,7 @@ def failed(done: Outcome, code: int, cause: str, remedy: str) -> None:
 
 TEXTS = [
     ("missing.txt", "no file, folder or corpus called missing.txt", "check the path"),
+    ("It was a day.", "no file, folder or corpus called It was", "read from standard input"),
     ("tinyshakespear", "no file, folder or corpus called", "tinyshakespeare"),
     ("empty.txt", "empty.txt is empty", "words"),
     ("one.txt", "one.txt is too small", "give more text"),
@@ -95,7 +96,7 @@ WRONG = [
     ("train book.txt --split 90", "two or three positive shares", "--split 90,10"),
     ("train book.txt --split 90,-10", "two or three positive shares", "--split 90,10"),
     ("train book.txt --split 90,inf", "two or three positive shares", "--split 90,10"),
-    ("train book.txt --split 90,x", "not like 90,10", "charlm train --help"),
+    ("train book.txt --split 90,x", "no list of numbers like 90,5,5", "charlm train --help"),
     ("train book.txt --split 9,1 --valid book.txt", "data.split does not go with", "either"),
     ("train book.txt --vocab-size 3", "tokenizer.vocab_size must be at least 4", "vocab_size"),
     ("train book.txt --minutes 0", "training.minutes must be more than 0", "minutes"),
@@ -131,7 +132,7 @@ WRONG = [
     ("generate run --top-k 1.5", "'1.5' is not a valid integer", "charlm generate --help"),
     ("generate run --top-p 0", "--top-p must be at most 1 and more than 0", "--top-p"),
     ("generate run --min-p 2", "--min-p must be at least 0 and at most 1", "--min-p"),
-    ("generate run --length -1", "--length must be at least 0", "--length"),
+    ("generate run --length -2", "--length must be at least -1", "--length"),
     ("generate run --samples 0", "not in the range", "charlm generate --help"),
     ("generate run --seed -1", "not in the range", "charlm generate --help"),
     ("generate run --stop=", "--stop must not be empty", "leave it out"),
@@ -283,7 +284,7 @@ def test_a_prompt_that_is_no_text_is_refused() -> None:
 def test_a_made_text_overwrites_nothing() -> None:
     before = tree(Path())
     done = call("corpora", "make", "markov", "--out", "book.txt", "--chars", 100)
-    failed(done, 1, "book.txt exists already", "another --out")
+    failed(done, 1, "book.txt exists already", "another file")
     assert tree(Path()) == before
 
 

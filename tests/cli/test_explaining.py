@@ -107,6 +107,7 @@ def test_a_text_comes_from_a_file_and_from_standard_input_too(
     plain = call("explain", run, TEXT)
     assert call("explain", run, "u.txt").out == plain.out
     assert call("explain", run, "-", stdin=TEXT).out == plain.out
+    assert "there is no file missing.txt" in "".join(call("explain", run, "missing.txt").err)
     assert "médi" in call("explain", run, "t.txt", "--encoding", "latin-1").out
 
 

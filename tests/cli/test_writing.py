@@ -303,7 +303,7 @@ def test_units_whole_sentences_patterns_and_gaps(run: Path) -> None:
         (("--gap-length", "3"), "--gap-length does nothing without --fill"),
         (("--beam", "3", "-t", "2"), "--temperature does nothing with --beam"),
         (("--temperatures", "1,2", "-t", "1"), "--temperatures and --temperature contradict"),
-        (("--temperatures", "1,x"), "'1,x' is not like 0.5,0.8"),
+        (("--temperatures", "1,x"), "'1,x' is no list of numbers like"),
         (("--best-of", "2", "-n", "-1"), "--length -1 has no end"),
         (("--state", "nowhere/s"), "there is no folder nowhere"),
         (("--fill", "ba"), "the text has no gap"),

@@ -107,6 +107,9 @@ def test_a_run_goes_out_and_comes_back(tmp_path: Path) -> None:
     expected = before.perplexity(text, convention="kenlm").whole
     assert about.nll == pytest.approx(expected.mean_nll, abs=1e-6)
     assert about.tokens == expected.tokens
+    shown = call("info", str(tmp_path / "back")).out
+    assert f"n-grams of up to 4 tokens, {about.parameters:,} in all" in shown
+    assert "imported" in shown
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,13 @@ bias = "b"
 """
 
 
+def test_what_was_exported_for_other_programs_is_refused_by_name(tmp_path: Path) -> None:
+    for name in ("page.html", "model.onnx"):
+        with pytest.raises(ConfigError, match="cannot be imported") as caught:
+            import_model(tmp_path / name, tmp_path / "run")
+        assert "the run that it was exported from" in caught.value.hint
+
+
 def test_arrays_are_imported_by_a_mapping(tmp_path: Path, words: Path) -> None:
     _, model = npz_model(tmp_path)
     text, ids = write_text(tmp_path)

@@ -1,6 +1,9 @@
 """A checkpoint is whole or absent, and what is damaged is noticed."""
 
+import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -152,6 +155,40 @@ def test_steps_are_ordered_as_numbers(tmp_path: Path) -> None:
         99_999_999,
         100_000_000,
     ]
+
+
+def test_a_file_of_another_size_is_refused_without_reading_it(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.truncate(saved / "model.safetensors", 1 << 40)
+    read_file = integrity.read_file
+
+    def small(path: Path, limit: int) -> bytes:
+        assert limit < 1 << 30, "a terabyte is read"
+        return read_file(path, limit)
+
+    def never(*arguments: object) -> None:
+        raise AssertionError("a terabyte is read")
+
+    monkeypatch.setattr(integrity, "read_file", small)
+    monkeypatch.setattr(hashlib, "file_digest", never)
+    assert not integrity.is_whole(saved)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is not a file of \d+ bytes"):
+        read_checkpoint(saved)
+
+
+def test_a_link_is_no_checkpoint(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "step-00000009").symlink_to(saved)
+    assert list_checkpoints(tmp_path) == [saved]
+
+
+def test_a_damaged_replacement_never_takes_the_place_of_a_whole_checkpoint(saved: Path) -> None:
+    again = saved.with_name(f"{saved.name}-again")
+    shutil.copytree(saved, again)
+    (again / "state.json").write_bytes(b"{}")
+    settle(saved.parent)
+    assert read_checkpoint(saved).step == 7
+    assert (again / "state.json").read_bytes() == b"{}"  # nor is what is damaged removed
 
 
 def test_a_checkpoint_found_whole_is_read_again_only_after_it_has_changed(

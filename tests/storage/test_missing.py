@@ -16,6 +16,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("weights.pt").touch()
     Path("notes.txt").touch()
     Path("empty").mkdir()
+    Path("folder.pt").mkdir()
     return tmp_path
 
 
@@ -29,6 +30,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("runs/dickens/checkpoints", "is not a run: it has no run.toml", "runs/dickens?"),
         ("zzz", "zzz does not exist", "name the folder of a run"),
         ("empty", "empty is not a run: it has no run.toml", "name the folder"),
+        ("folder.pt", "folder.pt is not a run: it has no run.toml", "name the folder"),
         ("weights.pt", "not a run but weights of a PyTorch program", "train a run"),
         ("notes.txt", "notes.txt is not a run: it has no run.toml", "name the folder"),
     ],

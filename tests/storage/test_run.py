@@ -1,15 +1,21 @@
 """A run folder comes back as it was made, and anything else is refused in words."""
 
 import json
+import shutil
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from charlm import durable
 from charlm.config import Config, DataConfig, ModelConfig
 from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
+from charlm.storage import checkpoints
 from charlm.storage import run as runs
 from charlm.storage.integrity import UnreadableError
 from charlm.storage.run import Run, create_run, lock, open_run
@@ -107,7 +113,11 @@ def test_an_empty_folder_becomes_the_run(tmp_path: Path) -> None:
     assert create_run(tmp_path / "empty", CONFIG, TOKENIZER, {"digest": "d"}).config == CONFIG
 
 
-def test_only_one_process_writes(made: Run) -> None:
+def test_only_one_process_writes(made: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits(seconds: float) -> None:
+        raise AssertionError("a run that is in use is refused at once")
+
+    monkeypatch.setattr(time, "sleep", waits)
     with lock(made.folder):
         caught: list[Exception] = []
 
@@ -133,6 +143,23 @@ def test_the_log_is_cut_to_what_the_checkpoint_knew(made: Run) -> None:
     made.log.append({"step": 3})
     lines = (made.folder / runs.LOG).read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 3]
+
+
+def test_a_line_of_the_log_is_written_once_and_after_those_that_had_to_wait(
+    made: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    log = made.log
+    log.append({"step": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "append", full)
+        with pytest.raises(OSError, match="No space"):
+            log.append({"step": 2})
+    log.append({"step": 3})
+    lines = log.path.read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "checkpoints", "tokenizer", "best.json", "run.toml"])
@@ -169,6 +196,65 @@ def test_a_run_is_blank_until_something_is_learned(made: Run) -> None:
     runs.remove_blank(made.folder)
     assert (other.folder / "mine.txt").exists()
     assert made.checkpoints.exists()
+
+
+def test_a_run_that_learns_something_while_it_is_locked_is_not_removed(
+    made: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def held_by_another_before(folder: Path) -> Iterator[None]:
+        save(made, 1)
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "lock", held_by_another_before)
+        runs.remove_blank(made.folder)
+    assert made.checkpoint().step == 1
+
+
+def test_a_checkpoint_that_goes_while_it_is_read_is_no_damage(
+    made: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(made, 1)
+    save(made, 2)
+    read = checkpoints.read_checkpoint
+
+    def read_too_late(path: Path) -> checkpoints.Checkpoint:
+        if path.name == "step-00000002":
+            shutil.rmtree(path)
+        return read(path)
+
+    monkeypatch.setattr(checkpoints, "read_checkpoint", read_too_late)
+    found, notes = made.newest()
+    assert found is not None
+    assert (found.step, notes) == (1, ())
+
+
+def test_a_best_json_that_cannot_be_written_says_that_the_checkpoint_is_saved(
+    made: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: str) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(durable, "write_text", full)
+    with pytest.raises(CheckpointError, match=r"cannot be written: .*best\.json") as caught:
+        save(made, 1, best=1)
+    assert "resumes from the checkpoint just saved" in caught.value.hint
+    assert made.checkpoint().step == 1
+
+
+def test_best_json_names_the_best_step_of_now(made: Run) -> None:
+    for step, best in ((1, 1), (2, 2), (3, 2)):
+        save(made, step, best=best)
+        assert json.loads((made.folder / runs.BEST).read_text()) == {"step": best}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"step": "x"}', '{"step": -1}', "[1"])
+def test_a_best_json_that_names_no_step_counts_as_none(made: Run, content: str) -> None:
+    (made.folder / runs.BEST).write_text('{"step": 4}')
+    assert made.best() == {"step": 4}
+    (made.folder / runs.BEST).write_text(content)
+    assert made.best() is None
 
 
 def test_a_best_checkpoint_that_cannot_be_read_now_is_not_replaced_by_another(

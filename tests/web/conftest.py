@@ -1,6 +1,5 @@
 """A browser, and small runs to draw."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,13 +24,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the runs "lstm", of two layers, and "gru", and the cache of their text."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "book.txt").write_text(TEXT * 60, encoding="utf-8")
-    before = os.environ["CHARLM_CACHE"]
-    os.environ["CHARLM_CACHE"] = str(folder / "cache")
-    for cell, layers in (("lstm", 2), ("gru", 1)):
-        settings = {"cell": cell, "num_layers": layers, "hidden_size": 12, "steps": 30}
-        sizes = {"batch_size": 4, "bptt": 16, "evaluations": 3}
-        list(charlm.train(str(folder / "book.txt"), folder / cell, **settings, **sizes))
-    os.environ["CHARLM_CACHE"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLM_CACHE", str(folder / "cache"))
+        for cell, layers in (("lstm", 2), ("gru", 1)):
+            settings = {"cell": cell, "num_layers": layers, "hidden_size": 12, "steps": 30}
+            sizes = {"batch_size": 4, "bptt": 16, "evaluations": 3}
+            list(charlm.train(str(folder / "book.txt"), folder / cell, **settings, **sizes))
     return folder
 
 

@@ -212,6 +212,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(runs: Path, tmp_path:
         (1.9, 3.3, [2, 2.5, 3]),
         (7, 7, [7]),
         (0.0, 0.006, [0, 0.002, 0.004, 0.006]),
+        (66, 872, [200, 400, 600, 800]),
     ],
 )
 def test_ticks_are_round_numbers(low: float, high: float, wanted: list[float]) -> None:

@@ -14,6 +14,7 @@ from charlm.data.preparation.splits import divide, part_ends
 from charlm.data.sources.corpora import Corpus, DocumentHash, open_corpus
 from charlm.data.sources.files import shown
 from charlm.data.sources.pieces import Piece, printable
+from charlm.data.tokenizers.growth import KnownTokenizer
 from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
 from charlm.durable import make_folder, write_folder
 from charlm.errors import CorpusError
@@ -126,13 +127,17 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def build(
-    sources: list[Source], config: TokenizerConfig, folder: Path, key: str
+    sources: list[Source],
+    config: TokenizerConfig,
+    folder: Path,
+    key: str,
+    known: KnownTokenizer | None = None,
 ) -> Iterator[Preparing]:
-    """Make the store ``folder``, which does not exist yet.
+    """Make the store ``folder``, which does not exist yet; its vocabulary begins with ``known``.
 
     Raises ``CorpusError``, ``TokenizerError``, ``OSError``; nothing is left then.
     """
-    tokenizer, notes = yield from learn(sources[0], config)
+    tokenizer, notes = yield from learn(sources[0], config, known)
     with write_folder(folder) as temporary:
         make_folder(temporary / "tokenizer")
         tokenizer.save(temporary / "tokenizer")
@@ -147,9 +152,13 @@ def build(
 
 
 def learn(
-    source: Source, config: TokenizerConfig
+    source: Source, config: TokenizerConfig, known: KnownTokenizer | None
 ) -> Generator[Preparing, None, tuple[Tokenizer, tuple[str, ...]]]:
-    """Learn the tokenizer from the training part; returns it with its notes."""
+    """Learn the tokenizer from the training part, or take over or enlarge the ``known`` one;
+    returns it with its notes.
+    """
+    if known is not None and not known.grows:
+        return known.tokenizer, ()
     trainer = tokenizer_trainer(config)
     if config.kind != "byte":
         done, total = 0, source.ends[0]
@@ -158,7 +167,8 @@ def learn(
             trainer.add(piece.text)
             done += len(piece.text)
             yield Preparing("learning the tokenizer", done, total)
-    return trainer.finish()
+    learned, notes = trainer.finish()
+    return (learned if known is None else known.covering(learned)), notes
 
 
 def unknown_notes(counts: dict[str, Counts], oov: dict[str, int]) -> list[str]:

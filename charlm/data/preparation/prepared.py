@@ -16,11 +16,12 @@ from charlm.config import DataConfig, TokenizerConfig
 from charlm.data.preparation import store
 from charlm.data.preparation.building import PARTS, Preparing, Source, build, open_sources
 from charlm.data.preparation.encoding import refuse_respawn
+from charlm.data.tokenizers.growth import KnownTokenizer
 from charlm.data.tokenizers.kinds import Tokenizer, load
 from charlm.durable import TEMPORARY_MARK, make_folder, remove_folder
 from charlm.errors import CharlmError, CorpusError, way_out
 
-__all__ = ["Prepared", "Preparing", "find_prepared", "prepare"]
+__all__ = ["Prepared", "Preparing", "find_prepared", "prepare", "prepare_again"]
 
 PATIENCE = 0.5
 """Seconds between two attempts to get a lock that another process holds."""
@@ -53,8 +54,11 @@ def prepare(
     tokenizer: TokenizerConfig,
     cache: Path,
     check: Callable[[str], None] = accept,
+    known: KnownTokenizer | None = None,
 ) -> Generator[Preparing | Prepared, None, None]:
     """Prepare a text, or find it prepared; the last record is ``Prepared``.
+
+    ``known`` is a tokenizer to take over, of the kind that ``tokenizer`` names.
 
     ``check`` gets the text's digest before it is tokenized, and may raise.  May be closed at any
     time.  Raises ``CorpusError`` where the text cannot be read, is too small for its parts or only
@@ -64,13 +68,13 @@ def prepare(
     refuse_respawn()
     yield Preparing("reading", 0, None)
     sources = yield from open_sources(data, raw=tokenizer.kind == "byte")
-    key = key_of(sources, tokenizer)
+    key = key_of(sources, tokenizer, known)
     check(key)
     folder = cache / "tokens" / key[:32]
     prepared = found(folder, key, whole=True)
     if prepared is None:
         try:
-            prepared = yield from build_alone(sources, tokenizer, folder, key)
+            prepared = yield from build_alone(sources, tokenizer, folder, key, known)
         except OSError as error:
             raise CorpusError(
                 f"{cache} cannot be written: {error.strerror or error}",
@@ -81,7 +85,9 @@ def prepare(
     yield replace(prepared, notes=(*said, *prepared.notes))
 
 
-def key_of(sources: list[Source], tokenizer: TokenizerConfig) -> str:
+def key_of(
+    sources: list[Source], tokenizer: TokenizerConfig, known: KnownTokenizer | None = None
+) -> str:
     """SHA-256, in hex, over the texts and the settings that matter for their tokens."""
     relevant = {
         "byte": (),
@@ -90,7 +96,7 @@ def key_of(sources: list[Source], tokenizer: TokenizerConfig) -> str:
     }.get(tokenizer.kind, ("vocab_size",))
     parts = [(source.digest, source.parts, source.shares) for source in sources]
     settings = {name: getattr(tokenizer, name) for name in relevant}
-    everything = [store.FORMAT, parts, tokenizer.kind, settings]
+    everything = [store.FORMAT, parts, tokenizer.kind, settings, *(known.key if known else ())]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
@@ -124,8 +130,38 @@ def find_prepared(cache: Path, key: str, *, whole: bool = False) -> Prepared | N
     return found(cache / "tokens" / key[:32], key, whole=whole)
 
 
+def prepare_again(
+    key: str,
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    cache: Path,
+    known: KnownTokenizer | None = None,
+) -> Generator[Preparing, None, Prepared]:
+    """The text that was prepared under ``key``: found in the cache, or prepared from its sources.
+
+    Yields progress.  Raises ``CorpusError`` where the text cannot be read or has changed.
+    """
+
+    def check(digest: str) -> None:
+        if digest != key:
+            raise CorpusError("the text has changed since it was prepared", "restore the text")
+
+    kept = find_prepared(cache, key, whole=True)
+    if kept is not None:
+        return kept
+    for record in prepare(data, tokenizer, cache, check, known):
+        if isinstance(record, Prepared):
+            return record
+        yield record
+    raise AssertionError("preparing ends with a prepared text")
+
+
 def build_alone(
-    sources: list[Source], config: TokenizerConfig, folder: Path, key: str
+    sources: list[Source],
+    config: TokenizerConfig,
+    folder: Path,
+    key: str,
+    known: KnownTokenizer | None,
 ) -> Generator[Preparing, None, Prepared]:
     """Build the store, or wait while another process builds it; returns the prepared text."""
     make_folder(folder.parent)
@@ -139,7 +175,7 @@ def build_alone(
         prepared = found(folder, key, whole=True)
         if prepared is None:
             clean(folder.parent, own=folder)
-            yield from build(sources, config, folder, key)
+            yield from build(sources, config, folder, key, known)
             prepared = found(folder, key, whole=True)
     finally:
         lock.release()

@@ -202,6 +202,8 @@ def missing(source: str) -> CorpusError:
     """The error for a source that nothing answers to; a text given by mistake is cut short."""
     near = None if os.sep in source else catalogue.nearest(source)
     hint = f"did you mean the corpus {near}?" if near else "check the path, or: charlm corpora list"
+    if any(character.isspace() for character in source.strip()):
+        hint = "check the path; a text that is no file is read from standard input, named -"
     return CorpusError(f"there is no file, folder or corpus called {printable(source)}", hint)
 
 

@@ -1,4 +1,4 @@
-"""Where a text ends: after so many characters, words, sentences, lines or tokens."""
+"""Where a text ends: after so many characters, words, sentences, lines, paragraphs or tokens."""
 
 import re
 
@@ -10,9 +10,10 @@ BREAKS = {
     "words": re.compile(r"(?<=\S)(?=\s)"),
     "sentences": re.compile(r"(?<=\S)[.!?…]+[\"'\u201d\u2019)\]]*(?=\s)|(?<=[^\n.!?…])(?=\n\n)"),
     "lines": re.compile(r"(?<=[^\n])(?=\n)"),
+    "paragraphs": re.compile(r"(?<=[^\n]\n)(?=\r?\n)"),
 }
 """The end of a unit, which the white space after it shows.  A sentence also ends with its
-paragraph, and empty lines are not counted."""
+paragraph, and empty lines are not counted; a paragraph ends before the empty line after it."""
 
 CONTEXT = 16
 """Characters before a piece that the end of a unit may depend on."""

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,10 +17,13 @@ from charlm.inference.generation.filters import uniforms
 from charlm.inference.generation.sampling import Rules, Sampler, Start
 from charlm.inference.predictors.decoder import CompiledDecoder, Decoder
 
-__all__ = ["Token", "read_prompts", "sample_tokens"]
+__all__ = ["Token", "key_of", "read_prompts", "sample_tokens"]
 
 LANES = 64
 """Most samples side by side."""
+
+NUMBERS = 64
+"""Random numbers that a lane takes at once where tokens are sampled one by one."""
 
 
 class Token(NamedTuple):
@@ -96,6 +100,7 @@ class Lanes:
         self.going = list(range(len(starts)))
         self.decoder: Decoder | None = None
         self.sampler: Sampler | None = None
+        self.numbers: np.ndarray = np.empty((len(starts), 0))  # (B, T) that are not used yet
 
     def blocks(self, place: int) -> Iterator[list[Token]]:
         """The tokens of one sample; closing the iterator drops the sample."""
@@ -125,28 +130,35 @@ class Lanes:
         if self.decoder is None:
             self.decoder = self.open()
         tokens, log_probs = self.sample(self.decoder)
-        for place, *block in zip(self.going, tokens.tolist(), log_probs.tolist(), strict=True):
-            if -1 in block[0]:
+        for place, ids, own in zip(self.going, tokens, log_probs, strict=True):
+            if -1 in ids:
                 raise ModelError(
                     "the model's logits are NaN or infinite: its training has diverged",
                     "choose an earlier checkpoint (`step`), or train with a smaller learning rate",
                 )
-            self.waiting[place].append(list(map(Token, *block)))
+            self.waiting[place].append(list(map(Token, ids, own)))
 
-    def sample(self, decoder: Decoder) -> tuple[Tensor, Tensor]:
+    def sample(self, decoder: Decoder) -> tuple[list[list[int]], list[list[float]]]:
         """Sample and read tokens (B, T); also returns their log-probabilities (B, T)."""
-        count = decoder.block if self.sampler is None else 1
-        numbers = torch.stack([uniforms(self.generators[place], count) for place in self.going])
         if self.sampler is None:
             assert isinstance(decoder, CompiledDecoder)
-            return decoder.sample(numbers, self.rules.logit_bias, self.rules.config)
-        with torch.inference_mode():
-            # On the CPU, where sampling gives the same tokens for every device.
-            log_probs = decoder.log_probs.cpu()
-            tokens = self.sampler.sample(log_probs, numbers[:, 0])[:, None]
-        known = tokens.clamp(min=0)
-        decoder.advance(known)
-        return tokens, log_probs.gather(1, known)
+            numbers = self.uniforms(decoder.block)
+            tokens, log_probs = decoder.sample(numbers, self.rules.logit_bias, self.rules.config)
+            return tokens.tolist(), log_probs.tolist()
+        if not self.numbers.size:
+            self.numbers = self.uniforms(NUMBERS).numpy()
+        # On the CPU, where sampling gives the same tokens for every device.
+        before = decoder.log_probs.cpu().numpy()
+        found = self.sampler.sample(before, self.numbers[:, 0])[:, None]
+        self.numbers = self.numbers[:, 1:]
+        known = np.maximum(found, 0)
+        own = np.take_along_axis(before, known, axis=1).tolist()
+        decoder.advance(torch.from_numpy(known))
+        return found.tolist(), own
+
+    def uniforms(self, count: int) -> Tensor:
+        """The next random numbers (B, count) of each sample."""
+        return torch.stack([uniforms(self.generators[place], count) for place in self.going])
 
     def leave(self, place: int) -> None:
         """Go on without a sample."""
@@ -154,5 +166,6 @@ class Lanes:
         self.going.remove(place)
         if self.decoder is not None and rest:
             self.decoder.select(torch.tensor(rest))
+            self.numbers = self.numbers[rest]
             if self.sampler is not None:
                 self.sampler.select(torch.tensor(rest))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import GenerationConfig
+from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.pieces import Finish, Sample, Written
@@ -44,13 +45,15 @@ def write_texts(
     state: Path | None = None,
     stop: Sequence[str] = (),
     past_end: bool = False,
+    training_text: SuffixIndex | None = None,
 ) -> list[Sample]:
     """A text for each prompt, seed and temperature, in this order, made while it is iterated.
 
     With ``best_of`` each is the most probable of so many, whose seeds follow ``seeds``; with
     ``beam`` the most probable that a search of this width finds.  ``state`` is the file that the
-    text goes on from, if it exists, and that keeps the state after it.  Raises ``ConfigError``
-    for what contradicts itself, and what ``write_samples`` raises.
+    text goes on from, if it exists, and that keeps the state after it; ``training_text`` is what
+    ``config.max_copy`` needs.  Raises ``ConfigError`` for what contradicts itself, and what
+    ``write_samples`` raises.
     """
     if best_of > 1 and config.length < 0 and not config.pattern:
         raise ConfigError(
@@ -60,7 +63,7 @@ def write_texts(
     ways = {"beam": beam > 0, "best_of": best_of > 1, "temperatures": bool(temperatures)}
     refuse_rivals(**ways, state=state is not None)
     warn_of_stops(tokenizer, stop)
-    how: dict[str, Any] = {"stop": stop, "past_end": past_end}
+    how: dict[str, Any] = {"stop": stop, "past_end": past_end, "training_text": training_text}
     if state is not None:
         return [with_state(model, tokenizer, prompts, config, state, seeds, **how)]
     if beam:

@@ -59,7 +59,8 @@ class Pattern:
         accepting = self.automaton.accepting
         self.accepting = np.repeat(accepting, 2) if self.words else accepting
         self.distances = distances(self.following, self.costs, self.accepting)
-        self.needed: dict[int, tuple[Tensor, float]] = {}
+        self.needed: dict[int, tuple[np.ndarray, float]] = {}
+        self.masks: dict[int, np.ndarray] = {}
         if not np.isfinite(self.distances[0]):
             raise ConfigError(
                 f"no text that this model can write matches `pattern={self.expression}`",
@@ -127,15 +128,21 @@ class Pattern:
             )
         return Place(row, self.length)
 
-    def allowed(self, state: Place) -> Tensor:
+    def allowed(self, state: Place) -> np.ndarray:
         """See ``Constraint``."""
+        mask = self.masks.get(state.row)
+        # Far from the end of the text, what may come depends on the row alone.
+        if mask is not None and state.left >= self.needed[state.row][1]:
+            return mask
         if state.row not in self.needed:
             needed = self.costs[state.row] + self.distances[self.following[state.row]]
             needed[self.boundary] = 0 if self.accepting[state.row] else np.inf
             most = needed[np.isfinite(needed)].max(initial=0)
-            self.needed[state.row] = torch.from_numpy(needed), float(most)
+            self.needed[state.row] = needed, float(most)
+            self.masks[state.row] = needed <= most
         needed, most = self.needed[state.row]
-        return needed <= min(state.left, most)
+        allowed: np.ndarray = needed <= min(state.left, most)
+        return allowed
 
     def advance(self, state: Place, token: int) -> Place:
         """See ``Constraint``."""

@@ -8,7 +8,7 @@ from charlm.errors import ConfigError
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import Token
 
-__all__ = ["Finish", "Sample", "Written", "cut", "decode"]
+__all__ = ["Cut", "Finish", "Sample", "Spelling", "Written", "cut", "decode", "joined"]
 
 Finish = Literal["length", "stop", "end"]
 """Why a text is over: its length is reached, a stop string came, or the document ended."""
@@ -80,6 +80,27 @@ def joined(tokens: Iterable[Written]) -> str:
     return "".join(token.text for token in tokens)
 
 
+class Spelling:
+    """The text that each token adds to a text whose prompt is ``prompt``, of ``ids``."""
+
+    def __init__(self, tokenizer: Tokenizer, prompt: str, ids: Sequence[int]) -> None:
+        self.text, self.boundary_id = tokenizer.stream(), tokenizer.boundary_id
+        # Half a character at the prompt's end is completed by what follows.
+        given = "".join(map(self.text.push, ids))
+        # Words keep no white space: what the prompt ends with stands for the space before the next.
+        self.spaced = prompt[-1:].isspace() and not given[-1:].isspace()
+        self.last = prompt[-1:]
+        """The last character so far."""
+
+    def push(self, token: int) -> str:
+        """The characters that a token completes; a boundary completes what was begun."""
+        piece = self.text.push(token) if token != self.boundary_id else self.text.flush()
+        if self.spaced and piece:
+            piece, self.spaced = piece.removeprefix(" "), False
+        self.last = piece[-1:] or self.last
+        return piece
+
+
 def decode(
     tokenizer: Tokenizer,
     prompt: str,
@@ -92,24 +113,48 @@ def decode(
 
     With ``past_end`` a boundary is a line break, unless one came just before.
     """
-    text = tokenizer.stream()
-    # Half a character at the prompt's end is completed by what follows.
-    given = "".join(map(text.push, ids))
-    # Words keep no white space: what the prompt ends with stands for the space before the next.
-    spaced, last = prompt[-1:].isspace() and not given[-1:].isspace(), prompt[-1:]
+    spelling = Spelling(tokenizer, prompt, ids)
     for token, log_prob in (each for block in blocks for each in block):
-        piece = text.push(token) if token != tokenizer.boundary_id else text.flush()
-        if spaced and piece:
-            piece, spaced = piece.removeprefix(" "), False
-        last = piece[-1:] or last
+        piece = spelling.push(token)
         if token == tokenizer.boundary_id:
             if not past_end:
                 if piece:
                     yield Written(piece, log_prob)
                 return
-            if last not in ("", "\n"):
-                piece, last = piece + "\n", "\n"
+            if spelling.last not in ("", "\n"):
+                piece, spelling.last = piece + "\n", "\n"
         yield Written(piece, log_prob)
+
+
+class Cut:
+    """Holds the tokens of one text back until they are sure to belong to it.
+
+    ``finish`` is None until the text is over.
+    """
+
+    def __init__(self, ending: Ending, stop: Sequence[str]) -> None:
+        self.ending, self.stop = ending, stop
+        self.held: list[Written] = []
+        self.finish: Finish | None = None if ending.left else "length"
+
+    def push(self, token: Written) -> list[Written]:
+        """The tokens of the next piece, if one is ready, up to the first stop string."""
+        before = len(joined(self.held))
+        self.held.append(token)
+        text, end = joined(self.held), self.ending.find(token.text)
+        found = min((text.find(each) for each in self.stop if each in text), default=None)
+        if end is not None and (found is None or found > before + end):
+            self.finish = "length"
+            return first(self.held, before + end)
+        if found is not None:
+            self.finish = "stop"
+            return first(self.held, found)
+        # What might be the beginning of a stop string waits, and so do parts of characters.
+        ready = whole(self.held, len(text) - overlap(text, self.stop))
+        if not joined(ready):
+            return []
+        self.held = self.held[len(ready) :]
+        return ready
 
 
 def cut(
@@ -118,27 +163,17 @@ def cut(
     """The tokens of each piece, up to where the text ends or before the first stop string; returns
     the reason.
     """
-    held: list[Written] = []
-    if not ending.left:
-        return "length"
+    pending = Cut(ending, stop)
+    if pending.finish:
+        return pending.finish
     for token in tokens:
-        before = len(joined(held))
-        held.append(token)
-        text, end = joined(held), ending.find(token.text)
-        found = min((text.find(each) for each in stop if each in text), default=None)
-        if end is not None and (found is None or found > before + end):
-            yield first(held, before + end)
-            return "length"
-        if found is not None:
-            yield first(held, found)
-            return "stop"
-        # What might be the beginning of a stop string waits, and so do parts of characters.
-        ready = whole(held, len(text) - overlap(text, stop))
-        if joined(ready):
+        ready = pending.push(token)
+        if ready or pending.finish:
             yield ready
-            held = held[len(ready) :]
-    if held:
-        yield held
+        if pending.finish:
+            return pending.finish
+    if pending.held:
+        yield pending.held
     return "end"
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from charlm.config import BOUNDARY_ID, GenerationConfig
@@ -16,10 +16,11 @@ from charlm.inference.generation.filters import (
     filter_by_chance,
     filter_logits,
     keep_surprise,
+    log_sum_exp,
     pick,
     pick_likeliest,
 )
-from charlm.inference.generation.penalties import penalize
+from charlm.inference.generation.penalties import History, penalize
 
 __all__ = ["Constraint", "Rules", "Sampler", "Start"]
 
@@ -41,7 +42,7 @@ class Constraint(Protocol):
     def start(self, prompt: str) -> Any:
         """The state after a prompt.  Raises ``ConfigError`` where the prompt breaks it."""
 
-    def allowed(self, state: Any) -> Tensor | None:
+    def allowed(self, state: Any) -> Tensor | np.ndarray | None:
         """Which tokens (V,) may come next, bool; None where all may."""
 
     def advance(self, state: Any, token: int) -> Any:
@@ -80,16 +81,17 @@ class Start(NamedTuple):
     states: tuple[Any, ...] = ()
 
 
-def restrict(logits: Tensor, allowed: Tensor, *, ends: bool) -> None:
+def restrict(logits: np.ndarray, allowed: np.ndarray, *, ends: bool) -> None:
     """Rule out in ``logits`` (V,) what is not ``allowed`` (V,).
 
     With ``ends`` its probability goes to the boundary, where that is allowed.
     """
     if ends and allowed[BOUNDARY_ID]:
-        others = logits.masked_fill(allowed, -math.inf)
+        others = np.where(allowed, -math.inf, logits)
         others[BOUNDARY_ID] = logits[BOUNDARY_ID]
-        logits[BOUNDARY_ID] = others.logsumexp(dim=0)
-    logits.masked_fill_(~allowed, -math.inf)
+        if others.max() > -math.inf:
+            logits[BOUNDARY_ID] = log_sum_exp(others[None])[0, 0]
+    logits[~allowed] = -math.inf
 
 
 class Sampler:
@@ -97,32 +99,30 @@ class Sampler:
 
     def __init__(self, rules: Rules, starts: Sequence[Start]) -> None:
         self.rules = rules
-        # On the left, where it is least in the way, the boundary fills up shorter prompts: it is
-        # neither counted nor matched.
-        longest = max(len(start.ids) for start in starts)
-        padded = [
-            torch.nn.functional.pad(start.ids, (longest - len(start.ids), 0), value=BOUNDARY_ID)
-            for start in starts
-        ]
-        self.tokens = torch.stack(padded)  # (B, N)
-        self.written = torch.zeros(len(starts))
-        self.limit = torch.full((len(starts),), 2 * rules.config.mirostat_tau)  # bits
+        self.bias = rules.logit_bias.numpy()
+        self.widths = None if rules.widths is None else rules.widths.numpy()
+        self.history = history_of(rules, starts)
+        self.written = np.zeros(len(starts), dtype=np.float32)
+        self.limit = np.full(len(starts), 2 * rules.config.mirostat_tau)  # bits
         self.states = [start.states for start in starts]
 
     def select(self, lanes: Tensor) -> None:
         """Go on with these lanes (b,)."""
-        self.tokens, self.written = self.tokens[lanes], self.written[lanes]
-        self.limit = self.limit[lanes]
+        if self.history is not None:
+            self.history.select(lanes.numpy())
+        self.written, self.limit = self.written[lanes.numpy()], self.limit[lanes.numpy()]
         self.states = [self.states[lane] for lane in lanes.tolist()]
 
-    def sample(self, log_probs: Tensor, numbers: Tensor) -> Tensor:
+    @np.errstate(invalid="ignore")
+    def sample(self, log_probs: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """log_probs (B, V) and random numbers (B,) -> the next tokens (B,).
 
         -1 where log-probabilities are NaN.  Raises ``ConfigError`` where no token is allowed.
         """
         config = self.rules.config
-        logits = self.constrain(log_probs + self.rules.logit_bias)
-        logits = penalize(logits, self.tokens, config, self.rules.breakers)
+        logits = self.constrain(log_probs + self.bias)
+        if self.history is not None:
+            logits = penalize(logits, self.history, config)
         if config.temperature == 0:
             tokens = pick_likeliest(logits)
         else:
@@ -134,44 +134,44 @@ class Sampler:
         self.advance(logits, tokens)
         return tokens
 
-    def constrain(self, logits: Tensor) -> Tensor:
+    def constrain(self, logits: np.ndarray) -> np.ndarray:
         """Rule out what the constraints do not allow."""
         for number, constraint in enumerate(self.rules.constraints):
             for lane, states in enumerate(self.states):
                 allowed = constraint.allowed(states[number])
                 if allowed is not None:
-                    restrict(logits[lane], allowed, ends=constraint.ends)
-        if self.rules.constraints and not (logits > -math.inf).any(dim=-1).all():
+                    restrict(logits[lane], np.asarray(allowed), ends=constraint.ends)
+        if self.rules.constraints and not (logits > -math.inf).any(axis=-1).all():
             raise ConfigError(
                 "there is no token left that the constraints of this text allow together",
-                "loosen `pattern`, `banned`, `allowed` or the other constraints",
+                "loosen `pattern`, `banned`, `allowed`, `max_copy` or the other constraints",
             )
         return logits
 
-    def temperature(self) -> float | Tensor:
+    def temperature(self) -> float | np.ndarray:
         """The setting; with ``temperature_end`` one temperature (B, 1) for each lane."""
         config = self.rules.config
         first, last = config.temperature, config.temperature_end
         if last is None:
             return first
-        done = (self.written / max(config.length, 1)).clamp(max=1)[:, None]
+        done = np.minimum(self.written / max(config.length, 1), 1)[:, None]
         if config.temperature_shape == "geometric":
-            return first * (last / first) ** done
+            return np.asarray(first * (last / first) ** done)
         if config.temperature_shape == "cosine":
-            done = (1 - torch.cos(math.pi * done)) / 2
-        return first + (last - first) * done
+            done = (1 - np.cos(math.pi * done)) / 2
+        return np.asarray(first + (last - first) * done)
 
-    def advance(self, logits: Tensor, tokens: Tensor) -> None:
+    def advance(self, logits: np.ndarray, tokens: np.ndarray) -> None:
         """Take in the tokens (B,) that were sampled from filtered ``logits`` (B, V)."""
-        config, known = self.rules.config, tokens.clamp(min=0)
+        config, known = self.rules.config, np.maximum(tokens, 0)
         if config.mirostat_tau > 0:
-            found = -logits.log_softmax(dim=-1).gather(1, known[:, None])[:, 0] / math.log(2)
+            own = logits[np.arange(len(known)), known]
+            found = (log_sum_exp(logits)[:, 0] - own) / math.log(2)
             self.limit = self.limit - config.mirostat_rate * (found - config.mirostat_tau)
-        self.tokens = torch.cat([self.tokens, known[:, None]], dim=1)
-        if config.penalty_window:
-            self.tokens = self.tokens[:, -config.penalty_window :]
-        if self.rules.widths is not None:
-            self.written = self.written + self.rules.widths[known]
+        if self.history is not None:
+            self.history.push(known)
+        if self.widths is not None:
+            self.written = self.written + self.widths[known]
         if self.rules.constraints:
             self.states = [
                 tuple(
@@ -180,3 +180,21 @@ class Sampler:
                 )
                 for states, token in zip(self.states, known.tolist(), strict=True)
             ]
+
+
+def history_of(rules: Rules, starts: Sequence[Start]) -> History | None:
+    """The history of texts that have prompts only; None where no penalty asks for it."""
+    config = rules.config
+    neutral = (1, 0, 0, 0, 0)
+    if neutral == (
+        config.repetition_penalty, config.presence_penalty, config.frequency_penalty,
+        config.dry_multiplier, config.no_repeat_ngram,
+    ):  # fmt: skip
+        return None
+    # On the left, where it is least in the way, the boundary fills up shorter prompts: it is
+    # neither counted nor matched.
+    tokens = np.full((len(starts), max(len(start.ids) for start in starts)), BOUNDARY_ID)
+    for row, start in zip(tokens, starts, strict=True):
+        row[len(row) - len(start.ids) :] = start.ids
+    breakers = None if rules.breakers is None else rules.breakers.numpy()
+    return History(tokens, len(rules.logit_bias), config, breakers)

@@ -6,12 +6,15 @@ B hypotheses side by side, V vocabulary.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from charlm.config import GenerationConfig
+from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
+from charlm.inference.generation.copying import copy_limits
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import Token
 from charlm.inference.generation.patterns import Pattern
@@ -103,7 +106,7 @@ def extend(
         for constraint, state in zip(search.constraints, hypothesis.states, strict=True):
             allowed = constraint.allowed(state)
             if allowed is not None:
-                restrict(choice[row], allowed, ends=False)
+                restrict(choice[row].numpy(), np.asarray(allowed), ends=False)
     before = torch.tensor([each.log_prob for each in going], dtype=torch.float64)
     totals = (choice + before[:, None]).flatten()
     best = totals.topk(min(width, int((totals > -torch.inf).sum()))).indices.tolist()
@@ -131,6 +134,7 @@ def beam_samples(
     stop: Sequence[str] = (),
     past_end: bool = False,
     power: float = 0.0,
+    training_text: SuffixIndex | None = None,
 ) -> list[Sample]:
     """The ``count`` best texts that a beam of ``width`` hypotheses finds, the best first.
 
@@ -139,11 +143,11 @@ def beam_samples(
     """
     check_beam(config, width, count, past_end=past_end)
     bias = bias_of(tokenizer, config)
-    constraints: list[Constraint] = []
+    constraints = copy_limits(tokenizer, config, training_text)
     stops = checked_stops(stop)
     if config.pattern:
         refuse_beside_pattern(stop=bool(stops))
-        constraints = [Pattern(tokenizer, config, bias, [prompt])]
+        constraints = [Pattern(tokenizer, config, bias, [prompt]), *constraints]
     ids = encode_prompt(tokenizer, prompt)
     decoder = open_decoder(model)
     decoder.advance(torch.tensor([[tokenizer.boundary_id, *ids]]))

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from charlm.config import GenerationConfig
+from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmWarning, ConfigError, TokenizerError
+from charlm.inference.generation.copying import copy_limits
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import sample_tokens
 from charlm.inference.generation.patterns import Pattern
@@ -117,6 +119,7 @@ def write_samples(
     past_end: bool = False,
     constraints: Sequence[Constraint] = (),
     state: SavedState | None = None,
+    training_text: SuffixIndex | None = None,
 ) -> list[Sample]:
     """One sample for each seed, or for each prompt and seed, made side by side where that is
     faster, while they are iterated.
@@ -124,7 +127,8 @@ def write_samples(
     A sample depends on its prompt and seed alone.  The prompt follows a boundary, or the text of a
     saved ``state``, and is not repeated.  A sample ends after ``config.length`` characters or other
     units, before the first of the ``stop`` strings, or where the model ends the document; with
-    ``past_end`` another one follows there, on a new line.  ``constraints`` limit the tokens.
+    ``past_end`` another one follows there, on a new line.  ``constraints`` limit the tokens;
+    ``config.max_copy`` needs the index of the ``training_text``.
 
     Raises ``TokenizerError`` for a prompt with unknown characters or words, and ``ConfigError``
     for an empty stop string, a seed out of range and a prompt that is no text.
@@ -134,7 +138,8 @@ def write_samples(
     check_seeds(seeds)
     if config.pattern:
         refuse_beside_pattern(stop=bool(stops), past_end=past_end, state=state is not None)
-    rules = rules_for(tokenizer, config, prompts, constraints)
+    limits = copy_limits(tokenizer, config, training_text, past_end=past_end)
+    rules = rules_for(tokenizer, config, prompts, [*constraints, *limits])
     begin = open_decoder(model, state=None if state is None else state.state)
     given = tokenizer.boundary_id if state is None else state.last
     starts = {each: starts_for(tokenizer, given, each, rules, seeds) for each in prompts}
@@ -144,7 +149,7 @@ def write_samples(
     for (each, start), blocks in zip(texts, tokens, strict=True):
         written = decode(tokenizer, each, start.ids[1:].tolist(), blocks, past_end=past_end)
         samples.append(Sample(each, start.seed, cut(written, Ending(config), stops)))
-        samples[-1].constrained = bool(rules.constraints)
+        samples[-1].constrained = any(each.ends for each in rules.constraints)
     return samples
 
 
@@ -229,13 +234,16 @@ def random_seed() -> int:
 def checked_prompts(prompt: str | Sequence[str]) -> list[str]:
     """The prompts; a str is one.  Raises ``ConfigError`` for what is no text."""
     several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
-    prompts: list[Any] = list(prompt) if several else [prompt]
-    for each in prompts:
-        if not isinstance(each, str):
-            raise ConfigError(
-                f"`prompt` must be a text, got {each!r}", "give a str, or a list of them"
-            )
-    return prompts
+    return [check_prompt(each) for each in (prompt if several else [prompt])]
+
+
+def check_prompt(prompt: object) -> str:
+    """The prompt.  Raises ``ConfigError`` for what is no text."""
+    if not isinstance(prompt, str):
+        raise ConfigError(
+            f"`prompt` must be a text, got {prompt!r}", "give a str, or a list of them"
+        )
+    return prompt
 
 
 def name_unknown(unknown: dict[str, int], most: int = 8) -> str:

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from charlm.config import TrainConfig
 from charlm.errors import CheckpointError
 
-__all__ = ["learning_rate", "make_optimizer", "optimizer_tensors", "restore_optimizer"]
+__all__ = [
+    "frozen_layers",
+    "learning_rate",
+    "make_optimizer",
+    "optimizer_tensors",
+    "restore_optimizer",
+]
 
 
 def make_optimizer(
@@ -18,13 +24,25 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer of the settings; vectors (biases) are never decayed.
 
-    AdamW: Loshchilov and Hutter 2019 (arXiv:1711.05101).
+    Its groups have a ``factor`` of the learning rate, which falls with the depth (Howard and Ruder
+    2018, arXiv:1801.06146).  AdamW: Loshchilov and Hutter 2019 (arXiv:1711.05101).
     """
-    matrices = [weight for weight in model.parameters() if weight.dim() > 1]
-    vectors = [weight for weight in model.parameters() if weight.dim() <= 1]
+    depths = depths_of(model) if config.depth_factor != 1 else {}
     groups = [
-        {"params": matrices, "weight_decay": config.decay},
-        {"params": vectors, "weight_decay": 0.0},
+        {
+            "params": weights,
+            "weight_decay": decay,
+            "factor": config.depth_factor**depth,
+        }
+        for depth in sorted({0, *depths.values()})
+        for decay, matrix in ((config.decay, True), (0.0, False))
+        if (
+            weights := [
+                weight
+                for name, weight in model.named_parameters()
+                if depths.get(name, 0) == depth and (weight.dim() > 1) == matrix
+            ]
+        )
     ]
     if config.optimizer == "sgd":
         sgd = without_compiling(torch.optim.SGD)
@@ -33,6 +51,26 @@ def make_optimizer(
     fused = device.type in ("cpu", "cuda")
     adamw = without_compiling(torch.optim.AdamW)
     return adamw(groups, lr=config.learning_rate, betas=betas, fused=fused)
+
+
+def depths_of(model: nn.Module) -> dict[str, int]:
+    """How far below the head each parameter lies: 0 for the head and weights tied to it, 1 for the
+    last layer, L + 1 for the embedding of L layers.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    layers = {name: int(name.split(".")[1]) for name in names if name.startswith("layers.")}
+    below = {name: max(layers.values()) - layer + 1 for name, layer in layers.items()}
+    tied = "head.weight" not in names
+    embedding = 0 if tied else max(layers.values()) + 2
+    return {name: embedding if name.startswith("embedding.") else below.get(name, 0)
+            for name in names}  # fmt: skip
+
+
+def frozen_layers(config: TrainConfig, fraction: float) -> int:
+    """How many of the lowest layers do not learn at a ``fraction`` (0 to 1) of the training."""
+    if config.thaw is None:
+        return config.freeze
+    return max(0, config.freeze - int(fraction * config.freeze / config.thaw + 1e-9))
 
 
 def without_compiling(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:

@@ -46,6 +46,16 @@ def test_a_third_column_is_the_context(tmp_path: Path) -> None:
         ("a.csv", "good,bad\na,b,c\n", "line 2 has 3 cells, and the header has 2"),
         ("a.csv", 'good,bad\n"a,b\n', "is no table: line 2"),
         ("a", "good\tbad\n \tb\n", "line 2 has no good sentence"),
+        ("a", 'a\tb\n{"sentence_good": "a"', "line 2 is no JSON: "),
+        ("a", '{"a": ' * 100_000, "line 1 is no JSON: "),
+        ("a", '{"sentence_good": "a"}', "line 1 has no sentence_bad"),
+        (
+            "a",
+            '{"sentence_good": 3, "sentence_bad": "b"}',
+            "sentence_good that is no text: 3",
+        ),
+        ("a", '{"sentence_good": "a\\ud800", "sentence_bad": "b"}', "line 1: character 1 is half"),
+        ("a", '{"sentence_good": "", "sentence_bad": "b"}', "line 1 has no good sentence"),
     ],
 )
 def test_rows_that_are_no_pairs_are_refused(

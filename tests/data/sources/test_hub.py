@@ -1,13 +1,18 @@
 """Datasets of the Hugging Face Hub as sources; whatever goes wrong there is one of our errors."""
 
+import io
 import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import datasets
+import huggingface_hub.constants
 import pytest
 
 from charlm.config import DataConfig
@@ -90,6 +95,48 @@ def test_trouble_with_the_hub_becomes_one_line_and_a_remedy(
         corpus("hf:x/y")
     assert caught.value.hint.startswith(hint)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (None, True),
+        (urllib.error.HTTPError("https://huggingface.co", 503, "busy", Message(), None), True),
+        (urllib.error.URLError("no route"), False),
+        (TimeoutError(), False),
+        (ValueError("unknown url type"), False),
+    ],
+)
+def test_whether_the_hub_answers_is_asked_once_and_briefly(
+    error: Exception | None, answer: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, float]] = []
+
+    def urlopen(request: urllib.request.Request, timeout: float) -> io.BytesIO:
+        asked.append((request.get_method(), timeout))
+        if error:
+            raise error
+        return io.BytesIO()
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    huggingface.hub_answers.cache_clear()
+    try:
+        assert [huggingface.hub_answers(), huggingface.hub_answers()] == [answer, answer]
+    finally:
+        huggingface.hub_answers.cache_clear()
+    assert asked == [("HEAD", huggingface.PATIENCE)]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_only_what_is_stored_is_read_where_the_hub_does_not_answer(
+    answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "load_dataset", Hub())
+    monkeypatch.setattr(huggingface, "hub_answers", lambda: answers)
+    for module in (datasets.config, huggingface_hub.constants):
+        monkeypatch.setattr(module, "HF_HUB_OFFLINE", False)
+    assert texts(corpus("hf:owner/name")) == ["from the hub"]
+    assert datasets.config.HF_HUB_OFFLINE is huggingface_hub.constants.HF_HUB_OFFLINE is not answers
 
 
 def test_without_a_network_the_hub_is_not_asked_for_half_a_minute(own_cache: Path) -> None:

@@ -1,9 +1,11 @@
 """Input that can be read only once is kept, and what is no file is refused."""
 
+import atexit
 import io
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,22 @@ def test_a_cache_that_cannot_be_written_is_named(
         spool(io.BytesIO(b"x"), "the input")
     assert "CHARLM_CACHE" in caught.value.hint
     assert module.spooled is not None
+
+
+def test_what_was_kept_is_private_and_removed_by_the_process_that_kept_it(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    path = spool(io.BytesIO(b"x" * (3 << 20)), "the input")
+    assert path.read_bytes() == b"x" * (3 << 20)
+    assert path.stat().st_mode & 0o077 == 0
+    (remove,) = at_exit
+    process = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: process + 1)  # as in a forked child
+    remove()
+    assert path.exists()
+    monkeypatch.setattr(os, "getpid", lambda: process)
+    remove()
+    assert not path.exists()
+    remove()

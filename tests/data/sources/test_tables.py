@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +212,48 @@ def test_a_cell_of_absurd_size_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "a.csv").write_text('text\n"' + "some words\n" * 300_000 + '"\n')
     with pytest.raises(CorpusError, match=r"line [\d,]+: field larger than field limit"):
         list(corpus(tmp_path / "a.csv").pieces())
+
+
+def test_quotes_that_are_never_closed_cost_no_time_that_grows_with_the_square(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[int] = []
+    quoted_row = delimited.quoted_row
+
+    def counted(lines: list[str]) -> list[str] | None:
+        parsed.append(len(lines))
+        return quoted_row(lines)
+
+    monkeypatch.setattr(delimited, "quoted_row", counted)
+    (tmp_path / "a.tsv").write_text('n\ttext\n1\t"a\n' + 'b "c" d\n' * 200)
+    with pytest.raises(CorpusError, match="line 3 has 1 cell"):
+        list(corpus(tmp_path / "a.tsv").pieces())
+    assert 0 < sum(parsed) < 20
+
+
+@pytest.mark.parametrize("limit", ["LONGEST_CELL", "MOST_LINES"])
+def test_a_cell_of_tabs_that_goes_on_for_ever_is_refused(
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.tsv").write_text('n\ttext\n1\t"' + "b\n" * 40 + '"\n')
+    assert texts(corpus(tmp_path / "a.tsv")) == ["b\n" * 40]
+    held: list[int] = []
+    plain_rows = delimited.plain_rows
+
+    def counted(lines: list[str], number: int) -> Iterator[delimited.Record]:
+        held.append(len(lines))
+        return plain_rows(lines, number)
+
+    monkeypatch.setattr(delimited, "plain_rows", counted)
+    monkeypatch.setattr(delimited, limit, 20)
+    with pytest.raises(CorpusError, match="line 3 has 1 cell"):
+        list(corpus(tmp_path / "a.tsv").pieces())
+    assert max(held) <= 21
+
+
+def test_carriage_returns_alone_end_rows_of_a_csv_but_not_its_quoted_cells(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'text\rone\r"two\r2"\rthree\r')
+    assert texts(corpus(tmp_path / "a.csv")) == ["one", "two\r2", "three"]
 
 
 def test_a_csv_field_may_be_as_long_as_a_book(tmp_path: Path) -> None:

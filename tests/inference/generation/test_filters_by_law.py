@@ -4,6 +4,7 @@ that loop over tokens on random distributions, and never raising what was remove
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from charlm.errors import ConfigError
 from charlm.inference.generation import filters, penalties
 
 torch.set_num_threads(1)
-FOUR = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log()
+FOUR = np.log(np.array([[0.5, 0.25, 0.15, 0.1]], dtype=np.float32))
 Kept = Callable[[np.ndarray], set[int]]
 
 
-def kept(logits: torch.Tensor) -> list[bool]:
-    return torch.isfinite(logits[0]).tolist()
+def kept(logits: np.ndarray) -> list[bool]:
+    found: list[bool] = np.isfinite(logits[0]).tolist()
+    return found
 
 
 def mask(count: int) -> list[bool]:
@@ -45,49 +47,58 @@ def mask(count: int) -> list[bool]:
         (filters.exclude_top_choices(FOUR, 0.2), [False, True, True, True]),
         (filters.exclude_top_choices(FOUR, 0.12), [False, False, True, True]),
         (filters.exclude_top_choices(FOUR, 0.4), mask(4)),
-        (filters.keep_surprise(FOUR, torch.tensor([2.1])), mask(2)),
-        (filters.keep_surprise(FOUR, torch.tensor([-3.0])), mask(1)),
+        (filters.keep_surprise(FOUR, np.array([2.1])), mask(2)),
+        (filters.keep_surprise(FOUR, np.array([-3.0])), mask(1)),
     ],
 )
 def test_filters_keep_what_their_definitions_say(
-    filtered: torch.Tensor, expected: list[bool]
+    filtered: np.ndarray, expected: list[bool]
 ) -> None:
     assert kept(filtered) == expected
 
 
 def test_penalties_of_four_tokens_are_exact() -> None:
-    counts = torch.tensor([[2.0, 1.0, 0.0, 0.0]])
+    counts = np.array([[2.0, 1.0, 0.0, 0.0]], dtype=np.float32)
     found = penalties.penalize_counts(FOUR, counts, 2.0, 0.5, 0.25)[0].tolist()
     p = FOUR[0].tolist()
     expected = [2 * p[0] - 1.0, 2 * p[1] - 0.75, p[2], p[3]]
     assert found == pytest.approx(expected, abs=1e-6)
 
 
-def longest_of(tokens: torch.Tensor, breakers: torch.Tensor | None = None) -> torch.Tensor:
-    return penalties.longest_matches(tokens, penalties.match_lengths(tokens, 9, breakers), 4)
+def history_of(
+    tokens: np.ndarray, vocab_size: int, *, breakers: np.ndarray | None = None, **settings: Any
+) -> tuple[penalties.History, GenerationConfig]:
+    """A history that has read the first three tokens at once, and the others one by one."""
+    config = GenerationConfig(**settings)
+    history = penalties.History(tokens[:, :3], vocab_size, config, breakers)
+    for column in tokens[:, 3:].T:
+        history.push(column)
+    return history, config
+
+
+TEXT = np.array([[1, 2, 3, 2, 1, 2]])
+"""Ends with 1 2, which 3 has followed before; 2 has been followed by 1."""
 
 
 def test_a_repetition_is_penalised_by_its_length_and_not_over_a_breaker() -> None:
-    #                        1  2  3  ... again 1 2: 3 would go on two tokens
-    tokens = torch.tensor([[1, 2, 3, 2, 1, 2]])
-    assert penalties.match_lengths(tokens, 9)[0, 2] == 2
-    longest = longest_of(tokens)
-    found = penalties.penalize_matches(FOUR, longest, 0.5, 3.0, 1) - FOUR
+    dry: dict[str, Any] = {"dry_multiplier": 0.5, "dry_base": 3.0, "dry_allowed_length": 1}
+    history, config = history_of(TEXT, 4, **dry)
+    assert history.unbroken[0].tolist() == [0, 0, 2, 0, 1, 0]
+    found = penalties.penalize_repetitions(FOUR, history, config) - FOUR
     # 3 goes on "1 2", which is two tokens; 1 goes on "2", which is one
     assert found[0].tolist() == pytest.approx([0, -0.5, 0, -1.5], abs=1e-6)
-    breakers = torch.tensor([False, True, False, False])
-    longest = longest_of(tokens, breakers)
-    found = penalties.penalize_matches(FOUR, longest, 0.5, 3.0, 1) - FOUR
+    history, config = history_of(TEXT, 4, breakers=np.arange(4) == 1, **dry)
+    found = penalties.penalize_repetitions(FOUR, history, config) - FOUR
     assert found[0].tolist() == pytest.approx([0, -0.5, 0, -0.5], abs=1e-6)
 
 
 def test_no_ngram_comes_twice_unless_nothing_else_is_left() -> None:
-    tokens = longest_of(torch.tensor([[1, 2, 3, 2, 1, 2]]))
-    assert kept(penalties.exclude_repeated(FOUR, tokens, 3)) == [True, True, True, False]
-    assert kept(penalties.exclude_repeated(FOUR, tokens, 2)) == [True, False, True, False]
-    assert kept(penalties.exclude_repeated(FOUR, tokens, 1)) == [True, False, False, False]
-    only = torch.tensor([[-math.inf, 0.0, -math.inf, -math.inf]])
-    assert torch.equal(penalties.exclude_repeated(only, tokens, 1), only)
+    history, _ = history_of(TEXT, 4, no_repeat_ngram=3)
+    assert kept(penalties.exclude_repeated(FOUR, history, 3)) == [True, True, True, False]
+    assert kept(penalties.exclude_repeated(FOUR, history, 2)) == [True, False, True, False]
+    assert kept(penalties.exclude_repeated(FOUR, history, 1)) == [True, False, False, False]
+    only = np.array([[-math.inf, 0.0, -math.inf, -math.inf]])
+    np.testing.assert_array_equal(penalties.exclude_repeated(only, history, 1), only)
 
 
 def by_mass(p: np.ndarray, order: list[int], share: float) -> set[int]:
@@ -103,7 +114,7 @@ def entropy(p: np.ndarray) -> float:
     return -sum(x * math.log(x) for x in p)
 
 
-REFERENCES: dict[str, tuple[Callable[[torch.Tensor, float], torch.Tensor], Kept]] = {
+REFERENCES: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], Kept]] = {
     "top_k": (
         lambda x, n: filters.keep_top_k(x, 5),
         lambda p: set(sorted(range(len(p)), key=lambda i: -p[i])[:5]),
@@ -148,7 +159,7 @@ REFERENCES: dict[str, tuple[Callable[[torch.Tensor, float], torch.Tensor], Kept]
         ),
     ),
     "mirostat": (
-        lambda x, n: filters.keep_surprise(x, torch.full((len(x),), 3.0)),
+        lambda x, n: filters.keep_surprise(x, np.full(len(x), 3.0)),
         lambda p: {i for i in range(len(p)) if -math.log2(p[i]) <= 3 or p[i] == max(p)},
     ),
 }
@@ -158,13 +169,13 @@ REFERENCES: dict[str, tuple[Callable[[torch.Tensor, float], torch.Tensor], Kept]
 def test_a_filter_equals_its_reference_and_keeps_the_ratios_of_the_rest(name: str) -> None:
     apply, reference = REFERENCES[name]
     logits = (torch.randn(1000, 13, generator=torch.Generator().manual_seed(3)) * 2).double()
-    log_probs = logits.log_softmax(-1)
+    log_probs = logits.log_softmax(-1).numpy()
     filtered = apply(log_probs, 0)
-    for row, found in zip(log_probs.exp().numpy(), filtered, strict=True):
-        assert set(torch.nonzero(found > -math.inf)[:, 0].tolist()) == reference(row)
+    for row, found in zip(np.exp(log_probs), filtered, strict=True):
+        assert set(np.flatnonzero(found > -math.inf).tolist()) == reference(row)
     left = filtered > -math.inf
-    assert torch.equal(filtered[left], log_probs[left])
-    without = log_probs.masked_fill(~left, -math.inf)
+    np.testing.assert_array_equal(filtered[left], log_probs[left])
+    without = np.where(left, log_probs, -math.inf)
     assert not (apply(without, 0) > -math.inf)[~left].any(), "nothing comes back"
 
 
@@ -195,24 +206,25 @@ def counted(tokens: list[int], p: np.ndarray, config: GenerationConfig) -> np.nd
 
 def test_penalties_equal_loops_over_random_texts() -> None:
     generator = torch.Generator().manual_seed(5)
-    tokens = torch.randint(0, 4, (1000, 12), generator=generator)
-    log_probs = torch.randn(1000, 6, generator=generator).double().log_softmax(-1)
-    config = GenerationConfig(
-        repetition_penalty=1.3, presence_penalty=0.2, frequency_penalty=0.1, dry_multiplier=0.6,
-        dry_allowed_length=1, no_repeat_ngram=3, penalty_window=9, dry_breakers="",
+    tokens = torch.randint(0, 4, (1000, 12), generator=generator).numpy()
+    log_probs = torch.randn(1000, 6, generator=generator).double().log_softmax(-1).numpy()
+    history, config = history_of(
+        tokens, 6, repetition_penalty=1.3, presence_penalty=0.2, frequency_penalty=0.1,
+        dry_multiplier=0.6, dry_allowed_length=1, no_repeat_ngram=3, penalty_window=9,
+        dry_breakers="",
     )  # fmt: skip
-    found = penalties.penalize(log_probs, tokens, config).numpy()
-    for row, text, p in zip(found, tokens[:, -9:].tolist(), log_probs.exp().numpy(), strict=True):
+    found = penalties.penalize(log_probs, history, config)
+    for row, text, p in zip(found, tokens[:, -9:].tolist(), np.exp(log_probs), strict=True):
         np.testing.assert_allclose(row, counted(text, p, config), atol=1e-6)
 
 
 def test_neutral_values_change_nothing_bit_for_bit() -> None:
-    logits = torch.randn(50, 9, generator=torch.Generator().manual_seed(6))
+    logits = torch.randn(50, 9, generator=torch.Generator().manual_seed(6)).numpy()
     plain = GenerationConfig(temperature=1)
-    assert torch.equal(filters.filter_logits(logits, plain), logits)
-    tokens = torch.randint(0, 9, (50, 20))
-    assert penalties.penalize(logits, tokens, plain) is logits
-    numbers = torch.rand(50, dtype=torch.float64)
+    np.testing.assert_array_equal(filters.filter_logits(logits, plain), logits)
+    history, _ = history_of(torch.randint(0, 9, (50, 20)).numpy(), 9)
+    assert penalties.penalize(logits, history, plain) is logits
+    numbers = torch.rand(50, dtype=torch.float64).numpy()
     same, left = filters.filter_by_chance(logits, plain, numbers)
     assert same is logits
     assert left is numbers
@@ -220,10 +232,11 @@ def test_neutral_values_change_nothing_bit_for_bit() -> None:
 
 def test_xtc_applies_as_often_as_it_says_and_leaves_uniform_numbers() -> None:
     config = GenerationConfig(xtc_probability=0.3, xtc_threshold=0.2)
-    numbers = torch.rand(4000, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
-    logits, left = filters.filter_by_chance(FOUR.expand(4000, 4), config, numbers)
-    applied = torch.isinf(logits[:, 0])
-    assert float(applied.float().mean()) == pytest.approx(0.3, abs=0.03)
+    generator = torch.Generator().manual_seed(7)
+    numbers = torch.rand(4000, generator=generator, dtype=torch.float64).numpy()
+    logits, left = filters.filter_by_chance(np.broadcast_to(FOUR, (4000, 4)), config, numbers)
+    applied = np.isinf(logits[:, 0])
+    assert float(applied.mean()) == pytest.approx(0.3, abs=0.03)
     for part in (left[applied], left[~applied]):
         assert float(part.mean()) == pytest.approx(0.5, abs=0.03)
         assert 0 <= float(part.min()) <= float(part.max()) < 1

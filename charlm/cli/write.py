@@ -1,0 +1,57 @@
+"""``charlm write``."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from charlm.cli.frame import Command, option
+from charlm.cli.generate import FILTERING, FILTERS, WRITING, generation_options
+from charlm.cli.runs import ChosenRun, model_options
+from charlm.cli.shared import run_argument
+
+__all__ = ["command"]
+
+
+@click.command("write", cls=Command, short_help="Write together with a model, in the terminal.")
+@run_argument
+@option("--prompt", "-p", default="", show_default=False, metavar="TEXT", heading=WRITING,
+        help="Text to begin with.")  # fmt: skip
+@option(
+    "--out", "-o", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", heading=WRITING,
+    help="Where the text is kept.  [default: a new file called after RUN]",
+)  # fmt: skip
+@option("--continue", "append", is_flag=True, heading=WRITING, help="Go on with the text of FILE.")
+@option("--force", is_flag=True, heading=WRITING, help="Replace an existing file.")
+@generation_options(*FILTERING)
+@option("--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", heading=FILTERS,
+        help="Seed of the first continuation; each further one has the next.  [default: random]",
+)  # fmt: skip
+@model_options
+def command(
+    prompt: str,
+    out: Path | None,
+    append: bool,
+    force: bool,
+    settings: dict[str, Any],
+    seed: int | None,
+    chosen: ChosenRun,
+) -> None:
+    """Write together with a model, in the terminal: type, let it continue by a word, a line or a
+    paragraph, choose among the likeliest words, take back, try again.  F1 shows the keys.
+    """
+    from charlm.console.writing.readiness import check_terminal
+    from charlm.inference.generation.writing.transcripts import open_transcript
+
+    check_terminal()
+    transcript = open_transcript(out, chosen.run.resolve().name, force=force, append=append)
+
+    from charlm.console.writing.conversation import write_together
+    from charlm.inference.generation.writing.session import WritingSession
+
+    loaded = chosen.mix(chosen.load())
+    config = replace(loaded.run.config.generation, **settings)
+    text = transcript.saved + prompt
+    session = WritingSession(loaded.model, loaded.tokenizer, config, text=text, seed=seed)
+    write_together(session, transcript)

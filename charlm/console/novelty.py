@@ -1,0 +1,113 @@
+"""Show how much of a text is copied: a bar while texts are compared, then the figures."""
+
+import math
+import sys
+from collections.abc import Iterable
+
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+
+from charlm.console.figures import print_pairs
+from charlm.console.streams import on_one_line, print_json, print_note, progress_bar
+from charlm.data.suffixes.building import Indexing
+from charlm.data.suffixes.index import SuffixIndex
+from charlm.inference.novelty.overlaps import Overlap
+from charlm.inference.novelty.report import Comparing
+from charlm.inference.novelty.table import NoveltyTable, TextGroup, TextNovelty
+
+__all__ = ["show_indexing", "show_novelty"]
+
+SHOWN = (4, 8, 12, 16, 25, 50)
+"""Lengths of n-grams that the table has columns for."""
+
+SPAN = 200
+"""Most columns of a span that is shown."""
+
+HEAD = (
+    f"{'':<20} {'longest copy':>16}  {'% of n-grams that are new':>36}\n"
+    f"{'':<20} {'verbatim':>9} {'near':>6}  " + "".join(f"{f'{n}':>6}" for n in SHOWN)
+)
+
+
+def show_indexing(records: Iterable[Indexing | SuffixIndex]) -> SuffixIndex:
+    """Draw how the training text is read and sorted; returns the index."""
+    index = drawn(records)
+    assert isinstance(index, SuffixIndex)
+    return index
+
+
+def drawn(records: Iterable[object]) -> object:
+    """Draw the records of progress as a bar; returns the last record."""
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    record: object = None
+    with progress_bar(*columns) as progress:
+        task = progress.add_task("", total=None)
+        for record in records:
+            if isinstance(record, Indexing | Comparing):
+                name = record.phase if isinstance(record, Indexing) else "comparing"
+                progress.update(task, description=name, total=record.total, completed=record.done)
+    return record
+
+
+def show_novelty(records: Iterable[object], *, as_json: bool) -> None:
+    """Draw progress, then print all figures."""
+    table = drawn(records)
+    assert isinstance(table, NoveltyTable)
+    if as_json:
+        print_json(table.record())
+        return
+    print_pairs({"model": table.model})
+    sys.stdout.write(f"\n{HEAD}\n")
+    for group in table.groups:
+        show_group(group, texts=len(group.texts) > 1)
+    if len(table.groups) > 1:
+        show_group(table.whole)
+    if table.human:
+        show_group(table.human)
+    else:
+        print_note(f"no human text to compare with: {table.missing}")
+    sys.stdout.write(
+        "\nLongest copies in characters, of several texts the mean; near: without case and with "
+        "single\nspaces.  n-grams of 4 to 50 characters, for each length: --json.\n\n"
+    )
+    for group in table.groups:
+        show_span(group.longest, group.name)
+    if table.human:
+        show_span(table.human.longest, table.human.name)
+
+
+def show_group(group: TextGroup, *, texts: bool = False) -> None:
+    """A line for all texts of a group, then one for each text if wanted."""
+    sys.stdout.write(line(group.name, group.mean_longest, group.mean_folded, group.exact))
+    for text in group.texts if texts else ():
+        verbatim, near = len(text.exact.longest), len(text.folded.longest)
+        sys.stdout.write(line(f"  {text.name}", verbatim, near, text.exact))
+
+
+def line(name: str, verbatim: float, near: float, overlap: Overlap) -> str:
+    """A line of the table."""
+    name = on_one_line(name, 20)
+    cells = "".join(f"{percent(overlap.share(n)):>6}" for n in SHOWN)
+    return f"{name:<20} {verbatim:>9,.4g} {near:>6,.4g}  {cells}\n"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage; nothing where there is none."""
+    return "" if math.isnan(share) else f"{100 * share:.1f}"
+
+
+def show_span(text: TextNovelty, name: str) -> None:
+    """The longest verbatim span of some texts, and where it stands."""
+    place = text.place
+    if place is None:
+        print_pairs({name: "copies nothing"})
+        return
+    times = f", and {place.times - 1:,} times more" if place.times > 1 else ""
+    document = f"document {place.document:,}, " if place.document > 1 else ""
+    own = "" if text.name == name else f"{text.name}: "
+    where = f"{document}line {place.line:,} (character {place.position:,}){times}"
+    print_pairs(
+        {
+            f"{name}": f"{own}{len(text.exact.longest):,} characters from {where}\n"
+            + on_one_line(text.exact.longest, SPAN)
+        }
+    )

@@ -1,0 +1,1 @@
+"""How much of what a model writes stands in its training text."""

@@ -1,0 +1,1 @@
+"""Texts of many callers at a time, written side by side."""

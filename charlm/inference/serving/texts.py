@@ -1,0 +1,162 @@
+"""What a caller asks for: a prompt, and texts that follow it and grow token by token."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from charlm.config import GenerationConfig
+from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.inference.generation.endings import Ending
+from charlm.inference.generation.filters import uniforms
+from charlm.inference.generation.pieces import Cut, Finish, Spelling, Written, joined
+from charlm.inference.predictors.decoder import Decoder
+from charlm.inference.predictors.reader import Reader
+
+__all__ = ["Chunk", "Prompt", "Sampling", "ServedText", "ServedToken"]
+
+AT_ONCE = 64
+"""Random numbers that are made in one call; the sequence does not depend on it."""
+
+
+class ServedToken(NamedTuple):
+    """A token of a text: its log-probability in nats as the model gives it, None for a token that
+    was given and not predicted, and the ``top`` most probable ones in its place with theirs.
+    """
+
+    id: int
+    text: str
+    log_prob: float | None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+class Chunk(NamedTuple):
+    """What was added to a text.  ``finish`` or ``error`` are given with the last one."""
+
+    text: str
+    tokens: tuple[ServedToken, ...] = ()
+    finish: Finish | None = None
+    error: Exception | None = None
+
+
+class Sampling(NamedTuple):
+    """How tokens are sampled, as in ``GenerationConfig``; ``bias`` is added to logits by id."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    bias: tuple[tuple[int, float], ...] = ()
+
+    def config(self) -> GenerationConfig:
+        """The settings.  Raises ``ConfigError`` for a value out of range."""
+        return GenerationConfig(
+            temperature=self.temperature, top_p=self.top_p, top_k=self.top_k, min_p=self.min_p
+        )
+
+
+class Prompt:
+    """A prompt, read once for all texts that follow it.
+
+    A boundary is put before ``ids`` unless they begin with one.  With ``top`` the log-probability
+    of each id is measured, and the ``top`` most probable ids beside it.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        ids: Sequence[int],
+        top: int | None = None,
+        text: str | None = None,
+    ) -> None:
+        """``text`` is what was encoded, if it was text: words keep no white space."""
+        self.ids, self.top = list(ids), top
+        self.text = tokenizer.decode(self.ids) if text is None else text
+        begun = self.ids[:1] == [tokenizer.boundary_id]
+        self.stream = torch.tensor(self.ids if begun else [tokenizer.boundary_id, *self.ids])
+        self.measured: list[ServedToken] = []
+        """The tokens of ``ids``, once they are measured."""
+        self.reader: Reader | None = None
+        self.decoder: Decoder | None = None
+        """A decoder with one lane that has read the first ``done`` tokens of ``stream``."""
+        self.done = 0
+        self.texts = 0
+        """How many texts still need the decoder."""
+
+    @property
+    def unmeasured(self) -> Tensor:
+        """The rest of the ids that are to be measured."""
+        given = len(self.stream) - len(self.ids)  # the boundary before them
+        if self.top is None:
+            return self.stream[:0]
+        return self.stream[given + len(self.measured) :]
+
+
+class ServedText:
+    """One text that is to be written, and what it needs while it grows.
+
+    It depends on its prompt, seed and settings alone.  With ``streams`` each piece is delivered as
+    it is made, else all at the end.  ``top`` is how many of the most probable tokens are told.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        prompt: Prompt,
+        *,
+        seed: int,
+        length: int,
+        sampling: Sampling,
+        stop: Sequence[str] = (),
+        top: int = 0,
+        streams: bool = False,
+    ) -> None:
+        self.tokenizer, self.prompt, self.sampling = tokenizer, prompt, sampling
+        self.seed, self.length, self.top, self.streams = seed, length, top, streams
+        self.cancelled = False
+        """Set by whoever no longer wants the text."""
+        self.generator = torch.Generator().manual_seed(seed)
+        self.numbers: Iterator[float] = iter(())
+        self.spelling = Spelling(tokenizer, prompt.text, prompt.ids)
+        self.cut = Cut(Ending(GenerationConfig(length=length, unit="tokens")), stop)
+        self.tokens: list[ServedToken] = []  # not yet delivered, perhaps held by ``cut``
+        self.ready: list[Written] = []  # not yet delivered
+        self.made = 0
+        """Tokens sampled so far."""
+        prompt.texts += 1
+
+    def uniform(self) -> float:
+        """The next random number, from 0 to below 1."""
+        for number in self.numbers:
+            return number
+        self.numbers = iter(uniforms(self.generator, AT_ONCE).tolist())
+        return next(self.numbers)
+
+    def push(self, token: int, log_prob: float, top: tuple[tuple[int, float], ...]) -> Chunk | None:
+        """Take in a token; returns what there is to deliver."""
+        self.made += 1
+        piece = self.spelling.push(token)
+        self.tokens.append(ServedToken(token, piece, log_prob, top))
+        ends = token == self.tokenizer.boundary_id
+        if not ends or piece:
+            self.ready += self.cut.push(Written(piece, log_prob))
+        if ends and self.cut.finish is None:
+            self.ready += self.cut.held
+            return self.deliver("end", len(self.tokens))
+        if self.cut.finish or (self.streams and self.ready):
+            # A length may end amid a character, whose first bytes are tokens without a text.
+            everything = self.cut.finish == "length"
+            return self.deliver(self.cut.finish, len(self.tokens if everything else self.ready))
+        return None
+
+    def deliver(self, finish: Finish | None, count: int) -> Chunk:
+        """The text that is ready, with the first ``count`` tokens."""
+        given = self.ready + [Written("", 0.0)] * (count - len(self.ready))
+        tokens = [
+            token._replace(text=written.text)  # a stop string may begin amid a token
+            for token, written in zip(self.tokens[:count], given, strict=True)
+        ]
+        chunk = Chunk(joined(self.ready), tuple(tokens), finish)
+        self.tokens, self.ready = self.tokens[count:], []
+        return chunk

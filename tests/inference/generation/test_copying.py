@@ -1,0 +1,148 @@
+"""No text goes on a copy of the training text for more than ``max_copy`` characters."""
+
+import random
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from charlm.config import GenerationConfig
+from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer
+from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.data.tokenizers.words import WordTokenizer
+from charlm.errors import ConfigError
+from charlm.inference.generation.modes import write_texts
+from charlm.inference.generation.text import write_samples
+from charlm.inference.predictors.predictor import Predictor
+from tests.data.suffixes.naive import index_of
+from tests.inference.toys import ToyTokenizer
+
+torch.set_num_threads(1)
+DOCUMENTS = [
+    "the cat sat on the mat.\nthe dog é sat on the cat, and that was that.\n",
+    "日é and\nthen the mat was on the dog; all the dogs sat on that \ufffd mat\n",
+]
+ALPHABET = sorted(set("".join(DOCUMENTS)))
+PIECES = ToyTokenizer("bpe", [*ALPHABET, "the", " the", " sat on", "at", " th", "é s", ".\nthe d"])
+PIECES.table += ["é".encode()[:1], "é".encode()[1:], "日".encode()[:2], "日".encode()[2:]]
+TOKENIZERS: dict[str, Tokenizer] = {
+    "char": CharTokenizer(ALPHABET),
+    "bpe": PIECES,
+    "word": WordTokenizer([*sorted(set(" ".join(DOCUMENTS).split())), "<eos>"], end_of_line=True),
+    "byte": ByteTokenizer(),
+}
+
+
+class Parrot(Predictor):
+    """Says what followed the last token in the training text, and now and then something else."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.vocab_size = tokenizer.vocab_size
+        following: dict[int, list[int]] = defaultdict(list)
+        for document in DOCUMENTS:
+            ids = [0, *tokenizer.encode(document).tolist(), 0]
+            for before, after in pairwise(ids):
+                following[before].append(after)
+        self.log_probs = torch.full((self.vocab_size, self.vocab_size), -6.0)
+        for before, tokens in following.items():
+            self.log_probs[before, tokens] = 0
+        self.log_probs = self.log_probs.log_softmax(dim=-1)
+
+    def start(self, lanes: int = 1) -> None:
+        return None
+
+    def advance(self, tokens: Tensor, state: None) -> tuple[Tensor, None]:
+        return self.log_probs[tokens], None
+
+    def select(self, state: None, lanes: Tensor) -> None:
+        return None
+
+
+MODELS = {kind: Parrot(tokenizer) for kind, tokenizer in TOKENIZERS.items()}
+INDEX = index_of(*DOCUMENTS)
+
+
+def copies(text: str, prompt: str, most: int) -> list[str]:
+    """Spans of ``most`` + 1 characters of the training text that end after the prompt."""
+    ends = range(max(len(prompt), most) + 1, len(text) + 1)
+    windows = (text[end - most - 1 : end] for end in ends)
+    return [window for window in windows if any(window in each for each in DOCUMENTS)]
+
+
+@pytest.mark.parametrize("past_end", [False, True])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_no_copy_is_longer(kind: str, past_end: bool) -> None:
+    source, free = random.Random(kind), 0
+    for most in (3, 4, 6, 9, 15) if kind != "word" else (7, 9, 15):
+        prompt = source.choice(
+            ["", "the cat", "the cat ", "on the mat.\n", "the dog é sat on the "]
+        )
+        if kind == "word":
+            prompt = prompt.replace(".", " ")
+            prompt = "" if TOKENIZERS[kind].unknown(prompt) else prompt
+        how = {"prompt": prompt, "seeds": range(12), "past_end": past_end}
+        for max_copy in (most, 0):
+            config = GenerationConfig(length=25, temperature=1.0, max_copy=max_copy)
+            samples = write_samples(
+                MODELS[kind], TOKENIZERS[kind], config=config, training_text=INDEX, **how
+            )
+            for sample in samples:
+                found = copies(prompt + "".join(sample), prompt, most)
+                assert not (max_copy and found), (most, prompt, found)
+                free += bool(found)
+    assert free > 10  # without the limit there are copies
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_only_what_would_go_on_a_copy_is_ruled_out(kind: str) -> None:
+    from charlm.inference.generation.copying import CopyLimit
+
+    tokenizer, source = TOKENIZERS[kind], random.Random(kind)
+    for _ in range(30):
+        most = source.choice([1, 2, 3, 5, 8])
+        limit = CopyLimit(tokenizer, INDEX, most)
+        state, text = limit.start(""), ""
+        stream = tokenizer.stream()
+        for token in source.choices(range(2, tokenizer.vocab_size), k=3):
+            text += stream.push(token)
+            state = limit.advance(state, token)
+        allowed = limit.allowed(state)
+        for token in range(2, tokenizer.vocab_size):
+            after = tokenizer.stream()
+            after.decoder.decode(state.waiting)
+            if kind == "word":
+                after.after_word = text[-1:] not in ("", "\n")  # type: ignore[attr-defined]
+            whole = text + after.push(token)
+            is_copy = bool(copies(whole, text, most))
+            assert (allowed is None or bool(allowed[token])) == (not is_copy), (text, token, most)
+
+
+@pytest.mark.parametrize("how", [{"beam": 3}, {"best_of": 3}, {"temperatures": [0.0, 0.5]}])
+def test_the_limit_holds_for_every_way_to_write(how: dict[str, object]) -> None:
+    config = GenerationConfig(length=20, max_copy=5)
+    written = write_texts(
+        MODELS["char"], TOKENIZERS["char"], ["the "], config, seeds=[1],
+        training_text=INDEX, **how,  # type: ignore[arg-type]
+    )  # fmt: skip
+    for sample in written:
+        text = "the " + "".join(sample)
+        assert len(text) > 4
+        assert not copies(text, "the ", 5)
+
+
+def test_a_pattern_and_the_limit_hold_together() -> None:
+    config = GenerationConfig(length=20, max_copy=5, pattern="the [a-z ]{8}", temperature=1.0)
+    (sample,) = write_samples(
+        MODELS["char"], TOKENIZERS["char"], "the ", config, seeds=[1], training_text=INDEX
+    )
+    text = "the " + "".join(sample)
+    assert len(text) == 12
+    assert not copies(text, "the ", 5)
+
+
+def test_without_the_training_text_the_limit_is_refused_not_forgotten() -> None:
+    config = GenerationConfig(max_copy=5)
+    with pytest.raises(ConfigError, match="`max_copy` needs the training text"):
+        write_samples(MODELS["char"], TOKENIZERS["char"], "", config, seeds=[1])

@@ -1,0 +1,267 @@
+"""What clients get: as OpenAI's server answers, with the numbers of the model."""
+
+import asyncio
+import json
+import math
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="the extra serve is not installed")
+
+import charlm
+from charlm.api.model import Model
+from charlm.web.server.access import Access
+from charlm.web.server.application import Application
+from tests.web.server.asgi import Reply, ask, serving
+
+COMPLETIONS = "/v1/completions"
+PROMPT = "It was the best"
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def model(runs: Path) -> Model:
+    return charlm.load(runs / "lstm")
+
+
+def complete(model: Model, *bodies: Any, **limits: Any) -> list[Reply]:
+    async def use(app: Application) -> list[Reply]:
+        return await asyncio.gather(*(ask(app, COMPLETIONS, body) for body in bodies))
+
+    found: list[Reply] = serving(model, use, **limits)
+    return found
+
+
+def get(model: Model, path: str, body: Any = None) -> Reply:
+    reply: Reply = serving(model, lambda app: ask(app, path, body))
+    return reply
+
+
+def test_a_completion_is_the_text_of_generate(model: Model) -> None:
+    body = {"prompt": PROMPT, "max_tokens": 25, "seed": 3, "n": 2, "model": "lstm"}
+    (reply,) = complete(model, body)
+    record = reply.json
+    assert reply.status == 200
+    assert record["object"] == "text_completion"
+    expected = model.generate(PROMPT, samples=2, seed=3, length=25, unit="tokens", temperature=1.0)
+    assert [PROMPT + choice["text"] for choice in record["choices"]] == expected
+    assert record["usage"] == {"prompt_tokens": 15, "completion_tokens": 50, "total_tokens": 65}
+
+
+def test_requests_together_get_what_each_gets_alone(model: Model) -> None:
+    bodies = [{"prompt": PROMPT[:n], "seed": n, "max_tokens": 5 + n} for n in range(1, 16)]
+    together = [reply.json["choices"] for reply in complete(model, *bodies, lanes=4)]
+    assert together == [complete(model, body)[0].json["choices"] for body in bodies]
+
+
+def test_a_stream_joins_to_the_whole_with_its_log_probs(model: Model) -> None:
+    body = {"prompt": PROMPT, "max_tokens": 20, "seed": 1, "echo": True, "logprobs": 2, "stop": "s"}
+    whole, stream = complete(
+        model, body, body | {"stream": True, "stream_options": {"include_usage": True}}
+    )
+    (choice,) = whole.json["choices"]
+    *events, last = stream.events
+    assert last["usage"] == whole.json["usage"]
+    parts = [event["choices"][0] for event in events]
+    assert "".join(part["text"] for part in parts) == choice["text"]
+    assert parts[-1]["finish_reason"] == choice["finish_reason"]
+    for name, values in choice["logprobs"].items():
+        assert [each for part in parts for each in part["logprobs"][name]] == values, name
+    offsets, tokens = choice["logprobs"]["text_offset"], choice["logprobs"]["tokens"]
+    assert all(
+        choice["text"][at:].startswith(token) for at, token in zip(offsets, tokens, strict=True)
+    )
+
+
+def test_lm_evaluation_harness_gets_the_figures_of_scoring(model: Model) -> None:
+    """Its requests as it sends them: token ids, one more token, which it leaves out."""
+    text = 'It was the age of WISDOM.\n\tSo "he said"'
+    ids = get(model, "/tokenize", {"prompt": text, "add_special_tokens": False}).json["tokens"]
+    shared = {"model": "lstm", "temperature": 0, "logprobs": 1, "seed": 1234, "echo": True}
+    replies = complete(
+        model,
+        shared | {"prompt": [ids, ids[:5]], "max_tokens": 1},
+        shared | {"prompt": [[0, *ids]], "max_tokens": 1},
+        shared | {"prompt": ids, "max_tokens": 0},
+    )
+    whole, short = (choice["logprobs"] for choice in replies[0].json["choices"])
+    expected = -model.score(text).nll
+    assert sum(whole["token_logprobs"][:-1]) == pytest.approx(expected, abs=1e-6 * len(ids))
+    assert whole["token_logprobs"][:5] == pytest.approx(short["token_logprobs"][:-1], abs=1e-6)
+    greedy = [max(top.values()) for top in whole["top_logprobs"]]
+    assert all(best >= own for best, own in zip(greedy, whole["token_logprobs"], strict=True))
+    bounded = replies[1].json["choices"][0]["logprobs"]["token_logprobs"]
+    assert bounded[0] is None
+    assert sum(bounded[1:-1]) == pytest.approx(expected, abs=1e-6 * len(ids))
+    scored = replies[2].json["choices"][0]
+    assert (scored["text"], len(scored["logprobs"]["tokens"])) == (text, len(ids))
+
+
+def test_what_is_tokenized_is_detokenized_and_scored(model: Model) -> None:
+    ids = get(model, "/tokenize", {"prompt": PROMPT}).json["tokens"]
+    assert get(model, "/detokenize", {"tokens": ids}).json == {"prompt": PROMPT}
+    score = get(model, "/v1/score", {"text": PROMPT, "by": "char", "top": 2}).json
+    assert score["nll"] == pytest.approx(model.score(PROMPT).nll, abs=1e-4)
+    assert [unit["text"] for unit in score["units"]] == list(PROMPT)
+    assert score["bpc"] == pytest.approx(score["nll"] / math.log(2) / len(PROMPT))
+
+
+def test_the_other_paths_answer(model: Model) -> None:
+    async def use(app: Application) -> list[Reply]:
+        paths = ("/v1/models", "/v1/models/lstm", "/health", "/", "/tokenizer_info", "/metrics")
+        return [await ask(app, path) for path in paths]
+
+    models, one, health, page, info, metrics = serving(model, use)
+    assert models.json["data"] == [one.json]
+    assert one.json["id"] == "lstm"
+    assert health.json == {"status": "ok"}
+    assert page.body.startswith(b"<!doctype html>")
+    assert info.json["eos_token"] == "<|boundary|>"
+    assert b'charlm_requests_total{path="/health",status="200"} 1\n' in metrics.body
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b"{", 400, "no JSON"),
+        (b"[" * 100_000, 400, "nested too deeply"),
+        ([], 400, "no JSON object"),
+        ({"promt": "a"}, 400, "did you mean `prompt`"),
+        ({"prompt": "\u65e5"}, 400, "never seen"),
+        ({"prompt": "\ud800"}, 400, "`prompt` must be"),
+        ({"prompt": [10**9]}, 400, "token ids from 0"),
+        ({"prompt": [True]}, 400, "token ids from 0"),
+        ({"max_tokens": -1}, 400, "`max_tokens`"),
+        ({"prompt": "It " * 9, "max_tokens": 70}, 400, "more than 80 tokens"),
+        (b'{"temperature": NaN}', 400, "`temperature`"),
+        ({"logit_bias": {"x": 1}}, 400, "`logit_bias`"),
+        ({"stop": ""}, 400, "`stop` must not be empty"),
+        ({"presence_penalty": 1}, 400, "not supported"),
+        ({"model": "gpt"}, 404, "there is no model 'gpt'"),
+        ({"prompt": "It", "n": 9}, 400, "more than 4 texts"),
+        ({"prompt": ["It"] * 3}, 429, "wait already"),
+        (b" " * 5000, 413, "larger than 4,096 bytes"),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_is_refused_with_cause_and_way_out(
+    model: Model, body: Any, status: int, says: str
+) -> None:
+    limits = {"lanes": 2, "waiting": 2, "length": 80, "body": 4096 if status == 413 else 1 << 20}
+    if status == 429:
+
+        async def use(app: Application) -> Reply:
+            busy = asyncio.create_task(ask(app, COMPLETIONS, {"n": 3, "max_tokens": 80}))
+            await asyncio.sleep(0)
+            while not app.service.inboxes:
+                await asyncio.sleep(0)
+            refused = await ask(app, COMPLETIONS, body)
+            busy.cancel()
+            return refused
+
+        reply = serving(model, use, **limits)
+    elif says == "more than 4 texts":
+        (reply,) = complete(model, {"prompt": ["It"] * 3, "n": 2}, **limits)
+    else:
+        (reply,) = complete(model, body, **limits)
+    error = reply.json["error"]
+    assert reply.status == status, error
+    assert says in error["message"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert "; " in error["message"]
+
+
+def test_time_is_limited(model: Model) -> None:
+    body = {"max_tokens": 10**7, "logit_bias": {"0": -100}}
+    replies = complete(model, body, body | {"stream": True}, length=10**8, seconds=1)
+    assert replies[0].status == 408
+    assert "took too long" in replies[1].body.decode().split("\n\n")[-2]
+
+
+def test_a_vanished_client_frees_its_lane(model: Model) -> None:
+    async def use(app: Application) -> int:
+        body = json.dumps({"max_tokens": 10**7, "stream": True}).encode()
+        messages = [
+            {"type": "http.request", "body": body, "more_body": False},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        async def send(message: Any) -> None:
+            await asyncio.sleep(3600)  # and it reads nothing
+
+        scope = {"type": "http", "method": "POST", "path": COMPLETIONS, "headers": []}
+        await app(scope | {"query_string": b"", "root_path": ""}, receive, send)
+        return (await ask(app, COMPLETIONS, {"max_tokens": 2})).status
+
+    assert serving(model, use, lanes=1, waiting=0, length=10**8) == 200
+
+
+@pytest.mark.parametrize(
+    ("token", "headers", "status"),
+    [
+        (None, {"host": "127.0.0.1:8000"}, 200),
+        (None, {"host": "evil.example"}, 403),
+        (None, {"host": "localhost:1", "origin": "http://evil.example"}, 403),
+        ("a secret", {"authorization": "Bearer a secret", "host": "evil.example"}, 200),
+        ("a secret", {"authorization": "Basic dTphIHNlY3JldA=="}, 200),
+        ("a secret", {"authorization": "Bearer another"}, 401),
+        ("a secret", {}, 401),
+    ],
+)
+def test_who_may_ask(model: Model, token: str | None, headers: dict[str, str], status: int) -> None:
+    async def use(app: Application) -> Reply:
+        app.access = Access(token)
+        return await ask(app, "/v1/models", **headers)
+
+    assert serving(model, use).status == status
+
+
+def mutated(source: random.Random) -> bytes:
+    """A body of which something is wrong, or everything."""
+    values: list[Any] = [
+        None, True, -1, 1e308, 10**30, "", "It", "\ud800", "\x00", [], [[]], [-1], ["It", 1], {},
+        {"a": 1}, {"1": "x"}, [[1], "a"], 0.5, "日本" * 50,
+    ]  # fmt: skip
+    names = [
+        "prompt", "max_tokens", "n", "stop", "seed", "logprobs", "echo", "logit_bias", "stream",
+        "temperature", "top_p", "top_k", "min_p", "model", "stream_options", "text", "by", "top",
+        "tokens", "best_of", "suffix", "\ud800",
+    ]  # fmt: skip
+    body = {name: source.choice(values) for name in source.sample(names, source.randint(1, 4))}
+    content = json.dumps(body | {"unknown": 1}).encode()
+    if source.random() < 0.3:
+        at = source.randrange(len(content))
+        content = content[:at] + source.randbytes(2) + content[at + source.randint(0, 9) :]
+    return content
+
+
+def test_malformed_requests_are_refused_and_leave_nothing(model: Model) -> None:
+    """CHARLM_MALFORMED says how many; 1,000 unless it does."""
+    count, source = int(os.environ.get("CHARLM_MALFORMED", "1000")), random.Random(1)
+    paths = [COMPLETIONS, COMPLETIONS, "/v1/score", "/tokenize", "/detokenize", "/nothing", "/"]
+
+    async def use(app: Application) -> tuple[set[int], list[tuple[int, int]]]:
+        statuses, used = set(), []
+        for number in range(count):
+            reply = await ask(app, source.choice(paths), mutated(source))
+            statuses.add(reply.status)
+            assert set(reply.json["error"]) == {"message", "type", "param", "code"}
+            if number % (count // 4) == count // 4 - 1:
+                pages = int(Path("/proc/self/statm").read_text().split()[1])
+                used.append((pages, len(list(Path("/proc/self/fd").iterdir()))))
+        assert not app.service.inboxes
+        return statuses, used
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("memory and descriptors are counted in /proc")
+    statuses, used = serving(model, use)
+    assert statuses <= set(range(400, 500)), statuses
+    assert used[-1][1] == used[0][1]
+    assert used[-1][0] - used[1][0] < 2000  # pages: 8 MB
