@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from charlm.errors import ConfigError, CorpusError, way_out
+from charlm.errors import CorpusError, way_out
 
 __all__ = [
     "TEMPORARY_MARK",
@@ -30,7 +30,6 @@ __all__ = [
     "create",
     "cut",
     "make_folder",
-    "path_of",
     "remove_file",
     "remove_folder",
     "remove_leftovers",
@@ -45,7 +44,6 @@ __all__ = [
 
 TEMPORARY_MARK = ".charlm-tmp-"
 """Part of the name of everything unfinished, so that nothing else is ever cleaned away."""
-
 
 PROCESS = secrets.token_hex(4)
 """Tells this process from earlier ones with its number, as they occur in containers."""
@@ -243,14 +241,6 @@ def remove_folder(path: Path) -> None:
         rename(path, temporary)
         path = temporary
     shutil.rmtree(path, ignore_errors=True)
-
-
-def path_of(name: str, given: object) -> Path:
-    """The path that the argument ``name`` gives.  Raises ``ConfigError`` for what is no path."""
-    if not isinstance(given, str | Path) or "\0" in str(given):
-        cause = f"`{name}` must be a str or a Path, got {given!r:.60}"
-        raise ConfigError(cause, f"change `{name}`")
-    return Path(given)
 
 
 def check_output(path: Path, *, force: bool | None = None) -> None:

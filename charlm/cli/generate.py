@@ -155,6 +155,15 @@ def what_not_to_copy(loaded: Any, config: GenerationConfig) -> dict[str, Any]:
     return {"training_text": show_indexing(index_training_text(loaded))}
 
 
+def fill_gaps(*of_text: Any, as_json: bool) -> None:
+    """Fill the gaps of a text, and show what was found."""
+    from charlm.console.samples import show_filled
+    from charlm.inference.generation.filling import fill
+
+    *given, size = of_text
+    show_filled(fill(*given, **size), as_json=as_json)
+
+
 @click.command("generate", cls=Command, short_help="Let a trained model write.")
 @run_argument
 @option(
@@ -239,9 +248,8 @@ def command(
     **how: Any,
 ) -> None:
     """Let a trained model write: the prompt and its continuation, nothing else."""
-    from charlm.console.samples import show_filled, show_samples, tell_seed
+    from charlm.console.samples import show_samples, tell_seed
     from charlm.console.streams import read_prompts
-    from charlm.inference.generation.filling import fill as fill_gaps
     from charlm.inference.generation.modes import write_texts
     from charlm.inference.generation.text import replace_symbols, seeds_for
     from charlm.inference.predictors.recurrent import in_precision
@@ -255,13 +263,11 @@ def command(
     replaced = functools.partial(replace_symbols, loaded.tokenizer, replacement=replace_unknown)
     if fill is not None:
         size = {"gap_length": gap_length or 20, "width": beam or WIDTH, "count": samples}
-        filled = fill_gaps(model, loaded.tokenizer, replaced(fill), config, **size)
-        return show_filled(filled, as_json=as_json)
+        return fill_gaps(model, loaded.tokenizer, replaced(fill), config, size, as_json=as_json)
     texts = [replaced(text) for text in read_prompts(prompt, prompts)]
     seeds = seeds_for(seed, samples)
-    how |= {"seeds": seeds, "beam": beam or 0}
-    how |= what_not_to_copy(loaded, config)
+    how |= {"seeds": seeds, "beam": beam or 0, **what_not_to_copy(loaded, config)}
     written = write_texts(model, loaded.tokenizer, texts, config, **how)
-    if seed is None and not as_json and not beam and (config.temperature or how["temperatures"]):
+    if seed is None and not (as_json or beam) and (config.temperature or how["temperatures"]):
         tell_seed(range(seeds[0], seeds[0] + samples * how["best_of"]))
-    show_samples(written, as_json=as_json, color=color)
+    return show_samples(written, as_json=as_json, color=color)

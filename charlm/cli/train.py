@@ -64,9 +64,8 @@ def command(
     with stopping() as stop:
         reports = train(sources, out, stop=stop, save=stop.save, world=world, **given)
         reports = stop.from_first(Started, reports)
-        watched = is_live() and world.first and not as_json
-        shown = with_samples(reports) if watched else reports
-        show_training(shown, as_json=as_json, silent=not world.first)
+        watched = with_samples(reports) if is_live() and world.first and not as_json else reports
+        show_training(watched, as_json=as_json, silent=not world.first)
     world.leave()
     leave(stop.code, at_once=world.size > 1)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm import durable
+from charlm.config.paths import path_of
 from charlm.errors import ConfigError, CorpusError, ModelError
 from charlm.exchange.arpa import arpa_lines, spelled
 from charlm.exchange.onnx import onnx_model, verify_onnx
@@ -72,8 +73,8 @@ def export_model(
     Raises ``ConfigError`` for an unknown format, ``ModelError`` for a model that it cannot hold,
     and ``CorpusError`` if ``out`` exists or cannot be written.
     """
-    out = durable.path_of("out", out)
-    loaded = run if isinstance(run, Loaded) else load_run(durable.path_of("run", run), step=step)
+    out = path_of("out", out)
+    loaded = run if isinstance(run, Loaded) else load_run(path_of("run", run), step=step)
     if to not in FORMATS:
         raise ConfigError(f"unknown format `to={to!r}`", f"choose one of {', '.join(FORMATS)}")
     if to == "arpa":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm import durable
+from charlm.config.paths import path_of
 from charlm.data.cache import cache_folder
 from charlm.data.sources.huggingface import hub_answers
 from charlm.errors import CheckpointError, ConfigError, ModelError
@@ -70,7 +71,7 @@ def push(
     with the ``licence`` (an identifier like ``apache-2.0``).  Raises ``ModelError`` where the Hub
     cannot be reached or refuses, and ``CheckpointError`` for a run that is damaged.
     """
-    loaded = load_run(durable.path_of("run", run))
+    loaded = load_run(path_of("run", run))
     check_name(name)
     contents = files_to_push(loaded) | {"README.md": model_card(loaded, name, licence).encode()}
     with speaking(name) as hub:
@@ -94,7 +95,7 @@ def pull(name: str, out: str | Path, revision: str | None = None) -> Pulled:
     ``ModelError`` where the Hub cannot be reached or has no such run, and ``CheckpointError`` if
     ``out`` exists or what came is damaged.
     """
-    out = durable.path_of("out", out)
+    out = path_of("out", out)
     check_name(name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"{out} exists already", "choose another `out=FOLDER`")

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm import durable
 from charlm.config import BOUNDARY_ID, Config, ModelConfig, TokenizerConfig
+from charlm.config.paths import path_of
 from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.data.tokenizers.base import Tokenizer
 from charlm.data.tokenizers.words import END_OF_LINE, WordTokenizer
@@ -87,10 +87,10 @@ def import_model(
     text, the model's nll is measured, and with ``expect``, nats per token, nothing is written
     unless it agrees to 1e-4.  Raises ``CharlmError``.
     """
-    path, out = durable.path_of("file", file), durable.path_of("out", out)
+    path, out = path_of("file", file), path_of("out", out)
     for name, given in (("vocab", vocab), ("mapping", mapping), ("on", on)):
         if given is not None:
-            durable.path_of(name, given)
+            path_of(name, given)
     if not path.exists():
         raise ModelError(f"{path} does not exist", "name the file that holds the model")
     kind = kind or told_by_name(path)

@@ -107,26 +107,23 @@ def launch(
     other runs have fixed defaults.  ``stop`` and ``save`` are asked now and then whether to end,
     and whether to save and go on.  The prepared text of the run ``text_of`` may be used instead of
     standard input.  ``find_run`` gives the folder of the run that ``training.base`` names.
-
     Raises ``CharlmError`` of every kind; what existed is then as it was.
     """
     world = world or World()
     begun, config = look_for_begun(folder, config)
     ancestry = look_for_ancestry(begun, config, folder, find_run)
     known = ancestry.known if ancestry else None
-    prepared = yield from prepare_for(config, stop, text_of, begun, known)
-    if prepared is None:
+    if (prepared := (yield from prepare_for(config, stop, text_of, begun, known))) is None:
         return
     if config.model.kind == "ngram":
         ngrams.check_countable(config.model, prepared.valid, world)
     yield from notes_on(config.data, prepared)
     first, old, keeps = None, None, config.training.keep_share > 0
-    if ancestry is not None:
+    if ancestry:
         old = yield from base_text(ancestry, prepared, required=keeps)
     if begun:
         refuse_other_tokenizer(begun, prepared)
-        changed = budget_note(begun.config, config)
-        yield from [Note(text=changed)] if changed else []
+        yield from told(budget_note(begun.config, config))
     elif world.first:
         config = yield from settle(config, prepared)
         first = first_model(ancestry, config, prepared, old) if ancestry else None
@@ -134,6 +131,12 @@ def launch(
     with opened(folder, config, prepared, world) as run:
         reports = reports_of(run, prepared, old, first, stop=stop, save=save, world=world)
         yield from with_scores(reports, run, old) if ancestry and world.first else reports
+
+
+def told(text: str | None) -> Iterator[Note]:
+    """A note, if there is a text."""
+    if text:
+        yield Note(text=text)
 
 
 def reports_of(

@@ -56,8 +56,7 @@ def resolve(
     ``ConfigError``, and ``CorpusError`` for a corpus that cannot be used, or, with ``need_text``,
     is not there yet.
     """
-    named = listed(sources)
-    given = tables_of(settings)
+    named, given = listed(sources), tables_of(settings)
     if config_file is not None:
         given = lay_over(read_toml(Path(config_file)), given)
     if recipe is not None:

@@ -33,6 +33,9 @@ READ_AGAIN = (
 )
 
 
+NAME_IT = "name the text beside `out`, wherever it is now and whatever it is called"
+
+
 def prepare_for(
     config: Config,
     stop: Callable[[], str | None],
@@ -42,8 +45,9 @@ def prepare_for(
 ) -> Generator[Preparing | Prepared | Note, None, Prepared | None]:
     """Prepare a configuration's text; yields progress, returns ``Prepared`` or None if stopped.
 
-    ``known`` is the tokenizer of a run to train on.  The text of the run ``text_of`` is known by its digest alone if it was standard input, or is
-    not found.  Raises ``OtherTextError`` for a text that is not that of the run ``begun``.
+    ``known`` is the tokenizer of a run to train on.  The text of the run ``text_of`` is known by
+    its digest alone if it was standard input, or is not found.  Raises ``OtherTextError`` for a
+    text that is not that of the run ``begun``.
     """
     data = config.data
     if text_of is not None and "-" in (*data.sources, *data.valid, *data.test):
@@ -70,8 +74,7 @@ def prepare_for(
         kept = yield from kept_text(text_of)
         if kept is not None:
             return kept
-        hint = "name the text beside `out`, wherever it is now and whatever it is called"
-        raise CorpusError(f"the text of this run is not here: {error}", hint) from error
+        raise CorpusError(f"the text of this run is not here: {error}", NAME_IT) from error
     return None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from charlm import durable
+from charlm.config.paths import path_of
 from charlm.errors import ConfigError
 from charlm.explain.activations import Explanation, TokensRead
 from charlm.explain.run_report import Reporting, RunReport, describe_run, report_run
@@ -40,12 +41,12 @@ def report(
         charlm.report("runs/book", "book.html")
         charlm.report(model.explain("It was the best of times."), "gates.html")
     """
-    path = durable.path_of("out", out)
+    path = path_of("out", out)
     if isinstance(of, Explanation):
         list(save_page([of], path, force=force))
         return path
     names = [*of] if isinstance(of, Sequence) and not isinstance(of, str) else [of]
-    runs = [open_run(durable.path_of("of", name)) for name in names]
+    runs = [open_run(path_of("of", name)) for name in names]
     for _ in write_report(runs, path, force=force, device=device):
         pass
     return path

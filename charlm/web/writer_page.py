@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from charlm import durable
+from charlm.config.paths import path_of
 from charlm.data.tokenizers.alphabets import ByteTokenizer
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.subwords import SubwordTokenizer
@@ -41,9 +42,9 @@ def export_page(
     ``precision`` of the weights is "int16", or "int8" for half the size.  Raises what
     ``writer_page`` does, and ``CorpusError`` if ``out`` exists or cannot be written.
     """
-    path = durable.path_of("out", out)
+    path = path_of("out", out)
     durable.check_output(path, force=force)
-    loaded = run if isinstance(run, Loaded) else load_run(durable.path_of("run", run), step=step)
+    loaded = run if isinstance(run, Loaded) else load_run(path_of("run", run), step=step)
     content = writer_page(loaded, precision).encode()
     durable.write_output(path, content, force=force)
     return Exported(str(loaded.run.folder), loaded.step, "html", str(out), len(content))

@@ -142,8 +142,7 @@ def write_samples(
     given = tokenizer.boundary_id if state is None else state.last
     starts = {each: starts_for(tokenizer, given, each, rules, seeds) for each in prompts}
     texts = [(each, start) for each in prompts for start in starts[each]]
-    tokens = sample_tokens(begin, rules, [start for _, start in texts])
-    samples = []
+    tokens, samples = sample_tokens(begin, rules, [start for _, start in texts]), []
     for (each, start), blocks in zip(texts, tokens, strict=True):
         written = decode(tokenizer, each, start.ids[1:].tolist(), blocks, past_end=past_end)
         samples.append(Sample(each, start.seed, cut(written, Ending(config), stops)))
