@@ -98,6 +98,11 @@ class WritingSession:
                 "`pattern` is for a whole text, which a writing session does not have",
                 "leave `pattern` out",
             )
+        if config.max_copy:
+            raise ConfigError(
+                "`max_copy` limits texts that are generated, not a writing session",
+                "give `max_copy=0`; `charlm novelty` tells what was copied",
+            )
         for unit in get_args(TextUnit):
             for_unit(config, unit)
         bias_of(self.tokenizer, config)  # raises for what the vocabulary cannot follow
