@@ -75,7 +75,7 @@ def test_counts_of_ngrams_compress_too_but_do_not_learn(book: Path) -> None:
     refused(
         *("compress", "grams", "text.txt", "--adapt", "--force"),
         cause="no recurrent network",
-        remedy="model.kind='recurrent'",
+        remedy="--model recurrent",
     )
 
 
@@ -155,7 +155,7 @@ def test_targets_that_cannot_be(packed: Path, monkeypatch: pytest.MonkeyPatch) -
     Path("text.txt").write_text("keep me")
     refused("compress", "run", "text.txt", cause="text.txt.charlm exists already", remedy="--force")
     refused("decompress", packed, cause="text.txt exists already", remedy="--force")
-    refused("decompress", packed, "--out", "run", cause="run is a folder", remedy="--out")
+    refused("decompress", packed, "--out", "run", cause="run is a folder", remedy="name a file")
     refused("decompress", packed, "--out", "no/x", cause="no folder no", remedy="make it")
     shutil.copy(packed, "packed")
     refused("decompress", "packed", cause="does not end in .charlm", remedy="--out", code=2)

@@ -60,7 +60,7 @@ def test_generation_prints_the_prompt_and_its_continuation_and_nothing_else(
     done = call(*command)
     assert (done.code, done.err) == (0, [])
     record = json.loads(call(*command, "--json").out)
-    assert set(record) == {"prompt", "text", "seed", "finish"}
+    assert set(record) == {"prompt", "text", "seed", "finish", "log_prob", "tokens"}
     assert done.out == "ba co" + record["text"]
     assert len(record["text"]) <= 30
 

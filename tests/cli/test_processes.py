@@ -20,6 +20,7 @@ import pytest
 from charlm.console.samples import show_samples
 from charlm.console.streams import talk
 from charlm.console.terminal import TerminalStream
+from charlm.inference.generation.pieces import Written
 from charlm.inference.generation.text import Finish, Sample
 from tests.cli.conftest import ONE_THREAD, SMALL, call, start
 
@@ -133,8 +134,8 @@ def test_generating_on_a_terminal_ends_its_line(monkeypatch: pytest.MonkeyPatch)
     screen = Screen()
     monkeypatch.setattr(sys, "stdout", TerminalStream(screen))
 
-    def pieces() -> Generator[str, None, Finish]:
-        yield from ("c", "d\r\n")
+    def pieces() -> Generator[list[Written], None, Finish]:
+        yield from ([Written(text, -1.0)] for text in ("c", "d\r\n"))
         return "length"
 
     show_samples([Sample("ba\x1b[2J", 1, pieces())], as_json=False)

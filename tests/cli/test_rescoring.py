@@ -267,8 +267,8 @@ WRONG = [
     ("missing.txt", 1, "missing.txt cannot be read", "path"),
     ("n.txt --input-format jsonl", 1, "n.txt line 1 is no JSON object", "text"),
     ("n.txt --format jsonl", 2, "--format", "--input-format"),
-    ("n.txt --out .", 1, ". is a folder", "--out"),
-    ("n.txt --out no/best.txt", 1, "there is no folder no", "--out"),
+    ("n.txt --out .", 1, ". is a folder", "name a file"),
+    ("n.txt --out no/best.txt", 1, "there is no folder no", "name a file"),
 ]  # fmt: skip
 
 

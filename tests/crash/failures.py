@@ -151,6 +151,7 @@ def disturbed(
                 make(generator)(child)
                 opened()
                 code = follow(child, Plan(), Progress())
+            end_tracers()
             counts.trials += 1
             counts.hits[{0: "not hit", FAILED: "refused", -9: "killed"}.get(code, "else")] += 1
             end = follow(forked(config, run, Plan(), Progress()), Plan(), Progress())
@@ -171,11 +172,16 @@ def waiting() -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
         os.close(outer)
 
 
+TRACERS: list["subprocess.Popen[str]"] = []
+"""The running straces."""
+
+
 def attach(fault: str, child: int) -> None:
     """Let strace put a fault into the system calls of a process.  Raises ``OSError``."""
     calls = fault.removeprefix("inject=").partition(":")[0]
     command = ["strace", "-qq", "-f", "-o", os.devnull, "-e", f"trace={calls}", "-e", fault]
     tracer = subprocess.Popen([*command, "-p", str(child)], stderr=subprocess.PIPE, text=True)
+    TRACERS.append(tracer)
     status = Path(f"/proc/{child}/status")
     for _ in range(6000):
         if "TracerPid:\t0\n" not in status.read_text():
@@ -183,8 +189,17 @@ def attach(fault: str, child: int) -> None:
         if tracer.poll() is not None:
             break
         time.sleep(0.005)
+    TRACERS.remove(tracer)
     tracer.kill()
     raise OSError(errno.EPERM, f"strace does not trace: {tracer.communicate()[1]}")
+
+
+def end_tracers() -> None:
+    """Take leave of the traces of processes that have ended."""
+    while TRACERS:
+        tracer = TRACERS.pop()
+        tracer.kill()
+        tracer.communicate()
 
 
 def can_trace() -> bool:
@@ -198,6 +213,7 @@ def can_trace() -> bool:
             return False
         finally:
             child.kill()
+            end_tracers()
     return True
 
 

@@ -30,8 +30,7 @@ def test_system_calls_that_fail_cost_no_checkpoint(apart: Apart, figure: Figure)
     counts = apart("failures", "run_traced(1, 12)")
     figure(counts.line("trainings with a system call that fails or kills, by strace"))
     assert not counts.wrong
-    assert counts.hits["refused"]
-    assert counts.hits["killed"]
+    assert counts.hits["killed"]  # where a save only fails, training goes on
 
 
 @pytest.mark.timeout(900)

@@ -161,6 +161,7 @@ bias = "b"
 
 def test_what_was_exported_for_other_programs_is_refused_by_name(tmp_path: Path) -> None:
     for name in ("page.html", "model.onnx"):
+        (tmp_path / name).touch()
         with pytest.raises(ConfigError, match="cannot be imported") as caught:
             import_model(tmp_path / name, tmp_path / "run")
         assert "the run that it was exported from" in caught.value.hint

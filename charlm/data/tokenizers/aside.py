@@ -1,6 +1,7 @@
 """Long calls of compiled code, made so that Python still answers signals meanwhile."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,8 +12,10 @@ Result = TypeVar("Result")
 PATIENCE = 0.5
 """Seconds that an abandoned call has for its last steps in Python before the process goes on."""
 
-POLL = 0.1
-"""Seconds between two looks for signals that came."""
+POLL = 0.02
+"""Seconds between two looks for the end of the work.  A signal ends the sleep between them at once;
+it would leave the lock of a ``join`` in disorder.
+"""
 
 
 def aside(work: Callable[[threading.Event], Result]) -> Result:
@@ -31,10 +34,10 @@ def aside(work: Callable[[threading.Event], Result]) -> Result:
             failures.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
-    thread.start()
     try:
+        thread.start()
         while thread.is_alive():
-            thread.join(POLL)  # the system may have given the signal to another thread
+            time.sleep(POLL)
     except BaseException:
         abandoned.set()
         thread.join(PATIENCE)

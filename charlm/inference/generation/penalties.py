@@ -60,8 +60,10 @@ class History:
             self.tokens = self.tokens[:, 1:]
             # What stood before the window counts no longer.
             most = np.arange(window)
-            self.matches = np.minimum(self.matches[:, -window:], most)
-            self.unbroken = np.minimum(self.unbroken[:, -window:], most)
+            if self.config.no_repeat_ngram:
+                self.matches = np.minimum(self.matches[:, -window:], most)
+            if self.config.dry_multiplier:
+                self.unbroken = np.minimum(self.unbroken[:, -window:], most)
         self.counts[:, BOUNDARY_ID] = 0
 
     def select(self, lanes: Array) -> None:

@@ -76,6 +76,18 @@ def history_of(
     return history, config
 
 
+def test_a_window_forgets_what_stood_before_it() -> None:
+    tokens = np.random.default_rng(1).integers(1, 4, (2, 30))
+    for settings in ({}, {"no_repeat_ngram": 3}, {"dry_multiplier": 0.5}):
+        window: dict[str, Any] = {"penalty_window": 6, "repetition_penalty": 1.3, **settings}
+        history, config = history_of(tokens, 4, **window)
+        fresh, _ = history_of(tokens[:, -6:], 4, **window)
+        assert (history.counts == fresh.counts).all()
+        logits = np.tile(FOUR, (2, 1))
+        expected = penalties.penalize(logits, fresh, config)
+        assert penalties.penalize(logits, history, config).tolist() == expected.tolist()
+
+
 TEXT = np.array([[1, 2, 3, 2, 1, 2]])
 """Ends with 1 2, which 3 has followed before; 2 has been followed by 1."""
 
