@@ -40,7 +40,8 @@ def aside(work: Callable[[threading.Event], Result]) -> Result:
             time.sleep(POLL)
     except BaseException:
         abandoned.set()
-        thread.join(PATIENCE)
+        if thread.is_alive():
+            thread.join(PATIENCE)
         raise
     if failures:
         raise failures[0]
