@@ -66,6 +66,14 @@ class Terminal:
             lambda screen: text in (shown := "\n".join(screen)) and "writing" not in shown
         )
 
+    def still(self) -> list[str]:
+        """A screen that has not changed for half a second: lists are computed after the keys."""
+        while True:
+            before = self.screen()
+            time.sleep(0.5)
+            if self.screen() == before:
+                return before
+
     def resize(self, columns: int, rows: int) -> None:
         self.run("resize-window", "-x", str(columns), "-y", str(rows))
 
@@ -112,7 +120,7 @@ def test_a_whole_session_at_80_by_24(run: Path, own_folder: Path) -> None:
         shown.wait_for("6 characters")
         shown.keys("C-n")
         shown.wait_for("likeliest characters")
-        likeliest = shown.wait(lambda each: "%" in each[1])
+        likeliest = shown.still()
         found = re.search(r"│ +[\d.]+% +(\S)", likeliest[2])
         assert found is not None
         shown.keys("Down", "Right")

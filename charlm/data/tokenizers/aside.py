@@ -1,5 +1,6 @@
 """Long calls of compiled code, made so that Python still answers signals meanwhile."""
 
+import _thread
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +14,7 @@ PATIENCE = 0.5
 """Seconds that an abandoned call has for its last steps in Python before the process goes on."""
 
 POLL = 0.02
-"""Seconds between two looks for the end of the work.  A signal ends the sleep between them at once;
-it would leave the lock of a ``join`` in disorder.
-"""
+"""Seconds between two looks for the end of the work."""
 
 
 def aside(work: Callable[[threading.Event], Result]) -> Result:
@@ -33,15 +32,17 @@ def aside(work: Callable[[threading.Event], Result]) -> Result:
         except Exception as error:
             failures.append(error)
 
-    thread = threading.Thread(target=run, daemon=True)
     try:
-        thread.start()
-        while thread.is_alive():
+        # No lock is waited for here, in ``Thread.start`` or ``join``: an exception of a handler
+        # could come where the lock is neither held nor released, and become another exception.
+        _thread.start_new_thread(run, ())
+        while not (results or failures):
             time.sleep(POLL)
     except BaseException:
         abandoned.set()
-        if thread.is_alive():
-            thread.join(PATIENCE)
+        end = time.monotonic() + PATIENCE
+        while not (results or failures) and time.monotonic() < end:
+            time.sleep(POLL)
         raise
     if failures:
         raise failures[0]

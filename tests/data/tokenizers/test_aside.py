@@ -36,8 +36,8 @@ def test_a_signal_is_answered_at_once_and_the_work_is_told() -> None:
 @pytest.mark.timeout(60)
 def test_learning_pieces_can_be_interrupted() -> None:
     trainer = tokenizer_trainer(TokenizerConfig(kind="unigram", vocab_size=4000))
-    trainer.add("".join(f"{n * 7919 % 104729:x} word{n % 977}\n" for n in range(60_000)))
-    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    trainer.add("".join(f"{n * 7919 % 104729:x} word{n % 977}\n" for n in range(300_000)))
+    threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         trainer.finish()
