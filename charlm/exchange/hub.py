@@ -185,7 +185,7 @@ def verified_steps(folder: Path, name: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Hub:
+class HubAccess:
     """The library huggingface_hub and its interface to one Hub."""
 
     library: Any
@@ -193,7 +193,7 @@ class Hub:
 
 
 @contextmanager
-def speaking(name: str) -> Iterator[Hub]:
+def speaking(name: str) -> Iterator[HubAccess]:
     """Yield the Hub; errors of the library in the block become ``ModelError``."""
     if not hub_answers():
         raise ModelError("the Hub cannot be reached", "check the connection, or use a local run")
@@ -204,7 +204,7 @@ def speaking(name: str) -> Iterator[Hub]:
 
     api = huggingface_hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="charlm")
     try:
-        yield Hub(huggingface_hub, api)
+        yield HubAccess(huggingface_hub, api)
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
         raise ModelError(
             f"the Hub has no {name}, or it is private", "check the name, or set HF_TOKEN"

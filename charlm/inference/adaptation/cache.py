@@ -24,7 +24,7 @@ AT_ONCE = 256
 """Steps whose similarities to the whole window are held at a time."""
 
 
-class Memory(NamedTuple):
+class CachedStates(NamedTuple):
     """The state of the inner predictor, and what is remembered of M steps."""
 
     inner: State
@@ -46,12 +46,12 @@ class CachedPredictor(NetworkPredictor):
         """Nothing is remembered."""
         empty = torch.empty(lanes, 0, device=self.device)
         keys = empty.new_empty(lanes, 0, self.network.config.hidden_size)
-        return Memory(self.inner.start(lanes), keys, empty.long())
+        return CachedStates(self.inner.start(lanes), keys, empty.long())
 
     def select(self, state: State, lanes: Tensor) -> State:
         """See ``Predictor``."""
         inner = self.inner.select(state.inner, lanes)
-        return Memory(inner, state.keys[lanes], state.values[lanes])
+        return CachedStates(inner, state.keys[lanes], state.values[lanes])
 
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """See ``NetworkPredictor``."""
@@ -62,7 +62,7 @@ class CachedPredictor(NetworkPredictor):
             log_probs.append(mixed)
         return torch.cat(features, dim=1), torch.cat(log_probs, dim=1), state
 
-    def mix(self, tokens: Tensor, state: Memory) -> tuple[Tensor, Tensor, Memory]:
+    def mix(self, tokens: Tensor, state: CachedStates) -> tuple[Tensor, Tensor, CachedStates]:
         """``forward`` for few tokens (B, T)."""
         features, logits, inner = self.inner.forward(tokens, state.inner)
         log_probs = logits.float().log_softmax(dim=-1)
@@ -74,7 +74,7 @@ class CachedPredictor(NetworkPredictor):
         share = self.settings.share
         mixed = torch.logaddexp(log_probs + torch.tensor(1 - share).log(), (share * cached).log())
         kept = min(keys.shape[1], self.settings.window + 1)
-        memory = Memory(inner, keys[:, -kept:], values[:, values.shape[1] + 1 - kept :])
+        memory = CachedStates(inner, keys[:, -kept:], values[:, values.shape[1] + 1 - kept :])
         # Nothing is remembered at the first step of a stream.
         return features, torch.where(known[:, None], mixed, log_probs), memory
 

@@ -13,7 +13,7 @@ import torch
 from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.search import WIDEST, Hypothesis, Search, extend
+from charlm.inference.generation.search import WIDEST, PartialText, Search, extend
 from charlm.inference.generation.symbols import bias_of, widths_of
 from charlm.inference.generation.text import encode_prompt
 from charlm.inference.predictors.predictor import Predictor, State
@@ -129,7 +129,7 @@ def candidates(
     state: State = model.start()
     if before:
         _, state = model.nll(on_device(model, [[*before, last]]), state)
-    going, ends = [Hypothesis()], [last]
+    going, ends = [PartialText()], [last]
     found: dict[str, float] = {}
     while going:
         log_probs, state = model.advance(on_device(model, [[end] for end in ends]), state)

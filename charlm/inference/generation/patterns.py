@@ -19,7 +19,7 @@ MOST_CELLS = 1 << 26
 """Most numbers in a table of states and tokens (256 MiB)."""
 
 
-class Place(NamedTuple):
+class PatternState(NamedTuple):
     """Where a text stands: a row of the table, and how much of ``length`` is left."""
 
     row: int
@@ -103,7 +103,7 @@ class Pattern:
         """The row of a state of the automaton."""
         return 2 * state + after_word if self.words else state
 
-    def start(self, prompt: str) -> Place:
+    def start(self, prompt: str) -> PatternState:
         """See ``Constraint``."""
         state, dead = 0, len(self.automaton.table) - 1
         for number, char in enumerate(prompt):
@@ -126,9 +126,9 @@ class Pattern:
                 f"got {self.length:g}",
                 f"give `length={needed:g}` or more",
             )
-        return Place(row, self.length)
+        return PatternState(row, self.length)
 
-    def allowed(self, state: Place) -> np.ndarray:
+    def allowed(self, state: PatternState) -> np.ndarray:
         """See ``Constraint``."""
         mask = self.masks.get(state.row)
         # Far from the end of the text, what may come depends on the row alone.
@@ -144,9 +144,9 @@ class Pattern:
         allowed: np.ndarray = needed <= min(state.left, most)
         return allowed
 
-    def advance(self, state: Place, token: int) -> Place:
+    def advance(self, state: PatternState, token: int) -> PatternState:
         """See ``Constraint``."""
         if token == self.boundary:
             return state
         row = int(self.following[state.row, token])
-        return Place(row, state.left - self.costs[state.row, token])
+        return PatternState(row, state.left - self.costs[state.row, token])

@@ -25,13 +25,13 @@ from charlm.inference.generation.text import checked_stops, encode_prompt, refus
 from charlm.inference.predictors.decoder import Decoder, open_decoder
 from charlm.inference.predictors.predictor import Predictor
 
-__all__ = ["Hypothesis", "beam_samples", "beam_search"]
+__all__ = ["PartialText", "beam_samples", "beam_search"]
 
 WIDEST = 4096
 """Most hypotheses side by side."""
 
 
-class Hypothesis(NamedTuple):
+class PartialText(NamedTuple):
     """Tokens, their log-probabilities in nats, and the states of constraints after them."""
 
     tokens: tuple[int, ...] = ()
@@ -55,20 +55,20 @@ class Search(NamedTuple):
     power: float = 0.0
     constraints: Sequence[Constraint] = ()
 
-    def score(self, hypothesis: Hypothesis) -> float:
+    def score(self, hypothesis: PartialText) -> float:
         """log-probability / (number of tokens)^power."""
         return float(hypothesis.log_prob / max(len(hypothesis.tokens), 1) ** self.power)
 
 
 def beam_search(
     decoder: Decoder, search: Search, width: int, states: tuple[Any, ...] = ()
-) -> list[Hypothesis]:
+) -> list[PartialText]:
     """The best texts that follow what ``decoder``, with one lane, has read; the best first.
 
     Of the bias only minus infinity counts, because a search is for the model's probabilities.
     With a width of at least the number of all texts this finds the best of all.
     """
-    going, over = [Hypothesis(states=states)], list[Hypothesis]()
+    going, over = [PartialText(states=states)], list[PartialText]()
     if search.length <= 0:
         return going
     while going:
@@ -95,8 +95,8 @@ def beam_search(
 
 
 def extend(
-    log_probs: Tensor, going: Sequence[Hypothesis], search: Search, width: int
-) -> list[tuple[int, Hypothesis]]:
+    log_probs: Tensor, going: Sequence[PartialText], search: Search, width: int
+) -> list[tuple[int, PartialText]]:
     """The ``width`` most probable hypotheses with one more token, each with the number of the one
     it extends; ``log_probs`` (B, V) are those of the next tokens.
     """
@@ -119,7 +119,7 @@ def extend(
             for each, state in zip(search.constraints, old.states, strict=True)
         )
         log_prob = float(log_probs[row, token])
-        found.append((row, Hypothesis((*old.tokens, token), (*old.log_probs, log_prob), states)))
+        found.append((row, PartialText((*old.tokens, token), (*old.log_probs, log_prob), states)))
     return found
 
 
