@@ -27,7 +27,7 @@ from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import to_tensors
 from charlm.storage.run import create_run
-from charlm.training.resuming import made_here
+from charlm.training.setup.resuming import made_here
 
 __all__ = ["KINDS", "Imported", "import_model"]
 

@@ -12,20 +12,12 @@ from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.storage.run import Run, lock, open_run
 from charlm.training import ngrams
-from charlm.training.ancestry import (
-    FirstModel,
-    base_text,
-    first_model,
-    look_for_ancestry,
-    vocabulary_notes,
-)
-from charlm.training.base_scores import with_scores
 from charlm.training.budget.decisions import decide
 from charlm.training.distributed import World
 from charlm.training.loop import never, not_asked, train_network
 from charlm.training.reports import Note, Report
-from charlm.training.resolution import Sources, TrainingRequest, resolve
-from charlm.training.resuming import (
+from charlm.training.setup.resolution import Sources, TrainingRequest, resolve
+from charlm.training.setup.resuming import (
     begin,
     budget_note,
     decides,
@@ -33,7 +25,15 @@ from charlm.training.resuming import (
     refuse_other_run,
     refuse_other_tokenizer,
 )
-from charlm.training.texts import notes_on, prepare_for
+from charlm.training.setup.texts import notes_on, prepare_for
+from charlm.training.transfer.ancestry import (
+    FirstModel,
+    base_text,
+    first_model,
+    look_for_ancestry,
+    vocabulary_notes,
+)
+from charlm.training.transfer.scores import with_scores
 
 __all__ = ["TrainingPlan", "launch", "plan", "train"]
 

@@ -31,7 +31,7 @@ from charlm.storage.integrity import WHOLE, is_whole, read_json
 from charlm.storage.run import Run
 from charlm.training.distributed import World
 from charlm.training.launch import opened
-from charlm.training.resuming import begin, look_for_begun
+from charlm.training.setup.resuming import begin, look_for_begun
 
 __all__ = ["Fact", "Store", "check_start", "repeatable", "start"]
 
@@ -90,7 +90,7 @@ def repeatable() -> Iterator[None]:
     with (
         patch.object(durable.secrets, "token_hex", lambda _: f"{next(numbers):08x}"),
         patch.object(log, "datetime", clock),
-        patch("charlm.training.resuming.made_here", lambda: made),
+        patch("charlm.training.setup.resuming.made_here", lambda: made),
         patch.object(tomllib, "loads", remembered(tomllib.loads, key=str)),
         patch.object(Config, "from_tables", remembered(Config.from_tables, key=about_tables)),
     ):

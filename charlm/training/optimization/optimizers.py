@@ -29,11 +29,7 @@ def make_optimizer(
     """
     depths = depths_of(model) if config.depth_factor != 1 else {}
     groups = [
-        {
-            "params": weights,
-            "weight_decay": decay,
-            "factor": config.depth_factor**depth,
-        }
+        {"params": weights, "weight_decay": decay, "factor": config.depth_factor**depth}
         for depth in sorted({0, *depths.values()})
         for decay, matrix in ((config.decay, True), (0.0, False))
         if (

@@ -21,7 +21,7 @@ from charlm.storage.checkpoints import read_checkpoint
 from charlm.storage.run import open_run
 from charlm.training.launch import train
 from charlm.training.reports import Note, Stepped
-from charlm.training.transfer import resembling
+from charlm.training.transfer.weights import resembling
 from tests.training.conftest import WORDS, last
 from tests.training.test_resume import assert_same_end
 

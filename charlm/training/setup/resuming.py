@@ -12,8 +12,8 @@ from charlm.config import Config
 from charlm.data.preparation.prepared import Prepared
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
-from charlm.training.ancestry import FirstModel
 from charlm.training.budget.decisions import undecided
+from charlm.training.transfer.ancestry import FirstModel
 
 __all__ = [
     "OtherTextError",

@@ -10,9 +10,9 @@ from charlm.config import Config, Tables, lay_over, merge, read_toml, tables_of
 from charlm.data.catalogue.index import expand, find
 from charlm.errors import ConfigError, CorpusError
 from charlm.storage.run import Run, open_run
-from charlm.training.ancestry import inherit
 from charlm.training.recipes import read_recipe
-from charlm.training.resuming import look_for_run
+from charlm.training.setup.resuming import look_for_run
+from charlm.training.transfer.ancestry import inherit
 
 __all__ = ["TrainingRequest", "default_folder", "resolve"]
 

@@ -22,10 +22,10 @@ from charlm.model.ngram.tensors import from_tensors
 from charlm.storage.ancestor import Ancestor, ancestor_of, known_tokenizer_of
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run, open_run
-from charlm.training.base_scores import bits_per_char
 from charlm.training.counters import Counters
 from charlm.training.reports import Note
-from charlm.training.transfer import transferred
+from charlm.training.transfer.scores import bits_per_char
+from charlm.training.transfer.weights import transferred
 
 __all__ = [
     "Ancestry",

@@ -14,7 +14,7 @@ from charlm.data.tokenizers.growth import KnownTokenizer
 from charlm.errors import CorpusError
 from charlm.storage.run import Run
 from charlm.training.reports import Note
-from charlm.training.resuming import OtherTextError, refuse_other_text
+from charlm.training.setup.resuming import OtherTextError, refuse_other_text
 
 __all__ = ["notes_on", "prepare_for"]
 

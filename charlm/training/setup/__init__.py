@@ -1,0 +1,1 @@
+"""What is settled before the first step: the settings, the text, and the run to go on with."""

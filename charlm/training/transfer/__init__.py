@@ -1,0 +1,1 @@
+"""Training a run on with another text: its weights, its vocabulary, and what it forgets."""
