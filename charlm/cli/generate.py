@@ -158,7 +158,7 @@ def what_not_to_copy(loaded: Any, config: GenerationConfig) -> dict[str, Any]:
 def fill_gaps(*of_text: Any, as_json: bool) -> None:
     """Fill the gaps of a text, and show what was found."""
     from charlm.console.samples import show_filled
-    from charlm.inference.generation.filling import fill
+    from charlm.inference.generation.search.filling import fill
 
     *given, size = of_text
     show_filled(fill(*given, **size), as_json=as_json)

@@ -10,7 +10,7 @@ from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.pieces import Finish, Sample, Written
-from charlm.inference.generation.search import beam_samples
+from charlm.inference.generation.search.beam import beam_samples
 from charlm.inference.generation.states import SavedState, read_state, state_after, write_state
 from charlm.inference.generation.text import warn_of_stops, write_samples
 from charlm.inference.predictors.predictor import Predictor

@@ -114,9 +114,7 @@ def widths_of(tokenizer: Tokenizer, config: GenerationConfig) -> Tensor:
     return torch.tensor([width + space for width in widths], dtype=torch.float32)
 
 
-def breakers_of(tokenizer: Tokenizer, config: GenerationConfig) -> Tensor | None:
-    """The tokens (V,), bool, that hold one of the ``dry_breakers``."""
-    if not config.dry_multiplier or not config.dry_breakers:
-        return None
-    characters = set(config.dry_breakers)
-    return torch.tensor([bool(characters & set(text or "")) for text in token_texts(tokenizer)])
+def breakers_of(tokenizer: Tokenizer, characters: str) -> Tensor:
+    """The tokens (V,), bool, that hold one of the ``characters``, which break repetitions."""
+    texts, wanted = token_texts(tokenizer), set(characters)
+    return torch.tensor([bool(wanted & set(text or "")) for text in texts])

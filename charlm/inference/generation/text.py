@@ -6,17 +6,15 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmWarning, ConfigError, TokenizerError
-from charlm.inference.generation.copying import copy_limits
+from charlm.inference.generation.constraints.copying import copy_limit
+from charlm.inference.generation.constraints.patterns import Pattern
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import sample_tokens
-from charlm.inference.generation.patterns import Pattern
-from charlm.inference.generation.pieces import Finish, Sample, cut, decode
+from charlm.inference.generation.pieces import Finish, Sample, pieces_of
 from charlm.inference.generation.sampling import Constraint, Rules, Start
 from charlm.inference.generation.states import SavedState
 from charlm.inference.generation.symbols import bias_of, breakers_of, widths_of
@@ -135,18 +133,26 @@ def write_samples(
     """
     prompts, stops = checked_prompts(prompt), checked_stops(stop)
     check_seeds(seeds)
-    refuse_beside_pattern(config, stop=bool(stops), past_end=past_end, state=state is not None)
-    limits = copy_limits(tokenizer, config, training_text, past_end=past_end)
-    rules = rules_for(tokenizer, config, prompts, [*constraints, *limits])
-    begin = open_decoder(model, state=None if state is None else state.state)
-    given = tokenizer.boundary_id if state is None else state.last
-    starts = {each: starts_for(tokenizer, given, each, rules, seeds) for each in prompts}
-    texts = [(each, start) for each in prompts for start in starts[each]]
-    tokens, samples = sample_tokens(begin, rules, [start for _, start in texts]), []
-    for (each, start), blocks in zip(texts, tokens, strict=True):
-        written = decode(tokenizer, each, start.ids[1:].tolist(), blocks, past_end=past_end)
-        samples.append(Sample(each, start.seed, cut(written, Ending(config), stops)))
-        samples[-1].constrained = any(each.ends for each in rules.constraints)
+    if config.pattern:
+        refuse_beside_pattern(stop=bool(stops), past_end=past_end, state=state is not None)
+    if config.max_copy:
+        limit = copy_limit(tokenizer, config.max_copy, training_text, past_end=past_end)
+        constraints = [*constraints, limit]
+    rules, starts = rules_for(tokenizer, config, prompts, constraints), list[Start]()
+    begin, given = open_decoder(model), tokenizer.boundary_id
+    if state is not None:
+        begin, given = open_decoder(model, state=state.state), state.last
+    for each in prompts:
+        ids = (given, *encode_prompt(tokenizer, each))
+        states = tuple(constraint.start(each) for constraint in rules.constraints)
+        starts += [Start(ids, seed, states) for seed in seeds]
+    samples, tokens = [], sample_tokens(begin, rules, starts)
+    texts = [each for each in prompts for _ in seeds]
+    for each, start, blocks in zip(texts, starts, tokens, strict=True):
+        after, ending = (each, start.ids[1:]), Ending(config)
+        pieces = pieces_of(tokenizer, after, blocks, ending, stops, past_end=past_end)
+        samples.append(Sample(each, start.seed, pieces))
+        samples[-1].constrained = any(constraint.ends for constraint in rules.constraints)
     return samples
 
 
@@ -154,29 +160,23 @@ def rules_for(
     tokenizer: Tokenizer,
     config: GenerationConfig,
     prompts: Sequence[str],
-    constraints: Sequence[Constraint],
+    constraints: Sequence[Constraint] = (),
 ) -> Rules:
     """How tokens are sampled, with the ``constraints`` and that of ``config.pattern``."""
-    bias = bias_of(tokenizer, config)
+    bias, widths, breakers = bias_of(tokenizer, config), None, None
     if config.pattern:
         constraints = [*constraints, Pattern(tokenizer, config, bias, prompts)]
-    widths, breakers = widths_of(tokenizer, config), breakers_of(tokenizer, config)
+    if config.temperature_end is not None:
+        widths = widths_of(tokenizer, config)
+    if config.dry_multiplier and config.dry_breakers:
+        breakers = breakers_of(tokenizer, config.dry_breakers)
     return Rules(config, bias, widths, breakers, constraints)
 
 
-def starts_for(
-    tokenizer: Tokenizer, given: int, prompt: str, rules: Rules, seeds: Sequence[int]
-) -> list[Start]:
-    """Where the texts of each seed begin: with the token ``given``, then ``prompt``."""
-    ids = torch.tensor([given, *encode_prompt(tokenizer, prompt)])
-    states = tuple(each.start(prompt) for each in rules.constraints)
-    return [Start(ids, seed, states) for seed in seeds]
-
-
-def refuse_beside_pattern(config: GenerationConfig, **given: bool) -> None:
+def refuse_beside_pattern(**given: bool) -> None:
     """Raise ``ConfigError`` for what would keep the whole text from matching a pattern."""
     for name, is_given in given.items():
-        if is_given and config.pattern:
+        if is_given:
             raise ConfigError(
                 f"`{name}` and `pattern` contradict each other: the whole text must match",
                 f"leave `{name}` out, or put it into the expression",
@@ -192,7 +192,8 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str) -> list[int]:
             f"the prompt contains {what} the model has never seen: {name_unknown(unknown)}",
             "leave it out, or say what to put there with `replace_unknown`",
         )
-    return list(map(int, tokenizer.encode(prompt)))
+    ids: list[int] = tokenizer.encode(prompt).tolist()
+    return ids
 
 
 def warn_of_stops(tokenizer: Tokenizer, stop: Sequence[str]) -> None:
@@ -230,17 +231,14 @@ def random_seed() -> int:
 
 def checked_prompts(prompt: str | Sequence[str]) -> list[str]:
     """The prompts; a str is one.  Raises ``ConfigError`` for what is no text."""
-    several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
-    return [check_prompt(each) for each in (prompt if several else [prompt])]
-
-
-def check_prompt(prompt: object) -> str:
-    """The prompt.  Raises ``ConfigError`` for what is no text."""
-    if not isinstance(prompt, str):
-        raise ConfigError(
-            f"`prompt` must be a text, got {prompt!r}", "give a str, or a list of them"
-        )
-    return prompt
+    single = isinstance(prompt, str) or not isinstance(prompt, Sequence)
+    prompts = [str(prompt)] if single else list(prompt)
+    for each in prompts:
+        if not isinstance(each, str):
+            raise ConfigError(
+                f"`prompt` must be a text, got {each!r}", "give a str, or a list of them"
+            )
+    return prompts
 
 
 def name_unknown(unknown: dict[str, int], most: int = 8) -> str:

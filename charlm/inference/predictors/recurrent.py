@@ -48,9 +48,7 @@ class Recurrent(NetworkPredictor):
     The compiled decoder (``open_decoder``) may round its weights to ``precision``.
     """
 
-    def __init__(self, network: LanguageModel, precision: str = "float32") -> None:
-        super().__init__(network)
-        self.precision = precision
+    precision = "float32"
 
     def start(self, lanes: int = 1) -> State:
         """Zeros."""
@@ -102,9 +100,11 @@ def in_precision(model: Predictor, precision: str) -> Predictor:
         raise ConfigError(f"`precision` must be one of {known}, got {precision!r}", f"use {known}")
     if precision == "float32":
         return model
-    if isinstance(model, Recurrent):
-        return Recurrent(model.network, precision)
-    raise ConfigError(
-        f"`precision={precision}` is for recurrent networks, and this model is none",
-        "leave `precision` out",
-    )
+    if not isinstance(model, Recurrent):
+        raise ConfigError(
+            f"`precision={precision}` is for recurrent networks, and this model is none",
+            "leave `precision` out",
+        )
+    rounded = Recurrent(model.network)
+    rounded.precision = precision
+    return rounded

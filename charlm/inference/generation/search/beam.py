@@ -14,14 +14,18 @@ from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.copying import copy_limits
+from charlm.inference.generation.constraints.copying import copy_limit
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import Token
-from charlm.inference.generation.patterns import Pattern
-from charlm.inference.generation.pieces import Sample, cut, decode
+from charlm.inference.generation.pieces import Sample, pieces_of
 from charlm.inference.generation.sampling import Constraint, restrict
-from charlm.inference.generation.symbols import bias_of, widths_of
-from charlm.inference.generation.text import checked_stops, encode_prompt, refuse_beside_pattern
+from charlm.inference.generation.symbols import widths_of
+from charlm.inference.generation.text import (
+    checked_stops,
+    encode_prompt,
+    refuse_beside_pattern,
+    rules_for,
+)
 from charlm.inference.predictors.decoder import Decoder, open_decoder
 from charlm.inference.predictors.predictor import Predictor
 
@@ -142,22 +146,23 @@ def beam_samples(
     range.
     """
     check_beam(config, width, count, past_end=past_end)
-    bias = bias_of(tokenizer, config)
-    constraints = copy_limits(tokenizer, config, training_text)
-    stops = checked_stops(stop)
+    stops, limits = checked_stops(stop), list[Constraint]()
     if config.pattern:
-        refuse_beside_pattern(config, stop=bool(stops))
-        constraints = [Pattern(tokenizer, config, bias, [prompt]), *constraints]
+        refuse_beside_pattern(stop=bool(stops))
+    if config.max_copy:
+        limits.append(copy_limit(tokenizer, config.max_copy, training_text))
+    rules = rules_for(tokenizer, config, [prompt], limits)
+    widths = widths_of(tokenizer, config)
+    search = Search(rules.logit_bias, widths, config.length, power, rules.constraints)
     ids = encode_prompt(tokenizer, prompt)
     decoder = open_decoder(model)
     decoder.advance(torch.tensor([[tokenizer.boundary_id, *ids]]))
-    search = Search(bias, widths_of(tokenizer, config), config.length, power, constraints)
-    states = tuple(each.start(prompt) for each in constraints)
+    states = tuple(each.start(prompt) for each in rules.constraints)
     samples = []
     for hypothesis in beam_search(decoder, search, width, states)[:count]:
-        block = [list(map(Token, hypothesis.tokens, hypothesis.log_probs))]
-        written = decode(tokenizer, prompt, ids, iter(block))
-        samples.append(Sample(prompt, 0, cut(written, Ending(config), stops)))
+        block = map(Token, hypothesis.tokens, hypothesis.log_probs)
+        pieces = pieces_of(tokenizer, (prompt, ids), [block], Ending(config), stops)
+        samples.append(Sample(prompt, 0, pieces))
     return samples
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.automata import compile_expression, distances, follow
+from charlm.inference.generation.constraints.automata import compile_expression, distances, follow
 from charlm.inference.generation.symbols import token_texts
 
 __all__ = ["Pattern"]

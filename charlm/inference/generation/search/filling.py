@@ -13,7 +13,7 @@ import torch
 from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.search import WIDEST, PartialText, Search, extend
+from charlm.inference.generation.search.beam import WIDEST, PartialText, Search, extend
 from charlm.inference.generation.symbols import bias_of, widths_of
 from charlm.inference.generation.text import encode_prompt
 from charlm.inference.predictors.predictor import Predictor, State
