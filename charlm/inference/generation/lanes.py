@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from charlm.errors import ModelError
 from charlm.inference.generation.filters import uniforms
@@ -88,7 +89,7 @@ class Lanes:
         self.going = list(range(len(starts)))
         self.decoder: Decoder | None = None
         self.sampler: Sampler | None = None
-        self.numbers = torch.empty(len(starts), 0)  # random ones (B, T) that are not used yet
+        self.numbers: np.ndarray = np.empty((len(starts), 0))  # (B, T) that are not used yet
 
     def blocks(self, place: int) -> Iterator[list[Token]]:
         """The tokens of one sample; closing the iterator drops the sample."""
@@ -129,22 +130,25 @@ class Lanes:
 
     def sample(self, decoder: Decoder) -> tuple[list[list[int]], list[list[float]]]:
         """Sample and read tokens (B, T); also returns their log-probabilities (B, T)."""
-        if not self.numbers.numel():
-            count = decoder.block if self.sampler is None else NUMBERS
-            own = [uniforms(self.generators[place], count) for place in self.going]
-            self.numbers = torch.stack(own)
         if self.sampler is None:
             assert isinstance(decoder, CompiledDecoder)
-            numbers, self.numbers = self.numbers, self.numbers[:, :0]
+            numbers = self.uniforms(decoder.block)
             tokens, log_probs = decoder.sample(numbers, self.rules.logit_bias, self.rules.config)
             return tokens.tolist(), log_probs.tolist()
+        if not self.numbers.size:
+            self.numbers = self.uniforms(NUMBERS).numpy()
         # On the CPU, where sampling gives the same tokens for every device.
         before = decoder.log_probs.cpu().numpy()
-        found = self.sampler.sample(before, self.numbers[:, 0].numpy())[:, None]
+        found = self.sampler.sample(before, self.numbers[:, 0])[:, None]
         self.numbers = self.numbers[:, 1:]
         known = np.maximum(found, 0)
+        own = np.take_along_axis(before, known, axis=1).tolist()
         decoder.advance(torch.from_numpy(known))
-        return found.tolist(), np.take_along_axis(before, known, axis=1).tolist()
+        return found.tolist(), own
+
+    def uniforms(self, count: int) -> Tensor:
+        """The next random numbers (B, count) of each sample."""
+        return torch.stack([uniforms(self.generators[place], count) for place in self.going])
 
     def leave(self, place: int) -> None:
         """Go on without a sample."""

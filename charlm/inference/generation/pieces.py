@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple, Self
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.endings import Ending
-from charlm.inference.generation.lanes import Token
 
 __all__ = ["Cut", "Finish", "Sample", "Spelling", "Written", "pieces_of"]
 
@@ -131,14 +130,15 @@ class Cut:
 def pieces_of(
     tokenizer: Tokenizer,
     start: tuple[str, Sequence[int]],
-    blocks: Iterable[Iterable[Token]],
+    blocks: Iterable[Iterable[tuple[int, float]]],
     ending: Ending,
     stop: Sequence[str] = (),
     *,
     past_end: bool = False,
 ) -> Generator[list[Written], None, Finish]:
     """The tokens of each piece of the text that follows a prompt: ``start`` is the prompt and its
-    ids, ``blocks`` are the tokens after it.  Returns why the text is over.
+    ids, ``blocks`` are the tokens after it, each with its log-probability.  Returns why the text
+    is over.
 
     It is over before the first stop string, at its ``ending``, and at a boundary; with ``past_end``
     a boundary is a line break, unless one came just before.

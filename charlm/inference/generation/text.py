@@ -232,7 +232,7 @@ def random_seed() -> int:
 def checked_prompts(prompt: str | Sequence[str]) -> list[str]:
     """The prompts; a str is one.  Raises ``ConfigError`` for what is no text."""
     single = isinstance(prompt, str) or not isinstance(prompt, Sequence)
-    prompts = [str(prompt)] if single else list(prompt)
+    prompts: list[Any] = [prompt] if single else list(prompt)
     for each in prompts:
         if not isinstance(each, str):
             raise ConfigError(

@@ -16,7 +16,6 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.constraints.copying import copy_limit
 from charlm.inference.generation.endings import Ending
-from charlm.inference.generation.lanes import Token
 from charlm.inference.generation.pieces import Sample, pieces_of
 from charlm.inference.generation.sampling import Constraint, restrict
 from charlm.inference.generation.symbols import widths_of
@@ -160,7 +159,7 @@ def beam_samples(
     states = tuple(each.start(prompt) for each in rules.constraints)
     samples = []
     for hypothesis in beam_search(decoder, search, width, states)[:count]:
-        block = map(Token, hypothesis.tokens, hypothesis.log_probs)
+        block = zip(hypothesis.tokens, hypothesis.log_probs, strict=True)
         pieces = pieces_of(tokenizer, (prompt, ids), [block], Ending(config), stops)
         samples.append(Sample(prompt, 0, pieces))
     return samples
