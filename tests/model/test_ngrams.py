@@ -16,6 +16,7 @@ from charlm.model.ngram.kneser_ney import (
     FALLBACK,
     NgramModel,
     discounts,
+    start_states,
     train_ngrams,
 )
 from charlm.model.ngram.orders import choose_order
