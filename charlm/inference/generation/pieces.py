@@ -120,7 +120,8 @@ class Cut:
             self.finish = "stop"
             return first(self.held, found)
         # What might be the beginning of a stop string waits, and so do parts of characters.
-        ready = first(self.held, len(text) - overlap(text, self.stop), whole=True)
+        waiting = overlap(text, self.stop) if self.stop else 0
+        ready = first(self.held, len(text) - waiting, whole=True)
         if not any(each.text for each in ready):
             return []
         self.held = self.held[len(ready) :]
