@@ -26,7 +26,6 @@ __all__ = [
     "Sample",
     "check_count",
     "encode_prompt",
-    "generate",
     "grouped",
     "name_unknown",
     "random_seed",
@@ -39,29 +38,11 @@ __all__ = [
 
 DEFAULTS = GenerationConfig()
 
+NAMED = 8
+"""Unknown characters or words that a message names at most."""
+
 SEEDS, RANDOM_SEEDS = 1 << 63, 1 << 31
 """Seeds are whole numbers below the first; random ones below the second, short to write down."""
-
-
-def generate(
-    model: Predictor,
-    tokenizer: Tokenizer,
-    prompt: str | Sequence[str] = "",
-    config: GenerationConfig = DEFAULTS,
-    *,
-    samples: int | None = None,
-    seed: int | None = None,
-    **how: Any,
-) -> str | list[Any]:
-    """The prompt and what the model writes after it.
-
-    With ``samples`` a list of so many texts, of the seeds ``seed``, ``seed + 1``, ...; for a list
-    of prompts a list with what each of them alone would give.  ``how`` is what ``write_samples``
-    takes; raises what it does.
-    """
-    seeds = seeds_for(seed, samples)
-    results = grouped(write_samples(model, tokenizer, prompt, config, seeds=seeds, **how), samples)
-    return results[0] if isinstance(prompt, str) else results
 
 
 def check_count(samples: int | None) -> int:
@@ -241,11 +222,11 @@ def checked_prompts(prompt: str | Sequence[str]) -> list[str]:
     return prompts
 
 
-def name_unknown(unknown: dict[str, int], most: int = 8) -> str:
+def name_unknown(unknown: dict[str, int]) -> str:
     """Unknown characters or words with how often they occur, the most frequent first."""
     ordered = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
-    named = ", ".join(f"{symbol!r} ({count}x)" for symbol, count in ordered[:most])
-    return named + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
+    named = ", ".join(f"{symbol!r} ({count}x)" for symbol, count in ordered[:NAMED])
+    return named + (f" and {len(ordered) - NAMED} more" if len(ordered) > NAMED else "")
 
 
 def replace_symbols(tokenizer: Tokenizer, prompt: str, replacement: str | None) -> str:

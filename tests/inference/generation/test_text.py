@@ -13,10 +13,11 @@ from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError, TokenizerError
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.pieces import Cut, Written
-from charlm.inference.generation.text import generate, stream, write_samples
+from charlm.inference.generation.text import stream, write_samples
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 from tests.inference.bigram import Bigram
+from tests.inference.generation.generating import generate
 
 torch.set_num_threads(1)
 

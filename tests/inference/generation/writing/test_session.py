@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from charlm.config import GenerationConfig
 from charlm.errors import ConfigError
-from charlm.inference.generation.text import generate
 from charlm.inference.generation.writing.session import WritingSession
 from charlm.inference.generation.writing.units import last_unit
+from tests.inference.generation.generating import generate
 from tests.inference.generation.writing.sessions import fresh_log_probs, parts, session
 from tests.inference.toys import KINDS
 
