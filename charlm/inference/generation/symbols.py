@@ -1,6 +1,8 @@
 """Settings that name characters, words or pieces -> numbers for each token of a vocabulary."""
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,7 +14,8 @@ from charlm.errors import ConfigError
 __all__ = ["bias_of", "breakers_of", "token_texts", "widths_of"]
 
 
-def token_texts(tokenizer: Tokenizer) -> list[str | None]:
+@lru_cache(maxsize=2)
+def token_texts(tokenizer: Tokenizer) -> Sequence[str | None]:
     """The text of each token; None where it is part of a character, so that it stands for none."""
     texts: list[str | None] = []
     for content in tokenizer.table:

@@ -68,7 +68,7 @@ class Pattern:
             )
 
     def token_table(
-        self, tokenizer: Tokenizer, texts: list[str | None], usable: np.ndarray
+        self, tokenizer: Tokenizer, texts: Sequence[str | None], usable: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Where each token leads from each row, and what it costs: characters, or 1 for tokens.
 
