@@ -250,9 +250,8 @@ def command(
         return fill_gaps(model, loaded.tokenizer, replaced(fill), config, size, as_json=as_json)
     texts = [replaced(text) for text in read_prompts(prompt, prompts)]
     seeds = seeds_for(seed, samples)
-    how |= {"seeds": seeds, "beam": beam or 0}
-    if config.max_copy:
-        how["training_text"] = what_not_to_copy(loaded)
+    training = what_not_to_copy(loaded) if config.max_copy else None
+    how |= {"seeds": seeds, "beam": beam or 0, "training_text": training}
     written = write_texts(model, loaded.tokenizer, texts, config, **how)
     if seed is None and not (as_json or beam) and (config.temperature or how["temperatures"]):
         tell_seed(range(seeds[0], seeds[0] + samples * how["best_of"]))

@@ -60,7 +60,7 @@ def read_prompts(begin: Decoder, prompts: Sequence[Ids]) -> dict[Ids, Decoder]:
 
     The compiled decoder reads them side by side, and a prompt that has ended is set aside.
     """
-    waiting, read = sorted(set(prompts), key=len), dict[Ids, Decoder]()
+    waiting, read = sorted(dict.fromkeys(prompts), key=len), dict[Ids, Decoder]()
     while waiting:
         most = len(waiting) if isinstance(begin, CompiledDecoder) else 1
         going, waiting = waiting[:most], waiting[most:]

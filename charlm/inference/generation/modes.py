@@ -51,10 +51,9 @@ def write_texts(
     """A text for each prompt, seed and temperature, in this order, made while it is iterated.
 
     With ``best_of`` each is the most probable of so many, whose seeds follow ``seeds``; with
-    ``beam`` the most probable that a search of this width finds.  ``state`` is the file that the
-    text goes on from, if it exists, and that keeps the state after it; ``training_text`` is what
-    ``config.max_copy`` needs.  Raises ``ConfigError`` for what contradicts itself, and what
-    ``write_samples`` raises.
+    ``beam`` the most probable that a search of this width finds.  A text goes on from the file
+    ``state``, if it exists, which then keeps the state after the text.  Raises ``ConfigError`` for
+    what contradicts itself, and what ``write_samples`` raises.
     """
     if best_of > 1:
         require_end(config)
@@ -63,15 +62,14 @@ def write_texts(
     warn_of_stops(tokenizer, stop)
     how: dict[str, Any] = {"stop": stop, "past_end": past_end, "training_text": training_text}
     if beam:
-        how |= {"width": beam, "count": len(seeds)}
-        found = [beam_samples(model, tokenizer, prompt, config, **how) for prompt in prompts]
-        return [sample for samples in found for sample in samples]
+        search = partial(beam_samples, model, tokenizer, width=beam, count=len(seeds), **how)
+        return [sample for prompt in prompts for sample in search(prompt=prompt, config=config)]
     write = partial(write_samples, model, tokenizer, prompts, **how)
     if state is not None:
         return [with_state(write, model, tokenizer, config, seeds, state)]
     if best_of > 1:
-        every = range(seeds[0], seeds[0] + len(seeds) * best_of)
-        return best_samples(write(config=config, seeds=every), best_of)
+        every = write(config=config, seeds=range(seeds[0], seeds[0] + len(seeds) * best_of))
+        return best_samples(every, best_of)
     if temperatures:
         return at_temperatures(write, config, seeds, temperatures)
     return write(config=config, seeds=seeds)

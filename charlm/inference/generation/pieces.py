@@ -33,14 +33,18 @@ class Sample:
     """
 
     def __init__(
-        self, prompt: str, seed: int, pieces: Generator[list[Written], None, Finish]
+        self,
+        prompt: str,
+        seed: int,
+        pieces: Generator[list[Written], None, Finish],
+        *,
+        constrained: bool = False,
     ) -> None:
-        self.prompt, self.seed = prompt, seed
-        self.pieces = pieces
+        """``constrained`` says that constraints decide where the text may end."""
+        self.prompt, self.seed, self.pieces = prompt, seed, pieces
+        self.constrained = constrained
         self.written: list[Written] = []
         self.finish: Finish | None = None
-        self.constrained = False
-        """Whether constraints decide where the text may end."""
         self.temperature: float | None = None
         """Where texts at several temperatures were asked for: the one of this text."""
 

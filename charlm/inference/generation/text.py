@@ -96,7 +96,6 @@ def write_samples(
     seeds: Sequence[int],
     stop: str | Sequence[str] = (),
     past_end: bool = False,
-    constraints: Sequence[Constraint] = (),
     state: SavedState | None = None,
     training_text: SuffixIndex | None = None,
 ) -> list[Sample]:
@@ -106,8 +105,8 @@ def write_samples(
     A sample depends on its prompt and seed alone.  The prompt follows a boundary, or the text of a
     saved ``state``, and is not repeated.  A sample ends after ``config.length`` characters or other
     units, before the first of the ``stop`` strings, or where the model ends the document; with
-    ``past_end`` another one follows there, on a new line.  ``constraints`` limit the tokens;
-    ``config.max_copy`` needs the index of the ``training_text``.
+    ``past_end`` another one follows there, on a new line.  ``config.max_copy`` needs the index of
+    the ``training_text``.
 
     Raises ``TokenizerError`` for a prompt with unknown characters or words, and ``ConfigError``
     for an empty stop string, a seed out of range and a prompt that is no text.
@@ -116,37 +115,47 @@ def write_samples(
     check_seeds(seeds)
     if config.pattern:
         refuse_beside_pattern(stop=bool(stops), past_end=past_end, state=state is not None)
-    if config.max_copy:
-        limit = copy_limit(tokenizer, config.max_copy, training_text, past_end=past_end)
-        constraints = [*constraints, limit]
-    rules, starts = rules_for(tokenizer, config, prompts, constraints), list[Start]()
-    begin, given = open_decoder(model), tokenizer.boundary_id
-    if state is not None:
-        begin, given = open_decoder(model, state=state.state), state.last
-    for each in prompts:
-        ids = (given, *encode_prompt(tokenizer, each))
-        states = tuple(constraint.start(each) for constraint in rules.constraints)
-        starts += [Start(ids, seed, states) for seed in seeds]
-    samples, tokens = [], sample_tokens(begin, rules, starts)
+    rules = rules_for(tokenizer, config, prompts, training_text, past_end=past_end)
+    begin = open_decoder(model, state=None if state is None else state.state)
+    given = tokenizer.boundary_id if state is None else state.last
     texts = [each for each in prompts for _ in seeds]
-    for each, start, blocks in zip(texts, starts, tokens, strict=True):
-        after, ending = (each, start.ids[1:]), Ending(config)
-        pieces = pieces_of(tokenizer, after, blocks, ending, stops, past_end=past_end)
-        samples.append(Sample(each, start.seed, pieces))
-        samples[-1].constrained = any(constraint.ends for constraint in rules.constraints)
+    starts = starts_for(tokenizer, given, prompts, rules, seeds)
+    samples = []
+    for each, start, blocks in zip(texts, starts, sample_tokens(begin, rules, starts), strict=True):
+        after = each, start.ids[1:]
+        pieces = pieces_of(tokenizer, after, blocks, Ending(config), stops, past_end=past_end)
+        samples.append(Sample(each, start.seed, pieces, constrained=bool(config.pattern)))
     return samples
+
+
+def starts_for(
+    tokenizer: Tokenizer, given: int, prompts: Sequence[str], rules: Rules, seeds: Sequence[int]
+) -> list[Start]:
+    """Where the texts of each prompt and seed begin: with the token ``given``, then the prompt."""
+    starts = []
+    for prompt in prompts:
+        ids = (given, *encode_prompt(tokenizer, prompt))
+        states = tuple(constraint.start(prompt) for constraint in rules.constraints)
+        starts += [Start(ids, seed, states) for seed in seeds]
+    return starts
 
 
 def rules_for(
     tokenizer: Tokenizer,
     config: GenerationConfig,
     prompts: Sequence[str],
-    constraints: Sequence[Constraint] = (),
+    training_text: SuffixIndex | None = None,
+    *,
+    past_end: bool = False,
 ) -> Rules:
-    """How tokens are sampled, with the ``constraints`` and that of ``config.pattern``."""
+    """How tokens are sampled, with the constraints that ``config`` asks for."""
     bias, widths, breakers = bias_of(tokenizer, config), None, None
+    constraints: list[Constraint] = []
+    if config.max_copy:
+        limit = copy_limit(tokenizer, config.max_copy, training_text, past_end=past_end)
+        constraints.append(limit)
     if config.pattern:
-        constraints = [*constraints, Pattern(tokenizer, config, bias, prompts)]
+        constraints.append(Pattern(tokenizer, config, bias, prompts))
     if config.temperature_end is not None:
         widths = widths_of(tokenizer, config)
     if config.dry_multiplier and config.dry_breakers:

@@ -14,7 +14,6 @@ from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.constraints.copying import copy_limit
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.pieces import Sample, pieces_of
 from charlm.inference.generation.sampling import Constraint, restrict
@@ -145,12 +144,10 @@ def beam_samples(
     range.
     """
     check_beam(config, width, count, past_end=past_end)
-    stops, limits = checked_stops(stop), list[Constraint]()
+    stops = checked_stops(stop)
     if config.pattern:
         refuse_beside_pattern(stop=bool(stops))
-    if config.max_copy:
-        limits.append(copy_limit(tokenizer, config.max_copy, training_text))
-    rules = rules_for(tokenizer, config, [prompt], limits)
+    rules = rules_for(tokenizer, config, [prompt], training_text)
     widths = widths_of(tokenizer, config)
     search = Search(rules.logit_bias, widths, config.length, power, rules.constraints)
     ids = encode_prompt(tokenizer, prompt)
