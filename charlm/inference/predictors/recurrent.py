@@ -23,13 +23,8 @@ class NetworkPredictor(Predictor):
     """
 
     def __init__(self, network: LanguageModel) -> None:
-        self.network = network
-        self.vocab_size = network.vocab_size
-
-    @property
-    def device(self) -> torch.device:
-        """The network's device."""
-        return self.network.head.bias.device
+        self.network, self.vocab_size = network, network.vocab_size
+        self.device = network.head.bias.device
 
     @abstractmethod
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
