@@ -60,9 +60,7 @@ def writing(size: Size, device: torch.device) -> Way:
     """What ``charlm generate`` does for one text."""
     model = Recurrent(size.network().to(device))
     rules = Rules(GenerationConfig(temperature=1), torch.zeros(size.vocab))
-    (blocks,) = sample_tokens(
-        open_decoder(model), rules, [Start(torch.zeros(1, dtype=torch.long), 1)]
-    )
+    (blocks,) = sample_tokens(open_decoder(model), rules, [Start((0,), 1)])
 
     def call() -> None:
         count = 0

@@ -10,9 +10,9 @@ from charlm.api.arguments import last_of, naming_unknown, require
 from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.inference.generation import text as generation
-from charlm.inference.generation.filling import fill
 from charlm.inference.generation.modes import refuse_idle, write_texts
 from charlm.inference.generation.pieces import Sample
+from charlm.inference.generation.search.filling import fill
 from charlm.inference.generation.writing.session import WritingSession
 from charlm.inference.loading import Loaded, index_training_text
 from charlm.inference.predictors.recurrent import in_precision

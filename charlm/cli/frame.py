@@ -14,7 +14,6 @@ __all__ = [
     "RUNNING",
     "Command",
     "Group",
-    "add_debug",
     "each_once",
     "option",
 ]
@@ -47,11 +46,33 @@ def option(*names: str, **settings: Any) -> Callable[[Decorated], Decorated]:
     return click.option(*names, cls=Option, **settings)
 
 
+def switch_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Note in the context that ``--debug`` was given."""
+    if value:
+        ctx.meta[DEBUG] = True
+
+
+DEBUG_OPTION = click.Option(
+    ["--debug"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=switch_debug,
+    help="Show the whole trace of an error.",
+)
+"""The option ``--debug``, which all commands share."""
+
+
 class Command(click.Command):
     """A command whose help groups its options, and which knows the former names of options.
 
     Options without a heading stand first, as "Options"; without any heading there is only that.
+    Every command has ``--debug``.
     """
+
+    def __init__(self, name: str | None, **settings: Any) -> None:
+        settings["params"] = [*(settings.get("params") or ()), DEBUG_OPTION]
+        super().__init__(name, **settings)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse.  Raises ``ConfigError`` with the new name of an option that has one."""
@@ -128,28 +149,3 @@ def grouped(
         else:
             rows.setdefault(getattr(option, "heading", None) or "Options", []).append(row)
     return {title: found for title, found in {**rows, GENERAL: last}.items() if found}
-
-
-def switch_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Note in the context that ``--debug`` was given."""
-    if value:
-        ctx.meta[DEBUG] = True
-
-
-DEBUG_OPTION = click.Option(
-    ["--debug"],
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=switch_debug,
-    help="Show the whole trace of an error.",
-)
-"""The option ``--debug``, which all commands share."""
-
-
-def add_debug(command: click.Command) -> None:
-    """Give a command, and the commands below it, the option ``--debug``."""
-    if DEBUG_OPTION not in command.params:
-        command.params.append(DEBUG_OPTION)
-    for below in getattr(command, "commands", {}).values():
-        add_debug(below)

@@ -43,10 +43,9 @@ def generation_options(*names: str) -> Callable[[Callable[..., Any]], Callable[.
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def with_settings(assignments: tuple[str, ...], **arguments: Any) -> Any:
+            given = {name: arguments.pop(name) for name in names}
             settings = generation_table(assignments)
-            settings |= {
-                name: value for name in names if (value := arguments.pop(name)) is not None
-            }
+            settings |= {name: value for name, value in given.items() if value is not None}
             return command(settings=settings, **arguments)
 
         option(
@@ -75,7 +74,6 @@ def setting_option(entry: dataclasses.Field[Any]) -> Callable[..., Any]:
         help=(f"One of {', '.join(choices)}.  " if choices else "")
         + entry.metadata["help"].replace("`length`", "--length").replace("  [default: none]", "")
         + default,
-        multiple=True, callback=given_once,
         heading=FILTERS if entry.name in FILTERING else WRITING,
     )  # fmt: skip
 
@@ -94,24 +92,13 @@ def generation_table(assignments: Sequence[str]) -> dict[str, Any]:
     return table
 
 
-def given_once(_: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
-    """The value of an option, or None.  Raises ``BadParameter`` where it was given twice."""
-    if len(values) > 1:
-        shown = " and ".join(map(str, values))
-        raise click.BadParameter(f"given more than once: {shown}", param=option)
-    return values[0] if values else None
-
-
-def unescaped(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    r"""Texts with the line breaks and tabs that \n, \t and \r stand for; \\ is a backslash."""
-    return tuple(re.sub(r"\\([ntr\\])", lambda found: ESCAPES[found[1]], text) for text in texts)
-
-
-def unescaped_one(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> str | None:
-    """Like ``unescaped``, of one text or none."""
-    return None if text is None else unescaped(context, parameter, (text,))[0]
+def unescaped(_: click.Context, __: click.Parameter, given: Any) -> Any:
+    r"""A text or several, with the line breaks and tabs that \n, \t and \r stand for; \\ is a
+    backslash.
+    """
+    if not isinstance(given, str):
+        return given and tuple(unescaped(_, __, text) for text in given)
+    return re.sub(r"\\([ntr\\])", lambda found: ESCAPES[found[1]], given)
 
 
 IDLE_WITH_FILL = ("stop", "past_end", "state", "temperatures")
@@ -120,22 +107,22 @@ IDLE_WITH_FILL = ("stop", "past_end", "state", "temperatures")
 
 def check_modes(
     settings: Mapping[str, Any],
-    given: Sequence[str],
+    others: Mapping[str, Any],
+    how: Mapping[str, Any],
     fill: str | None,
     gap_length: int | None,
     beam: int | None,
-    temperatures: Sequence[float] | None,
 ) -> None:
-    """Raise ``ConfigError`` for an option in ``given`` that does nothing with the way to write."""
+    """Raise ``ConfigError`` for an option that does nothing with the way to write."""
     from charlm.inference.generation.modes import refuse_idle, refuse_rivals
 
     if fill is not None:
-        refuse_idle("fill", given)
+        refuse_idle("fill", [*settings, *given_beside_fill(others, how)])
     elif gap_length is not None:
         raise ConfigError("`gap_length` does nothing without `fill`", "give `fill=TEXT`")
     elif beam:
         refuse_idle("beam", settings)
-    refuse_rivals(temperatures=bool(temperatures), temperature="temperature" in settings)
+    refuse_rivals(temperatures=bool(how["temperatures"]), temperature="temperature" in settings)
 
 
 def given_beside_fill(others: Mapping[str, Any], how: Mapping[str, Any]) -> list[str]:
@@ -145,20 +132,18 @@ def given_beside_fill(others: Mapping[str, Any], how: Mapping[str, Any]) -> list
     return [name for name, value in both.items() if value]
 
 
-def what_not_to_copy(loaded: Any, config: GenerationConfig) -> dict[str, Any]:
-    """The index of the training text, where copies of it are limited."""
-    if not config.max_copy:
-        return {}
+def what_not_to_copy(loaded: Any) -> Any:
+    """The index of the training text."""
     from charlm.console.novelty import show_indexing
     from charlm.inference.loading import index_training_text
 
-    return {"training_text": show_indexing(index_training_text(loaded))}
+    return show_indexing(index_training_text(loaded))
 
 
 def fill_gaps(*of_text: Any, as_json: bool) -> None:
     """Fill the gaps of a text, and show what was found."""
     from charlm.console.samples import show_filled
-    from charlm.inference.generation.filling import fill
+    from charlm.inference.generation.search.filling import fill
 
     *given, size = of_text
     show_filled(fill(*given, **size), as_json=as_json)
@@ -175,7 +160,7 @@ def fill_gaps(*of_text: Any, as_json: bool) -> None:
     help=r"Continue each line of FILE; \n in it is a line break.",
 )  # fmt: skip
 @option(
-    "--fill", metavar="TEXT", callback=unescaped_one, heading=WRITING,
+    "--fill", metavar="TEXT", callback=unescaped, heading=WRITING,
     help="Fill the gaps of TEXT, ___, with what makes the whole most probable.",
 )  # fmt: skip
 @option(
@@ -255,8 +240,7 @@ def command(
     from charlm.inference.predictors.recurrent import in_precision
 
     others = {"prompt": prompt, "prompts": prompts, "seed": seed is not None, "color": color}
-    given = [*settings, *given_beside_fill(others, how)]
-    check_modes(settings, given, fill, gap_length, beam, how["temperatures"])
+    check_modes(settings, others, how, fill, gap_length, beam)
     loaded = chosen.mix(chosen.load())
     config = dataclasses.replace(loaded.run.config.generation, **settings)
     model = in_precision(loaded.model, precision)
@@ -266,7 +250,8 @@ def command(
         return fill_gaps(model, loaded.tokenizer, replaced(fill), config, size, as_json=as_json)
     texts = [replaced(text) for text in read_prompts(prompt, prompts)]
     seeds = seeds_for(seed, samples)
-    how |= {"seeds": seeds, "beam": beam or 0, **what_not_to_copy(loaded, config)}
+    training = what_not_to_copy(loaded) if config.max_copy else None
+    how |= {"seeds": seeds, "beam": beam or 0, "training_text": training}
     written = write_texts(model, loaded.tokenizer, texts, config, **how)
     if seed is None and not (as_json or beam) and (config.temperature or how["temperatures"]):
         tell_seed(range(seeds[0], seeds[0] + samples * how["best_of"]))

@@ -11,7 +11,7 @@ import click
 
 from charlm import __version__
 from charlm.cli.failures import ending_in_two_lines, print_error
-from charlm.cli.frame import DEBUG_OPTION, RUNNING, add_debug
+from charlm.cli.frame import DEBUG_OPTION, RUNNING
 from charlm.cli.renamed import meant_command
 from charlm.cli.signals import handling, interrupt
 from charlm.errors import CharlmWarning, ConfigError
@@ -42,11 +42,10 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command, and add ``--debug`` to it."""
+        """Import a command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"charlm.cli.{cmd_name}").command
-        add_debug(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

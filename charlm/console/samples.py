@@ -13,8 +13,8 @@ from rich.text import Text
 from charlm.console.streams import print_json, talk, write_text
 from charlm.console.terminal import harmless, without_protection
 from charlm.console.wrapping import SHADES, TerminalText, shade_of, shades
-from charlm.inference.generation.filling import Filled
 from charlm.inference.generation.pieces import Sample, Written
+from charlm.inference.generation.search.filling import Filled
 
 __all__ = ["show_filled", "show_samples", "tell_seed"]
 

@@ -88,12 +88,7 @@ def widths_of_cells(row: Surprisal) -> dict[str, int]:
 
 def show_complexities(rows: Iterable[Surprisal], measure: str, *, as_json: bool) -> None:
     """A row for each word under the names that neural-complexity prints, spaces between."""
-    scale = MEASURES[measure]
-    records = (
-        row._asdict()
-        | {"surp": row.surp * scale, "entropy": row.entropy * scale, "entred": row.entred * scale}
-        for row in complexities(rows)
-    )
+    records = complexities(rows, MEASURES[measure])
     if as_json:
         print_rows(records, "jsonl")
         return

@@ -4,9 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
-from charlm.config import ModelConfig
 from charlm.data.cache import cache_folder
 from charlm.data.preparation.prepared import Prepared, find_prepared, prepare
 from charlm.data.preparation.store import TokenStore
@@ -22,7 +19,6 @@ from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import from_tensors
 from charlm.storage.ancestor import known_tokenizer_of
-from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run, open_run
 
 __all__ = [
@@ -67,22 +63,17 @@ def load_run(folder: str | Path, step: int | None = None, device: str = "cpu") -
     run = open_run(Path(folder))
     tokenizer = run.tokenizer()
     chosen = choose_device(device)
-    found = run.checkpoint(step)
+    found, size = run.checkpoint(step), tokenizer.vocab_size
     try:
-        model = predictor_of(run.config.model, tokenizer.vocab_size, found, chosen)
+        model: Predictor
+        if run.config.model.kind == "ngram":
+            model = NgramPredictor(from_tensors(found.model, size))
+        else:
+            network = LanguageModel.from_tensors(run.config.model, size, found.model)
+            model = Recurrent(network.eval().to(chosen))
     except ModelError as error:
         raise ModelError(f"{run.folder}, step {found.step:,}: {error}", error.hint) from None
     return Loaded(run, tokenizer, model, found.step)
-
-
-def predictor_of(
-    config: ModelConfig, vocab_size: int, found: Checkpoint, device: torch.device
-) -> Predictor:
-    """The model of a checkpoint.  Raises ``ModelError`` for tensors that are not the model's."""
-    if config.kind == "ngram":
-        return NgramPredictor(from_tensors(found.model, vocab_size))
-    network = LanguageModel.from_tensors(config, vocab_size, found.model)
-    return Recurrent(network.eval().to(device))
 
 
 def require_recurrent(loaded: Loaded) -> LanguageModel:

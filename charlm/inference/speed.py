@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from charlm.config import GenerationConfig, ModelConfig
+from charlm.config import BOUNDARY_ID, GenerationConfig, ModelConfig
 from charlm.inference.generation.lanes import sample_tokens
 from charlm.inference.generation.sampling import Rules, Start
 from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.reader import Reader
-from charlm.inference.predictors.recurrent import Recurrent
+from charlm.inference.predictors.recurrent import Recurrent, in_precision
 from charlm.inference.timing import PEER, Way, compare_ways
 from charlm.model.language_model import LanguageModel
 from charlm.model.limits import Limits, measure_limits
@@ -154,9 +154,9 @@ def measure(
 
 def sampling(size: Size, precision: str = "float32") -> Way:
     """Sample tokens as ``charlm generate`` does, with weights kept in ``precision``."""
-    model = Recurrent(size.network(), precision)
+    model = in_precision(Recurrent(size.network()), precision)
     rules = Rules(GenerationConfig(temperature=TEMPERATURE), torch.zeros(size.vocab))
-    starts = [Start(torch.zeros(1, dtype=torch.int64), seed) for seed in range(size.lanes)]
+    starts = [Start((BOUNDARY_ID,), seed) for seed in range(size.lanes)]
     texts = sample_tokens(open_decoder(model), rules, starts)
     count = len(next(texts[0]))
 

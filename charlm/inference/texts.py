@@ -250,32 +250,27 @@ def table_cells(table: TextTable) -> Iterator[Mapping[str, str]]:
 
 
 def line_end_note(loaded: Loaded, corpus: Corpus) -> str | None:
-    """What to tell where lines end with CR LF and in training with LF, or the other way round."""
-    trained = trained_on_windows_lines(loaded)
+    """What to tell where lines end with CR LF and in training with LF, or the other way round;
+    None also where it cannot be told how they ended in training.
+    """
+    tokenizer, trained = loaded.tokenizer, False
+    if tokenizer.kind == "word":  # to which all white space is alike
+        return None
+    unknown = bool(tokenizer.unknown("\r"))
+    if not unknown:
+        kept = find_prepared(cache_folder(), loaded.run.origin.get("digest", ""))
+        if kept is None:
+            return None
+        trained = store_has_windows_lines(kept.train, tokenizer)
     head = content_of(next(corpus.pieces()).text)
-    if trained is None or b"\n" not in head or windows_lines(head) == trained:
+    if b"\n" not in head or windows_lines(head) == trained:
         return None
     here, there = (
         ("CR LF (as on Windows)", "LF") if not trained else ("LF", "CR LF (as on Windows)")
     )
-    worse = "is an unknown character" if unknown_return(loaded) else "comes unexpectedly"
+    worse = "is an unknown character" if unknown else "comes unexpectedly"
     effect = f"every carriage return {worse}" if not trained else "every carriage return is missing"
     return f"lines end with {here}, in training they ended with {there}: {effect}"
-
-
-def trained_on_windows_lines(loaded: Loaded) -> bool | None:
-    """Whether lines of the training text end with CR LF; None where that cannot be told."""
-    if loaded.tokenizer.kind == "word":  # to which all white space is alike
-        return None
-    if unknown_return(loaded):
-        return False
-    kept = find_prepared(cache_folder(), loaded.run.origin.get("digest", ""))
-    return store_has_windows_lines(kept.train, loaded.tokenizer) if kept else None
-
-
-def unknown_return(loaded: Loaded) -> bool:
-    """Whether the tokenizer does not know the carriage return."""
-    return bool(loaded.tokenizer.unknown("\r"))
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> None:

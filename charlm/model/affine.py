@@ -11,18 +11,19 @@ from torch import nn
 __all__ = ["Embedding", "Linear", "allocate", "initialise_affine"]
 
 
-class Linear(nn.Linear):
+class WithoutNumbers:
+    """A module made without initial numbers."""
+
+    def reset_parameters(self) -> None:
+        """Do nothing: ``LanguageModel.create`` or ``from_tensors`` gives the numbers."""
+
+
+class Linear(WithoutNumbers, nn.Linear):
     """An ``nn.Linear`` made without initial numbers."""
 
-    def reset_parameters(self) -> None:
-        """Do nothing: ``LanguageModel.create`` or ``from_tensors`` gives the numbers."""
 
-
-class Embedding(nn.Embedding):
+class Embedding(WithoutNumbers, nn.Embedding):
     """An ``nn.Embedding`` made without initial numbers."""
-
-    def reset_parameters(self) -> None:
-        """Do nothing: ``LanguageModel.create`` or ``from_tensors`` gives the numbers."""
 
 
 def allocate(module: nn.Module) -> None:

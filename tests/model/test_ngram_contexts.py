@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from charlm.errors import ModelError, TokenizerError
-from charlm.model.ngram.contexts import distributions, row_nll, row_states, start_states
-from charlm.model.ngram.kneser_ney import NgramModel, train_ngrams
+from charlm.model.ngram.contexts import distributions, row_states
+from charlm.model.ngram.kneser_ney import NgramModel, row_nll, start_states, train_ngrams
 from charlm.model.ngram.tensors import from_tensors, to_tensors
 from tests.model.test_ngrams import distribution, random_stream
 

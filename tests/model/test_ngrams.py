@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike
 from charlm.data.synthetic.kinds import MarkovSource
 from charlm.errors import ConfigError, CorpusError, TokenizerError
 from charlm.model.ngram import kneser_ney as ngrams
-from charlm.model.ngram.contexts import distributions, row_states, start_states
+from charlm.model.ngram.contexts import distributions, row_states
 from charlm.model.ngram.counts import ABSENT
 from charlm.model.ngram.kneser_ney import (
     FALLBACK,
     NgramModel,
     discounts,
+    start_states,
     train_ngrams,
 )
 from charlm.model.ngram.orders import choose_order

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charlm.model.ngram.contexts import distributions, row_states, start_states
-from charlm.model.ngram.kneser_ney import train_ngrams
+from charlm.model.ngram.contexts import distributions, row_states
+from charlm.model.ngram.kneser_ney import start_states, train_ngrams
 from charlm.model.ngram.orders import choose_order
 from charlm.model.ngram.ppm import learn_orders
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from charlm.config import TokenizerConfig
-from charlm.data.preparation.counting import CODE_SPACE, code_points
+from charlm.data.preparation.counting import CODE_SPACE, check_text, code_points
 from charlm.data.tokenizers.base import UNKNOWN, UNKNOWN_ID, Tokenizer, as_text
 from charlm.errors import TokenizerError
 
@@ -52,7 +52,7 @@ class CharTokenizer(Tokenizer):
         if len(set(symbols)) != len(symbols):
             raise TokenizerError("the alphabet holds a character twice", REMEDY)
         self.symbols = list(symbols)
-        as_text("".join(symbols))
+        check_text("".join(symbols))
         self.table = [b"", UNKNOWN.encode(), *(symbol.encode() for symbol in symbols)]
         self.tables: dict[int, np.ndarray] = {}
         self.narrow = self.ids_by_code(1).tobytes() if self.dtype.itemsize == 1 else None

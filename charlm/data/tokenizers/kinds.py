@@ -60,7 +60,18 @@ def load(folder: Path) -> Tokenizer:
 
     Raises ``TokenizerError`` for what is missing, damaged, too large or from a newer version.
     """
-    definition = read_definition(folder)
+    content = read_bounded(folder / DEFINITION, LARGEST_DEFINITION)
+    try:
+        definition = parse_json(content, structure=MOST_SYMBOLS)
+    except ValueError as error:
+        raise damaged(folder, f"no JSON: {error}") from None
+    if not isinstance(definition, dict):
+        raise damaged(folder, "no JSON object")
+    if definition.get("format") != FORMAT:
+        raise TokenizerError(
+            f"{folder / DEFINITION} has format {definition.get('format')!r}, not {FORMAT}",
+            "use the version of charlm that wrote it, or a newer one",
+        )
     try:
         return tokenizer_of(folder, definition)
     except TokenizerError as error:
@@ -83,23 +94,6 @@ def tokenizer_of(folder: Path, definition: dict[str, Any]) -> Tokenizer:
     if kind == "word" and isinstance(definition.get("end_of_line"), bool):
         return WordTokenizer(symbols, end_of_line=definition["end_of_line"])
     raise damaged(folder, f"of an unknown kind, {kind!r}")
-
-
-def read_definition(folder: Path) -> dict[str, Any]:
-    """The JSON of a tokenizer folder.  Raises ``TokenizerError``."""
-    content = read_bounded(folder / DEFINITION, LARGEST_DEFINITION)
-    try:
-        definition = parse_json(content, structure=MOST_SYMBOLS)
-    except ValueError as error:
-        raise damaged(folder, f"no JSON: {error}") from None
-    if not isinstance(definition, dict):
-        raise damaged(folder, "no JSON object")
-    if definition.get("format") != FORMAT:
-        raise TokenizerError(
-            f"{folder / DEFINITION} has format {definition.get('format')!r}, not {FORMAT}",
-            "use the version of charlm that wrote it, or a newer one",
-        )
-    return definition
 
 
 def read_model(folder: Path, definition: dict[str, Any]) -> bytes:

@@ -45,12 +45,6 @@ class Adapter:
         self.loaded = loaded
         self.statistics = cache(self.gather)
 
-    def adapt(self, evaluation: Evaluation) -> Adapted:
-        """The run with the model of ``evaluation``.  Raises what ``model`` does."""
-        run, model = self.loaded, self.model(evaluation)
-        tuned = evaluation.tune_on
-        return Adapted(run.run, run.tokenizer, model, run.step, evaluation, run, tuned_on=tuned)
-
     def model(self, evaluation: Evaluation) -> Predictor:
         """The run's own model if there is no method; else one that uses them.
 

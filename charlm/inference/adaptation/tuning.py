@@ -60,7 +60,7 @@ def adapt_run(
     """Tune what ``evaluation`` leaves free; the last record is the run with its methods.
 
     Raises ``CorpusError`` if the text to tune on is among the ``scored`` ones, before it is tuned
-    on, and what ``tuning_ids``, ``tune`` and ``Adapter.adapt`` do.
+    on, and what ``tuning_ids``, ``tune`` and ``Adapter.model`` do.
     """
     adapter = Adapter(loaded)
     if evaluation.free:
@@ -71,7 +71,9 @@ def adapt_run(
         for trial in tune(adapter, evaluation, ids):
             yield trial
             evaluation = trial.evaluation if trial.better else evaluation
-    yield adapter.adapt(evaluation)
+    model, tuned_on = adapter.model(evaluation), evaluation.tune_on
+    run, tokenizer, step = loaded.run, loaded.tokenizer, loaded.step
+    yield Adapted(run, tokenizer, model, step, evaluation, loaded, tuned_on=tuned_on)
 
 
 def tuning_ids(loaded: Loaded, evaluation: Evaluation) -> np.ndarray:

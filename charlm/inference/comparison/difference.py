@@ -26,6 +26,9 @@ BLOCK = {"token": 256, "line": 1024}
 BITS = 1 / math.log(2)
 """Bits of a nat."""
 
+MEASURED = ("nll", "tokens", "oov", "oov_nll", "bpb", "bpc")
+"""The figures of one model in a record; those of nll are in nats."""
+
 NO_BLOCKS = Blocks()
 
 
@@ -126,12 +129,7 @@ def side_record(loaded: Loaded, score: Score) -> dict[str, Any]:
         "step": loaded.step,
         "tokenizer": loaded.tokenizer.kind,
         "mode": loaded.model.mode,
-        "nll": score.nll,
-        "tokens": score.tokens,
-        "oov": score.oov,
-        "oov_nll": score.oov_nll,
-        "bpb": score.bpb,
-        "bpc": score.bpc,
+        **{name: getattr(score, name) for name in MEASURED},
     }
 
 

@@ -85,9 +85,9 @@ def encode(
 
 
 def decode(
-    model: Predictor, data: bytes, count: int, lanes: int, what: str = "decompressing"
+    model: Predictor, data: bytes, count: int, lanes: int
 ) -> Generator[CodingProgress, None, np.ndarray]:
-    """Find the ids (count,) that ``encode`` coded; ``what`` is for the records of progress.
+    """Find the ids (count,) that ``encode`` coded.
 
     With another model's probabilities they are any tokens.  Raises ``ValueError`` where the bits
     make no sense.
@@ -106,7 +106,7 @@ def decode(
             raise ValueError("the bits make no sense") from None
         tokens = rows[number].astype(np.int64)
         if number % EVERY == 0:
-            yield CodingProgress(what, number * lanes, count)
+            yield CodingProgress("decompressing", number * lanes, count)
     short, longer = divmod(count, lanes)
     found = [rows[: short + (lane < longer), lane] for lane in range(lanes)]
     return np.concatenate(found).astype(np.int64)

@@ -6,7 +6,7 @@ random numbers, and lanes are shared only where the numbers of a lane do not dep
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -17,13 +17,16 @@ from charlm.inference.generation.filters import uniforms
 from charlm.inference.generation.sampling import Rules, Sampler, Start
 from charlm.inference.predictors.decoder import CompiledDecoder, Decoder
 
-__all__ = ["Token", "key_of", "read_prompts", "sample_tokens"]
+__all__ = ["Lanes", "Token", "read_prompts", "sample_tokens"]
 
 LANES = 64
 """Most samples side by side."""
 
 NUMBERS = 64
 """Random numbers that a lane takes at once where tokens are sampled one by one."""
+
+
+Ids: TypeAlias = tuple[int, ...]
 
 
 class Token(NamedTuple):
@@ -51,37 +54,25 @@ def sample_tokens(
     return texts
 
 
-def key_of(prompt: Tensor) -> bytes:
-    """Equal for equal prompts (T,)."""
-    return prompt.numpy().tobytes()
+def read_prompts(begin: Decoder, prompts: Sequence[Ids]) -> dict[Ids, Decoder]:
+    """For each of the ``prompts``, none of them empty, a decoder with one lane that has read it
+    after what ``begin`` had read; equal ones are read once.
 
-
-def read_prompts(begin: Decoder, prompts: Sequence[Tensor]) -> dict[bytes, Decoder]:
-    """For each of the ``prompts`` (T,), T > 0, a decoder with one lane that has read it after what
-    ``begin`` had read; equal ones are read once.
+    The compiled decoder reads them side by side, and a prompt that has ended is set aside.
     """
-    every = {key_of(prompt): prompt for prompt in prompts}
-    if isinstance(begin, CompiledDecoder):
-        return read_together(begin, every)
-    read = {key: begin.fork(torch.tensor([0])) for key in every}
-    for key, prompt in every.items():
-        read[key].advance(prompt[None])
-    return read
-
-
-def read_together(begin: Decoder, prompts: Mapping[bytes, Tensor]) -> dict[bytes, Decoder]:
-    """What ``read_prompts`` gives, read side by side; a prompt that has ended is set aside."""
-    going = sorted(prompts, key=len)
-    decoder = begin.fork(torch.zeros(len(going), dtype=torch.int64))
-    read: dict[bytes, Decoder] = {}
-    done = 0
-    while going:
-        length = len(prompts[going[0]])
-        decoder.advance(torch.stack([prompts[key][done:length] for key in going]))
-        over = sum(len(prompts[key]) == length for key in going)
-        read |= {key: decoder.fork(torch.tensor([n])) for n, key in enumerate(going[:over])}
-        decoder.select(torch.arange(over, len(going)))
-        going, done = going[over:], length
+    waiting, read = sorted(dict.fromkeys(prompts), key=len), dict[Ids, Decoder]()
+    while waiting:
+        most = len(waiting) if isinstance(begin, CompiledDecoder) else 1
+        going, waiting = waiting[:most], waiting[most:]
+        decoder, done = begin.fork(torch.zeros(len(going), dtype=torch.int64)), 0
+        while going:
+            length = len(going[0])
+            decoder.advance(torch.tensor([prompt[done:length] for prompt in going]))
+            over = sum(len(prompt) == length for prompt in going)
+            read |= {each: decoder.fork(torch.tensor([n])) for n, each in enumerate(going[:over])}
+            going, done = going[over:], length
+            if going:
+                decoder.select(torch.arange(over, over + len(going)))
     return read
 
 
@@ -91,9 +82,7 @@ class Lanes:
     Asking for the next tokens of one sample makes those of all; the others' wait.
     """
 
-    def __init__(
-        self, read: Mapping[bytes, Decoder], rules: Rules, starts: Sequence[Start]
-    ) -> None:
+    def __init__(self, read: Mapping[Ids, Decoder], rules: Rules, starts: Sequence[Start]) -> None:
         self.read, self.rules, self.starts = read, rules, starts
         self.generators = [torch.Generator().manual_seed(start.seed) for start in starts]
         self.waiting: list[deque[list[Token]]] = [deque() for _ in starts]
@@ -116,14 +105,15 @@ class Lanes:
     def open(self) -> Decoder:
         """A decoder that has read the prompts of the samples that are still wanted."""
         starts = [self.starts[place] for place in self.going]
-        keys = [key_of(start.ids) for start in starts]
-        distinct = list(dict.fromkeys(keys))
-        decoder = self.read[distinct[0]].fork(torch.tensor([0]))
-        if isinstance(decoder, CompiledDecoder):
-            decoder.join([self.read[key] for key in distinct[1:]])  # type: ignore[misc]
-        if not (self.rules.compiled and isinstance(decoder, CompiledDecoder)):
+        first, *others = distinct = list(dict.fromkeys(start.ids for start in starts))
+        decoder = self.read[first]
+        compiled = isinstance(decoder, CompiledDecoder)
+        if others:  # which only the compiled decoder puts side by side
+            decoder = decoder.fork(torch.tensor([0]))
+            decoder.join([self.read[ids] for ids in others])  # type: ignore[attr-defined]
+        if not (self.rules.compiled and compiled):
             self.sampler = Sampler(self.rules, starts)
-        return decoder.fork(torch.tensor([distinct.index(key) for key in keys]))
+        return decoder.fork(torch.tensor([distinct.index(start.ids) for start in starts]))
 
     def advance(self) -> None:
         """Sample some more tokens for each."""

@@ -1,7 +1,8 @@
 """Whole requests for texts: at several temperatures, the best of several, with a saved state."""
 
 import dataclasses
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.pieces import Finish, Sample, Written
-from charlm.inference.generation.search import beam_samples
+from charlm.inference.generation.search.beam import beam_samples
 from charlm.inference.generation.states import SavedState, read_state, state_after, write_state
 from charlm.inference.generation.text import warn_of_stops, write_samples
 from charlm.inference.predictors.predictor import Predictor
 
-__all__ = ["best_samples", "refuse_idle", "refuse_rivals", "write_texts"]
+__all__ = ["refuse_idle", "refuse_rivals", "write_texts"]
 
 USED = {
     "fill": {"banned", "allowed"},
@@ -50,10 +51,9 @@ def write_texts(
     """A text for each prompt, seed and temperature, in this order, made while it is iterated.
 
     With ``best_of`` each is the most probable of so many, whose seeds follow ``seeds``; with
-    ``beam`` the most probable that a search of this width finds.  ``state`` is the file that the
-    text goes on from, if it exists, and that keeps the state after it; ``training_text`` is what
-    ``config.max_copy`` needs.  Raises ``ConfigError`` for what contradicts itself, and what
-    ``write_samples`` raises.
+    ``beam`` the most probable that a search of this width finds.  A text goes on from the file
+    ``state``, if it exists, which then keeps the state after the text.  Raises ``ConfigError`` for
+    what contradicts itself, and what ``write_samples`` raises.
     """
     if best_of > 1:
         require_end(config)
@@ -61,17 +61,18 @@ def write_texts(
     refuse_rivals(**ways, state=state is not None)
     warn_of_stops(tokenizer, stop)
     how: dict[str, Any] = {"stop": stop, "past_end": past_end, "training_text": training_text}
-    if state is not None:
-        return [with_state(model, tokenizer, prompts, config, state, seeds, **how)]
     if beam:
-        how |= {"width": beam, "count": len(seeds)}
-        found = [beam_samples(model, tokenizer, prompt, config, **how) for prompt in prompts]
-        return [sample for samples in found for sample in samples]
+        search = partial(beam_samples, model, tokenizer, width=beam, count=len(seeds), **how)
+        return [sample for prompt in prompts for sample in search(prompt=prompt, config=config)]
+    write = partial(write_samples, model, tokenizer, prompts, **how)
+    if state is not None:
+        return [with_state(write, model, tokenizer, config, seeds, state)]
     if best_of > 1:
-        return best_samples(model, tokenizer, prompts, config, seeds, best_of, **how)
+        every = write(config=config, seeds=range(seeds[0], seeds[0] + len(seeds) * best_of))
+        return best_samples(every, best_of)
     if temperatures:
-        return at_temperatures(model, tokenizer, prompts, config, seeds, temperatures, **how)
-    return write_samples(model, tokenizer, prompts, config, seeds=seeds, **how)
+        return at_temperatures(write, config, seeds, temperatures)
+    return write(config=config, seeds=seeds)
 
 
 def require_end(config: GenerationConfig) -> None:
@@ -93,41 +94,26 @@ def refuse_rivals(**given: bool) -> None:
 
 
 def at_temperatures(
-    model: Predictor,
-    tokenizer: Tokenizer,
-    prompts: Sequence[str],
+    write: Callable[..., list[Sample]],
     config: GenerationConfig,
     seeds: Sequence[int],
     temperatures: Sequence[float],
-    **how: Any,
 ) -> list[Sample]:
     """A text for each prompt, seed and temperature, in this order."""
     columns = []
     for temperature in temperatures:
-        changed = dataclasses.replace(config, temperature=temperature)
-        samples = write_samples(model, tokenizer, prompts, changed, seeds=seeds, **how)
+        samples = write(config=dataclasses.replace(config, temperature=temperature), seeds=seeds)
         for sample in samples:
             sample.temperature = temperature
         columns.append(samples)
     return [sample for row in zip(*columns, strict=True) for sample in row]
 
 
-def best_samples(
-    model: Predictor,
-    tokenizer: Tokenizer,
-    prompts: Sequence[str],
-    config: GenerationConfig,
-    seeds: Sequence[int],
-    best_of: int,
-    **how: Any,
-) -> list[Sample]:
-    """For each prompt and each of the ``seeds`` the best of ``best_of`` texts: the one whose tokens
-    have the largest mean log-probability.  They are finished when this returns.
+def best_samples(samples: Sequence[Sample], best_of: int) -> list[Sample]:
+    """Of every ``best_of`` texts the one whose tokens have the largest mean log-probability.
+
+    All are finished when this returns.
     """
-    first, count = seeds[0], len(seeds) * best_of
-    samples = write_samples(
-        model, tokenizer, prompts, config, seeds=range(first, first + count), **how
-    )
     for sample in samples:
         for _ in sample:
             pass
@@ -152,48 +138,41 @@ def again(sample: Sample) -> Sample:
 
 
 def with_state(
+    write: Callable[..., list[Sample]],
     model: Predictor,
     tokenizer: Tokenizer,
-    prompts: Sequence[str],
     config: GenerationConfig,
-    path: Path,
     seeds: Sequence[int],
-    **how: Any,
+    path: Path,
 ) -> Sample:
     """A text that goes on from the state in a file, and keeps the state after it there."""
-    if len(prompts) > 1 or len(seeds) > 1:
-        raise ConfigError(
-            "`state` keeps the state of one text, not of several",
-            "leave out `samples` and `prompts`",
-        )
     if not path.absolute().parent.is_dir():
         raise ConfigError(
             f"there is no folder {path.parent}", "make it, or give another file for `state`"
         )
     before = read_state(path, model)
-    (sample,) = write_samples(model, tokenizer, prompts, config, seeds=seeds, state=before, **how)
-    sample.pieces = keep_state(sample.pieces, sample.prompt, model, tokenizer, before, path)
+    sample, *others = write(config=config, seeds=seeds, state=before)
+    if others:
+        raise ConfigError(
+            "`state` keeps the state of one text, not of several",
+            "leave out `samples` and `prompts`",
+        )
+    sample.pieces = keep_state(path, model, tokenizer, before, sample, sample.pieces)
     return sample
 
 
 def keep_state(
-    pieces: Generator[list[Written], None, Finish],
-    text: str,
+    path: Path,
     model: Predictor,
     tokenizer: Tokenizer,
     before: SavedState | None,
-    path: Path,
+    sample: Sample,
+    pieces: Generator[list[Written], None, Finish],
 ) -> Generator[list[Written], None, Finish]:
-    """The pieces that follow ``text``; at their end the state after them is written."""
-    while True:
-        try:
-            tokens = next(pieces)
-        except StopIteration as end:
-            finish: Finish = end.value
-            break
-        text += "".join(token.text for token in tokens)
-        yield tokens
+    """The ``pieces`` of a sample; at their end the state after them is written."""
+    finish = yield from pieces
+    text = sample.prompt + "".join(token.text for token in sample.written)
     # The prompt has been checked, and a word that the length has cut may be an unknown one.
-    saved = state_after(model, list(map(int, tokenizer.encode(text))), before)
+    saved = state_after(model, tokenizer.encode(text).tolist(), before)
     write_state(path, model, saved)
     return finish

@@ -1,14 +1,14 @@
 """Tokens as they come -> the pieces of one text, up to where it ends."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from itertools import chain
 from typing import Literal, NamedTuple, Self
 
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.endings import Ending
-from charlm.inference.generation.lanes import Token
 
-__all__ = ["Cut", "Finish", "Sample", "Spelling", "Written", "cut", "decode", "joined"]
+__all__ = ["Cut", "Finish", "Sample", "Spelling", "Written", "pieces_of"]
 
 Finish = Literal["length", "stop", "end"]
 """Why a text is over: its length is reached, a stop string came, or the document ended."""
@@ -33,14 +33,18 @@ class Sample:
     """
 
     def __init__(
-        self, prompt: str, seed: int, pieces: Generator[list[Written], None, Finish]
+        self,
+        prompt: str,
+        seed: int,
+        pieces: Generator[list[Written], None, Finish],
+        *,
+        constrained: bool = False,
     ) -> None:
-        self.prompt, self.seed = prompt, seed
-        self.pieces = pieces
+        """``constrained`` says that constraints decide where the text may end."""
+        self.prompt, self.seed, self.pieces = prompt, seed, pieces
+        self.constrained = constrained
         self.written: list[Written] = []
         self.finish: Finish | None = None
-        self.constrained = False
-        """Whether constraints decide where the text may end."""
         self.temperature: float | None = None
         """Where texts at several temperatures were asked for: the one of this text."""
 
@@ -60,7 +64,7 @@ class Sample:
             self.finish = end.value or self.finish
             raise
         self.written += tokens
-        return joined(tokens)
+        return "".join(token.text for token in tokens)
 
     @property
     def log_prob(self) -> float:
@@ -73,11 +77,6 @@ class Sample:
 
     def __repr__(self) -> str:
         return f"Sample(prompt={self.prompt!r}, seed={self.seed}, finish={self.finish!r})"
-
-
-def joined(tokens: Iterable[Written]) -> str:
-    """The text of tokens."""
-    return "".join(token.text for token in tokens)
 
 
 class Spelling:
@@ -101,31 +100,6 @@ class Spelling:
         return piece
 
 
-def decode(
-    tokenizer: Tokenizer,
-    prompt: str,
-    ids: Sequence[int],
-    blocks: Iterator[list[Token]],
-    *,
-    past_end: bool = False,
-) -> Iterator[Written]:
-    """Yield the texts of tokens that follow a prompt of ``ids``, up to the first boundary.
-
-    With ``past_end`` a boundary is a line break, unless one came just before.
-    """
-    spelling = Spelling(tokenizer, prompt, ids)
-    for token, log_prob in (each for block in blocks for each in block):
-        piece = spelling.push(token)
-        if token == tokenizer.boundary_id:
-            if not past_end:
-                if piece:
-                    yield Written(piece, log_prob)
-                return
-            if spelling.last not in ("", "\n"):
-                piece, spelling.last = piece + "\n", "\n"
-        yield Written(piece, log_prob)
-
-
 class Cut:
     """Holds the tokens of one text back until they are sure to belong to it.
 
@@ -139,62 +113,68 @@ class Cut:
 
     def push(self, token: Written) -> list[Written]:
         """The tokens of the next piece, if one is ready, up to the first stop string."""
-        before = len(joined(self.held))
+        before = "".join(each.text for each in self.held)
+        text, end = before + token.text, self.ending.find(token.text)
         self.held.append(token)
-        text, end = joined(self.held), self.ending.find(token.text)
         found = min((text.find(each) for each in self.stop if each in text), default=None)
-        if end is not None and (found is None or found > before + end):
+        if end is not None and (found is None or found > len(before) + end):
             self.finish = "length"
-            return first(self.held, before + end)
+            return first(self.held, len(before) + end)
         if found is not None:
             self.finish = "stop"
             return first(self.held, found)
         # What might be the beginning of a stop string waits, and so do parts of characters.
-        ready = whole(self.held, len(text) - overlap(text, self.stop))
-        if not joined(ready):
+        waiting = overlap(text, self.stop) if self.stop else 0
+        ready = first(self.held, len(text) - waiting, whole=True)
+        if not any(each.text for each in ready):
             return []
         self.held = self.held[len(ready) :]
         return ready
 
 
-def cut(
-    tokens: Iterator[Written], ending: Ending, stop: Sequence[str]
+def pieces_of(
+    tokenizer: Tokenizer,
+    start: tuple[str, Sequence[int]],
+    blocks: Iterable[Iterable[tuple[int, float]]],
+    ending: Ending,
+    stop: Sequence[str] = (),
+    *,
+    past_end: bool = False,
 ) -> Generator[list[Written], None, Finish]:
-    """The tokens of each piece, up to where the text ends or before the first stop string; returns
-    the reason.
+    """The tokens of each piece of the text that follows a prompt: ``start`` is the prompt and its
+    ids, ``blocks`` are the tokens after it, each with its log-probability.  Returns why the text
+    is over.
+
+    It is over before the first stop string, at its ``ending``, and at a boundary; with ``past_end``
+    a boundary is a line break, unless one came just before.
     """
-    pending = Cut(ending, stop)
-    if pending.finish:
-        return pending.finish
-    for token in tokens:
-        ready = pending.push(token)
-        if ready or pending.finish:
-            yield ready
-        if pending.finish:
-            return pending.finish
-    if pending.held:
+    spelling, pending = Spelling(tokenizer, *start), Cut(ending, stop)
+    for token, log_prob in chain.from_iterable(blocks if pending.finish is None else ()):
+        piece, ends = spelling.push(token), token == tokenizer.boundary_id
+        if ends and past_end and spelling.last not in ("", "\n"):
+            piece, spelling.last = piece + "\n", "\n"
+        if piece or past_end or not ends:
+            ready = pending.push(Written(piece, log_prob))
+            if ready or pending.finish:
+                yield ready
+        if pending.finish or (ends and not past_end):
+            break
+    if pending.finish is None and pending.held:
         yield pending.held
-    return "end"
+    return pending.finish or "end"
 
 
-def first(tokens: Sequence[Written], length: int) -> list[Written]:
-    """The tokens of the first ``length`` characters, the last one cut off there."""
+def first(tokens: Sequence[Written], length: int, *, whole: bool = False) -> list[Written]:
+    """The tokens of the first ``length`` characters; the last one is cut off there, or left out
+    where only ``whole`` ones are wanted.
+    """
     kept: list[Written] = []
     for token in tokens:
-        if length <= 0:
+        if length < (len(token.text) if whole else 1):
             break
         kept.append(token._replace(text=token.text[:length]))
         length -= len(token.text)
     return kept
-
-
-def whole(tokens: Sequence[Written], length: int) -> list[Written]:
-    """The first tokens that lie within ``length`` characters."""
-    for count, token in enumerate(tokens):
-        length -= len(token.text)
-        if length < 0:
-            return list(tokens[:count])
-    return list(tokens)
 
 
 def overlap(text: str, stop: Sequence[str]) -> int:

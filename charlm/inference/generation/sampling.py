@@ -72,11 +72,11 @@ class Rules(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a text begins: the ids (T,) of its prompt, boundary included, its seed, and the state
-    of each constraint after the prompt.
+    """Where a text begins: the ids of its prompt, boundary included, its seed, and the state of
+    each constraint after the prompt.
     """
 
-    ids: Tensor
+    ids: tuple[int, ...]
     seed: int
     states: tuple[Any, ...] = ()
 

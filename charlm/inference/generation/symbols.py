@@ -1,6 +1,8 @@
 """Settings that name characters, words or pieces -> numbers for each token of a vocabulary."""
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,7 +14,8 @@ from charlm.errors import ConfigError
 __all__ = ["bias_of", "breakers_of", "token_texts", "widths_of"]
 
 
-def token_texts(tokenizer: Tokenizer) -> list[str | None]:
+@lru_cache(maxsize=2)
+def token_texts(tokenizer: Tokenizer) -> Sequence[str | None]:
     """The text of each token; None where it is part of a character, so that it stands for none."""
     texts: list[str | None] = []
     for content in tokenizer.table:
@@ -114,9 +117,7 @@ def widths_of(tokenizer: Tokenizer, config: GenerationConfig) -> Tensor:
     return torch.tensor([width + space for width in widths], dtype=torch.float32)
 
 
-def breakers_of(tokenizer: Tokenizer, config: GenerationConfig) -> Tensor | None:
-    """The tokens (V,), bool, that hold one of the ``dry_breakers``."""
-    if not config.dry_multiplier or not config.dry_breakers:
-        return None
-    characters = set(config.dry_breakers)
-    return torch.tensor([bool(characters & set(text or "")) for text in token_texts(tokenizer)])
+def breakers_of(tokenizer: Tokenizer, characters: str) -> Tensor:
+    """The tokens (V,), bool, that hold one of the ``characters``, which break repetitions."""
+    texts, wanted = token_texts(tokenizer), set(characters)
+    return torch.tensor([bool(wanted & set(text or "")) for text in texts])

@@ -6,17 +6,15 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmWarning, ConfigError, TokenizerError
-from charlm.inference.generation.copying import copy_limits
+from charlm.inference.generation.constraints.copying import copy_limit
+from charlm.inference.generation.constraints.patterns import Pattern
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import sample_tokens
-from charlm.inference.generation.patterns import Pattern
-from charlm.inference.generation.pieces import Finish, Sample, cut, decode
+from charlm.inference.generation.pieces import Finish, Sample, pieces_of
 from charlm.inference.generation.sampling import Constraint, Rules, Start
 from charlm.inference.generation.states import SavedState
 from charlm.inference.generation.symbols import bias_of, breakers_of, widths_of
@@ -28,7 +26,6 @@ __all__ = [
     "Sample",
     "check_count",
     "encode_prompt",
-    "generate",
     "grouped",
     "name_unknown",
     "random_seed",
@@ -41,29 +38,11 @@ __all__ = [
 
 DEFAULTS = GenerationConfig()
 
+NAMED = 8
+"""Unknown characters or words that a message names at most."""
+
 SEEDS, RANDOM_SEEDS = 1 << 63, 1 << 31
 """Seeds are whole numbers below the first; random ones below the second, short to write down."""
-
-
-def generate(
-    model: Predictor,
-    tokenizer: Tokenizer,
-    prompt: str | Sequence[str] = "",
-    config: GenerationConfig = DEFAULTS,
-    *,
-    samples: int | None = None,
-    seed: int | None = None,
-    **how: Any,
-) -> str | list[Any]:
-    """The prompt and what the model writes after it.
-
-    With ``samples`` a list of so many texts, of the seeds ``seed``, ``seed + 1``, ...; for a list
-    of prompts a list with what each of them alone would give.  ``how`` is what ``write_samples``
-    takes; raises what it does.
-    """
-    seeds = seeds_for(seed, samples)
-    results = grouped(write_samples(model, tokenizer, prompt, config, seeds=seeds, **how), samples)
-    return results[0] if isinstance(prompt, str) else results
 
 
 def check_count(samples: int | None) -> int:
@@ -117,7 +96,6 @@ def write_samples(
     seeds: Sequence[int],
     stop: str | Sequence[str] = (),
     past_end: bool = False,
-    constraints: Sequence[Constraint] = (),
     state: SavedState | None = None,
     training_text: SuffixIndex | None = None,
 ) -> list[Sample]:
@@ -127,56 +105,68 @@ def write_samples(
     A sample depends on its prompt and seed alone.  The prompt follows a boundary, or the text of a
     saved ``state``, and is not repeated.  A sample ends after ``config.length`` characters or other
     units, before the first of the ``stop`` strings, or where the model ends the document; with
-    ``past_end`` another one follows there, on a new line.  ``constraints`` limit the tokens;
-    ``config.max_copy`` needs the index of the ``training_text``.
+    ``past_end`` another one follows there, on a new line.  ``config.max_copy`` needs the index of
+    the ``training_text``.
 
     Raises ``TokenizerError`` for a prompt with unknown characters or words, and ``ConfigError``
     for an empty stop string, a seed out of range and a prompt that is no text.
     """
     prompts, stops = checked_prompts(prompt), checked_stops(stop)
     check_seeds(seeds)
-    refuse_beside_pattern(config, stop=bool(stops), past_end=past_end, state=state is not None)
-    limits = copy_limits(tokenizer, config, training_text, past_end=past_end)
-    rules = rules_for(tokenizer, config, prompts, [*constraints, *limits])
+    if config.pattern:
+        refuse_beside_pattern(stop=bool(stops), past_end=past_end, state=state is not None)
+    rules = rules_for(tokenizer, config, prompts, training_text, past_end=past_end)
     begin = open_decoder(model, state=None if state is None else state.state)
     given = tokenizer.boundary_id if state is None else state.last
-    starts = {each: starts_for(tokenizer, given, each, rules, seeds) for each in prompts}
-    texts = [(each, start) for each in prompts for start in starts[each]]
-    tokens, samples = sample_tokens(begin, rules, [start for _, start in texts]), []
-    for (each, start), blocks in zip(texts, tokens, strict=True):
-        written = decode(tokenizer, each, start.ids[1:].tolist(), blocks, past_end=past_end)
-        samples.append(Sample(each, start.seed, cut(written, Ending(config), stops)))
-        samples[-1].constrained = any(each.ends for each in rules.constraints)
+    texts = [each for each in prompts for _ in seeds]
+    starts = starts_for(tokenizer, given, prompts, rules, seeds)
+    samples = []
+    for each, start, blocks in zip(texts, starts, sample_tokens(begin, rules, starts), strict=True):
+        after = each, start.ids[1:]
+        pieces = pieces_of(tokenizer, after, blocks, Ending(config), stops, past_end=past_end)
+        samples.append(Sample(each, start.seed, pieces, constrained=bool(config.pattern)))
     return samples
+
+
+def starts_for(
+    tokenizer: Tokenizer, given: int, prompts: Sequence[str], rules: Rules, seeds: Sequence[int]
+) -> list[Start]:
+    """Where the texts of each prompt and seed begin: with the token ``given``, then the prompt."""
+    starts = []
+    for prompt in prompts:
+        ids = (given, *encode_prompt(tokenizer, prompt))
+        states = tuple(constraint.start(prompt) for constraint in rules.constraints)
+        starts += [Start(ids, seed, states) for seed in seeds]
+    return starts
 
 
 def rules_for(
     tokenizer: Tokenizer,
     config: GenerationConfig,
     prompts: Sequence[str],
-    constraints: Sequence[Constraint],
+    training_text: SuffixIndex | None = None,
+    *,
+    past_end: bool = False,
 ) -> Rules:
-    """How tokens are sampled, with the ``constraints`` and that of ``config.pattern``."""
-    bias = bias_of(tokenizer, config)
+    """How tokens are sampled, with the constraints that ``config`` asks for."""
+    bias, widths, breakers = bias_of(tokenizer, config), None, None
+    constraints: list[Constraint] = []
+    if config.max_copy:
+        limit = copy_limit(tokenizer, config.max_copy, training_text, past_end=past_end)
+        constraints.append(limit)
     if config.pattern:
-        constraints = [*constraints, Pattern(tokenizer, config, bias, prompts)]
-    widths, breakers = widths_of(tokenizer, config), breakers_of(tokenizer, config)
+        constraints.append(Pattern(tokenizer, config, bias, prompts))
+    if config.temperature_end is not None:
+        widths = widths_of(tokenizer, config)
+    if config.dry_multiplier and config.dry_breakers:
+        breakers = breakers_of(tokenizer, config.dry_breakers)
     return Rules(config, bias, widths, breakers, constraints)
 
 
-def starts_for(
-    tokenizer: Tokenizer, given: int, prompt: str, rules: Rules, seeds: Sequence[int]
-) -> list[Start]:
-    """Where the texts of each seed begin: with the token ``given``, then ``prompt``."""
-    ids = torch.tensor([given, *encode_prompt(tokenizer, prompt)])
-    states = tuple(each.start(prompt) for each in rules.constraints)
-    return [Start(ids, seed, states) for seed in seeds]
-
-
-def refuse_beside_pattern(config: GenerationConfig, **given: bool) -> None:
+def refuse_beside_pattern(**given: bool) -> None:
     """Raise ``ConfigError`` for what would keep the whole text from matching a pattern."""
     for name, is_given in given.items():
-        if is_given and config.pattern:
+        if is_given:
             raise ConfigError(
                 f"`{name}` and `pattern` contradict each other: the whole text must match",
                 f"leave `{name}` out, or put it into the expression",
@@ -192,7 +182,8 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str) -> list[int]:
             f"the prompt contains {what} the model has never seen: {name_unknown(unknown)}",
             "leave it out, or say what to put there with `replace_unknown`",
         )
-    return list(map(int, tokenizer.encode(prompt)))
+    ids: list[int] = tokenizer.encode(prompt).tolist()
+    return ids
 
 
 def warn_of_stops(tokenizer: Tokenizer, stop: Sequence[str]) -> None:
@@ -230,24 +221,21 @@ def random_seed() -> int:
 
 def checked_prompts(prompt: str | Sequence[str]) -> list[str]:
     """The prompts; a str is one.  Raises ``ConfigError`` for what is no text."""
-    several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
-    return [check_prompt(each) for each in (prompt if several else [prompt])]
+    single = isinstance(prompt, str) or not isinstance(prompt, Sequence)
+    prompts: list[Any] = [prompt] if single else list(prompt)
+    for each in prompts:
+        if not isinstance(each, str):
+            raise ConfigError(
+                f"`prompt` must be a text, got {each!r}", "give a str, or a list of them"
+            )
+    return prompts
 
 
-def check_prompt(prompt: object) -> str:
-    """The prompt.  Raises ``ConfigError`` for what is no text."""
-    if not isinstance(prompt, str):
-        raise ConfigError(
-            f"`prompt` must be a text, got {prompt!r}", "give a str, or a list of them"
-        )
-    return prompt
-
-
-def name_unknown(unknown: dict[str, int], most: int = 8) -> str:
+def name_unknown(unknown: dict[str, int]) -> str:
     """Unknown characters or words with how often they occur, the most frequent first."""
     ordered = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
-    named = ", ".join(f"{symbol!r} ({count}x)" for symbol, count in ordered[:most])
-    return named + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
+    named = ", ".join(f"{symbol!r} ({count}x)" for symbol, count in ordered[:NAMED])
+    return named + (f" and {len(ordered) - NAMED} more" if len(ordered) > NAMED else "")
 
 
 def replace_symbols(tokenizer: Tokenizer, prompt: str, replacement: str | None) -> str:

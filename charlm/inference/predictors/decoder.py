@@ -161,32 +161,21 @@ def open_decoder(model: Predictor, lanes: int = 1, state: State = None) -> Decod
         first = open_decoder(model.first, lanes, states[0])
         return MixedDecoder(first, open_decoder(model.second, lanes, states[1]), model.weight)
     if isinstance(model, Recurrent):
-        stack = compiled_stack(model, lanes)
-        if stack is not None:
+        kernels, weights = native.kernels(native.decoding_agrees), plain_weights(model.network)
+        if kernels is not None and weights is not None:
+            stack = NativeStack(kernels, weights, lanes, BITS[model.precision])
             if state is not None:
                 stack.set_state(state)
             return CompiledDecoder(stack)
+        if model.precision != "float32":
+            why = "it decodes LSTM layers on the CPU"
+            if kernels is None:
+                why = native.status(native.decoding_agrees)
+            raise ConfigError(
+                f"`precision={model.precision}` needs the compiled decoder ({why})",
+                "leave `precision` out",
+            )
     return Decoder(model, model.start(lanes) if state is None else state)
-
-
-def compiled_stack(model: Recurrent, lanes: int) -> NativeStack | None:
-    """The stack of a compiled decoder; None where there is none for this model.
-
-    Raises ``ConfigError`` where a precision was asked for that needs it.
-    """
-    kernels = native.kernels(native.decoding_agrees)
-    weights = plain_weights(model.network)
-    if kernels is not None and weights is not None:
-        return NativeStack(kernels, weights, lanes, BITS[model.precision])
-    if model.precision != "float32":
-        why = "it decodes LSTM layers on the CPU"
-        if kernels is None:
-            why = native.status(native.decoding_agrees)
-        raise ConfigError(
-            f"`precision={model.precision}` needs the compiled decoder ({why})",
-            "leave `precision` out",
-        )
-    return None
 
 
 def plain_weights(network: LanguageModel) -> StackWeights | None:

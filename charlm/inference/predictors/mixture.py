@@ -29,11 +29,7 @@ class Mixture(Predictor):
         self.vocab_size = first.vocab_size
         self.mode = first.mode if first.mode == second.mode else f"{first.mode} + {second.mode}"
         self.lanes = min(first.lanes, second.lanes)
-
-    @property
-    def device(self) -> torch.device:
-        """The first model's device."""
-        return self.first.device
+        self.device = first.device
 
     def start(self, lanes: int = 1) -> State:
         """See ``Predictor``."""

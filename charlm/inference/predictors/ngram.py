@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from charlm.inference.predictors.predictor import Predictor, State
-from charlm.model.ngram.contexts import distributions, row_nll, row_states, start_states
-from charlm.model.ngram.kneser_ney import NgramModel
+from charlm.model.ngram.contexts import distributions, row_states
+from charlm.model.ngram.kneser_ney import NgramModel, row_nll, start_states
 
 __all__ = ["NgramPredictor"]
 

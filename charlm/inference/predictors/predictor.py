@@ -45,10 +45,8 @@ class Predictor(ABC):
     lanes: int = LANES
     """Most independent lines that are worth reading side by side."""
 
-    @property
-    def device(self) -> torch.device:
-        """The device on which the tokens given to the model have to be."""
-        return torch.device("cpu")
+    device = torch.device("cpu")
+    """The device on which the tokens given to the model have to be."""
 
     @property
     def chunk(self) -> int:

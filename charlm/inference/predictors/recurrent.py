@@ -23,13 +23,8 @@ class NetworkPredictor(Predictor):
     """
 
     def __init__(self, network: LanguageModel) -> None:
-        self.network = network
-        self.vocab_size = network.vocab_size
-
-    @property
-    def device(self) -> torch.device:
-        """The network's device."""
-        return self.network.head.bias.device
+        self.network, self.vocab_size = network, network.vocab_size
+        self.device = network.head.bias.device
 
     @abstractmethod
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
@@ -48,9 +43,7 @@ class Recurrent(NetworkPredictor):
     The compiled decoder (``open_decoder``) may round its weights to ``precision``.
     """
 
-    def __init__(self, network: LanguageModel, precision: str = "float32") -> None:
-        super().__init__(network)
-        self.precision = precision
+    precision = "float32"
 
     def start(self, lanes: int = 1) -> State:
         """Zeros."""
@@ -102,9 +95,11 @@ def in_precision(model: Predictor, precision: str) -> Predictor:
         raise ConfigError(f"`precision` must be one of {known}, got {precision!r}", f"use {known}")
     if precision == "float32":
         return model
-    if isinstance(model, Recurrent):
-        return Recurrent(model.network, precision)
-    raise ConfigError(
-        f"`precision={precision}` is for recurrent networks, and this model is none",
-        "leave `precision` out",
-    )
+    if not isinstance(model, Recurrent):
+        raise ConfigError(
+            f"`precision={precision}` is for recurrent networks, and this model is none",
+            "leave `precision` out",
+        )
+    rounded = Recurrent(model.network)
+    rounded.precision = precision
+    return rounded

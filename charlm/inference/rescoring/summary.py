@@ -105,10 +105,4 @@ class RescoringSummary:
 
 def error_record(found: WordErrors) -> dict[str, float]:
     """A word error rate and the counts that it is made of."""
-    return {
-        "wer": found.rate,
-        "substitutions": found.substitutions,
-        "deletions": found.deletions,
-        "insertions": found.insertions,
-        "words": found.words,
-    }
+    return {"wer": found.rate, **vars(found)}

@@ -120,6 +120,6 @@ def sweep(table: TuningTable, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarra
         best = following
 
 
-def significant(number: float, digits: int = 6) -> float:
-    """``number`` rounded to a few digits, so that the weight printed is the weight used."""
-    return float(f"{number:.{digits}g}")
+def significant(number: float) -> float:
+    """``number`` rounded to six digits, so that the weight printed is the weight used."""
+    return float(f"{number:.6g}")

@@ -18,7 +18,7 @@ from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ModelError
 from charlm.inference.generation.filters import sample_from_uniforms
-from charlm.inference.generation.lanes import key_of, read_prompts
+from charlm.inference.generation.lanes import read_prompts
 from charlm.inference.predictors.decoder import CompiledDecoder, Decoder, open_decoder
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.predictors.reader import Reader, pick
@@ -94,9 +94,10 @@ class Batcher:
                     break
                 group.append(prompt)
         if group:
-            read = read_prompts(self.begin, [prompt.stream for prompt in group])
-            for prompt in group:
-                prompt.decoder = read[key_of(prompt.stream)]
+            streams = [tuple(prompt.stream.tolist()) for prompt in group]
+            read = read_prompts(self.begin, streams)
+            for prompt, stream in zip(group, streams, strict=True):
+                prompt.decoder = read[stream]
                 prompt.done = len(prompt.stream)
         elif prompts and not len(prompts[0].unmeasured):
             self.read_on(prompts[0])

@@ -10,7 +10,7 @@ from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.filters import uniforms
-from charlm.inference.generation.pieces import Cut, Finish, Spelling, Written, joined
+from charlm.inference.generation.pieces import Cut, Finish, Spelling, Written
 from charlm.inference.predictors.decoder import Decoder
 from charlm.inference.predictors.reader import Reader
 
@@ -157,6 +157,6 @@ class ServedText:
             token._replace(text=written.text)  # a stop string may begin amid a token
             for token, written in zip(self.tokens[:count], given, strict=True)
         ]
-        chunk = Chunk(joined(self.ready), tuple(tokens), finish)
+        chunk = Chunk("".join(each.text for each in self.ready), tuple(tokens), finish)
         self.tokens, self.ready = self.tokens[count:], []
         return chunk

@@ -109,12 +109,5 @@ def pair_record(score: PairScore) -> dict[str, Any]:
 
 def accuracy_record(found: Accuracy) -> dict[str, Any]:
     """The columns of a group of pairs: how often the good sentence was preferred."""
-    return {
-        "group": found.group,
-        "name": found.name,
-        "pairs": found.pairs,
-        "accuracy": found.accuracy,
-        "se": found.se,
-        "ties": found.ties,
-        "unknown": found.unknown,
-    }
+    names = ("group", "name", "pairs", "accuracy", "se", "ties", "unknown")
+    return {name: getattr(found, name) for name in names}

@@ -3,7 +3,8 @@
 Shapes: T tokens, V vocabulary, S kinds of white space that tokens begin with.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.inference.predictors.reader import Reader, pick
+from charlm.inference.predictors.predictor import nll_of_targets
+from charlm.inference.predictors.reader import Reader
 
 __all__ = [
     "Measures",
@@ -59,16 +61,13 @@ class Prediction(NamedTuple):
 class Predictions:
     """Says what was expected at each token, with the ``top`` most probable tokens.
 
-    Without ``splitting`` no token is split, which saves the time.  Ids from ``vocab_size`` on stand
-    for characters or words that the tokenizer does not know (see ``mark_unknown``).
+    Without ``splitting`` no token is split, which saves the time.  ``unknown`` holds the text of
+    each unknown symbol that is still to be measured, in order (see ``note_unknown``).
     """
 
     def __init__(self, tokenizer: Tokenizer, top: int = 0, *, splitting: bool = False) -> None:
-        self.tokenizer = tokenizer
-        self.vocab_size = tokenizer.vocab_size
-        self.contents = list(tokenizer.table)
-        self.marks: dict[str, int] = {}
-        self.top = min(top, tokenizer.vocab_size)
+        self.tokenizer, self.top = tokenizer, min(top, tokenizer.vocab_size)
+        self.unknown = deque[bytes]()
         spaces = [leading_space(content)[0] for content in tokenizer.table]
         # A space by itself, where no longer token begins with one, has nothing to be split from.
         kinds = sorted(
@@ -81,50 +80,29 @@ class Predictions:
         self.begins = torch.tensor(begins, dtype=torch.bool)
         """Whether tokens begin with each kind of white space (S, V)."""
 
-    def mark_unknown(self, piece: EncodedPiece) -> EncodedPiece:
-        """The piece with an id of its own, ``vocab_size`` or more, for each character or word that
-        the tokenizer does not know.
-        """
-        if self.tokenizer.unknown_id is None or self.tokenizer.unknown_id not in piece.ids:
-            return piece
-        ids, symbols = piece.ids.astype(np.int64), self.tokenizer.symbols_of(piece.text)
-        for at in np.flatnonzero(ids == self.tokenizer.unknown_id).tolist():
-            ids[at] = self.marks.setdefault(symbols[at], len(self.contents))
-            if ids[at] == len(self.contents):
-                self.contents.append(symbols[at].encode())
-        return EncodedPiece(ids, piece.text, piece.starts, piece.file)
-
-    def known(self, ids: np.ndarray) -> np.ndarray:
-        """Ids (N,) as the model reads them: what is marked is the unknown symbol."""
-        if ids.dtype != np.int64 or self.tokenizer.unknown_id is None:
-            return ids
-        known = np.where(ids < self.vocab_size, ids, self.tokenizer.unknown_id)
-        return known.astype(self.tokenizer.dtype)
+    def note_unknown(self, piece: EncodedPiece) -> EncodedPiece:
+        """Remember what the unknown symbols of a piece stand for; returns the piece."""
+        unknown = self.tokenizer.unknown_id
+        if unknown is not None and unknown in piece.ids:
+            symbols = self.tokenizer.symbols_of(piece.text)
+            places = np.flatnonzero(piece.ids == unknown).tolist()
+            self.unknown += [symbols[at].encode() for at in places]
+        return piece
 
     def read(self, reader: Reader, ids: np.ndarray) -> Iterator[Prediction]:
         """Measure ids (N,) that come next in a stream."""
         for begin in range(0, len(ids), reader.chunk):
             part = ids[begin : begin + reader.chunk]
-            known = self.known(part)
-            yield from self.spelled(self.measure(reader.log_probs(known), known), part)
-
-    def spelled(self, found: Sequence[Prediction], ids: np.ndarray) -> Sequence[Prediction]:
-        """The predictions, with the bytes of the text where ids (N,) are marked."""
-        if ids.dtype != np.int64:
-            return found
-        return [
-            each._replace(content=self.contents[token])
-            for each, token in zip(found, ids.tolist(), strict=True)
-        ]
+            yield from self.measure(reader.log_probs(part), part)
 
     def measure(self, log_probs: Tensor, ids: np.ndarray) -> list[Prediction]:
         """log_probs (T, V) and the ids (T,) that met them -> the prediction of each."""
-        rows = max(1, AT_ONCE // log_probs.shape[1])
+        rows, table = max(1, AT_ONCE // log_probs.shape[1]), self.tokenizer.table
         found: list[Prediction] = []
         for at in range(0, len(ids), rows):
             some, tokens = log_probs[at : at + rows], ids[at : at + rows]
             measured = zip(tokens.tolist(), measures(some, tokens, self.top), strict=True)
-            found += [Prediction(token, self.contents[token], whole) for token, whole in measured]
+            found += [Prediction(token, table[token], whole) for token, whole in measured]
             for kind in np.unique(self.kind[tokens]):
                 if kind >= 0:
                     own = np.flatnonzero(self.kind[tokens] == kind)
@@ -152,19 +130,19 @@ def split(found: Prediction, log_share: float, rest: Measures) -> Prediction:
 
 def measures(log_probs: Tensor, ids: np.ndarray, top: int) -> list[Measures]:
     """log_probs (T, V) and the ids (T,) that met them -> the measures of each."""
-    own = pick(log_probs, ids)
+    nll = nll_of_targets(log_probs, torch.from_numpy(ids.astype(np.int64)))
     probs = log_probs.exp()
     # Finite, so that 0 log 0 is 0.
     finite = log_probs.clamp_min(torch.finfo(log_probs.dtype).min)
     entropy = -torch.linalg.vecdot(probs, finite)
-    met = torch.from_numpy(own).to(log_probs)
+    met = torch.from_numpy(-nll).to(log_probs)
     rank = (log_probs > met[:, None]).sum(dim=1) + 1
     best, tokens = probs.topk(top, dim=1)
     guesses = [
         tuple((token, prob) for token, prob in zip(*row, strict=True) if prob)
         for row in zip(tokens.tolist(), best.tolist(), strict=True)
     ]
-    return list(map(Measures, (-own).tolist(), entropy.tolist(), rank.tolist(), guesses))
+    return list(map(Measures, nll.tolist(), entropy.tolist(), rank.tolist(), guesses))
 
 
 @lru_cache(maxsize=1 << 16)

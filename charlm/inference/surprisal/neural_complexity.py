@@ -1,25 +1,13 @@
 """The table that neural-complexity prints (van Schijndel and Linzen 2018, EMNLP)."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any
 
 from charlm.data.sources.corpora import Corpus
 from charlm.inference.loading import Loaded
 from charlm.inference.surprisal.text import Surprisal, measure_surprisal
 
-__all__ = ["Complexity", "complexities", "measure_sentences"]
-
-
-class Complexity(NamedTuple):
-    """A word, the numbers of its sentence and in it (from 0), its characters, and nats."""
-
-    word: str
-    sentid: int
-    sentpos: int
-    wlen: int
-    surp: float
-    entropy: float
-    entred: float
+__all__ = ["complexities", "measure_sentences"]
 
 
 def measure_sentences(loaded: Loaded, corpus: Corpus) -> Iterator[Surprisal]:
@@ -31,8 +19,10 @@ def measure_sentences(loaded: Loaded, corpus: Corpus) -> Iterator[Surprisal]:
     return measure_surprisal(loaded, corpus, by, reset="line")
 
 
-def complexities(rows: Iterable[Surprisal]) -> Iterator[Complexity]:
-    """The words of sentences under the names and in the units of neural-complexity.
+def complexities(rows: Iterable[Surprisal], scale: float = 1.0) -> Iterator[dict[str, Any]]:
+    """The words of sentences as neural-complexity prints them: ``word``, ``sentid`` and
+    ``sentpos``, the numbers from 0 of its sentence and in it, ``wlen`` characters, and ``surp``,
+    ``entropy`` and ``entred``; ``scale`` is how many of their unit a nat is.
 
     Rows of white space alone are left out: the end of a line is not scored for a word tokenizer,
     and a blank line is no sentence.  ``entred`` is by how much the entropy before the word is below
@@ -44,5 +34,8 @@ def complexities(rows: Iterable[Surprisal]) -> Iterator[Complexity]:
             here = (row.document, row.sentence)
             sentence, number = (sentence, number + 1) if here == last else (sentence + 1, 0)
             last = here
-            measures = (row.nll, row.entropy, row.reduction)
-            yield Complexity(word, sentence, number, len(word), *measures)
+            yield {
+                "word": word, "sentid": sentence, "sentpos": number, "wlen": len(word),
+                "surp": row.nll * scale, "entropy": row.entropy * scale,
+                "entred": row.reduction * scale,
+            }  # fmt: skip

@@ -199,7 +199,7 @@ def surprisals(
     one_of("reset", reset, RESETS)
     group = (OF_WORDS if tokenizer.kind == "word" else GROUPINGS)[by]
     predictions = Predictions(tokenizer, top, splitting=by == "word")
-    parts = cut_text(tokenizer, map(predictions.mark_unknown, pieces), reset)
+    parts = cut_text(tokenizer, map(predictions.note_unknown, pieces), reset)
     tokens = predict(model, predictions, parts, reset)
     index = 0
     for key, own in groupby(tokens, key=itemgetter(0)):
@@ -232,23 +232,24 @@ def predict(
     Short independent streams are read together.
     """
     reader, document, last = Reader(model), -1, None
+    boundary, unknown = predictions.tokenizer.boundary_id, predictions.tokenizer.unknown_id
     for group in gather_short(parts, reset, TOGETHER, TOGETHER):
         found: Iterable[tuple[StreamPart, Iterable[Prediction]]]
         if isinstance(group, StreamPart):
             reader = Reader(model) if group.begins else reader
             found = [(group, predictions.read(reader, group.ids))]
         else:
-            lines = [predictions.known(part.ids) for part in group]
-            measured = measure_lines(model, lines, predictions.measure)
-            found = [(part, predictions.spelled(tokens, part.ids))
-                     for part, tokens in zip(group, measured, strict=True)]  # fmt: skip
+            lines = [part.ids for part in group]
+            found = zip(group, measure_lines(model, lines, predictions.measure), strict=True)
         for part, tokens in found:
             assert part.position is not None
             here = (part.position.file, part.position.document)
             document, last = document + (here != last), here
             line = part.position.line - 1 if reset == "line" else 0
             for token in tokens:
-                if token.token != predictions.tokenizer.boundary_id:
+                if token.token == unknown:
+                    yield (document, line), token._replace(content=predictions.unknown.popleft())
+                elif token.token != boundary:
                     yield (document, line), token
 
 

@@ -1,50 +1,16 @@
 """The contexts that an n-gram model has after each token, and what it expects there.
 
-A state (L,) holds the nodes of the last 0, 1, ..., L - 1 tokens read, L being the model's order;
-ABSENT where training has not met them or a boundary lies between.
-
-Shapes: B streams side by side, N tokens of each, V vocabulary.
+Shapes: B streams side by side, N tokens of each, V vocabulary, L the model's order; a state (L,) is
+what ``start_states`` says.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 
 from charlm.config import BOUNDARY_ID
-from charlm.model.ngram.counts import ABSENT, check_ids, next_nodes
-from charlm.model.ngram.kneser_ney import NgramModel
+from charlm.model.ngram.counts import ABSENT
+from charlm.model.ngram.kneser_ney import NgramModel, look_up_rows
 
-__all__ = ["distributions", "row_nll", "row_states", "start_states"]
-
-
-def start_states(model: NgramModel, lanes: int) -> np.ndarray:
-    """The states (B, L) of ``lanes`` streams of which nothing has been read."""
-    nodes = np.full((lanes, model.order), ABSENT, dtype=np.int32)
-    nodes[:, 0] = 0
-    return nodes
-
-
-def look_up_rows(
-    model: NgramModel, rows: np.ndarray, before: np.ndarray, longest: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Read rows (B, N) of tokens from the states ``before`` (B, L), one length after the other.
-
-    Yields for n-grams of 1, ..., ``longest`` tokens, which end at each of the rows, the nodes
-    (B, N) of their contexts and of themselves.  Raises ``TokenizerError`` for ids outside the
-    vocabulary.
-    """
-    ids, boundary = rows.ravel(), rows == BOUNDARY_ID
-    check_ids(ids, model.vocab_size)
-    ending = np.zeros(rows.shape, dtype=np.int32)
-    for length, keys in enumerate(model.keys[:longest]):
-        contexts = np.concatenate([before[:, length : length + 1], ending[:, :-1]], axis=1)
-        if length == 0:
-            nodes = ending = rows.astype(np.int32)  # every token is a node
-        else:
-            nodes = next_nodes(keys, contexts.ravel(), ids, model.vocab_size).reshape(rows.shape)
-            # No longer context reaches across a boundary.
-            ending = np.where(boundary, ABSENT, nodes)
-        yield contexts, nodes
+__all__ = ["distributions", "row_states"]
 
 
 def row_states(model: NgramModel, rows: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -58,23 +24,6 @@ def row_states(model: NgramModel, rows: np.ndarray, before: np.ndarray) -> np.nd
         states[:, :, length] = nodes
     states[rows == BOUNDARY_ID, 2:] = ABSENT
     return states
-
-
-def row_nll(
-    model: NgramModel, rows: np.ndarray, before: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """rows (B, N) of tokens, N > 0, and the states (B, L) before them -> nll (B, N - 1) in nats,
-    float64, of all but the first, and the states (B, L) before the last.
-
-    Raises ``TokenizerError`` for ids outside the vocabulary.
-    """
-    p = np.full(rows[:, 1:].size, 1 / model.vocab_size)
-    last = []
-    grams = look_up_rows(model, rows, before, model.order)
-    for level, (contexts, nodes) in zip(model.levels, grams, strict=True):
-        p = level.refine(p, contexts[:, 1:].ravel(), nodes[:, 1:].ravel())
-        last.append(contexts[:, -1])
-    return -np.log(p).reshape(len(rows), -1), np.stack(last, axis=1)
 
 
 def distributions(model: NgramModel, nodes: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ Shapes: N tokens of the stream, M n-grams of one length, V vocabulary.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,6 @@ __all__ = [
     "check_ids",
     "count_grams",
     "extended",
-    "find_nodes",
     "grow_grams",
     "look_up",
     "next_nodes",
@@ -174,21 +173,6 @@ def next_nodes(
     hit[hit] = keys[places[hit]] == wanted[hit]
     nodes[known[order[hit]]] = places[hit]
     return nodes
-
-
-def find_nodes(
-    keys: Sequence[np.ndarray], ids: np.ndarray, vocab_size: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Look up the n-grams that end at each of ids (N,), for lengths 1, 2, ... of ``keys``.
-
-    Yields, for every token but the first, the nodes (N-1,) of its contexts, one token shorter
-    than the n-gram, and the nodes (N-1,) of the n-grams; ABSENT for what training has not met or
-    would reach across a boundary.
-    """
-    ending = np.zeros(len(ids), dtype=np.int32)
-    for length, some in enumerate(keys, start=1):
-        contexts, ending = look_up(some, length, ending, ids, vocab_size)
-        yield contexts, ending[1:]
 
 
 def look_up(

@@ -11,7 +11,7 @@ where a counts occurrences for the longest n-grams and different preceding token
 ones.  The shortest context falls back on the uniform distribution over the vocabulary.
 
 A stream begins with the boundary, and all is in nats.  Letters: V vocabulary, M n-grams of one
-length, C contexts of one length, N tokens of a stream.
+length, C contexts of one length, N tokens of a stream, B streams side by side.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,13 +21,14 @@ from typing import Self
 
 import numpy as np
 
+from charlm.config import BOUNDARY_ID
 from charlm.model.ngram.counts import (
     ABSENT,
     GramCounts,
     check_ids,
     count_grams,
-    find_nodes,
     look_up,
+    next_nodes,
 )
 
 __all__ = [
@@ -37,8 +38,11 @@ __all__ = [
     "NgramModel",
     "discounts",
     "level_of",
+    "look_up_rows",
     "model_of",
+    "row_nll",
     "score_orders",
+    "start_states",
     "train_ngrams",
 ]
 
@@ -174,18 +178,64 @@ class NgramModel:
 
         Raises ``TokenizerError`` for ids outside the vocabulary.
         """
-        check_ids(ids, self.vocab_size)
-        nll = np.empty(max(len(ids) - 1, 0))
-        for begin in range(1, len(ids), AT_ONCE):
-            # Each part begins with as many tokens of context as the longest n-gram needs.
-            context = min(begin, max(self.order - 1, 1))
-            part = ids[begin - context : begin + AT_ONCE]
-            p = np.full(len(part) - 1, 1 / self.vocab_size)
-            found = find_nodes(self.keys, part, self.vocab_size)
-            for level, (contexts, nodes) in zip(self.levels, found, strict=True):
-                p = level.refine(p, contexts, nodes)
-            nll[begin - 1 : begin - 1 + AT_ONCE] = -np.log(p[context - 1 :])
-        return nll
+        parts, states = [np.empty((1, 0))], start_states(self, 1)
+        for begin in range(0, len(ids) - 1, AT_ONCE):
+            rows = np.asarray(ids)[None, begin : begin + AT_ONCE + 1]
+            nll, states = row_nll(self, rows, states)
+            parts.append(nll)
+        whole: np.ndarray = np.concatenate(parts, axis=1)[0]
+        return whole
+
+
+def start_states(model: NgramModel, lanes: int) -> np.ndarray:
+    """The states (B, L) of B = ``lanes`` streams of which nothing has been read.
+
+    A state holds the nodes of the last 0, 1, ..., L - 1 tokens, L being the model's order; ABSENT
+    where training has not met them or a boundary lies between.
+    """
+    nodes = np.full((lanes, model.order), ABSENT, dtype=np.int32)
+    nodes[:, 0] = 0
+    return nodes
+
+
+def look_up_rows(
+    model: NgramModel, rows: np.ndarray, before: np.ndarray, longest: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Read rows (B, N) of tokens from the states ``before`` (B, L), one length after the other.
+
+    Yields for n-grams of 1, ..., ``longest`` tokens, which end at each of the rows, the nodes
+    (B, N) of their contexts and of themselves.  Raises ``TokenizerError`` for ids outside the
+    vocabulary.
+    """
+    ids, boundary = rows.ravel(), rows == BOUNDARY_ID
+    check_ids(ids, model.vocab_size)
+    ending = np.zeros(rows.shape, dtype=np.int32)
+    for length, keys in enumerate(model.keys[:longest]):
+        contexts = np.concatenate([before[:, length : length + 1], ending[:, :-1]], axis=1)
+        if length == 0:
+            nodes = ending = rows.astype(np.int32)  # every token is a node
+        else:
+            nodes = next_nodes(keys, contexts.ravel(), ids, model.vocab_size).reshape(rows.shape)
+            # No longer context reaches across a boundary.
+            ending = np.where(boundary, ABSENT, nodes)
+        yield contexts, nodes
+
+
+def row_nll(
+    model: NgramModel, rows: np.ndarray, before: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """rows (B, N) of tokens, N > 0, and the states (B, L) before them -> nll (B, N - 1) in nats,
+    float64, of all but the first, and the states (B, L) before the last.
+
+    Raises ``TokenizerError`` for ids outside the vocabulary.
+    """
+    p = np.full(rows[:, 1:].size, 1 / model.vocab_size)
+    last = []
+    grams = look_up_rows(model, rows, before, model.order)
+    for level, (contexts, nodes) in zip(model.levels, grams, strict=True):
+        p = level.refine(p, contexts[:, 1:].ravel(), nodes[:, 1:].ravel())
+        last.append(contexts[:, -1])
+    return -np.log(p).reshape(len(rows), -1), np.stack(last, axis=1)
 
 
 def train_ngrams(ids: np.ndarray, vocab_size: int, order: int) -> NgramModel:

@@ -100,11 +100,11 @@ def test_random_numbers_are_the_same_however_many_are_taken_at_once() -> None:
 
 @pytest.mark.usefixtures("way")
 def test_written_tokens_follow_the_models_distribution(model: Recurrent) -> None:
-    prompt, bias = torch.tensor([0, 3, 1]), torch.zeros(model.vocab_size)
+    prompt, bias = (0, 3, 1), torch.zeros(model.vocab_size)
     starts = [Start(prompt, seed) for seed in range(2000)]
     written = lanes.sample_tokens(open_decoder(model), Rules(LONG, bias), starts)
     drawn = torch.tensor([next(blocks)[0].id for blocks in written])
-    expected = open_decoder(model).advance(prompt[None])[0].exp()
+    expected = open_decoder(model).advance(torch.tensor([prompt]))[0].exp()
     shares = torch.bincount(drawn, minlength=model.vocab_size) / len(drawn)
     torch.testing.assert_close(shares, expected, atol=0.035, rtol=0)
 

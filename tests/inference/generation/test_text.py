@@ -12,11 +12,12 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError, TokenizerError
 from charlm.inference.generation.endings import Ending
-from charlm.inference.generation.pieces import Written, cut
-from charlm.inference.generation.text import generate, stream, write_samples
+from charlm.inference.generation.pieces import Cut, Written
+from charlm.inference.generation.text import stream, write_samples
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 from tests.inference.bigram import Bigram
+from tests.inference.generation.generating import generate
 
 torch.set_num_threads(1)
 
@@ -178,10 +179,13 @@ def test_a_prompt_with_unknown_characters_is_refused_naming_them() -> None:
 
 
 def cut_text(pieces: Sequence[str], length: int, stop: Sequence[str]) -> Iterator[str]:
-    """The pieces that ``cut`` makes of pieces."""
-    tokens = (Written(piece, 0.0) for piece in pieces)
-    for found in cut(tokens, Ending(GenerationConfig(length=length)), stop):
-        yield "".join(token.text for token in found)
+    """The pieces that ``Cut`` makes of pieces."""
+    pending = Cut(Ending(GenerationConfig(length=length)), stop)
+    for piece in pieces if pending.finish is None else ():
+        yield "".join(token.text for token in pending.push(Written(piece, 0.0)))
+        if pending.finish:
+            return
+    yield "".join(token.text for token in pending.held)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import torch
 
 from charlm.config import GenerationConfig, TokenizerConfig
 from charlm.data.sources.pieces import Piece
-from charlm.inference.generation.text import generate
 from charlm.inference.predictors.ngram import NgramPredictor
 from charlm.inference.predictors.reader import Reader
 from charlm.inference.scoring.documents import score_text
 from charlm.model.ngram.kneser_ney import train_ngrams
 from tests.data.tokenizers.trained import train
+from tests.inference.generation.generating import generate
 
 torch.set_num_threads(1)
 

@@ -8,12 +8,12 @@ import torch
 
 from charlm.config import GenerationConfig, ModelConfig
 from charlm.errors import ModelError
-from charlm.inference.generation.text import generate
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.serving.batching import Batcher
 from charlm.inference.serving.engine import Engine, Overloaded
 from charlm.inference.serving.texts import Chunk, Prompt, Sampling, ServedText
 from charlm.model.language_model import LanguageModel
+from tests.inference.generation.generating import generate
 from tests.inference.toys import KINDS, model_for, trained
 
 CHAR = trained("char")

@@ -96,17 +96,17 @@ def test_the_table_of_neural_complexity(kind: str) -> None:
     pieces = pieces_of(tokenizer, "the cat sat\n \nthe dog\n")
     by = "token" if kind == "word" else "word"
     rows = list(complexities(surprisals(model, tokenizer, pieces, by, reset="line")))
-    assert [row.word for row in rows] == ["the", "cat", "sat", "the", "dog"]
-    assert [(row.sentid, row.sentpos, row.wlen) for row in rows] == [
+    assert [row["word"] for row in rows] == ["the", "cat", "sat", "the", "dog"]
+    assert [(row["sentid"], row["sentpos"], row["wlen"]) for row in rows] == [
         (0, 0, 3),
         (0, 1, 3),
         (0, 2, 3),
         (1, 0, 3),
         (1, 1, 3),
     ]
-    assert rows[0].surp == pytest.approx(rows[3].surp, rel=1e-5)
-    assert [rows[0].entred, rows[3].entred] == [0, 0]
-    assert rows[1].entred == pytest.approx(max(0, rows[0].entropy - rows[1].entropy))
-    total = sum(row.surp for row in rows[:3])
+    assert rows[0]["surp"] == pytest.approx(rows[3]["surp"], rel=1e-5)
+    assert [rows[0]["entred"], rows[3]["entred"]] == [0, 0]
+    assert rows[1]["entred"] == pytest.approx(max(0, rows[0]["entropy"] - rows[1]["entropy"]))
+    total = sum(row["surp"] for row in rows[:3])
     line = "the cat sat" if kind == "word" else "the cat sat\n"
     assert total == pytest.approx(Reader(model).nll(tokenizer.encode(line)).sum(), rel=1e-5)

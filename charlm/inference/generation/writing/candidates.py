@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.inference.generation.symbols import token_texts
 from charlm.inference.predictors.decoder import Decoder
 
 __all__ = ["Candidate", "likeliest_tokens", "likeliest_words"]
@@ -48,19 +49,11 @@ def likeliest_tokens(
     for id in log_probs.argsort(descending=True).tolist():
         if len(found) >= count:
             break
-        added = text_of(tokenizer, id)
+        added = token_texts(tokenizer)[id] if id != tokenizer.unknown_id else None
         if added and added not in found:
             p = float(log_probs[id].double().exp())
             found[added] = Candidate(added if added.isspace() else space + added, p)
     return list(found.values())
-
-
-def text_of(tokenizer: Tokenizer, id: int) -> str:
-    """What a token stands for; empty for what has no text."""
-    try:
-        return "" if id == tokenizer.unknown_id else tokenizer.table[id].decode("utf-8")
-    except UnicodeDecodeError:
-        return ""
 
 
 def likeliest_words(
@@ -151,7 +144,7 @@ class WordSearch:
 @lru_cache(maxsize=2)
 def word_ends(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
     """Which tokens (V,) end a word before them, and which do not go on with a text."""
-    ends = [text_of(tokenizer, id)[:1].isspace() for id in range(tokenizer.vocab_size)]
+    ends = [(text or "")[:1].isspace() for text in token_texts(tokenizer)]
     excluded = [id in (tokenizer.boundary_id, tokenizer.unknown_id) for id in range(len(ends))]
     ends[tokenizer.boundary_id] = True
     return torch.tensor(ends), torch.tensor(excluded)

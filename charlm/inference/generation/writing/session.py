@@ -12,8 +12,8 @@ from charlm.config.whole import refuse_unknown
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmError, ConfigError
 from charlm.inference.generation.endings import Ending
-from charlm.inference.generation.lanes import Lanes, key_of
-from charlm.inference.generation.pieces import Finish, Sample, cut, decode
+from charlm.inference.generation.lanes import Lanes
+from charlm.inference.generation.pieces import Finish, Sample, pieces_of
 from charlm.inference.generation.sampling import Start
 from charlm.inference.generation.symbols import bias_of
 from charlm.inference.generation.text import (
@@ -111,7 +111,7 @@ class WritingSession:
     @property
     def ids(self) -> list[int]:
         """The token ids of the text, after the boundary that it begins with."""
-        return [self.tokenizer.boundary_id, *map(int, self.tokenizer.encode(self.text))]
+        return [self.tokenizer.boundary_id, *self.tokenizer.encode(self.text).tolist()]
 
     @property
     def mark(self) -> int:
@@ -259,16 +259,13 @@ class WritingSession:
     def start(self, text: str, seed: int, unit: TextUnit, *, may_end: bool) -> Sample:
         """The sample that follows ``text``, as ``generate`` makes it."""
         config = for_unit(self.config, unit)
-        rules = rules_for(self.tokenizer, config, [text], [])
+        rules = rules_for(self.tokenizer, config, [text])
         if not may_end:
             rules.logit_bias[self.tokenizer.boundary_id] = -torch.inf
-        start = Start(torch.tensor(self.ids), seed)
-        read = {key_of(start.ids): self.reader.read(self.ids)}
-        tokens = Lanes(read, rules, [start]).blocks(0)
-        ids = start.ids.tolist()[1:]
-        return Sample(
-            text, seed, cut(decode(self.tokenizer, text, ids, tokens), Ending(config), ())
-        )
+        start = Start(tuple(self.ids), seed)
+        tokens = Lanes({start.ids: self.reader.read(start.ids)}, rules, [start]).blocks(0)
+        pieces = pieces_of(self.tokenizer, (text, start.ids[1:]), tokens, Ending(config))
+        return Sample(text, seed, pieces)
 
 
 def for_unit(config: GenerationConfig, unit: TextUnit) -> GenerationConfig:

@@ -10,9 +10,9 @@ import torch
 from charlm.config import GenerationConfig, ModelConfig
 from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.filling import fill
 from charlm.inference.generation.modes import write_texts
-from charlm.inference.generation.search import beam_samples
+from charlm.inference.generation.search.beam import beam_samples
+from charlm.inference.generation.search.filling import fill
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel
 

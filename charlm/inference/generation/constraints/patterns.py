@@ -10,7 +10,7 @@ from torch import Tensor
 from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.automata import compile_expression, distances, follow
+from charlm.inference.generation.constraints.automata import compile_expression, distances, follow
 from charlm.inference.generation.symbols import token_texts
 
 __all__ = ["Pattern"]
@@ -68,7 +68,7 @@ class Pattern:
             )
 
     def token_table(
-        self, tokenizer: Tokenizer, texts: list[str | None], usable: np.ndarray
+        self, tokenizer: Tokenizer, texts: Sequence[str | None], usable: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Where each token leads from each row, and what it costs: characters, or 1 for tokens.
 

@@ -13,7 +13,7 @@ import torch
 from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.search import WIDEST, PartialText, Search, extend
+from charlm.inference.generation.search.beam import PartialText, Search, check_width, extend
 from charlm.inference.generation.symbols import bias_of, widths_of
 from charlm.inference.generation.text import encode_prompt
 from charlm.inference.predictors.predictor import Predictor, State
@@ -58,15 +58,16 @@ def fill(
     numbers out of range.
     """
     first, *others = GAP.split(text)
-    check_gaps(others, gap_length, width, count)
+    check_gaps(others, gap_length)
+    check_width(width, count)
     config = GenerationConfig(length=gap_length, banned=config.banned, allowed=config.allowed)
     bias = bias_of(tokenizer, config)
     bias[tokenizer.boundary_id] = -torch.inf
-    search = Search(bias, widths_of(tokenizer, config), gap_length)
+    search = Search(width, bias, widths_of(tokenizer, config), gap_length)
     found = [Filled(first, (), 0.0)]
     for number, after in enumerate(others, 1):
         last = number == len(others)
-        found = fill_next(model, tokenizer, found[0], after, search, width, last=last)
+        found = fill_next(model, tokenizer, found[0], after, search, last=last)
     return found[:count]
 
 
@@ -76,7 +77,6 @@ def fill_next(
     left: Filled,
     after: str,
     search: Search,
-    width: int,
     *,
     last: bool,
 ) -> list[Filled]:
@@ -87,7 +87,7 @@ def fill_next(
     following = encode_prompt(tokenizer, after)[:FOLLOWING]
     if last and not after:
         following = [tokenizer.boundary_id]
-    ranked = candidates(model, tokenizer, ids, following, search, width)
+    ranked = candidates(model, tokenizer, ids, following, search)
     if not ranked:
         raise ConfigError(
             f"nothing of up to {search.length:g} characters fits into gap {len(left.fills) + 1}",
@@ -99,7 +99,7 @@ def fill_next(
     ]
 
 
-def check_gaps(others: Sequence[str], gap_length: int, width: int, count: int) -> None:
+def check_gaps(others: Sequence[str], gap_length: int) -> None:
     """Raise ``ConfigError`` for a text without a gap and for numbers out of range."""
     if not others:
         raise ConfigError("the text has no gap", "mark it with three underscores: to ___ or not")
@@ -107,10 +107,6 @@ def check_gaps(others: Sequence[str], gap_length: int, width: int, count: int) -
         raise ConfigError(
             f"`gap_length` must be from 1 to {LONGEST} characters, got {gap_length}",
             "let the model write longer parts with `prompt`",
-        )
-    if not count <= width <= WIDEST:
-        raise ConfigError(
-            f"`beam` must be from `samples` ({count}) to {WIDEST}, got {width}", "change `beam`"
         )
 
 
@@ -120,7 +116,6 @@ def candidates(
     ids: Sequence[int],
     following: Sequence[int],
     search: Search,
-    width: int,
 ) -> list[tuple[str, float]]:
     """What may stand between ``ids`` and ``following``, and its log-probability with ``following``
     in nats; the most probable first.
@@ -135,7 +130,7 @@ def candidates(
         log_probs, state = model.advance(on_device(model, [[end] for end in ends]), state)
         grown = [
             (row, each)
-            for row, each in extend(log_probs[:, -1], going, search, width)
+            for row, each in extend(log_probs[:, -1], going, search)
             if float(search.widths[list(each.tokens)].sum()) <= search.length
         ]
         if not grown:

@@ -14,18 +14,20 @@ from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.copying import copy_limits
 from charlm.inference.generation.endings import Ending
-from charlm.inference.generation.lanes import Token
-from charlm.inference.generation.patterns import Pattern
-from charlm.inference.generation.pieces import Sample, cut, decode
+from charlm.inference.generation.pieces import Sample, pieces_of
 from charlm.inference.generation.sampling import Constraint, restrict
-from charlm.inference.generation.symbols import bias_of, widths_of
-from charlm.inference.generation.text import checked_stops, encode_prompt, refuse_beside_pattern
+from charlm.inference.generation.symbols import widths_of
+from charlm.inference.generation.text import (
+    checked_stops,
+    encode_prompt,
+    refuse_beside_pattern,
+    rules_for,
+)
 from charlm.inference.predictors.decoder import Decoder, open_decoder
 from charlm.inference.predictors.predictor import Predictor
 
-__all__ = ["PartialText", "beam_samples", "beam_search"]
+__all__ = ["PartialText", "Search", "beam_samples", "beam_search", "check_width", "extend"]
 
 WIDEST = 4096
 """Most hypotheses side by side."""
@@ -45,10 +47,12 @@ class PartialText(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What a beam search keeps to: a text is over once its tokens' ``widths`` (V,) sum to
-    ``length``, or with the boundary; ``power`` is the exponent of the length in its score.
+    """What a beam search of ``beam`` hypotheses keeps to: a text is over once its tokens'
+    ``widths`` (V,) sum to ``length``, or with the boundary; ``power`` is the exponent of the length
+    in its score.
     """
 
+    beam: int
     bias: Tensor
     widths: Tensor
     length: float
@@ -61,18 +65,18 @@ class Search(NamedTuple):
 
 
 def beam_search(
-    decoder: Decoder, search: Search, width: int, states: tuple[Any, ...] = ()
+    decoder: Decoder, search: Search, states: tuple[Any, ...] = ()
 ) -> list[PartialText]:
     """The best texts that follow what ``decoder``, with one lane, has read; the best first.
 
     Of the bias only minus infinity counts, because a search is for the model's probabilities.
-    With a width of at least the number of all texts this finds the best of all.
+    With a beam of at least the number of all texts this finds the best of all.
     """
     going, over = [PartialText(states=states)], list[PartialText]()
     if search.length <= 0:
         return going
     while going:
-        candidates = extend(decoder.log_probs, going, search, width)
+        candidates = extend(decoder.log_probs, going, search)
         rows, grown = [], []
         for row, hypothesis in candidates:
             length = float(search.widths[list(hypothesis.tokens)].sum())
@@ -81,10 +85,10 @@ def beam_search(
             else:
                 rows.append(row)
                 grown.append(hypothesis)
-        over = sorted(over, key=search.score, reverse=True)[:width]
+        over = sorted(over, key=search.score, reverse=True)[: search.beam]
         going = grown
         # Without a power, further tokens only lower a score.
-        if len(over) == width and search.power == 0 and going:
+        if len(over) == search.beam and search.power == 0 and going:
             worst = search.score(over[-1])
             alive = [n for n, each in enumerate(going) if search.score(each) > worst]
             rows, going = [rows[n] for n in alive], [going[n] for n in alive]
@@ -95,9 +99,9 @@ def beam_search(
 
 
 def extend(
-    log_probs: Tensor, going: Sequence[PartialText], search: Search, width: int
+    log_probs: Tensor, going: Sequence[PartialText], search: Search
 ) -> list[tuple[int, PartialText]]:
-    """The ``width`` most probable hypotheses with one more token, each with the number of the one
+    """The most probable hypotheses with one more token, each with the number of the one that
     it extends; ``log_probs`` (B, V) are those of the next tokens.
     """
     log_probs = log_probs.cpu().double()
@@ -109,7 +113,7 @@ def extend(
                 restrict(choice[row].numpy(), np.asarray(allowed), ends=False)
     before = torch.tensor([each.log_prob for each in going], dtype=torch.float64)
     totals = (choice + before[:, None]).flatten()
-    best = totals.topk(min(width, int((totals > -torch.inf).sum()))).indices.tolist()
+    best = totals.topk(min(search.beam, int((totals > -torch.inf).sum()))).indices.tolist()
     vocab, found = log_probs.shape[1], []
     for place in best:
         row, token = divmod(place, vocab)
@@ -142,31 +146,27 @@ def beam_samples(
     range.
     """
     check_beam(config, width, count, past_end=past_end)
-    bias = bias_of(tokenizer, config)
-    constraints = copy_limits(tokenizer, config, training_text)
     stops = checked_stops(stop)
     if config.pattern:
-        refuse_beside_pattern(config, stop=bool(stops))
-        constraints = [Pattern(tokenizer, config, bias, [prompt]), *constraints]
+        refuse_beside_pattern(stop=bool(stops))
+    rules = rules_for(tokenizer, config, [prompt], training_text)
+    widths = widths_of(tokenizer, config)
+    search = Search(width, rules.logit_bias, widths, config.length, power, rules.constraints)
     ids = encode_prompt(tokenizer, prompt)
     decoder = open_decoder(model)
     decoder.advance(torch.tensor([[tokenizer.boundary_id, *ids]]))
-    search = Search(bias, widths_of(tokenizer, config), config.length, power, constraints)
-    states = tuple(each.start(prompt) for each in constraints)
+    states = tuple(each.start(prompt) for each in rules.constraints)
     samples = []
-    for hypothesis in beam_search(decoder, search, width, states)[:count]:
-        block = [list(map(Token, hypothesis.tokens, hypothesis.log_probs))]
-        written = decode(tokenizer, prompt, ids, iter(block))
-        samples.append(Sample(prompt, 0, cut(written, Ending(config), stops)))
+    for hypothesis in beam_search(decoder, search, states)[:count]:
+        block = zip(hypothesis.tokens, hypothesis.log_probs, strict=True)
+        pieces = pieces_of(tokenizer, (prompt, ids), [block], Ending(config), stops)
+        samples.append(Sample(prompt, 0, pieces))
     return samples
 
 
 def check_beam(config: GenerationConfig, width: int, count: int, *, past_end: bool) -> None:
     """Raise ``ConfigError`` for what a beam search cannot do."""
-    if not max(1, count) <= width <= WIDEST:
-        raise ConfigError(
-            f"`beam` must be from `samples` ({count}) to {WIDEST}, got {width}", "change `beam`"
-        )
+    check_width(width, count)
     if config.length < 0 or config.unit not in ("characters", "tokens") or config.whole != "none":
         raise ConfigError(
             "`beam` needs a `length` in characters or tokens",
@@ -174,3 +174,11 @@ def check_beam(config: GenerationConfig, width: int, count: int, *, past_end: bo
         )
     if past_end:
         raise ConfigError("`past_end` does nothing with `beam`", "leave `past_end` out")
+
+
+def check_width(width: int, count: int) -> None:
+    """Raise ``ConfigError`` for a beam that is too narrow for ``count`` texts, or too wide."""
+    if not max(1, count) <= width <= WIDEST:
+        raise ConfigError(
+            f"`beam` must be from `samples` ({count}) to {WIDEST}, got {width}", "change `beam`"
+        )

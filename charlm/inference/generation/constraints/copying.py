@@ -7,13 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.sampling import Constraint
 
-__all__ = ["CopyLimit", "copy_limits"]
+__all__ = ["CopyLimit", "copy_limit"]
 
 KEPT = 1024
 """Ends of texts whose allowed tokens are remembered, since samples begin alike."""
@@ -35,25 +33,19 @@ class Additions(NamedTuple):
     prefixes: list[dict[str, list[int]]]
 
 
-def copy_limits(
-    tokenizer: Tokenizer,
-    config: GenerationConfig,
-    training_text: SuffixIndex | None,
-    *,
-    past_end: bool = False,
-) -> list[Constraint]:
-    """The constraint that ``config.max_copy`` asks for, if it does.
+def copy_limit(
+    tokenizer: Tokenizer, most: int, training_text: SuffixIndex | None, *, past_end: bool = False
+) -> "CopyLimit":
+    """The limit that ``max_copy=most`` asks for.
 
     Raises ``ConfigError`` where ``training_text`` is missing for it.
     """
-    if not config.max_copy:
-        return []
     if training_text is None:
         raise ConfigError(
             "`max_copy` needs the training text, which is not at hand here",
             "leave `max_copy` out, or use `generate`",
         )
-    return [CopyLimit(tokenizer, training_text, config.max_copy, past_end=past_end)]
+    return CopyLimit(tokenizer, training_text, most, past_end=past_end)
 
 
 class CopyLimit:

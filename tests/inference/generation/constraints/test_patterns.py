@@ -12,7 +12,7 @@ from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError
-from charlm.inference.generation.automata import compile_expression
+from charlm.inference.generation.constraints.automata import compile_expression
 from charlm.inference.generation.text import write_samples
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model.language_model import LanguageModel

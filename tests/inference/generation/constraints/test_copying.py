@@ -97,7 +97,7 @@ def test_no_copy_is_longer(kind: str, past_end: bool) -> None:
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 def test_only_what_would_go_on_a_copy_is_ruled_out(kind: str) -> None:
-    from charlm.inference.generation.copying import CopyLimit
+    from charlm.inference.generation.constraints.copying import CopyLimit
 
     tokenizer, source = TOKENIZERS[kind], random.Random(kind)
     for _ in range(30):
