@@ -6,7 +6,6 @@ random numbers, and lanes are shared only where the numbers of a lane do not dep
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,11 +25,9 @@ NUMBERS = 64
 """Random numbers that a lane takes at once where tokens are sampled one by one."""
 
 
-class Token(NamedTuple):
-    """A sampled token and its log-probability in nats, before bias and filters."""
-
-    id: int
-    log_prob: float
+Token = tuple[int, float]
+"""A sampled token and its log-probability in nats, before bias and filters: a plain tuple, for
+with small models a class would take a noticeable share of the time."""
 
 
 def sample_tokens(
@@ -121,8 +118,7 @@ class Lanes:
         decoder = self.read[distinct[0]].fork(torch.tensor([0]))
         if isinstance(decoder, CompiledDecoder):
             decoder.join([self.read[key] for key in distinct[1:]])  # type: ignore[misc]
-        if not (self.rules.compiled and isinstance(decoder, CompiledDecoder)):
-            self.sampler = Sampler(self.rules, starts)
+        self.sampler = Sampler(self.rules, starts)
         return decoder.fork(torch.tensor([distinct.index(key) for key in keys]))
 
     def advance(self) -> None:
@@ -136,14 +132,18 @@ class Lanes:
                     "the model's logits are NaN or infinite: its training has diverged",
                     "choose an earlier checkpoint (`step`), or train with a smaller learning rate",
                 )
-            self.waiting[place].append(list(map(Token, ids, own)))
+            self.waiting[place].append(list(zip(ids, own, strict=True)))
 
     def sample(self, decoder: Decoder) -> tuple[list[list[int]], list[list[float]]]:
         """Sample and read tokens (B, T); also returns their log-probabilities (B, T)."""
-        if self.sampler is None:
-            assert isinstance(decoder, CompiledDecoder)
-            numbers = self.uniforms(decoder.block)
-            tokens, log_probs = decoder.sample(numbers, self.rules.logit_bias, self.rules.config)
+        assert self.sampler is not None
+        if isinstance(decoder, CompiledDecoder) and not self.rules.constraints:
+            block = decoder.block
+            texts = self.sampler.texts(block)
+            tokens, log_probs = decoder.sample(
+                self.uniforms(block), self.rules.logit_bias, self.rules.config, texts
+            )
+            self.sampler.go_on(block)
             return tokens.tolist(), log_probs.tolist()
         if not self.numbers.size:
             self.numbers = self.uniforms(NUMBERS).numpy()

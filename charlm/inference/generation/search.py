@@ -16,7 +16,6 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.copying import copy_limits
 from charlm.inference.generation.endings import Ending
-from charlm.inference.generation.lanes import Token
 from charlm.inference.generation.patterns import Pattern
 from charlm.inference.generation.pieces import Sample, cut, decode
 from charlm.inference.generation.sampling import Constraint, restrict
@@ -155,7 +154,7 @@ def beam_samples(
     states = tuple(each.start(prompt) for each in constraints)
     samples = []
     for hypothesis in beam_search(decoder, search, width, states)[:count]:
-        block = [list(map(Token, hypothesis.tokens, hypothesis.log_probs))]
+        block = [list(zip(hypothesis.tokens, hypothesis.log_probs, strict=True))]
         written = decode(tokenizer, prompt, ids, iter(block))
         samples.append(Sample(prompt, 0, cut(written, Ending(config), stops)))
     return samples
