@@ -3,8 +3,8 @@
 Filters take and give logits (B, V) as numpy arrays: for few tokens a call costs more than its
 numbers, and numpy's calls cost least.  What is ruled out becomes minus infinity, and all others
 keep their logits.  Log-probabilities are logits too.  ``filter_logits`` states the order; what
-depends on the text so far is in ``penalties.py``.  The compiled decoder computes temperature,
-top-k, top-p and min-p with equal results (``charlm/model/native/sampling.h``).
+depends on the text so far is in ``penalties.py``.  The compiled decoder filters and
+penalises with equal results (``sampling.h`` and ``texts.h`` in ``charlm/model/native/``).
 """
 
 import math

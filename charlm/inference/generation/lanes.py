@@ -6,7 +6,7 @@ random numbers, and lanes are shared only where the numbers of a lane do not dep
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -28,12 +28,9 @@ NUMBERS = 64
 
 Ids: TypeAlias = tuple[int, ...]
 
-
-class Token(NamedTuple):
-    """A sampled token and its log-probability in nats, before bias and filters."""
-
-    id: int
-    log_prob: float
+Token: TypeAlias = tuple[int, float]
+"""A sampled token and its log-probability in nats, before bias and filters: a plain tuple, for
+with small models a class would take a noticeable share of the time."""
 
 
 def sample_tokens(
@@ -107,12 +104,10 @@ class Lanes:
         starts = [self.starts[place] for place in self.going]
         first, *others = distinct = list(dict.fromkeys(start.ids for start in starts))
         decoder = self.read[first]
-        compiled = isinstance(decoder, CompiledDecoder)
         if others:  # which only the compiled decoder puts side by side
             decoder = decoder.fork(torch.tensor([0]))
             decoder.join([self.read[ids] for ids in others])  # type: ignore[attr-defined]
-        if not (self.rules.compiled and compiled):
-            self.sampler = Sampler(self.rules, starts)
+        self.sampler = Sampler(self.rules, starts)
         return decoder.fork(torch.tensor([distinct.index(start.ids) for start in starts]))
 
     def advance(self) -> None:
@@ -126,14 +121,18 @@ class Lanes:
                     "the model's logits are NaN or infinite: its training has diverged",
                     "choose an earlier checkpoint (`step`), or train with a smaller learning rate",
                 )
-            self.waiting[place].append(list(map(Token, ids, own)))
+            self.waiting[place].append(list(zip(ids, own, strict=True)))
 
     def sample(self, decoder: Decoder) -> tuple[list[list[int]], list[list[float]]]:
         """Sample and read tokens (B, T); also returns their log-probabilities (B, T)."""
-        if self.sampler is None:
-            assert isinstance(decoder, CompiledDecoder)
-            numbers = self.uniforms(decoder.block)
-            tokens, log_probs = decoder.sample(numbers, self.rules.logit_bias, self.rules.config)
+        assert self.sampler is not None
+        if isinstance(decoder, CompiledDecoder) and not self.rules.constraints:
+            block = decoder.block
+            texts = self.sampler.texts(block)
+            tokens, log_probs = decoder.sample(
+                self.uniforms(block), self.rules.logit_bias, self.rules.config, texts
+            )
+            self.sampler.go_on(block)
             return tokens.tolist(), log_probs.tolist()
         if not self.numbers.size:
             self.numbers = self.uniforms(NUMBERS).numpy()

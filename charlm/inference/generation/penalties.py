@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from charlm.config import BOUNDARY_ID, GenerationConfig
+from charlm.model.native.sampling import LONGEST_MATCH, LaneTexts
 
 __all__ = ["History", "match_lengths", "penalize", "penalize_counts"]
 
@@ -18,16 +19,15 @@ Array = np.ndarray
 LARGEST = 1e30
 """Largest power of DRY's base: beyond it a penalty is as good as a ban, and float32 ends."""
 
-LONGEST_MATCH = 100
-"""Tokens of a repetition that are counted at most: a longer one is penalised like this one."""
-
 
 class History:
     """The texts so far in B lanes: their tokens (B, N), how often each came (B, V), the boundary
     never, and their repetitions: how many tokens before each position equal the last ones (B, N),
     in ``matches`` for n-grams, in ``unbroken`` for DRY, which ``breakers`` (V,), bool, interrupt.
 
-    A new token changes them in one pass over the text, whatever the length of repetitions.
+    A new token changes them in one pass over the text, whatever the length of repetitions.  The
+    texts stand from column ``begin`` to before ``end`` of arrays that have columns for more.
+    ``dry`` holds DRY's penalty of a token for each number of tokens that it repeats.
     """
 
     def __init__(
@@ -38,33 +38,86 @@ class History:
         self.breakers[BOUNDARY_ID] = True
         self.only_boundary = np.zeros(vocab_size, dtype=bool)
         self.only_boundary[BOUNDARY_ID] = True
-        self.tokens = tokens[:, -config.penalty_window :]  # all with a window of 0
+        tokens = tokens[:, -config.penalty_window :]  # all with a window of 0
+        self.begin, self.end = 0, tokens.shape[1]
         self.counts = np.zeros((len(tokens), vocab_size), dtype=np.float32)
-        np.add.at(self.counts, (self.lanes[:, None], self.tokens), 1)
+        np.add.at(self.counts, (self.lanes[:, None], tokens), 1)
         self.counts[:, BOUNDARY_ID] = 0
         most = max(config.no_repeat_ngram, LONGEST_MATCH)
-        self.matches = match_lengths(self.tokens, most, self.only_boundary)
-        self.unbroken = match_lengths(self.tokens, most, self.breakers)
+        self.tokens = tokens.astype(np.int32)
+        self.matches = match_lengths(tokens, most, self.only_boundary)
+        self.unbroken = match_lengths(tokens, most, self.breakers)
+        excess = np.maximum(np.arange(LONGEST_MATCH + 1.0) - config.dry_allowed_length, 0)
+        power = np.minimum(config.dry_base**excess, LARGEST)
+        self.dry = (config.dry_multiplier * power).astype(np.float32)
+
+    def reserve(self, count: int) -> None:
+        """Make columns for so many more tokens."""
+        if self.end + count <= self.tokens.shape[1]:
+            return
+        length = self.end - self.begin
+        for name in ("tokens", "matches", "unbroken"):
+            wider = np.zeros((len(self.lanes), 2 * length + count), dtype=np.int32)
+            wider[:, :length] = getattr(self, name)[:, self.begin : self.end]
+            setattr(self, name, wider)
+        self.begin, self.end = 0, length
 
     def push(self, tokens: Array) -> None:
         """Take in the next tokens (B,)."""
+        self.reserve(1)
+        before = self.tokens[:, self.begin : self.end]
         if self.config.no_repeat_ngram:
-            self.matches = longer(self.matches, self.tokens, tokens, self.only_boundary)
+            self.lengthen(self.matches, np.where(self.only_boundary[tokens], -1, tokens))
         if self.config.dry_multiplier:
-            self.unbroken = longer(self.unbroken, self.tokens, tokens, self.breakers)
-        self.tokens = np.concatenate([self.tokens, tokens[:, None]], axis=1)
+            self.lengthen(self.unbroken, np.where(self.breakers[tokens], -1, tokens))
+        self.tokens[:, self.end] = tokens
         self.counts[self.lanes, tokens] += 1
-        window = self.config.penalty_window
-        if window and self.tokens.shape[1] > window:
-            self.counts[self.lanes, self.tokens[:, 0]] -= 1
-            self.tokens = self.tokens[:, 1:]
-            # What stood before the window counts no longer.
-            most = np.arange(window)
-            if self.config.no_repeat_ngram:
-                self.matches = np.minimum(self.matches[:, -window:], most)
-            if self.config.dry_multiplier:
-                self.unbroken = np.minimum(self.unbroken[:, -window:], most)
+        begin = self.begin
+        self.go_on(1)
+        if self.begin > begin:
+            self.counts[self.lanes, before[:, 0]] -= 1
         self.counts[:, BOUNDARY_ID] = 0
+
+    def lengthen(self, lengths: Array, new: Array) -> None:
+        """Change the ``lengths`` of matches for ``new`` tokens (B,): a length at a position goes on
+        at the next one.
+        """
+        before = slice(self.begin, self.end)
+        longer = (lengths[:, before] + 1) * (self.tokens[:, before] == new[:, None])
+        lengths[:, self.begin + 1 : self.end + 1] = longer
+
+    def go_on(self, count: int) -> None:
+        """The arrays hold so many more tokens; those before the window count no longer."""
+        self.end += count
+        if self.config.penalty_window:
+            self.begin = max(self.begin, self.end - self.config.penalty_window)
+
+    def texts(self, count: int) -> LaneTexts:
+        """What the compiled decoder needs to know of the texts, with columns for ``count`` more
+        tokens: it changes these arrays, and ``go_on`` tells this object.
+        """
+        self.reserve(count)
+        found = LaneTexts(
+            self.begin, self.end, self.tokens.shape[1], self.config.penalty_window,
+            self.tokens.ctypes.data, counts=self.counts.ctypes.data,
+        )  # fmt: skip
+        if self.config.no_repeat_ngram:
+            found.matches = self.matches.ctypes.data
+        if self.config.dry_multiplier:
+            found.unbroken, found.dry = self.unbroken.ctypes.data, self.dry.ctypes.data
+            found.breakers = self.breakers.ctypes.data
+        return found
+
+    def repeated(self, lengths: Array, least: int) -> tuple[Array, Array, Array]:
+        """Where so many tokens or more equal the last ones: the lanes, how many tokens of the text
+        do, and the tokens that follow them.
+        """
+        within = np.arange(self.end - self.begin)  # tokens before the window do not count
+        lengths = np.minimum(lengths[:, self.begin : self.end], within)
+        lanes, positions = np.nonzero(lengths >= least)
+        tokens = self.tokens[lanes, self.begin + positions]
+        kept = tokens != BOUNDARY_ID
+        return lanes[kept], lengths[lanes, positions][kept], tokens[kept]
 
     def select(self, lanes: Array) -> None:
         """Go on with these lanes (b,)."""
@@ -73,20 +126,12 @@ class History:
         self.lanes = np.arange(len(lanes))
 
 
-def longer(lengths: Array, tokens: Array, new: Array, breakers: Array) -> Array:
-    """The lengths (B, N + 1) of matches once tokens (B, N) are followed by the ``new`` (B,)."""
-    found = np.zeros((len(tokens), tokens.shape[1] + 1), dtype=np.int64)
-    same = tokens == np.where(breakers[new], -1, new)[:, None]
-    np.multiply(lengths + 1, same, out=found[:, 1:])
-    return found
-
-
 def match_lengths(tokens: Array, most: int, breakers: Array) -> Array:
     """tokens (B, N) -> how many tokens before each position equal the last ones (B, N), counted up
     to ``most``; a match does not reach over one of ``breakers`` (V,), bool.
     """
     lanes, count = tokens.shape
-    lengths = np.zeros((lanes, count), dtype=np.int64)
+    lengths = np.zeros((lanes, count), dtype=np.int32)
     same = np.ones((lanes, count), dtype=bool)
     for back in range(1, min(most, count - 1) + 1):
         last = tokens[:, count - back, None]  # (B, 1)
@@ -113,29 +158,23 @@ def penalize_repetitions(logits: Array, history: History, config: GenerationConf
     """Lower a token that would go on a repetition of n >= ``dry_allowed_length`` tokens by
     ``dry_multiplier`` * ``dry_base``^(n - allowed) (DRY, by p-e-w 2024).
     """
-    allowed = config.dry_allowed_length
-    lanes, positions = np.nonzero(history.unbroken >= allowed)
+    lanes, lengths, tokens = history.repeated(history.unbroken, config.dry_allowed_length)
     if not len(lanes):
         return logits
-    longest = np.full(logits.shape, -1)
-    lengths = np.minimum(history.unbroken[lanes, positions], LONGEST_MATCH)
-    np.maximum.at(longest, (lanes, history.tokens[lanes, positions]), lengths)
-    longest[:, BOUNDARY_ID] = -1
-    power = np.minimum(config.dry_base ** np.maximum(longest - allowed, 0.0), LARGEST)
-    lower = logits - (config.dry_multiplier * power).astype(logits.dtype)
-    return np.where(longest >= allowed, lower, logits)
+    longest = np.zeros(logits.shape, dtype=np.int64)
+    np.maximum.at(longest, (lanes, tokens), np.minimum(lengths, LONGEST_MATCH))
+    return np.where(longest > 0, logits - history.dry[longest], logits)
 
 
 def exclude_repeated(logits: Array, history: History, n: int) -> Array:
     """Rule out tokens that would complete n tokens in a row that the text has already (Paulus et
     al. 2018, arXiv:1705.04304), unless nothing would be left.
     """
-    lanes, positions = np.nonzero(history.matches >= n - 1)
+    lanes, _, tokens = history.repeated(history.matches, n - 1)
     if not len(lanes):
         return logits
     fewer = logits.copy()
-    fewer[lanes, history.tokens[lanes, positions]] = -math.inf
-    fewer[:, BOUNDARY_ID] = logits[:, BOUNDARY_ID]
+    fewer[lanes, tokens] = -math.inf
     left = (fewer > -math.inf).any(axis=-1, keepdims=True)
     return np.where(left, fewer, logits)
 

@@ -21,12 +21,9 @@ from charlm.inference.generation.filters import (
     pick_likeliest,
 )
 from charlm.inference.generation.penalties import History, penalize
+from charlm.model.native.sampling import LaneTexts
 
 __all__ = ["Constraint", "Rules", "Sampler", "Start"]
-
-COMPILED = ("length", "unit", "whole", "logit_bias", "banned", "allowed", "temperature", "top_k",
-            "top_p", "min_p")  # fmt: skip
-"""Settings that the compiled decoder heeds, or that do not concern single tokens."""
 
 
 class Constraint(Protocol):
@@ -59,16 +56,6 @@ class Rules(NamedTuple):
     widths: Tensor | None = None
     breakers: Tensor | None = None
     constraints: Sequence[Constraint] = ()
-
-    @property
-    def compiled(self) -> bool:
-        """Whether the compiled decoder can sample alone, without this module."""
-        changed = {
-            name
-            for name, field in GenerationConfig.__dataclass_fields__.items()
-            if getattr(self.config, name) != field.default
-        }
-        return not self.constraints and changed <= set(COMPILED)
 
 
 class Start(NamedTuple):
@@ -112,6 +99,24 @@ class Sampler:
             self.history.select(lanes.numpy())
         self.written, self.limit = self.written[lanes.numpy()], self.limit[lanes.numpy()]
         self.states = [self.states[lane] for lane in lanes.tolist()]
+
+    def texts(self, count: int) -> LaneTexts:
+        """What the compiled decoder needs to sample the next ``count`` tokens, and keeps up to
+        date; only this sampler's arrays keep the addresses in it valid.
+        """
+        config, found = self.rules.config, LaneTexts()
+        if self.history is not None:
+            found = self.history.texts(count)
+        if config.mirostat_tau > 0:
+            found.limit = self.limit.ctypes.data
+        if config.temperature_end is not None and self.widths is not None:
+            found.widths, found.written = self.widths.ctypes.data, self.written.ctypes.data
+        return found
+
+    def go_on(self, count: int) -> None:
+        """The compiled decoder has taken in so many tokens."""
+        if self.history is not None:
+            self.history.go_on(count)
 
     @np.errstate(invalid="ignore")
     def sample(self, log_probs: np.ndarray, numbers: np.ndarray) -> np.ndarray:

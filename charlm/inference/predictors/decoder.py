@@ -4,7 +4,6 @@
 """
 
 import copy
-import math
 from collections.abc import Sequence
 
 import torch
@@ -17,7 +16,8 @@ from charlm.inference.predictors.predictor import Predictor, State
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model import native
 from charlm.model.language_model import LanguageModel
-from charlm.model.native.stack import BITS, NativeStack, SamplingRule, StackWeights
+from charlm.model.native.sampling import LaneTexts, rule_of
+from charlm.model.native.stack import BITS, NativeStack, StackWeights
 
 __all__ = ["CompiledDecoder", "Decoder", "open_decoder"]
 
@@ -106,19 +106,20 @@ class CompiledDecoder(Decoder):
         self.stack.join([other.stack for other in others])
 
     def sample(
-        self, uniforms: Tensor, logit_bias: Tensor, config: GenerationConfig
+        self,
+        uniforms: Tensor,
+        logit_bias: Tensor,
+        config: GenerationConfig,
+        texts: LaneTexts | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Sample and read tokens (B, T) that follow, each by one of the ``uniforms`` (B, T); also
         returns their log-probabilities (B, T) in nats, before bias and filters.
 
-        Of the settings, only temperature, top_k, top_p and min_p are heeded.  ``logit_bias`` (V)
-        is added to the logits.  A token is -1 where logits are NaN or infinite.
+        ``logit_bias`` (V) is added to the logits.  ``texts`` are what the settings need to know of
+        the texts so far, and take the tokens in.  A token is -1 where logits are NaN or infinite.
         """
         self.known = None
-        min_p = math.log(config.min_p) if config.min_p > 0 else -math.inf
-        top_k = min(config.top_k, self.stack.vocab_size)
-        rule = SamplingRule(config.temperature, top_k, config.top_p, min_p)
-        return self.stack.write(uniforms, logit_bias, rule)
+        return self.stack.write(uniforms, logit_bias, rule_of(config, self.stack.vocab_size), texts)
 
 
 class MixedDecoder(Decoder):

@@ -6,7 +6,6 @@ variable ``CHARLM_NATIVE`` switches the path off (``0``) or names the variant to
 ``avx2``, ``avx512``).
 """
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -15,9 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from charlm.config import GenerationConfig
 from charlm.model.cells import lstm
 from charlm.model.native.fused import fused_lstm, learns
-from charlm.model.native.library import Kernels, SamplingRule, Unavailable, load
+from charlm.model.native.library import Kernels, Unavailable, load
+from charlm.model.native.sampling import rule_of
 from charlm.model.native.stack import NativeStack, StackWeights
 from charlm.model.native.steps import StepWeight
 
@@ -136,9 +137,8 @@ def decoding_agrees(found: Kernels) -> bool:
             above = textbook(below[0], above, layers[3:])
         expected = torch.nn.functional.linear(above[0], head, bias)
         fine = torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
-        written, _ = stack.write(
-            torch.zeros(7, 1), torch.zeros(9), SamplingRule(0.0, 0, 1.0, -math.inf)
-        )
+        likeliest = rule_of(GenerationConfig(temperature=0), 9)
+        written, _ = stack.write(torch.zeros(7, 1), torch.zeros(9), likeliest)
         return fine and torch.equal(written[:, 0], expected.argmax(dim=1))
 
 

@@ -36,7 +36,10 @@ def compile_library(folder: Path) -> str | None:
     made = folder / f"lstm.{os.getpid()}.so"
     try:
         subprocess.run(
-            [compiler, *FLAGS, "-o", made, SOURCE], check=True, capture_output=True, timeout=300
+            [compiler, *FLAGS, "-o", made, SOURCE, "-lm"],
+            check=True,
+            capture_output=True,
+            timeout=300,
         )
         # Another process may have the old library mapped: replace the file, never write into it.
         made.replace(folder / LIBRARY)

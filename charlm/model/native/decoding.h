@@ -85,15 +85,11 @@ TARGET static void NAME(read_head)(const Stack *stack, int64_t first, int64_t la
 /* Samples the tokens of a step where the job writes, and looks up their embeddings. */
 TARGET static void NAME(take_tokens)(const Stack *stack, int64_t t, int64_t first, int64_t last) {
     const StackLevel *level = stack->levels;
-    const int64_t inputs = level->depth - stack->hidden, scratch = 2 * (stack->vocab + VECTOR);
+    const int64_t inputs = level->depth - stack->hidden;
     for (int64_t lane = first; lane < last; lane++) {
         int64_t at = lane * stack->steps + t;
-        if (stack->writes) {
-            const float *logits = stack->logits + lane * stack->vocab;
-            float *own = stack->scratch + lane * scratch;
-            stack->tokens[at] = NAME(sample)(stack, logits, stack->uniforms[at], own);
-            NAME(share)(stack, logits, stack->tokens[at], own, stack->shares + 2 * at);
-        }
+        if (stack->writes)
+            stack->tokens[at] = NAME(sample)(stack, lane, t);
         if (stack->embedding)
             memcpy(level->inputs + lane * level->depth,
                    stack->embedding + readable(stack->tokens[at]) * inputs, (size_t)inputs * 4);

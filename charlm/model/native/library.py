@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from charlm.model.native.build import LIBRARY, SEAL, seal
+from charlm.model.native.sampling import LaneTexts, SamplingRule, fields
 
 __all__ = ["Kernels", "Unavailable", "load", "pack", "pack_gates"]
 
@@ -29,11 +30,6 @@ PACKED_DEPTH = 128
 
 class Unavailable(Exception):
     """The reason why the compiled library cannot be used; torch's layers are used instead."""
-
-
-def fields(kind: type, names: str) -> list[tuple[str, type]]:
-    """Names and types for ``_fields_`` of a structure: ``names``, all of one kind."""
-    return [(name, kind) for name in names.split()]
 
 
 class Team(ctypes.Structure):
@@ -59,17 +55,6 @@ class Layer(ctypes.Structure):
     )
 
 
-class SamplingRule(ctypes.Structure):
-    """How a token is sampled: temperature, and what the filters exclude."""
-
-    _fields_ = (
-        *fields(ctypes.c_float, "temperature"),
-        *fields(ctypes.c_int32, "top_k"),
-        *fields(ctypes.c_double, "top_p"),
-        *fields(ctypes.c_float, "log_min_p"),
-    )
-
-
 class StackLevel(ctypes.Structure):
     """A layer of a stack, or its head."""
 
@@ -85,9 +70,10 @@ class Stack(ctypes.Structure):
     _fields_ = (
         *fields(Team, "team"),
         *fields(ctypes.c_int64, "layers lanes hidden vocab steps bits size writes"),
-        *fields(ctypes.c_void_p, "levels embedding tokens logits uniforms logit_bias shares"),
+        *fields(ctypes.c_void_p, "levels embedding tokens logits uniforms logit_bias log_probs"),
         *fields(ctypes.c_void_p, "scratch"),
-        *fields(SamplingRule, "rule"),
+        ("rule", SamplingRule),
+        ("texts", LaneTexts),
     )
 
 

@@ -1,6 +1,6 @@
 /* LSTM layers over time, forward and backward, and a stack of them advanced step by step.
  *
- * Called through ctypes (charlm/model/native/) with plain pointers; needs no library.  The
+ * Called through ctypes (charlm/model/native/) with plain pointers; needs libm alone.  The
  * equations and the order of the gates, i f g o, are those of charlm/model/cells.py.  Gradients of
  * weights, which are sums over all steps, are products of their own (columns_times).
  *
@@ -11,6 +11,7 @@
  * variant.h and what it includes is compiled once for each kind of processor.
  */
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -43,13 +44,43 @@ typedef struct {
     float *scratch;            /* columns_times: DEPTH x (rows + 8) floats */
 } Product;
 
-/* How a token is sampled: see charlm/inference/generation/filters.py. */
+#define LINEAR 0
+#define COSINE 1
+#define GEOMETRIC 2
+#define LONGEST_MATCH 100 /* equals LONGEST_MATCH in charlm/inference/generation/penalties.py */
+
+/* How a token is sampled: settings of charlm/config/generation.py with their neutral values. */
 typedef struct {
-    float temperature; /* 0: take the likeliest token */
-    int32_t top_k;     /* 0: no limit */
-    double top_p;      /* 1: no limit */
-    float log_min_p;   /* minus infinity: no limit */
+    double temperature;     /* 0: take the likeliest token */
+    double temperature_end; /* heeded where texts have `written` */
+    double length;          /* of the whole text, in units of `widths` */
+    double typical_p, top_p;                   /* 1 */
+    double epsilon, eta;                       /* 0 */
+    double xtc_probability, xtc_threshold;     /* 0, any */
+    double mirostat_tau, mirostat_rate;        /* heeded where texts have a `limit` */
+    float log_min_p;                           /* minus infinity */
+    float top_n_sigma;                         /* 0 */
+    float repetition, presence, frequency;     /* 1, 0, 0 */
+    int32_t top_k, no_repeat_ngram;            /* 0 */
+    int32_t dry_allowed;                       /* heeded where texts have `dry` */
+    int32_t shape;                             /* LINEAR, COSINE or GEOMETRIC */
 } Rule;
+
+/* What sampling has to know of the texts so far.  Arrays are null where the rule needs none. */
+typedef struct {
+    int64_t begin, end;  /* where the tokens that count stand in a row, before the first step */
+    int64_t capacity;    /* of a row, for the tokens to be sampled, too */
+    int64_t window;      /* tokens that count at most; 0: all */
+    int32_t *tokens;     /* (B, capacity) */
+    int32_t *matches;    /* (B, capacity) tokens before each that equal the last ones of the text */
+    int32_t *unbroken;   /* (B, capacity) likewise, up to a breaker */
+    float *counts;       /* (B, V) how often each token occurs, the boundary never */
+    const uint8_t *breakers; /* (V) which tokens interrupt repetitions */
+    const float *dry;    /* (LONGEST_MATCH + 1) penalty of a token by the tokens that it repeats */
+    const float *widths; /* (V) how far each token brings a text to its length */
+    float *written;      /* (B) how far it has come */
+    double *limit;       /* (B) surprise in bits that mirostat allows */
+} Texts;
 
 /* A layer of a Stack, or its head.  A row of inputs: what comes from below, then the layer's own
  * h. */
@@ -77,10 +108,10 @@ typedef struct {
     float *logits;          /* (B, V) out; in: for the first token that is sampled */
     const double *uniforms; /* (B, T) from 0 to below 1, one for each sampled token */
     const float *logit_bias;/* (V) added to logits before sampling */
-    float *shares;          /* (B, T, 2) out: logit of each sampled token less the largest logit;
-                             * sum of e^(logit - largest) over the vocabulary */
-    float *scratch;         /* (B, 2, V + W) */
+    float *log_probs;       /* (B, T) out: of each sampled token, before bias and filters */
+    float *scratch;         /* (B, 3, V + W) */
     Rule rule;
+    Texts texts;
 } Stack;
 
 /* A measurement of the processor; its team counts one share for each thread. */

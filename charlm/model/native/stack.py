@@ -13,15 +13,15 @@ from torch import Tensor
 
 from charlm.model.native.library import (
     Kernels,
-    SamplingRule,
     Stack,
     StackLevel,
     addresses,
     pack,
     pack_gates,
 )
+from charlm.model.native.sampling import LaneTexts, SamplingRule
 
-__all__ = ["BITS", "NativeStack", "SamplingRule", "StackWeights"]
+__all__ = ["BITS", "NativeStack", "StackWeights"]
 
 BITS = {"float32": 32, "bfloat16": 16, "int8": 8}
 """Precision of the weights -> bits of each.  States and sums are float32 in any case."""
@@ -86,7 +86,7 @@ class NativeStack:
     def bind(self) -> Stack:
         """The arguments of the kernel; the tensors whose addresses they hold must not move."""
         lanes = len(self.logits)
-        self.scratch = torch.empty(lanes, 2, self.vocab_size + self.kernels.width)
+        self.scratch = torch.empty(lanes, 3, self.vocab_size + self.kernels.width)
         self.table = levels = (
             StackLevel * len(self.levels)
         )()  # an address alone keeps nothing alive
@@ -123,22 +123,27 @@ class NativeStack:
         return self.logits
 
     def write(
-        self, uniforms: Tensor, logit_bias: Tensor, rule: SamplingRule
+        self,
+        uniforms: Tensor,
+        logit_bias: Tensor,
+        rule: SamplingRule,
+        texts: LaneTexts | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Sample tokens (B, T) one after the other and advance by them; returns the tokens, and
         their log-probabilities (B, T) in nats before bias and filters.
 
         Each takes one of ``uniforms`` (B, T), float64 from 0 to below 1.  ``logit_bias`` (V) is
-        added to the logits.  A token is -1 where the logits are NaN or infinite.
+        added to the logits.  ``texts`` are what the rule asks for, and take the tokens in.  A token
+        is -1 where the logits are NaN or infinite.
         """
         uniforms = uniforms.contiguous()
         tokens = torch.empty(uniforms.shape, dtype=torch.int64)
-        shares = torch.empty(*uniforms.shape, 2)
-        self.job.shares = shares.data_ptr()
-        self.job.writes, self.job.rule = 1, rule
+        log_probs = torch.empty(uniforms.shape)
+        self.job.log_probs = log_probs.data_ptr()
+        self.job.writes, self.job.rule, self.job.texts = 1, rule, texts or LaneTexts()
         self.job.uniforms, self.job.logit_bias = uniforms.data_ptr(), logit_bias.data_ptr()
         self.run(tokens)
-        return tokens, shares[..., 0] - shares[..., 1].log()
+        return tokens, log_probs
 
     def run(self, tokens: Tensor) -> None:
         """Advance by the steps of tokens (B, T), which are read or filled, on torch's threads.

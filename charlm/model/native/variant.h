@@ -5,6 +5,7 @@
 
 typedef float NAME(vec) __attribute__((vector_size(4 * VECTOR)));
 typedef int32_t NAME(ints) __attribute__((vector_size(4 * VECTOR)));
+typedef double NAME(doubles) __attribute__((vector_size(8 * VECTOR)));
 
 #define vec NAME(vec)
 #define ints NAME(ints)
@@ -16,6 +17,8 @@ typedef int32_t NAME(ints) __attribute__((vector_size(4 * VECTOR)));
 #include "scans.h"
 
 #include "sampling.h"
+
+#include "texts.h"
 
 #include "decoding.h"
 

@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from charlm.config import GenerationConfig
+from charlm.config import GenerationConfig, ModelConfig
 from charlm.errors import ConfigError
 from charlm.inference.generation import filters, penalties
+from charlm.inference.predictors.decoder import CompiledDecoder, open_decoder
+from charlm.inference.predictors.recurrent import Recurrent
+from charlm.model import native
+from charlm.model.language_model import LanguageModel
+from charlm.model.native.sampling import LaneTexts
 
 torch.set_num_threads(1)
 FOUR = np.log(np.array([[0.5, 0.25, 0.15, 0.1]], dtype=np.float32))
@@ -95,7 +100,7 @@ TEXT = np.array([[1, 2, 3, 2, 1, 2]])
 def test_a_repetition_is_penalised_by_its_length_and_not_over_a_breaker() -> None:
     dry: dict[str, Any] = {"dry_multiplier": 0.5, "dry_base": 3.0, "dry_allowed_length": 1}
     history, config = history_of(TEXT, 4, **dry)
-    assert history.unbroken[0].tolist() == [0, 0, 2, 0, 1, 0]
+    assert history.unbroken[0, :6].tolist() == [0, 0, 2, 0, 1, 0]
     found = penalties.penalize_repetitions(FOUR, history, config) - FOUR
     # 3 goes on "1 2", which is two tokens; 1 goes on "2", which is one
     assert found[0].tolist() == pytest.approx([0, -0.5, 0, -1.5], abs=1e-6)
@@ -189,6 +194,36 @@ def test_a_filter_equals_its_reference_and_keeps_the_ratios_of_the_rest(name: st
     np.testing.assert_array_equal(filtered[left], log_probs[left])
     without = np.where(left, log_probs, -math.inf)
     assert not (apply(without, 0) > -math.inf)[~left].any(), "nothing comes back"
+
+
+COMPILED: dict[str, dict[str, float]] = {
+    "top_k": {"top_k": 5}, "top_p": {"top_p": 0.7}, "min_p": {"min_p": 0.2},
+    "typical": {"typical_p": 0.6}, "epsilon": {"epsilon_cutoff": 0.05},
+    "eta": {"eta_cutoff": 0.05}, "top_n_sigma": {"top_n_sigma": 0.8},
+    "xtc": {"xtc_probability": 1, "xtc_threshold": 0.08}, "mirostat": {"mirostat_tau": 1.5},
+}  # fmt: skip
+"""The settings of ``REFERENCES``; mirostat begins with a surprise of twice ``mirostat_tau``."""
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_the_compiled_decoder_samples_from_what_the_reference_keeps(name: str) -> None:
+    config = GenerationConfig(temperature=1, **COMPILED[name])  # type: ignore[arg-type]
+    network = LanguageModel.create(ModelConfig(hidden_size=2), 13, seed=1)
+    decoder = open_decoder(Recurrent(network), 1000)
+    if not isinstance(decoder, CompiledDecoder):
+        pytest.skip(f"the native decoder is not there: {native.status()}")
+    logits = torch.randn(1000, 13, generator=torch.Generator().manual_seed(3)) * 2
+    rows = logits.double().softmax(-1).numpy()
+    kept = [sorted(REFERENCES[name][1](row)) for row in rows]
+    for number in np.linspace(0.001, 0.999, 23):
+        decoder.stack.logits.copy_(logits)
+        uniforms = torch.full((1000, 1), float(number), dtype=torch.float64)
+        limit = np.full(1000, 2 * config.mirostat_tau)
+        texts = LaneTexts(limit=limit.ctypes.data) if config.mirostat_tau else None
+        found = decoder.sample(uniforms, torch.zeros(13), config, texts)[0][:, 0].tolist()
+        for row, tokens, token in zip(rows, kept, found, strict=True):
+            sums = np.cumsum(row[tokens])
+            assert token == tokens[int(np.searchsorted(sums, number * sums[-1], side="right"))]
 
 
 def counted(tokens: list[int], p: np.ndarray, config: GenerationConfig) -> np.ndarray:

@@ -103,7 +103,7 @@ def test_written_tokens_follow_the_models_distribution(model: Recurrent) -> None
     prompt, bias = (0, 3, 1), torch.zeros(model.vocab_size)
     starts = [Start(prompt, seed) for seed in range(2000)]
     written = lanes.sample_tokens(open_decoder(model), Rules(LONG, bias), starts)
-    drawn = torch.tensor([next(blocks)[0].id for blocks in written])
+    drawn = torch.tensor([next(blocks)[0][0] for blocks in written])
     expected = open_decoder(model).advance(torch.tensor([prompt]))[0].exp()
     shares = torch.bincount(drawn, minlength=model.vocab_size) / len(drawn)
     torch.testing.assert_close(shares, expected, atol=0.035, rtol=0)
@@ -175,6 +175,17 @@ EVERY = {
         dry_allowed_length=2, no_repeat_ngram=5, top_n_sigma=3, top_k=9, typical_p=0.97,
         epsilon_cutoff=0.001, eta_cutoff=0.001, top_p=0.97, min_p=0.01, xtc_probability=0.3,
         banned="h", logit_bias=("a=0.5",),
+    ),
+    "long": GenerationConfig(
+        length=400, temperature=1.5, frequency_penalty=0.01, penalty_window=150,
+        dry_multiplier=0.2, dry_allowed_length=1, dry_breakers="c", no_repeat_ngram=4,
+    ),
+    "whole": GenerationConfig(
+        length=300, temperature_end=1.5, temperature_shape="cosine", presence_penalty=0.2,
+        no_repeat_ngram=6,
+    ),
+    "repetition": GenerationConfig(
+        length=60, temperature_end=1.5, temperature_shape="geometric", repetition_penalty=1.3,
     ),
     "mirostat": GenerationConfig(length=40, mirostat_tau=2.5),
     "pattern": GenerationConfig(length=40, pattern="[a-h]+( [a-h]{2,5})*"),

@@ -158,7 +158,7 @@ def beam_samples(
     states = tuple(each.start(prompt) for each in rules.constraints)
     samples = []
     for hypothesis in beam_search(decoder, search, states)[:count]:
-        block = zip(hypothesis.tokens, hypothesis.log_probs, strict=True)
+        block = list(zip(hypothesis.tokens, hypothesis.log_probs, strict=True))
         pieces = pieces_of(tokenizer, (prompt, ids), [block], Ending(config), stops)
         samples.append(Sample(prompt, 0, pieces))
     return samples
