@@ -33,6 +33,7 @@ LABELS = {
     "reset_gate": "reset",
     "update_gate": "update",
     "candidate": "cand.",
+    "modulated": "mod. h",
 }
 """What the rows of a heat-map are called, where it is not the name itself."""
 
@@ -95,8 +96,8 @@ def check_gates(explanation: Explanation, gates: Sequence[str]) -> list[str]:
 
 
 def highest(explanation: Explanation, name: str) -> float:
-    """The end of the scale on which an activation is drawn: 1, for a cell state its largest."""
-    if name != "cell":
+    """The end of the scale on which an activation is drawn: 1, for what has no bounds its largest."""
+    if name not in ("cell", "modulated"):
         return 1.0
     return max(float(np.abs(explanation.gates[name][:SHOWN, 0, 0]).max()), 1e-3)
 

@@ -15,17 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.config import BOUNDARY_ID
+from charlm.config import BOUNDARY_ID, ModelConfig
 from charlm.data.tokenizers.base import Tokenizer
 from charlm.durable import check_output, write_output
 from charlm.errors import ConfigError
-from charlm.explain.observation import ObservedReader
+from charlm.explain.observation import ObservedReader, observed_names
 from charlm.explain.reading import TokenizedText
 from charlm.explain.statistics import GateStatistics, GateSums
 from charlm.inference.loading import Loaded, require_recurrent
 from charlm.inference.surprisal.measures import Measures, measures
 from charlm.inference.surprisal.text import spelled
-from charlm.model.cells import activation_names
 
 __all__ = [
     "SEGMENT",
@@ -62,7 +61,8 @@ class Explanation:
     ``gates`` maps names to arrays (T, L, H) of float32, in the order of the equations: of the
     LSTMs ``input_gate``, ``forget_gate``, ``output_gate``, ``candidate``, ``cell`` and ``hidden``,
     of the GRU ``reset_gate``, ``update_gate``, ``candidate`` and ``hidden``, of the plain network
-    ``hidden``.  Row t is the step that read token t, so ``hidden[t]`` predicts token t + 1, and the
+    ``hidden``; with a mogrifier first ``modulated``, the hidden state of the step before as the
+    gates read it.  Row t is the step that read token t, so ``hidden[t]`` predicts token t + 1, and the
     state before that step is row t - 1.  The boundary is read before the text: ``initial`` holds
     its step (L, H), which is the state before row 0.
 
@@ -126,7 +126,7 @@ def explain_text(
     chosen = Chosen(
         choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
     )
-    gathered = Gathered(chosen, config.cell, len(text.ids), min(top, tokenizer.vocab_size))
+    gathered = Gathered(chosen, config, len(text.ids), min(top, tokenizer.vocab_size))
     reader = ObservedReader(network)
     for begin in range(0, len(text.ids), SEGMENT):
         ids = text.ids[begin : begin + SEGMENT]
@@ -169,9 +169,9 @@ class Chosen(NamedTuple):
 class Gathered:
     """What is kept of the tokens that have been read; ``top`` is how many guesses."""
 
-    def __init__(self, chosen: Chosen, cell: str, tokens: int, top: int) -> None:
+    def __init__(self, chosen: Chosen, config: ModelConfig, tokens: int, top: int) -> None:
         """Raises ``ConfigError`` for more activations of ``tokens`` tokens than fit into memory."""
-        names, shape = activation_names(cell), (tokens, *map(len, chosen))
+        names, shape = observed_names(config), (tokens, *map(len, chosen))
         needed = 4 * len(names) * math.prod(shape)
         if needed > MOST_BYTES:
             fitting = MOST_BYTES * len(chosen.units) // needed
@@ -180,7 +180,7 @@ class Gathered:
                 f"over {tokens:,} tokens take {needed / 1e9:.1f} GB",
                 f"choose {fitting:,} `units` at most, like `units=[0, 1]`, or a shorter text",
             )
-        self.chosen, self.cell, self.top = chosen, cell, top
+        self.chosen, self.cell, self.top = chosen, config.cell, top
         self.gates = {name: np.empty(shape, dtype=np.float32) for name in names}
         self.sums = GateSums()
         self.met: list[Measures] = []

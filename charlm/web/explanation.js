@@ -2,9 +2,8 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const record = JSON.parse($("record").textContent);
-  const packed = $("values").firstChild.data; // in a comment
   const { tokens, units, layers, gates } = record;
-  const rowBytes = Math.ceil(((tokens.length + 1) * record.bytes) / 3) * 3;
+  const rowChars = Math.ceil(((tokens.length + 1) * record.bytes) / 3) * 4;
   const digits = record.bytes === 2 ? 3 : 2;
   const at = { step: 0, layer: 0, unit: 0, shown: gates.includes("cell") ? "cell" : "hidden" };
   const spans = [];
@@ -12,12 +11,10 @@
 
   /* Values of one unit over all steps: T + 1 numbers, the first from before the text. */
   function decode(gate, layer, unit) {
-    const row = (gates.indexOf(gate) * layers.length + layer) * units.length + unit;
-    const begin = (row * rowBytes * 4) / 3;
-    const raw = atob(packed.slice(begin, begin + (rowBytes * 4) / 3));
-    const place = layer * units.length + unit;
-    const low = record.lowest[gates.indexOf(gate)][place];
-    const step = record.step[gates.indexOf(gate)][place];
+    const index = gates.indexOf(gate), place = layer * units.length + unit;
+    const packed = place ? $("others").childNodes[place - 1] : $("first").firstChild; // comments
+    const raw = atob(packed.data.slice(index * rowChars, (index + 1) * rowChars));
+    const low = record.lowest[index][place], step = record.step[index][place];
     const values = new Float64Array(tokens.length + 1);
     for (let t = 0; t < values.length; t++) {
       const whole = record.bytes === 1
@@ -41,8 +38,8 @@
   function range() {
     if (at.shown in { surprisal: 1, entropy: 1 }) return [0, 8];
     if (at.shown.endsWith("_gate")) return [0, 1];
-    if (at.shown !== "cell") return [-1, 1];
-    const most = values("cell").reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+    if (!(at.shown in { cell: 1, modulated: 1 })) return [-1, 1];
+    const most = values(at.shown).reduce((most, value) => Math.max(most, Math.abs(value)), 1);
     return [-most, most];
   }
 
@@ -155,6 +152,9 @@
     }
   }
 
+  /* Do what needs all units, once they are read: a large page is drawn before it has loaded. */
+  const whenRead = (action) => document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", action) : action();
+
   /* Choose a unit by its place among those of the page. */
   function choose(layer, unit) {
     Object.assign(at, { layer, unit });
@@ -249,10 +249,10 @@
     paint();
     visit(at.step);
   });
-  $("layer").addEventListener("change", () => choose(Number($("layer").value), at.unit));
+  $("layer").addEventListener("change", () => whenRead(() => choose(Number($("layer").value), at.unit)));
   $("unit").addEventListener("change", () => {
     const place = units.indexOf(Number($("unit").value));
-    choose(at.layer, place < 0 ? at.unit : place); // a unit that is not on the page changes nothing
+    whenRead(() => choose(at.layer, place < 0 ? at.unit : place)); // a unit that is not on the page changes nothing
   });
   $("numbers").addEventListener("toggle", () => $("numbers").open && showNumbers());
   const showPattern = () => ($("pattern").parentElement.hidden = $("feature").value !== "");
@@ -260,5 +260,5 @@
   showPattern();
   window.addEventListener("resize", trace);
   for (const form of [$("controls"), $("search")]) form.addEventListener("submit", (event) => event.preventDefault());
-  $("search").addEventListener("submit", search);
+  $("search").addEventListener("submit", () => whenRead(search));
 })();

@@ -26,7 +26,7 @@ def run_page(report: RunReport) -> str:
         *([samples(report.samples)] if report.samples else []),
     ]
     if report.passage is not None:
-        parts += ["<h2>Inside, while it reads</h2>", explanation_section(report.passage)]
+        parts += ["<h2>Inside, while it reads</h2>", *explanation_section(report.passage)]
     parts += ["<h2>Settings that differ from the defaults</h2>", settings(report.run)]
     inside = report.passage is not None
     return make_page(

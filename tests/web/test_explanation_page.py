@@ -236,15 +236,27 @@ def test_every_kind_of_cell_has_its_equations_and_its_drawing(
 @pytest.mark.parametrize("size", [1, 2])
 def test_packed_activations_come_back_to_half_a_step(size: int) -> None:
     found = made("lstm", tokens=10, layers=2)
-    raw = base64.b64decode(pack(found, size))
+    raw = b"".join(map(base64.b64decode, pack(found, size)))
     row = -(-11 * size // 3) * 3
-    rows = np.frombuffer(raw, np.uint8).reshape(6, 2, 3, row)[..., : 11 * size]
+    rows = np.frombuffer(raw, np.uint8).reshape(2, 3, 6, row)[..., : 11 * size]
     whole = np.ascontiguousarray(rows).view(f"<u{size}")
     for number, name in enumerate(found.gates):
         low, step = scale_of(found.initial[name][None], found.gates[name], size)
-        values = (low[..., None] + step[..., None] * whole[number]).transpose(2, 0, 1)
+        values = (low[..., None] + step[..., None] * whole[:, :, number]).transpose(2, 0, 1)
         assert np.abs(values[1:] - found.gates[name]).max() <= step.max() * 0.51
         assert np.abs(values[0] - found.initial[name]).max() <= step.max() * 0.51
+
+
+def test_the_first_unit_is_shown_while_the_others_are_still_read(
+    page: Browser, explanation: Explanation
+) -> None:
+    html = explanation_page(explanation)
+    assert html.index('id="first"') < html.index("<script>") < html.index('id="others"')
+    page.run("Object.defineProperty(document, 'readyState', {value: 'loading'})")
+    page.fill("#unit", 5)
+    assert page.text("#traced").endswith("unit 0")
+    page.run("document.dispatchEvent(new Event('DOMContentLoaded'))")
+    assert page.text("#traced").endswith("unit 5")
 
 
 def test_a_large_page_has_two_decimals(
