@@ -136,7 +136,9 @@ def equations_of(explanation: Explanation) -> dict[str, str]:
         return found
     # The cell reads x′ and h′ where it read x and h.
     return known["mogrifier"] | {
-        letter: re.sub(r"(?<![\w{])[xh](?!\w)", r"\g<0>′", each).replace("hidden before", "modulated")
+        letter: re.sub(r"(?<![\w{])[xh](?!\w)", r"\g<0>′", each).replace(
+            "hidden before", "modulated"
+        )
         for letter, each in found.items()
     }
 
@@ -147,7 +149,7 @@ def diagram_of(explanation: Explanation) -> str:
     if "modulated" not in explanation.gates:
         return drawing
     if explanation.cell in DIAGRAMS:
-        return f"<p>There is no drawing of a {explanation.cell} with a mogrifier.</p>"
+        return f"<p>There is no drawing of a {explanation.cell} with a mogrifier; its numbers are below.</p>"
     drawing = drawing.replace("The cell: ", "The cell: x and h modulate each other, then ")
     return drawing.replace("</svg>", resource("mogrifier.svg") + "</svg>")
 
