@@ -24,7 +24,7 @@ SOURCES = {
     "recall": {"symbols": 4, "longest": 6},  # without the symbol it takes 17 % more bits
 }
 FOUR_GRAMS_NEED = {"nested": 1.8, "recall": 1.15}
-"""How many times the bits of the model a four-gram needs at least, where more must be remembered."""
+"""Times the bits of the model that a four-gram needs at least, where more must be remembered."""
 
 
 def train(text: str, folder: Path) -> Score:

@@ -96,7 +96,7 @@ def check_gates(explanation: Explanation, gates: Sequence[str]) -> list[str]:
 
 
 def highest(explanation: Explanation, name: str) -> float:
-    """The end of the scale on which an activation is drawn: 1, for what has no bounds its largest."""
+    """The end of the scale on which an activation is drawn: 1, or its largest without bounds."""
     if name not in ("cell", "modulated"):
         return 1.0
     return max(float(np.abs(explanation.gates[name][:SHOWN, 0, 0]).max()), 1e-3)

@@ -61,9 +61,9 @@ class Explanation:
     ``gates`` maps names to arrays (T, L, H) of float32, in the order of the equations: of the
     LSTMs ``input_gate``, ``forget_gate``, ``output_gate``, ``candidate``, ``cell`` and ``hidden``,
     of the GRU ``reset_gate``, ``update_gate``, ``candidate`` and ``hidden``, of the plain network
-    ``hidden``; with a mogrifier first ``modulated``, the hidden state of the step before as the
-    gates read it.  Row t is the step that read token t, so ``hidden[t]`` predicts token t + 1, and the
-    state before that step is row t - 1.  The boundary is read before the text: ``initial`` holds
+    ``hidden``; with a mogrifier first ``modulated``, the hidden state before as the gates read it.
+    Row t is the step that read token t, so ``hidden[t]`` predicts token t + 1, and the state before
+    that step is row t - 1.  The boundary is read before the text: ``initial`` holds
     its step (L, H), which is the state before row 0.
 
     Axis 1 are the ``layers``, axis 2 the ``units`` that were asked for, by default all; both are
@@ -123,6 +123,7 @@ def explain_text(
     """
     network = require_recurrent(loaded)
     config, tokenizer = network.config, loaded.tokenizer
+    yield TokensRead(0, len(text.ids))
     chosen = Chosen(
         choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
     )

@@ -20,7 +20,7 @@ from charlm.explain.activations import Explanation
 from charlm.explain.features import FEATURES, measure_feature
 from charlm.web.page import data_block, make_page, resource
 
-__all__ = ["SCRIPTS", "STYLES", "explanation_page", "explanation_section"]
+__all__ = ["SCRIPTS", "STYLES", "check_tokens", "explanation_page", "explanation_section"]
 
 STYLES, SCRIPTS = ("explanation.css",), ("explanation.js",)
 """What a page needs that holds an ``explanation_section``."""
@@ -91,11 +91,7 @@ def bytes_of_value(explanation: Explanation) -> int:
     per_unit = (tokens + 1) * len(explanation.layers) * len(explanation.gates)
     if not units or not explanation.layers:
         raise ConfigError("a page needs activations, and no unit was kept", "leave `units` out")
-    if tokens > MOST_TOKENS:
-        raise ConfigError(
-            f"a page on {tokens:,} tokens is too large for a browser",
-            f"give a text of {MOST_TOKENS:,} tokens at most",
-        )
+    check_tokens(tokens)
     if per_unit * units > MOST_BYTES:
         raise ConfigError(
             f"a page on {units:,} units over {tokens:,} tokens would hold "
@@ -104,6 +100,15 @@ def bytes_of_value(explanation: Explanation) -> int:
             "or a shorter text",
         )
     return 2 if per_unit * units * 2 <= FINE_BYTES else 1
+
+
+def check_tokens(tokens: int) -> None:
+    """Raise ``ConfigError`` for more tokens than a page should hold."""
+    if tokens > MOST_TOKENS:
+        raise ConfigError(
+            f"a page on {tokens:,} tokens is too large for a browser",
+            f"give a text of {MOST_TOKENS:,} tokens at most",
+        )
 
 
 def record_of(explanation: Explanation, size: int) -> dict[str, Any]:
@@ -134,12 +139,14 @@ def equations_of(explanation: Explanation) -> dict[str, str]:
     found = known[explanation.cell]
     if "modulated" not in explanation.gates:
         return found
-    # The cell reads x′ and h′ where it read x and h.
+    # The cell reads the modulated x and h, which are primed.
+    primed = {
+        letter: re.sub(r"(?<![\w{])[xh](?!\w)", "\\g<0>\N{PRIME}", equation)
+        for letter, equation in found.items()
+    }
     return known["mogrifier"] | {
-        letter: re.sub(r"(?<![\w{])[xh](?!\w)", r"\g<0>′", each).replace(
-            "hidden before", "modulated"
-        )
-        for letter, each in found.items()
+        letter: equation.replace("hidden before", "modulated")
+        for letter, equation in primed.items()
     }
 
 
@@ -149,7 +156,7 @@ def diagram_of(explanation: Explanation) -> str:
     if "modulated" not in explanation.gates:
         return drawing
     if explanation.cell in DIAGRAMS:
-        return f"<p>There is no drawing of a {explanation.cell} with a mogrifier; its numbers are below.</p>"
+        return f"<p>A {explanation.cell} with a mogrifier has no drawing, only numbers.</p>"
     drawing = drawing.replace("The cell: ", "The cell: x and h modulate each other, then ")
     return drawing.replace("</svg>", resource("mogrifier.svg") + "</svg>")
 
