@@ -90,11 +90,6 @@ class Explanation:
     likeliest: tuple[Guesses, ...]
     following: Guesses
 
-    @property
-    def num_layers(self) -> int:
-        """How many layers the network has, whichever were kept."""
-        return max([len(each.openness) for each in self.statistics.values()], default=0)
-
     def __repr__(self) -> str:
         shape = f"{len(self.tokens):,} tokens, {len(self.layers)} x {len(self.units)} units"
         return f"Explanation({shape} of {self.cell}: {', '.join(self.gates)})"

@@ -4,6 +4,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
+from charlm.explain.statistics import means_of_layers
 from charlm.notebook import html_table
 
 if TYPE_CHECKING:
@@ -41,11 +42,6 @@ def coloured(token: str, bits: float) -> str:
 
 def openness(explanation: "Explanation") -> str:
     """A table of how open the gates of each layer are, and how often they are saturated."""
-    rows = [
-        [name.replace("_", " "), layer, *(float(part[layer].mean()) for part in parts)]
-        for name, each in explanation.statistics.items()
-        for parts in [(each.openness, each.left, each.right)]
-        for layer in range(len(each.openness))
-    ]
-    names = ("gate", "layer", "mean openness", "shut (below 0.1)", "open (above 0.9)")
+    rows = [[*row.values()] for row in means_of_layers(explanation.statistics)]
+    names = ("layer", "gate", "mean openness", "shut (below 0.1)", "open (above 0.9)")
     return html_table("means over the text", rows, names) if rows else ""  # no gates: a plain cell

@@ -4,9 +4,10 @@
   const record = JSON.parse($("record").textContent);
   const { tokens, units, layers, gates } = record;
   const rowChars = Math.ceil(((tokens.length + 1) * record.bytes) / 3) * 4;
-  const digits = record.bytes === 2 ? 3 : 2;
+  const digits = record.bytes === 2 ? 3 : 2, mostBits = 8;
   const at = { step: 0, layer: 0, unit: 0, shown: gates.includes("cell") ? "cell" : "hidden" };
   const spans = [];
+  const inBits = () => at.shown === "surprisal" || at.shown === "entropy";
   let decoded = new Map(); // gate -> its values for the chosen unit, the one before the text first
 
   /* Values of one unit over all steps: T + 1 numbers, the first from before the text. */
@@ -31,14 +32,14 @@
 
   /* What is shown at a step: bits, or a value of the chosen unit. */
   function valueAt(step) {
-    return at.shown in { surprisal: 1, entropy: 1 } ? record[at.shown][step] : values(at.shown)[step + 1];
+    return inBits() ? record[at.shown][step] : values(at.shown)[step + 1];
   }
 
   /* Lowest and highest value of the colours. */
   function range() {
-    if (at.shown in { surprisal: 1, entropy: 1 }) return [0, 8];
+    if (inBits()) return [0, mostBits];
     if (at.shown.endsWith("_gate")) return [0, 1];
-    if (!(at.shown in { cell: 1, modulated: 1 })) return [-1, 1];
+    if (at.shown !== "cell" && at.shown !== "modulated") return [-1, 1];
     const most = values(at.shown).reduce((most, value) => Math.max(most, Math.abs(value)), 1);
     return [-most, most];
   }
@@ -46,8 +47,8 @@
   const number = (value) => value.toFixed(digits).replace("-", "−");
   const name = (gate) => $("shown").querySelector(`option[value=${gate}]`).textContent;
   const visible = (token) => token.replace(/\n/g, "↵").replace(/\t/g, "→").replace(/\r/g, "\\r").replace(/^ +$/, (s) => "␣".repeat(s.length));
-  const unitName = () => (layers.length > 1 ? `layer ${layers[at.layer]}, ` : "") + `unit ${units[at.unit]}`;
-  const title = () => (at.shown in { surprisal: 1, entropy: 1 } ? `${at.shown} in bits` : `${name(at.shown)} of ${unitName()}`);
+  const unitName = (layer, unit) => (layers.length > 1 ? `layer ${layers[layer]}, ` : "") + `unit ${units[unit]}`;
+  const title = () => (inBits() ? `${at.shown} in bits` : `${name(at.shown)} of ${unitName(at.layer, at.unit)}`);
 
   function element(parent, tag, text, attributes = {}) {
     const made = document.createElementNS(parent.namespaceURI, tag);
@@ -58,17 +59,15 @@
 
   /* Colour every character by what is shown; bits begin at the middle colour. */
   function paint() {
-    const [low, high] = range();
-    const bits = at.shown in { surprisal: 1, entropy: 1 };
+    const [low, high] = range(), lowest = inBits() ? 8 : 0;
     spans.forEach((span, step) => {
       const share = Math.min(1, Math.max(0, (valueAt(step) - low) / (high - low)));
-      const level = bits ? 8 + Math.round(8 * share) : Math.round(16 * share);
-      span.className = `v${level}${step === at.step ? " here" : ""}`;
+      span.className = `v${lowest + Math.round((16 - lowest) * share)}${step === at.step ? " here" : ""}`;
     });
-    $("low").textContent = bits ? "0 bits" : number(low);
-    $("high").textContent = bits ? "8 bits and more" : number(high);
+    $("low").textContent = lowest ? "0 bits" : number(low);
+    $("high").textContent = lowest ? `${mostBits} bits and more` : number(high);
     $("swatches").replaceChildren();
-    for (let level = bits ? 8 : 0; level <= 16; level++) element($("swatches"), "span", "", { class: `v${level}` });
+    for (let level = lowest; level <= 16; level++) element($("swatches"), "span", "", { class: `v${level}` });
   }
 
   /* Show everything about one step. */
@@ -82,7 +81,7 @@
     box.setAttribute("aria-valuenow", at.step + 1);
     box.setAttribute("aria-valuetext", `${token}, step ${at.step + 1} of ${tokens.length}, ${title()} ${number(valueAt(at.step))}`);
     $("where").textContent = `step ${at.step + 1}: reads “${token}”`;
-    showCell(token);
+    showCell();
     showExpected();
     trace();
     if ($("numbers").open) showNumbers();
@@ -142,7 +141,7 @@
     table.tHead.replaceChildren();
     table.tBodies[0].replaceChildren();
     const head = element(table.tHead, "tr");
-    for (const each of ["step", "token", "surprisal", "entropy", ...gates.map(name)]) element(head, "th", each, { scope: "col" });
+    for (const each of ["step", "token", "surprisal, bits", "entropy, bits", ...gates.map(name)]) element(head, "th", each, { scope: "col" });
     for (let step = Math.max(0, at.step - 5); step <= Math.min(tokens.length - 1, at.step + 5); step++) {
       const row = element(table.tBodies[0], "tr", undefined, step === at.step ? { class: "now" } : {});
       element(row, "th", step + 1, { scope: "row" });
@@ -209,8 +208,7 @@
     found.tBodies[0].replaceChildren();
     for (const [first, second, layer, unit] of rows.slice(0, 8)) {
       const row = element(found.tBodies[0], "tr");
-      const label = (layers.length > 1 ? `layer ${layers[layer]}, ` : "") + `unit ${units[unit]}`;
-      element(element(row, "td"), "button", label, { type: "button" }).addEventListener("click", () => {
+      element(element(row, "td"), "button", unitName(layer, unit), { type: "button" }).addEventListener("click", () => {
         at.shown = $("shown").value = gate;
         choose(layer, unit);
       });

@@ -113,7 +113,7 @@ def check_tokens(tokens: int) -> None:
 
 def record_of(explanation: Explanation, size: int) -> dict[str, Any]:
     """What the page's script reads beside the activations; surprisal and entropy in bits."""
-    scales = {name: scale_of(*both(explanation, name), size) for name in explanation.gates}
+    scales = [scale_of(steps_of(explanation, name), size) for name in explanation.gates]
     return {
         "tokens": explanation.tokens,
         "surprisal": rounded(explanation.surprisal / math.log(2), 5),
@@ -127,8 +127,8 @@ def record_of(explanation: Explanation, size: int) -> dict[str, Any]:
         "units": explanation.units,
         "gates": list(explanation.gates),
         "bytes": size,
-        "lowest": [rounded(low.ravel(), 6) for low, _ in scales.values()],
-        "step": [rounded(step.ravel(), 9) for _, step in scales.values()],
+        "lowest": [rounded(low.ravel(), 6) for low, _ in scales],
+        "step": [rounded(step.ravel(), 9) for _, step in scales],
         "equations": equations_of(explanation),
     }
 
@@ -137,6 +137,8 @@ def equations_of(explanation: Explanation) -> dict[str, str]:
     """The equations of a step by the letter on their left, with the names of numbers in braces."""
     known: dict[str, dict[str, str]] = json.loads(resource("equations.json"))
     found = known[explanation.cell]
+    if explanation.cell not in DIAGRAMS:
+        found = known["lstm"] | found
     if "modulated" not in explanation.gates:
         return found
     # The cell reads the modulated x and h, which are primed.
@@ -171,16 +173,15 @@ def features_of(explanation: Explanation) -> Iterator[tuple[str, list[int]]]:
         yield name, values.astype(int).tolist()
 
 
-def both(explanation: Explanation, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The activations before the text (1, L, H) and over it (T, L, H)."""
-    return explanation.initial[name][None], explanation.gates[name]
+def steps_of(explanation: Explanation, name: str) -> np.ndarray:
+    """The activations before the text and over it: (T + 1, L, H)."""
+    return np.concatenate([explanation.initial[name][None], explanation.gates[name]])
 
 
-def scale_of(before: np.ndarray, during: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def scale_of(steps: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The lowest activation of each unit (L, H), and the step between two whole numbers."""
-    low = np.minimum(during.min(axis=0), before[0]).astype(np.float64)
-    high = np.maximum(during.max(axis=0), before[0])
-    return low, (high - low) / (256**size - 1)
+    low = steps.min(axis=0).astype(np.float64)
+    return low, (steps.max(axis=0) - low) / (256**size - 1)
 
 
 def pack(explanation: Explanation, size: int) -> Iterator[str]:
@@ -189,9 +190,9 @@ def pack(explanation: Explanation, size: int) -> Iterator[str]:
     """
     packed = []
     for name in explanation.gates:
-        before, during = both(explanation, name)
-        low, step = scale_of(before, during, size)
-        numbers = np.rint((np.concatenate([before, during]) - low) / np.where(step > 0, step, 1))
+        steps = steps_of(explanation, name)
+        low, step = scale_of(steps, size)
+        numbers = np.rint((steps - low) / np.where(step > 0, step, 1))
         rows = np.ascontiguousarray(numbers.transpose(1, 2, 0).astype(f"<u{size}"))  # (L, H, T + 1)
         filling = -rows.shape[-1] * size % 3
         packed.append(np.pad(rows.view(np.uint8), ((0, 0), (0, 0), (0, filling))))

@@ -16,7 +16,7 @@ from charlm.explain.features import FEATURES, measure_feature
 from charlm.explain.observation import observed_names
 from charlm.model.cells import CELLS
 from charlm.web import explanation as pages
-from charlm.web.explanation import explanation_page, pack, scale_of
+from charlm.web.explanation import explanation_page, pack, scale_of, steps_of
 from tests.web.browser import Browser
 from tests.web.conftest import TEXT
 
@@ -251,7 +251,7 @@ def test_packed_activations_come_back_to_half_a_step(size: int) -> None:
     rows = np.frombuffer(raw, np.uint8).reshape(2, 3, 6, row)[..., : 11 * size]
     whole = np.ascontiguousarray(rows).view(f"<u{size}")
     for number, name in enumerate(found.gates):
-        low, step = scale_of(found.initial[name][None], found.gates[name], size)
+        low, step = scale_of(steps_of(found, name), size)
         values = (low[..., None] + step[..., None] * whole[:, :, number]).transpose(2, 0, 1)
         assert np.abs(values[1:] - found.gates[name]).max() <= step.max() * 0.51
         assert np.abs(values[0] - found.initial[name]).max() <= step.max() * 0.51
