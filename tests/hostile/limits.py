@@ -82,3 +82,20 @@ def peak() -> int:
 def address_space() -> int:
     """The address space of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def refused(action: Callable[[], object], *words: str) -> Outcome:
+    """``action`` ends in a declared error with these words in it, soon and in little memory."""
+    outcome = limited(action)
+    assert outcome.declared, outcome
+    assert all(word in outcome.message for word in words), outcome.message
+    assert outcome.seconds < SECONDS, outcome
+    assert outcome.bytes < MEMORY, outcome
+    return outcome
+
+
+class Trap:
+    """What calls a function when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, ("sprung",)

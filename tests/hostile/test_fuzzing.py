@@ -3,7 +3,8 @@
 import pytest
 
 from charlm.errors import CharlmError, CorpusError
-from tests.hostile.fuzzing import LONGEST_MESSAGE, Loader, loaders, run, trial
+from tests.hostile.fuzzing import LONGEST_MESSAGE, loaders, run, trial
+from tests.hostile.loader import Loader
 from tests.hostile.mutations import mutate_bytes
 
 TRIALS = 10_500

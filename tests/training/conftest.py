@@ -8,7 +8,7 @@ import torch
 
 from charlm.config import Config, merge
 from charlm.training.launch import launch
-from charlm.training.reports import Done, Report
+from charlm.training.reports import Done, Note, Report
 
 torch.set_num_threads(1)
 
@@ -52,6 +52,11 @@ def last(records: list[object]) -> Done:
     """The report that ends a training."""
     assert isinstance(records[-1], Done)
     return records[-1]
+
+
+def notes(reports: list[object]) -> list[str]:
+    """The texts of the notes among reports."""
+    return [report.text for report in reports if isinstance(report, Note)]
 
 
 def train_into(config: Config, folder: Path, **options: object) -> list[object]:

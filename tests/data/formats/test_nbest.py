@@ -46,6 +46,11 @@ def test_numbered_ids_name_their_list_without_the_number() -> None:
     assert ids == ["a-b-1", "a-b-2", "a-b-10", "a-c-1", "other"]
 
 
+def test_a_number_that_does_not_grow_begins_another_list_of_the_same_name() -> None:
+    file = opened("a-1 1 x\na-2 2 y\na-1 1 z\n")
+    assert lists(file) == [("a", ["x", "y"]), ("a", ["z"])]
+
+
 def test_ids_are_taken_as_they_are_where_some_are_repeated() -> None:
     file = opened("talk-1 1 a\ntalk-1 2 b\ntalk-2 1 c\n")
     assert lists(file) == [("talk-1", ["a", "b"]), ("talk-2", ["c"])]
