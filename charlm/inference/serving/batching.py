@@ -11,10 +11,10 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ModelError
 from charlm.inference.generation.filters import sample_from_uniforms
@@ -22,7 +22,14 @@ from charlm.inference.generation.lanes import read_prompts
 from charlm.inference.predictors.decoder import CompiledDecoder, Decoder, open_decoder
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.predictors.reader import Reader, pick
-from charlm.inference.serving.texts import Chunk, Prompt, Sampling, ServedText, ServedToken
+from charlm.inference.serving.texts import (
+    Chunk,
+    Prompt,
+    Sampling,
+    ServedText,
+    ServedToken,
+    Top,
+)
 
 __all__ = ["Batcher"]
 
@@ -30,6 +37,10 @@ PORTION = 512
 """Tokens of prompts that are read between two steps of the texts in the batch."""
 
 Delivered = list[tuple[ServedText, Chunk]]
+
+Sampled = tuple[list[list[int]], list[list[float]], list[list[Top]]]
+"""Tokens (B, T), -1 where logits are NaN, their log-probabilities (B, T) in nats, and the most
+probable tokens in their places (B, T)."""
 
 
 class Batcher:
@@ -55,7 +66,7 @@ class Batcher:
         return not self.waiting and not self.batches
 
     def step(self) -> Delivered:
-        """Read some of the prompts that wait, and write one token of each text in the batch."""
+        """Read some of the prompts that wait, and write the next tokens of each text."""
         delivered: Delivered = []
         with torch.inference_mode():
             self.drop_cancelled()
@@ -143,98 +154,93 @@ class Batcher:
             decoder = prompt.decoder.fork(torch.tensor([0]))
             if prompt.texts == 0:
                 prompt.decoder = None
-            if self.batches and isinstance(decoder, CompiledDecoder):
-                self.batches[0].join(decoder, text)
+            batch = next((each for each in self.batches if each.key == key_of_batch(text)), None)
+            if batch and isinstance(decoder, CompiledDecoder):
+                batch.join(decoder, text)
             else:
                 self.batches.append(Batch(self.tokenizer, decoder, text))
 
 
+def key_of_batch(text: ServedText) -> tuple[Sampling, bool]:
+    """Equal for texts that may share a batch: they are sampled in one way.
+
+    The compiled decoder and ``filters`` round differently, and a text must not depend on others:
+    so texts that tell the most probable tokens, which only ``filters`` can, are kept apart.
+    """
+    return text.sampling, text.top > 0
+
+
 class Batch:
-    """Texts in the lanes of one decoder."""
+    """Texts in the lanes of one decoder, which are sampled in one way."""
 
     def __init__(self, tokenizer: Tokenizer, decoder: Decoder, text: ServedText) -> None:
-        self.tokenizer, self.decoder = tokenizer, decoder
+        self.decoder, self.key = decoder, key_of_batch(text)
         self.texts = [text]
-        self.groups: list[tuple[GenerationConfig, Tensor | None, list[int]]] = []
+        self.config, self.bias = text.sampling.config(), bias_of_ids(tokenizer, text.sampling)
 
     def join(self, decoder: CompiledDecoder, text: ServedText) -> None:
         """Add the lane of a decoder."""
         assert isinstance(self.decoder, CompiledDecoder)
         self.decoder.join([decoder])
         self.texts.append(text)
-        self.groups = []
 
     def keep(self, lanes: Sequence[int]) -> None:
         """Go on with these lanes."""
         if len(lanes) == len(self.texts):
             return
         self.texts = [self.texts[lane] for lane in lanes]
-        self.groups = []
         if lanes:
             self.decoder.select(torch.tensor(lanes))
 
     def step(self) -> Delivered:
-        """Sample a token of each text, and read it where the text goes on."""
-        log_probs = self.decoder.log_probs.cpu()  # (B, V)
-        tokens = self.sample(log_probs)  # (B,)
-        known = tokens.clamp(min=0)
-        shares = log_probs.gather(1, known[:, None])[:, 0].tolist()
-        tops = self.tops(log_probs)
+        """Sample and read the next tokens of each text."""
         delivered: Delivered = []
         going = []
-        for lane, (text, token) in enumerate(zip(self.texts, tokens.tolist(), strict=True)):
-            if token < 0:
+        for lane, (text, ids, *rest) in enumerate(zip(self.texts, *self.sample(), strict=True)):
+            if -1 in ids:
                 chunk: Chunk | None = Chunk("", error=diverged())
             else:
-                chunk = text.push(token, shares[lane], tops.get(lane, ()))
+                chunk = text.push(zip(ids, *rest, strict=True))
             if chunk is not None:
                 delivered.append((text, chunk))
             if chunk is None or not (chunk.finish or chunk.error):
                 going.append(lane)
         self.keep(going)
-        if going:
-            self.decoder.advance(known[going][:, None])
         return delivered
 
-    def sample(self, log_probs: Tensor) -> Tensor:
-        """log_probs (B, V) -> the next tokens (B,), -1 where they are NaN."""
-        self.groups = self.groups or self.group()
-        numbers = torch.tensor([text.uniform() for text in self.texts], dtype=torch.float64)
-        tokens = torch.empty(len(self.texts), dtype=torch.int64)
-        for config, bias, lanes in self.groups:
-            logits = log_probs if len(self.groups) == 1 else log_probs[lanes]
-            logits = logits if bias is None else logits + bias
-            if len(self.groups) == 1:
-                return sample_from_uniforms(logits, config, numbers)
-            tokens[lanes] = sample_from_uniforms(logits, config, numbers[lanes])
-        return tokens
+    def sample(self) -> Sampled:
+        """Sample and read the next tokens: of the compiled decoder, some at a time."""
+        if not isinstance(self.decoder, CompiledDecoder) or any(text.top for text in self.texts):
+            return self.sample_one(self.decoder)
+        left = max(text.length - text.made for text in self.texts)
+        count = min(self.decoder.block, left)
+        tokens, log_probs = self.decoder.sample(self.uniforms(count), self.bias, self.config)
+        return tokens.tolist(), log_probs.tolist(), [[()] * count] * len(self.texts)
 
-    def group(self) -> list[tuple[GenerationConfig, Tensor | None, list[int]]]:
-        """The lanes that are sampled in one way, for each way."""
-        groups: dict[Sampling, list[int]] = {}
-        for lane, text in enumerate(self.texts):
-            groups.setdefault(text.sampling, []).append(lane)
-        return [
-            (sampling.config(), bias_of_ids(self.tokenizer, sampling), lanes)
-            for sampling, lanes in groups.items()
-        ]
+    def sample_one(self, decoder: Decoder) -> Sampled:
+        """See ``sample``, with T = 1."""
+        log_probs = decoder.log_probs.cpu()  # (B, V)
+        numbers = self.uniforms(1)[:, 0]
+        tokens = sample_from_uniforms(log_probs + self.bias, self.config, numbers)[:, None]
+        known = tokens.clamp(min=0)
+        decoder.advance(known)
+        return tokens.tolist(), log_probs.gather(1, known).tolist(), self.tops(log_probs)
 
-    def tops(self, log_probs: Tensor) -> dict[int, tuple[tuple[int, float], ...]]:
-        """The most probable tokens in the lanes whose texts tell them."""
-        lanes = [lane for lane, text in enumerate(self.texts) if text.top]
-        if not lanes:
-            return {}
-        most = max(self.texts[lane].top for lane in lanes)
-        rows = zip(lanes, top_tokens(log_probs[lanes], most), strict=True)
-        return {lane: row[: self.texts[lane].top] for lane, row in rows}
+    def uniforms(self, count: int) -> Tensor:
+        """The next random numbers (B, count) of each text."""
+        return torch.from_numpy(np.stack([text.uniforms(count) for text in self.texts]))
+
+    def tops(self, log_probs: Tensor) -> list[list[Top]]:
+        """The most probable tokens (B, 1) in the lanes whose texts tell them."""
+        most = max(text.top for text in self.texts)
+        rows = top_tokens(log_probs, most) if most else [()] * len(self.texts)
+        return [[row[: text.top]] for text, row in zip(self.texts, rows, strict=True)]
 
 
-def bias_of_ids(tokenizer: Tokenizer, sampling: Sampling) -> Tensor | None:
+def bias_of_ids(tokenizer: Tokenizer, sampling: Sampling) -> Tensor:
     """What is added to the logits (V,): the bias, and minus infinity for the unknown symbol, which
-    stands for no text; None for nothing.
+    stands for no text.
     """
-    if not sampling.bias and tokenizer.unknown_id is None:
-        return None
     bias = torch.zeros(tokenizer.vocab_size)
     for id, value in sampling.bias:
         bias[id] = value
@@ -243,7 +249,7 @@ def bias_of_ids(tokenizer: Tokenizer, sampling: Sampling) -> Tensor | None:
     return bias
 
 
-def top_tokens(log_probs: Tensor, count: int) -> list[tuple[tuple[int, float], ...]]:
+def top_tokens(log_probs: Tensor, count: int) -> list[Top]:
     """log_probs (N, V) -> for each row the ``count`` most probable tokens with theirs."""
     best, ids = log_probs.topk(min(count, log_probs.shape[1]), dim=1)
     return [tuple(zip(*row, strict=True)) for row in zip(ids.tolist(), best.tolist(), strict=True)]

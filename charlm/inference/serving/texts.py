@@ -1,8 +1,9 @@
 """What a caller asks for: a prompt, and texts that follow it and grow token by token."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,10 +15,14 @@ from charlm.inference.generation.pieces import Cut, Finish, Spelling, Written
 from charlm.inference.predictors.decoder import Decoder
 from charlm.inference.predictors.reader import Reader
 
-__all__ = ["Chunk", "Prompt", "Sampling", "ServedText", "ServedToken"]
+__all__ = ["Chunk", "Prompt", "Sampling", "ServedText", "ServedToken", "Top"]
 
 AT_ONCE = 64
 """Random numbers that are made in one call; the sequence does not depend on it."""
+
+
+Top = tuple[tuple[int, float], ...]
+"""The most probable ids in one place with their log-probabilities in nats, best first."""
 
 
 class ServedToken(NamedTuple):
@@ -28,7 +33,7 @@ class ServedToken(NamedTuple):
     id: int
     text: str
     log_prob: float | None
-    top: tuple[tuple[int, float], ...] = ()
+    top: Top = ()
 
 
 class Chunk(NamedTuple):
@@ -117,46 +122,53 @@ class ServedText:
         self.cancelled = False
         """Set by whoever no longer wants the text."""
         self.generator = torch.Generator().manual_seed(seed)
-        self.numbers: Iterator[float] = iter(())
+        self.numbers = np.empty(0)  # random numbers that are not used yet
         self.spelling = Spelling(tokenizer, prompt.text, prompt.ids)
         self.cut = Cut(Ending(GenerationConfig(length=length, unit="tokens")), stop)
-        self.tokens: list[ServedToken] = []  # not yet delivered, perhaps held by ``cut``
-        self.ready: list[Written] = []  # not yet delivered
+        self.tokens: list[tuple[int, float, Top]] = []
+        """Ids, log-probabilities and the most probable tokens of what is not yet delivered."""
+        self.ready: list[Written] = []
+        """What is not yet delivered and sure to belong to the text."""
         self.made = 0
         """Tokens sampled so far."""
         prompt.texts += 1
 
-    def uniform(self) -> float:
-        """The next random number, from 0 to below 1."""
-        for number in self.numbers:
-            return number
-        self.numbers = iter(uniforms(self.generator, AT_ONCE).tolist())
-        return next(self.numbers)
+    def uniforms(self, count: int) -> np.ndarray:
+        """The next random numbers (count,), from 0 to below 1."""
+        while len(self.numbers) < count:
+            more = uniforms(self.generator, AT_ONCE).numpy()
+            self.numbers = np.concatenate([self.numbers, more])
+        taken, self.numbers = self.numbers[:count], self.numbers[count:]
+        return taken
 
-    def push(self, token: int, log_prob: float, top: tuple[tuple[int, float], ...]) -> Chunk | None:
-        """Take in a token; returns what there is to deliver."""
-        self.made += 1
-        piece = self.spelling.push(token)
-        self.tokens.append(ServedToken(token, piece, log_prob, top))
-        ends = token == self.tokenizer.boundary_id
-        if not ends or piece:
-            self.ready += self.cut.push(Written(piece, log_prob))
-        if ends and self.cut.finish is None:
-            self.ready += self.cut.held
-            return self.deliver("end", len(self.tokens))
-        if self.cut.finish or (self.streams and self.ready):
-            # A length may end amid a character, whose first bytes are tokens without a text.
-            everything = self.cut.finish == "length"
-            return self.deliver(self.cut.finish, len(self.tokens if everything else self.ready))
-        return None
+    def push(self, tokens: Iterable[tuple[int, float, Top]]) -> Chunk | None:
+        """Take in sampled tokens with their log-probabilities and the most probable ones in their
+        places, up to where the text ends; returns what there is to deliver.
+        """
+        for token in tokens:
+            self.made += 1
+            self.tokens.append(token)
+            piece = self.spelling.push(token[0])
+            ends = token[0] == self.tokenizer.boundary_id
+            if not ends or piece:
+                self.ready += self.cut.push(Written(piece, token[1]))
+            if ends and self.cut.finish is None:
+                self.ready += self.cut.held
+                return self.deliver("end", len(self.tokens))
+            if self.cut.finish:
+                # A length may end amid a character, whose first bytes are tokens without a text.
+                everything = self.cut.finish == "length"
+                count = len(self.tokens if everything else self.ready)
+                return self.deliver(self.cut.finish, count)
+        return self.deliver(None, len(self.ready)) if self.streams and self.ready else None
 
     def deliver(self, finish: Finish | None, count: int) -> Chunk:
         """The text that is ready, with the first ``count`` tokens."""
-        given = self.ready + [Written("", 0.0)] * (count - len(self.ready))
+        pieces = [written.text for written in self.ready]
+        given = pieces + [""] * (count - len(pieces))
         tokens = [
-            token._replace(text=written.text)  # a stop string may begin amid a token
-            for token, written in zip(self.tokens[:count], given, strict=True)
+            ServedToken(id, piece, log_prob, top)  # a stop string may begin amid a token
+            for (id, log_prob, top), piece in zip(self.tokens[:count], given, strict=True)
         ]
-        chunk = Chunk("".join(each.text for each in self.ready), tuple(tokens), finish)
         self.tokens, self.ready = self.tokens[count:], []
-        return chunk
+        return Chunk("".join(pieces), tuple(tokens), finish)

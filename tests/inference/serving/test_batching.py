@@ -18,6 +18,7 @@ from tests.inference.toys import KINDS, model_for, trained
 
 CHAR = trained("char")
 MODEL = model_for(CHAR)
+ENDLESS = Sampling(bias=((CHAR.boundary_id, -100.0),))
 
 
 def wanted(prompt: str = "the cat", seed: int = 1, length: int = 20, **how: Any) -> ServedText:
@@ -70,7 +71,8 @@ def test_a_text_alone_equals_the_text_among_twenty_others(cell: str) -> None:
 
 
 def test_a_text_joins_while_another_is_written() -> None:
-    batcher, first, second = Batcher(MODEL, CHAR, 2), wanted(length=40), wanted(seed=2)
+    batcher = Batcher(MODEL, CHAR, 2)
+    first, second = (wanted(seed=seed, length=10**6, sampling=ENDLESS) for seed in (1, 2))
     batcher.waiting.append(first)
     for _ in range(5):
         batcher.step()
@@ -81,7 +83,8 @@ def test_a_text_joins_while_another_is_written() -> None:
 
 
 def test_a_cancelled_text_frees_its_lane() -> None:
-    batcher, first, second = Batcher(MODEL, CHAR, 1), wanted(length=10**6), wanted()
+    batcher = Batcher(MODEL, CHAR, 1)
+    first, second = (wanted(seed=seed, length=10**6, sampling=ENDLESS) for seed in (1, 2))
     batcher.waiting.extend([first, second])
     batcher.step()
     assert list(batcher.waiting) == [second]
@@ -133,7 +136,7 @@ def test_the_engine_refuses_more_texts_than_may_wait_and_goes_on() -> None:
     last = wanted(length=3)
     engine = Engine({"m": Batcher(MODEL, CHAR, 1)}, deliver, waiting=1)
     try:
-        endless = wanted(length=10**6)
+        endless = wanted(length=10**6, sampling=ENDLESS)
         engine.submit("m", [endless, wanted()])
         with pytest.raises(Overloaded, match="wait already"):
             engine.submit("m", [wanted(), wanted()])
