@@ -18,7 +18,7 @@ from torch import Tensor
 from charlm.config import BOUNDARY_ID
 from charlm.data.tokenizers.base import Tokenizer
 from charlm.durable import check_output, write_output
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, counted
 from charlm.explain.observation import ObservedReader
 from charlm.explain.reading import TokenizedText
 from charlm.explain.statistics import GateStatistics, GateSums
@@ -96,7 +96,8 @@ class Explanation:
         return max([len(each.openness) for each in self.statistics.values()], default=0)
 
     def __repr__(self) -> str:
-        shape = f"{len(self.tokens):,} tokens, {len(self.layers)} x {len(self.units)} units"
+        tokens = counted(len(self.tokens), "token")
+        shape = f"{tokens}, {len(self.layers)} x {len(self.units)} units"
         return f"Explanation({shape} of {self.cell}: {', '.join(self.gates)})"
 
     def _repr_html_(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from charlm.errors import ConfigError, CorpusError
+from charlm.errors import ConfigError, CorpusError, counted
 from charlm.explain.activations import Explanation
 from charlm.explain.features import FEATURES, measure_feature
 from charlm.web.page import data_block, make_page, resource
@@ -92,12 +92,12 @@ def bytes_of_value(explanation: Explanation) -> int:
         raise ConfigError("a page needs activations, and no unit was kept", "leave `units` out")
     if tokens > MOST_TOKENS:
         raise ConfigError(
-            f"a page on {tokens:,} tokens is too large for a browser",
+            f"a page on {counted(tokens, 'token')} is too large for a browser",
             f"give a text of {MOST_TOKENS:,} tokens at most",
         )
     if per_unit * units > MOST_BYTES:
         raise ConfigError(
-            f"a page on {units:,} units over {tokens:,} tokens would hold "
+            f"a page on {counted(units, 'unit')} over {counted(tokens, 'token')} would hold "
             f"{per_unit * units * 4 / 3e6:,.0f} MB, too much for a browser",
             f"choose {MOST_BYTES // per_unit:,} `units` at most, like `units=[0, 1]`, "
             "or a shorter text",
