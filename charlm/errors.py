@@ -1,4 +1,7 @@
-"""The errors that a user can cause, under one root: each has a cause and a way out."""
+"""The errors that a user can cause, under one root: each has a cause and a way out.
+
+And numbers with their nouns, for messages.
+"""
 
 import errno
 
@@ -10,6 +13,7 @@ __all__ = [
     "CorpusError",
     "ModelError",
     "TokenizerError",
+    "counted",
     "describe",
     "way_out",
 ]
@@ -92,3 +96,9 @@ def describe(error: OSError) -> str:
 def way_out(error: OSError) -> str:
     """What can be done about an error of the system."""
     return REMEDIES.get(error.errno or 0, "check the path, its permissions and the disk")
+
+
+def counted(number: float, noun: str, plural: str = "") -> str:
+    """A number and its noun, like "1 token" or "1,204 tokens"; ``plural`` if it is not noun + s."""
+    shown = f"{number:g}" if isinstance(number, float) else f"{number:,}"
+    return f"{shown} {noun if number == 1 else plural or noun + 's'}"

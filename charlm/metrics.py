@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from charlm.errors import counted
+
 __all__ = ["Blocks", "Score", "exponential"]
 
 MOST_BLOCKS = 4096
@@ -96,7 +98,7 @@ class Score:
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}({self.bpc:.4f} bpc, perplexity {self.perplexity:,.3f} per "
-            f"token, {self.tokens:,} tokens)"
+            f"token, {counted(self.tokens, 'token')})"
         )
 
     @property

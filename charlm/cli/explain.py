@@ -1,15 +1,12 @@
 """``charlm explain``."""
 
-import functools
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.frame import Command
+from charlm.cli.frame import Command, given_among
 from charlm.cli.shared import (
     device_option,
     encoding_option,
@@ -38,59 +35,18 @@ def numbered(_: click.Context, option: click.Parameter, text: str | None) -> lis
     return list(found)
 
 
-@dataclass(frozen=True)
-class Saving:
-    """The file that --html or --npz names, the units that are kept in it, and whether it replaces
-    another one.
-    """
+QUESTIONS = ("find", "memory", "html", "npz")
+"""Options that ask for something else than a heat-map, of which one is asked at a time."""
 
-    html: Path | None
-    npz: Path | None
-    units: list[int] | None
-    force: bool
-
-    def save(
-        self, loaded: "Loaded", text: "TokenizedText", layer: int | None, unit: int | None
-    ) -> None:
-        """Explain a text, write the file, and say what is in it."""
-        from charlm.console.explanations import show_saved, tracked_tokens
-        from charlm.explain.activations import explain_text, save_arrays
-
-        layers, units = (None if number is None else [number] for number in (layer, unit))
-        records = explain_text(loaded, text, layers, units or self.units)
-        if self.npz:
-            explanation = tracked_tokens(save_arrays(records, self.npz, force=self.force))
-            show_saved(explanation, self.npz)
-        elif self.html:
-            from charlm.web.reports import save_page
-
-            explanation = tracked_tokens(save_page(records, self.html, force=self.force))
-            show_saved(explanation, self.html)
-
-
-def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --html, --npz, --units and --force, which reach the command as one ``Saving``."""
-
-    @click.option(
-        "--html", type=click.Path(path_type=Path), metavar="FILE",
-        help="Write a page with every unit at every step, for a browser, instead.",
-    )  # fmt: skip
-    @click.option(
-        "--npz", type=click.Path(path_type=Path), metavar="FILE",
-        help="Write the arrays of all layers and units instead; numpy.load reads them.",
-    )  # fmt: skip
-    @click.option(
-        "--units", metavar="N,N-N", callback=numbered,
-        help="Keep only these units with --html or --npz, like 3,17 or 0-63.  [default: all]",
-    )  # fmt: skip
-    @click.option("--force", is_flag=True, help="Replace the file of --html or --npz.")
-    @functools.wraps(command)
-    def with_saving(
-        html: Path | None, npz: Path | None, units: list[int] | None, force: bool, **arguments: Any
-    ) -> Any:
-        return command(saving=Saving(html, npz, units, force), **arguments)
-
-    return with_saving
+GOES_WITH = {
+    "unit": ("", "html", "npz"),
+    "units": ("html", "npz"),
+    "gate": ("",),
+    "against": ("memory",),
+    "reach": ("memory",),
+    "as_json": ("", "find", "memory"),
+}
+"""Options, and the questions with which they do something; "" is the heat-map."""
 
 
 @click.command("explain", cls=Command, short_help="Show gates, units and memory of a network.")
@@ -105,10 +61,23 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Which unit of the layer is shown, from 0.  [default: the one that varies most]",
 )  # fmt: skip
 @click.option(
-    "--gate", "gates", multiple=True, metavar="NAME",
-    help="Show only this, like forget_gate, cell or hidden.  May be given repeatedly.",
+    "--gate", multiple=True, metavar="NAME",
+    help="Show only this: input, forget, candidate, output (or i, f, g, o), cell, hidden, or what "
+    "another cell has.  May be given repeatedly.",
 )  # fmt: skip
-@file_options
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FILE",
+    help="Write a page with every unit at every step, for a browser, instead.",
+)  # fmt: skip
+@click.option(
+    "--npz", type=click.Path(path_type=Path), metavar="FILE",
+    help="Write the arrays of all layers and units instead; numpy.load reads them.",
+)  # fmt: skip
+@click.option(
+    "--units", metavar="N,N-N", callback=numbered,
+    help="Keep only these units with --html or --npz, like 3,17 or 0-63.  [default: all]",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the file of --html or --npz.")
 @click.option(
     "--find", metavar="FEATURE",
     help="Find the units that follow line-position, quotes, brackets, indentation, word-length, "
@@ -132,20 +101,7 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @device_option
 @json_option("one JSON object")
 def command(
-    run: Path,
-    text: str,
-    layer: int | None,
-    unit: int | None,
-    gates: tuple[str, ...],
-    saving: Saving,
-    find: str | None,
-    memory: bool,
-    reach: int | None,
-    against: str | None,
-    encoding: str | None,
-    step: int | None,
-    device: str,
-    as_json: bool,
+    run: Path, text: str, step: int | None, device: str, encoding: str | None, **how: Any
 ) -> None:
     """Show what goes on inside a recurrent network while it reads a text.
 
@@ -154,94 +110,73 @@ def command(
     units that follow a feature of the text, and how much worse it is predicted without each;
     --memory shows how far back predictions reach; --html writes a page for a browser.
     """
-    modes = {"--find": find, "--memory": memory or None, "--html": saving.html, "--npz": saving.npz}
-    options = {
-        "--unit": unit, "--units": saving.units, "--gate": gates, "--against": against,
-        "--reach": reach, "--json": as_json or None,
-    }  # fmt: skip
-    check_use(modes, options)
-    loaded, read = load_text(run, step, device, text, encoding)
-    if find is not None:
-        find_units(loaded, read, find, layer, as_json=as_json)
-    elif memory:
-        measure_memory(loaded, read, against, reach or 100, as_json=as_json)
-    elif saving.html or saving.npz:
-        saving.save(loaded, read, layer, unit)
-    else:
-        draw_unit(loaded, read, layer, unit, gates, as_json=as_json)
-
-
-def load_text(
-    run: Path, step: int | None, device: str, text: str, encoding: str | None
-) -> "tuple[Loaded, TokenizedText]":
-    """Load a run, and tokenize a text, or the file of that name."""
     from charlm.explain.reading import open_text, read_text
     from charlm.inference.loading import load_run
 
+    question = check_use()
     loaded = load_run(run, step=step, device=device)
-    return loaded, read_text(loaded.tokenizer, open_text(loaded, text, encoding))
+    answer(question, loaded, read_text(loaded.tokenizer, open_text(loaded, text, encoding)), **how)
 
 
-def find_units(
-    loaded: "Loaded", text: "TokenizedText", feature: str, layer: int | None, *, as_json: bool
-) -> None:
-    """``--find``."""
-    from charlm.console.explanations import tracked_tokens
-    from charlm.console.units import show_units
-    from charlm.explain import search
-
-    show_units(tracked_tokens(search.find_units(loaded, text, feature, layer)), as_json=as_json)
-
-
-def measure_memory(
-    loaded: "Loaded", text: "TokenizedText", against: str | None, reach: int, *, as_json: bool
-) -> None:
-    """``--memory``."""
-    from charlm.console.memory import show_memory, tracked_memories
-    from charlm.explain.rivals import compare_memory
-
-    cells = [] if against is None else against.split(",")
-    found = tracked_memories(compare_memory(loaded, text, cells, reach))
-    show_memory(found, as_json=as_json)
+def check_use() -> str:
+    """The question that is asked.  Raises ``UsageError`` for two, and for options that do nothing
+    with it.
+    """
+    asked, given = given_among(QUESTIONS), given_among(GOES_WITH)
+    if len(asked) > 1:
+        names = " and ".join(f"--{name}" for name in asked)
+        raise click.UsageError(f"{names} are several questions: ask one at a time")
+    question = asked[0] if asked else ""
+    for name in given:
+        if question not in GOES_WITH[name]:
+            others = " or ".join(f"--{each}" for each in GOES_WITH[name])
+            end = f"does nothing with --{question}" if question else f"goes with {others} only"
+            raise click.UsageError(f"--{name.removeprefix('as_')} {end}")
+    return question
 
 
-def draw_unit(
+def answer(
+    question: str,
     loaded: "Loaded",
     text: "TokenizedText",
+    *,
     layer: int | None,
     unit: int | None,
-    gates: tuple[str, ...],
-    *,
+    units: list[int] | None,
+    gate: tuple[str, ...],
+    find: str,
+    reach: int | None,
+    against: str | None,
+    html: Path | None,
+    npz: Path | None,
+    force: bool,
     as_json: bool,
+    **_: Any,
 ) -> None:
-    """Draw one unit under the text."""
-    from charlm.console.explanations import show_explanation, tracked_tokens
-    from charlm.explain.activations import explain_unit
+    """Answer a question of ``QUESTIONS``, or draw a heat-map."""
+    from charlm.console import explanations
+    from charlm.explain import activations
 
-    explanation = tracked_tokens(explain_unit(loaded, text, layer, unit))
-    show_explanation(explanation, gates, as_json=as_json)
+    tracked = explanations.tracked_tokens
+    if question == "find":
+        from charlm.console.units import show_units
+        from charlm.explain.search import find_units
 
+        show_units(tracked(find_units(loaded, text, find, layer)), as_json=as_json)
+    elif question == "memory":
+        from charlm.console.memory import show_memory, tracked_memories
+        from charlm.explain.rivals import compare_memory
 
-GOES_WITH = {
-    "--unit": ("", "--html", "--npz"),
-    "--units": ("--html", "--npz"),
-    "--gate": ("",),
-    "--against": ("--memory",),
-    "--reach": ("--memory",),
-    "--json": ("", "--find", "--memory"),
-}
-"""Options, and the ones that ask for something else than a heat-map ("") with which they go."""
+        cells = against.split(",") if against else []
+        memories = tracked_memories(compare_memory(loaded, text, cells, reach or 100))
+        show_memory(memories, as_json=as_json)
+    elif path := html or npz:
+        from charlm.web.reports import save_page
 
-
-def check_use(modes: dict[str, Any], options: dict[str, Any]) -> None:
-    """Raise ``UsageError`` for two ``modes`` at a time, and for ``options`` that do nothing."""
-    asked = [name for name, value in modes.items() if value is not None]
-    if len(asked) > 1:
-        raise click.UsageError(f"{' and '.join(asked)} are several questions: ask one at a time")
-    mode = asked[0] if asked else ""
-    for name, value in options.items():
-        if value in (None, ()) or mode in GOES_WITH[name]:
-            continue
-        if not mode:
-            raise click.UsageError(f"{name} goes with {' or '.join(GOES_WITH[name])} only")
-        raise click.UsageError(f"{name} does nothing with {mode}")
+        layers, kept = (None if each is None else [each] for each in (layer, unit))
+        records = activations.explain_text(loaded, text, layers, kept or units)
+        save = save_page if html else activations.save_arrays
+        explanations.show_saved(tracked(save(records, path, force=force)), path)
+    else:
+        found = tracked(activations.explain_unit(loaded, text, layer, unit))
+        explanations.show_explanation(found, gate, as_json=as_json)

@@ -1,9 +1,10 @@
 """What all commands have in common: options under headings, ``--debug``, renamed options."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from charlm.cli.renamed import successor
 from charlm.errors import ConfigError
@@ -15,6 +16,7 @@ __all__ = [
     "Command",
     "Group",
     "each_once",
+    "given_among",
     "option",
 ]
 
@@ -131,6 +133,12 @@ def each_once(
         if names.count(name) > 1:
             raise click.BadParameter(f"{name} given more than once", param=option)
     return assignments
+
+
+def given_among(names: Iterable[str]) -> list[str]:
+    """Which of these parameters of the running command stand on the command line."""
+    source = click.get_current_context().get_parameter_source
+    return [name for name in names if source(name) is ParameterSource.COMMANDLINE]
 
 
 def grouped(

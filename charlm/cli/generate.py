@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from charlm.cli.frame import Command, option
+from charlm.cli.frame import Command, given_among, option
 from charlm.cli.options import Shares
 from charlm.cli.runs import ChosenRun, model_options
 from charlm.cli.shared import json_option, run_argument
@@ -101,35 +101,25 @@ def unescaped(_: click.Context, __: click.Parameter, given: Any) -> Any:
     return re.sub(r"\\([ntr\\])", lambda found: ESCAPES[found[1]], given)
 
 
-IDLE_WITH_FILL = ("stop", "past_end", "state", "temperatures")
-"""Options that do nothing with --fill; they have no value unless they are given."""
+IDLE = {
+    "fill": ("prompt", "prompts", "seed", "color", "best_of", "stop", "past_end", "state",
+             "temperatures"),
+    "beam": ("seed",),
+}  # fmt: skip
+"""Options without a setting that do nothing with one of these ways to write."""
 
 
-def check_modes(
-    settings: Mapping[str, Any],
-    others: Mapping[str, Any],
-    how: Mapping[str, Any],
-    fill: str | None,
-    gap_length: int | None,
-    beam: int | None,
-) -> None:
+def check_modes(settings: Mapping[str, Any], fill: str | None, beam: int | None) -> None:
     """Raise ``ConfigError`` for an option that does nothing with the way to write."""
     from charlm.inference.generation.modes import refuse_idle, refuse_rivals
 
-    if fill is not None:
-        refuse_idle("fill", [*settings, *given_beside_fill(others, how)])
-    elif gap_length is not None:
+    mode = "fill" if fill is not None else "beam" if beam else None
+    if mode:
+        refuse_idle(mode, [*settings, *given_among(IDLE[mode])])
+    if fill is None and given_among(["gap_length"]):
         raise ConfigError("`gap_length` does nothing without `fill`", "give `fill=TEXT`")
-    elif beam:
-        refuse_idle("beam", settings)
-    refuse_rivals(temperatures=bool(how["temperatures"]), temperature="temperature" in settings)
-
-
-def given_beside_fill(others: Mapping[str, Any], how: Mapping[str, Any]) -> list[str]:
-    """The names of options that were given and do nothing with --fill."""
-    idle = {name: how[name] for name in IDLE_WITH_FILL}
-    both = {**others, "best_of": how["best_of"] > 1, **idle}
-    return [name for name, value in both.items() if value]
+    temperatures = bool(given_among(["temperatures"]))
+    refuse_rivals(temperatures=temperatures, temperature="temperature" in settings)
 
 
 def what_not_to_copy(loaded: Any) -> Any:
@@ -138,15 +128,6 @@ def what_not_to_copy(loaded: Any) -> Any:
     from charlm.inference.loading import index_training_text
 
     return show_indexing(index_training_text(loaded))
-
-
-def fill_gaps(*of_text: Any, as_json: bool) -> None:
-    """Fill the gaps of a text, and show what was found."""
-    from charlm.console.samples import show_filled
-    from charlm.inference.generation.search.filling import fill
-
-    *given, size = of_text
-    show_filled(fill(*given, **size), as_json=as_json)
 
 
 @click.command("generate", cls=Command, short_help="Let a trained model write.")
@@ -233,21 +214,24 @@ def command(
     **how: Any,
 ) -> None:
     """Let a trained model write: the prompt and its continuation, nothing else."""
-    from charlm.console.samples import show_samples, tell_seed
+    from charlm.console.samples import show_filled, show_samples, tell_seed
     from charlm.console.streams import read_prompts
     from charlm.inference.generation.modes import write_texts
+    from charlm.inference.generation.search.filling import fill as fill_text
     from charlm.inference.generation.text import replace_symbols, seeds_for
     from charlm.inference.predictors.recurrent import in_precision
 
-    others = {"prompt": prompt, "prompts": prompts, "seed": seed is not None, "color": color}
-    check_modes(settings, others, how, fill, gap_length, beam)
+    check_modes(settings, fill, beam)
     loaded = chosen.mix(chosen.load())
     config = dataclasses.replace(loaded.run.config.generation, **settings)
     model = in_precision(loaded.model, precision)
     replaced = functools.partial(replace_symbols, loaded.tokenizer, replacement=replace_unknown)
     if fill is not None:
         size = {"gap_length": gap_length or 20, "width": beam or WIDTH, "count": samples}
-        return fill_gaps(model, loaded.tokenizer, replaced(fill), config, size, as_json=as_json)
+        show_filled(
+            fill_text(model, loaded.tokenizer, replaced(fill), config, **size), as_json=as_json
+        )
+        return None
     texts = [replaced(text) for text in read_prompts(prompt, prompts)]
     seeds = seeds_for(seed, samples)
     training = what_not_to_copy(loaded) if config.max_copy else None

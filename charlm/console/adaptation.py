@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from charlm.console.streams import talk
+from charlm.errors import counted
 from charlm.inference.adaptation.adapter import Adapted
 from charlm.inference.adaptation.methods import Evaluation
 from charlm.inference.adaptation.tuning import Trial, TuningText
@@ -15,7 +16,9 @@ def show_adapted(records: Iterable[TuningText | Trial | Adapted]) -> Adapted:
     found = None
     for record in records:
         if isinstance(record, TuningText):
-            talk().print(f"tuning on {record.tokens:,} tokens of {', '.join(record.names)}")
+            talk().print(
+                f"tuning on {counted(record.tokens, 'token')} of {', '.join(record.names)}"
+            )
         elif isinstance(record, Trial):
             mark = "*" if record.better else " "
             options = options_of(record.evaluation)

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from rich.cells import cell_len
 
-from charlm.console.figures import counted, print_pairs
+from charlm.console.figures import print_pairs
 from charlm.console.scores import tracked
 from charlm.console.streams import on_one_line, print_json
+from charlm.errors import counted
 from charlm.inference.comparison.difference import BITS, Comparison
 from charlm.inference.comparison.units import PairedUnit
 from charlm.inference.loading import Loaded

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json, progress_bar, talk
+from charlm.errors import counted
 from charlm.inference.compression.codec import CodingProgress, Compressed, Decompressed
 from charlm.inference.compression.files import STREAM
 from charlm.inference.loading import Loaded
@@ -32,22 +33,25 @@ def show_compressed(
     loaded: Loaded, done: Compressed, source: Path, target: Path, *, as_json: bool
 ) -> None:
     """Print the figures; one line on stderr if the compressed bytes go to stdout."""
-    sizes = f"{done.bytes_out:,} bytes, {done.bits_per_byte:.3f} bits per byte"
+    sizes = counted(done.bytes_out, "byte")
+    if done.bytes_in:
+        sizes += f", {done.bits_per_byte:.3f} bits per byte"
     if as_json:
         run = {"run": str(loaded.run.folder), "step": loaded.step}
         names = {"file": str(source), "out": str(target), "tokenizer": loaded.tokenizer.kind}
         print_json({**names, **run, **done.record()})
     elif target == STREAM:
-        talk().print(f"{done.bytes_in:,} bytes -> {sizes}", markup=False)
+        talk().print(f"{counted(done.bytes_in, 'byte')} -> {sizes}", markup=False)
     else:
-        kind, learned = loaded.tokenizer.kind, ", learning" if done.adapted else ""
+        tokens = f"{counted(done.tokens, 'token')} ({loaded.tokenizer.kind})"
+        learned = ", learning" if done.adapted else ""
         print_pairs(
             {
-                "file": f"{source}: {done.bytes_in:,} bytes, {done.tokens:,} tokens ({kind})",
+                "file": f"{source}: {counted(done.bytes_in, 'byte')}, {tokens}",
                 "model": f"{loaded.run.folder}, step {loaded.step:,}{learned}",
                 "compressed": f"{target}: {sizes}",
                 "bits": f"{done.coded_bits:,} for the tokens (their nll: {done.model_bits:,.0f}); "
-                f"{done.other_bytes:,} bytes for all else",
+                f"{counted(done.other_bytes, 'byte')} for all else",
                 "checked": f"decompressed and compared, {done.seconds:.1f} s in all",
             }
         )
@@ -58,11 +62,11 @@ def show_decompressed(done: Decompressed, source: Path, target: Path, *, as_json
     if as_json:
         print_json({"file": str(source), "out": str(target), **done.record()})
     elif target == STREAM:
-        talk().print(f"{done.bytes_out:,} bytes, SHA-256 as before", markup=False)
+        talk().print(f"{counted(done.bytes_out, 'byte')}, SHA-256 as before", markup=False)
     else:
         print_pairs(
             {
-                "file": f"{target}: {done.bytes_out:,} bytes, SHA-256 as before",
-                "from": f"{source}: {done.bytes_in:,} bytes, {done.seconds:.1f} s",
+                "file": f"{target}: {counted(done.bytes_out, 'byte')}, SHA-256 as before",
+                "from": f"{source}: {counted(done.bytes_in, 'byte')}, {done.seconds:.1f} s",
             }
         )

@@ -6,6 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from charlm.console.streams import print_named, talk
+from charlm.errors import counted
 from charlm.inference.demonstration import Demonstration, Sampled
 
 __all__ = ["show_demo"]
@@ -29,7 +30,9 @@ def show_demo(found: Demonstration) -> None:
 def show_figures(found: Demonstration) -> None:
     """A table of bits per character, the model's last."""
     console = talk()
-    console.print(f"\non {found.score.chars:,} characters that were never used in training:")
+    console.print(
+        f"\non {counted(found.score.chars, 'character')} that were never used in training:"
+    )
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model")
     table.add_column("bits per character", justify="right")

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from charlm.console.figures import print_pairs
-from charlm.console.streams import print_json, print_note, talk
+from charlm.console.streams import print_note, talk
+from charlm.console.tables import print_record
+from charlm.errors import counted
 from charlm.exchange.exporting import Exported
 from charlm.exchange.hub import Pulled, Pushed
 from charlm.exchange.importing import Imported
@@ -15,9 +16,6 @@ def show_imported(done: Imported, *, as_json: bool) -> None:
     """Print the new run, and its nll where it was measured."""
     for note in done.notes:
         print_note(note)
-    if as_json:
-        print_json(dataclasses.asdict(done))
-        return
     sizes = ", ".join(map(str, done.sizes))
     network = f"{done.cell}, hidden size {sizes}, {done.parameters:,} parameters"
     ngrams = f"n-grams up to order {sizes}, {done.parameters:,} in all"
@@ -28,38 +26,37 @@ def show_imported(done: Imported, *, as_json: bool) -> None:
     }
     if done.nll is not None:
         unknown = f", {done.unknown:,} of them unknown" if done.unknown else ""
-        rows["text"] = f"{done.on}: {done.nll:.6f} nats per token, {done.tokens:,} tokens{unknown}"
-    print_pairs(rows)
-    talk().print(f"use it: charlm generate {done.run}", markup=False)
+        rows["text"] = (
+            f"{done.on}: {done.nll:.6f} nats per token, {counted(done.tokens, 'token')}{unknown}"
+        )
+    print_record(dataclasses.asdict(done), rows, as_json=as_json)
+    if not as_json:
+        talk().print(f"use it: charlm generate {done.run}", markup=False)
 
 
 def show_exported(done: Exported, *, as_json: bool) -> None:
     """Print what was written."""
-    if as_json:
-        print_json(dataclasses.asdict(done))
-        return
-    rows = {"out": f"{done.out}: {done.bytes:,} bytes", "model": f"{done.run}, step {done.step:,}"}
+    rows = {
+        "out": f"{done.out}: {counted(done.bytes, 'byte')}",
+        "model": f"{done.run}, step {done.step:,}",
+    }
     if done.difference is not None:
         rows["checked"] = f"onnxruntime's log-probabilities agree to {done.difference:.1e} nats"
-    print_pairs(rows)
+    print_record(dataclasses.asdict(done), rows, as_json=as_json)
 
 
 def show_pushed(done: Pushed, licence: str | None, *, as_json: bool) -> None:
     """Print where a run was uploaded."""
     if licence is None:
         print_note("no licence was named; others may not know what they are allowed to do")
-    if as_json:
-        print_json(dataclasses.asdict(done))
-        return
     rows = {"run": f"{done.run}, step {done.step:,}", "url": done.url, "commit": done.commit}
-    print_pairs({**rows, "files": f"{len(done.files)}, {done.bytes:,} bytes"})
+    rows |= {"files": f"{len(done.files)}, {counted(done.bytes, 'byte')}"}
+    print_record(dataclasses.asdict(done), rows, as_json=as_json)
 
 
 def show_pulled(done: Pulled, *, as_json: bool) -> None:
     """Print where a run was downloaded to."""
-    if as_json:
-        print_json(dataclasses.asdict(done))
-        return
     steps = ", ".join(f"{step:,}" for step in done.steps)
     rows = {"run": done.run, "from": f"{done.name}, commit {done.commit}"}
-    print_pairs({**rows, "checkpoints": f"step {steps}, verified; {done.bytes:,} bytes in all"})
+    rows |= {"checkpoints": f"step {steps}, verified; {counted(done.bytes, 'byte')} in all"}
+    print_record(dataclasses.asdict(done), rows, as_json=as_json)

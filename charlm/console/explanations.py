@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from charlm.console.figures import counted, print_pair, print_pairs
+from charlm.console.figures import print_pair, print_pairs
 from charlm.console.shades import HEIGHTS, SHADES, draw_rows, ramp, shade
 from charlm.console.streams import print_json, print_named, print_note, progress_bar, talk
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, counted
 from charlm.explain.activations import Explanation, TokensRead
 from charlm.explain.statistics import LEFT, RIGHT, means_of_layers
 
@@ -37,6 +37,12 @@ LABELS = {
 }
 """What the rows of a heat-map are called, where it is not the name itself."""
 
+SYMBOLS = {
+    "i": "input", "f": "forget", "g": "candidate", "o": "output", "r": "reset", "z": "update",
+    "n": "candidate", "c": "cell", "h": "hidden",
+}  # fmt: skip
+"""What stands for an activation in equations, and its name."""
+
 
 def tracked_tokens(records: Iterable[TokensRead | Result]) -> Result:
     """The last record, a result; those before it are drawn as a bar on a terminal."""
@@ -57,7 +63,7 @@ def show_explanation(
     ``gates`` are the names of those that are drawn, by default all.  Raises ``ConfigError`` for a
     gate that the cell does not have.
     """
-    names = check_gates(explanation, gates)
+    names = named_gates(explanation, gates)
     if as_json:
         print_json(record_of(explanation, names))
         return
@@ -83,16 +89,19 @@ def show_saved(explanation: Explanation, path: Path) -> None:
     print_named(talk(), "saved in", f"{path}: {what}")
 
 
-def check_gates(explanation: Explanation, gates: Sequence[str]) -> list[str]:
-    """The names of activations that are shown.  Raises ``ConfigError`` for others."""
-    known = list(explanation.gates)
-    for name in gates:
-        if name not in known:
+def named_gates(explanation: Explanation, gates: Sequence[str]) -> list[str]:
+    """The names of activations that are shown: all, or those that ``gates`` name, like "forget",
+    "forget_gate" or "f".  Raises ``ConfigError`` for others.
+    """
+    known = {name.removesuffix("_gate"): name for name in explanation.gates}
+    names = {gate: known.get(SYMBOLS.get(gate, gate.removesuffix("_gate"))) for gate in gates}
+    for gate, name in names.items():
+        if name is None:
             raise ConfigError(
-                f"`gate`: the cell {explanation.cell} has no {name}",
-                f"choose from: {', '.join(known)}",
+                f"`gate`: the cell {explanation.cell} has no {gate}",
+                f"choose from: {', '.join(explanation.gates)}",
             )
-    return [name for name in known if not gates or name in gates]
+    return [name for name in explanation.gates if not gates or name in names.values()]
 
 
 def highest(explanation: Explanation, name: str) -> float:

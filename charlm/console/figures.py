@@ -1,19 +1,14 @@
-"""Names and texts in two columns, and numbers with the noun that they count."""
+"""Names and texts in two columns."""
 
 import shutil
 import sys
 from collections.abc import Mapping
 from textwrap import wrap
 
-__all__ = ["NAMES", "counted", "in_columns", "print_pair", "print_pairs"]
+__all__ = ["NAMES", "in_columns", "print_pair", "print_pairs"]
 
 NAMES = 11
 """Columns that the names take at least."""
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number and its noun, like "1 token" or "1,204 tokens"; ``plural`` if it is not noun + s."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def in_columns(name: str, text: str, columns: int | None = None, width: int = NAMES) -> str:

@@ -9,10 +9,11 @@ from itertools import groupby
 from typing import Any
 
 from charlm.console.explanations import tracked_tokens
-from charlm.console.figures import counted, print_pairs
+from charlm.console.figures import print_pairs
 from charlm.console.shades import SHADES, ramp
 from charlm.console.streams import on_one_line, print_json
 from charlm.console.training import show_training
+from charlm.errors import counted
 from charlm.explain.activations import TokensRead
 from charlm.explain.memory import Memory
 from charlm.inference.scoring.uncertainty import Estimate

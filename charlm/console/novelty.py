@@ -10,6 +10,7 @@ from charlm.console.figures import print_pairs
 from charlm.console.streams import on_one_line, print_json, print_note, progress_bar
 from charlm.data.suffixes.building import Indexing
 from charlm.data.suffixes.index import SuffixIndex
+from charlm.errors import counted
 from charlm.inference.novelty.overlaps import Overlap
 from charlm.inference.novelty.report import Comparing
 from charlm.inference.novelty.table import NoveltyTable, TextGroup, TextNovelty
@@ -101,13 +102,13 @@ def show_span(text: TextNovelty, name: str) -> None:
     if place is None:
         print_pairs({name: "copies nothing"})
         return
-    times = f", and {place.times - 1:,} times more" if place.times > 1 else ""
+    times = f", and {counted(place.times - 1, 'time')} more" if place.times > 1 else ""
     document = f"document {place.document:,}, " if place.document > 1 else ""
     own = "" if text.name == name else f"{text.name}: "
     where = f"{document}line {place.line:,} (character {place.position:,}){times}"
     print_pairs(
         {
-            f"{name}": f"{own}{len(text.exact.longest):,} characters from {where}\n"
+            f"{name}": f"{own}{counted(len(text.exact.longest), 'character')} from {where}\n"
             + on_one_line(text.exact.longest, SPAN)
         }
     )

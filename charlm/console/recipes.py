@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from charlm.console.figures import print_pair
 from charlm.console.streams import print_json
+from charlm.errors import counted
 from charlm.training.recipes import Recipe
 
 __all__ = ["show_recipes"]
@@ -19,5 +20,5 @@ def show_recipes(recipes: Iterable[Recipe], *, as_json: bool) -> None:
         if as_json:
             print_json(dataclasses.asdict(recipe))
             continue
-        figure = f"{recipe.minutes:g} minutes on {recipe.hardware}: {recipe.measured}"
+        figure = f"{counted(recipe.minutes, 'minute')} on {recipe.hardware}: {recipe.measured}"
         print_pair(recipe.name, f"{recipe.about}\n{figure}", NAMES)

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from charlm import durable
-from charlm.console.figures import counted
 from charlm.console.streams import print_named, progress_bar, talk, write_text
 from charlm.data.formats.json_lines import json_line
+from charlm.errors import counted
 from charlm.inference.rescoring.hypotheses import RankedList
 from charlm.inference.rescoring.job import RescoringJob, RescoringProgress
 from charlm.inference.rescoring.output import format_list

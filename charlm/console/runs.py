@@ -6,6 +6,8 @@ from typing import Any
 
 from charlm.console.figures import print_pairs
 from charlm.console.streams import compact, duration, on_one_line, print_json
+from charlm.console.tables import print_aligned
+from charlm.errors import counted
 from charlm.storage.curves import TrainingCurve, read_curves
 from charlm.storage.run import Run
 from charlm.storage.summary import RunSummary, differing_settings, number, summarise_run, table
@@ -55,7 +57,7 @@ def sparkline(curve: TrainingCurve) -> str:
 def facts(summary: RunSummary) -> dict[str, str]:
     """The lines about one run, by name."""
     settings, train = summary.settings, table(summary.text, "train")
-    counts = (f"{number(train, unit) or 0:,} {name}" for unit, name in UNITS.items())
+    counts = (counted(int(number(train, unit) or 0), noun) for unit, noun in UNITS.items())
     checkpoints = ", ".join(
         f"{entry['step']:,}" + ("" if entry["good"] else " (damaged)")
         for entry in summary.checkpoints
@@ -70,7 +72,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
         "tokenizer": f"{settings['tokenizer']['kind']}, vocabulary {summary.vocab_size:,}",
         "model": describe_model(summary),
         **describe_training(summary),
-        "trained": f"{summary.step:,} steps, {summary.tokens:,} tokens, "
+        "trained": f"{counted(summary.step, 'step')}, {counted(summary.tokens, 'token')}, "
         f"{duration(summary.seconds)}" + (" (finished)" if summary.finished else ""),
         "validation": describe_best(summary),
         "checkpoints": checkpoints or "none yet",
@@ -78,7 +80,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
     }
 
 
-UNITS = {"chars": "characters", "tokens": "tokens"}
+UNITS = {"chars": "character", "tokens": "token"}
 
 
 def made_at(made: dict[str, Any]) -> str:
@@ -101,7 +103,7 @@ def describe_model(summary: RunSummary) -> str:
     model, size = summary.settings["model"], f"{summary.parameters:,}"
     if model["kind"] == "ngram":
         order = model.get("order") or summary.step
-        return f"n-grams of up to {order} tokens, {size} in all"
+        return f"n-grams of up to {counted(order, 'token')}, {size} in all"
     return f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
 
 
@@ -145,10 +147,5 @@ def print_table(summaries: list[RunSummary], curves: list[dict[str, TrainingCurv
     for key, name in DRAWN.items():
         if any(key in of_run for of_run in curves):
             rows[name] = [sparkline(of_run[key]) if key in of_run else UNKNOWN for of_run in curves]
-    columns = [["run", *rows], *([each.run] for each in summaries)]
-    for column, values in zip(columns[1:], zip(*rows.values(), strict=True), strict=True):
-        column += map(on_one_line, values)
-    widths = [max(map(len, column)) for column in columns]
-    for name, *cells in zip(*columns, strict=True):
-        right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
-        print("  ".join([name.ljust(widths[0]), *right]).rstrip())
+    cells = ([name, *map(on_one_line, values)] for name, values in rows.items())
+    print_aligned([["run", *(each.run for each in summaries)], *cells], left=[0])

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from charlm.console.adaptation import options_of
-from charlm.console.figures import counted, print_pairs
+from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json, print_note, progress_bar
+from charlm.console.tables import print_aligned
 from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.errors import counted
 from charlm.inference.adaptation.mixing import evaluation_of
 from charlm.inference.generation.text import name_unknown
 from charlm.inference.scoring.baselines import Baseline
@@ -139,11 +141,9 @@ def show_table(table: PerplexityTable) -> None:
     records = [*(row.record(convention) for row in rows), table.macro]
     names = [*(row.name for row in rows), "mean of the sources (macro)"]
     titles = ["perplexity ± s.e." if title == "perplexity" else title for title in titles]
-    cells = [titles, *([cell(record, key) for key in keys] for record in records)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line, name in zip(cells, ["source", *names], strict=True):
-        padded = (f"{value:>{width}}" for value, width in zip(line, widths, strict=True))
-        sys.stdout.write(f"{'  '.join(padded)}  {name}\n")
+    cells = ([cell(record, key) for key in keys] for record in records)
+    lines = ([*row, name] for row, name in zip(cells, names, strict=True))
+    print_aligned([[*titles, "source"], *lines], left=[len(titles)])
 
 
 def cell(record: Mapping[str, Any], key: str) -> str:
@@ -169,37 +169,30 @@ def show_unknown(row: TextScore, table: PerplexityTable) -> None:
         return
     of = f" of {row.name}" if len(table.rows) > 1 else ""
     tokens = f"of {counted(row.tokens, 'token')}{of}"
+    named = f": {name_unknown(row.unknown)}" if row.unknown else ""
     written = row.oov - row.never_seen
     if written and table.loaded.tokenizer.kind == "word":
-        are = "is" if written == 1 else "are"
-        what = f"{written:,} {tokens} {are} <unk>, a word of this text"
+        what = f"{counted(written, f'{tokens} is', f'{tokens} are')} <unk>, a word of this text"
         if row.never_seen:
-            verb = "was" if row.never_seen == 1 else "were"
-            named = name_unknown(row.unknown)
-            what += f"; {row.never_seen:,} {verb} never seen in training: {named}"
+            what += f"; {counted(row.never_seen, 'was', 'were')} never seen in training{named}"
         print_pairs({"unknown": what})
         return
-    named = f": {name_unknown(row.unknown)}" if row.unknown else ""
-    verb = "was" if row.oov == 1 else "were"
-    print_pairs(
-        {
-            "unknown": f"{row.oov:,} {tokens} {verb} never seen in training{named}",
-            "": f"perplexity without {'it' if row.oov == 1 else 'them'} "
-            f"{row.perplexity_without_oov:,.3f}",
-        }
-    )
+    unknown = counted(row.oov, f"{tokens} was", f"{tokens} were")
+    rows = {"unknown": f"{unknown} never seen in training{named}"}
+    if row.oov < row.tokens:
+        them = "it" if row.oov == 1 else "them"
+        rows[""] = f"perplexity without {them} {row.perplexity_without_oov:,.3f}"
+    print_pairs(rows)
 
 
 def show_baselines(measured: Sequence[Baseline], whole: TextScore) -> None:
     """The baselines, then the model."""
     if not measured:
         return
-    lines = [(baseline.name, baseline.bpc, baseline.bpb) for baseline in measured]
-    lines.append(("this model", whole.bpc, whole.bpb))
-    width = max(len(name) for name, *_ in lines)
-    sys.stdout.write(f"\n{'':<{width}}  {'bpc':>8}  {'bpb':>8}\n")
-    for name, bpc, bpb in lines:
-        sys.stdout.write(f"{name:<{width}}  {bpc:>8.4f}  {bpb:>8.4f}\n")
+    sys.stdout.write("\n")
+    rows = [*measured, Baseline("this model", whole.bpc, whole.bpb)]
+    cells = ([each.name, f"{each.bpc:.4f}", f"{each.bpb:.4f}"] for each in rows)
+    print_aligned([["", "bpc", "bpb"], *cells], left=[0])
 
 
 def show_curve(bins: Sequence[Bin], options: ScoringOptions) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from charlm.console.figures import counted
 from charlm.console.streams import print_json
+from charlm.errors import counted
 from charlm.inference.speed import Speed
 from charlm.inference.timing import PEER
 from charlm.model import native

@@ -4,9 +4,9 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 
-from charlm.console.figures import counted
 from charlm.console.streams import on_one_line, talk
-from charlm.console.tables import print_rows, shown
+from charlm.console.tables import print_aligned, print_rows, shown
+from charlm.errors import counted
 from charlm.inference.surprisal.columns import (
     MEASURES,
     Columns,
@@ -128,10 +128,10 @@ def show_each(scores: Iterable[PairScore]) -> None:
 
 def print_accuracies(found: Iterable[Accuracy]) -> None:
     """Accuracies as an aligned table."""
-    sys.stdout.write("accuracy   s.e.    pairs   ties  unknown  group\n")
-    for row in found:
-        sys.stdout.write(
-            f"{row.accuracy:8.3f}  {row.se:5.3f}  {row.pairs:7,}  {row.ties:5,}  "
-            f"{row.unknown:7,}  {row.group} {row.name}".rstrip()
-            + "\n"
-        )
+    rows = (
+        [f"{row.accuracy:.3f}", f"{row.se:.3f}", f"{row.pairs:,}", f"{row.ties:,}",
+         f"{row.unknown:,}", f"{row.group} {row.name}"]
+        for row in found
+    )  # fmt: skip
+    titles = ["accuracy", "s.e.", "pairs", "ties", "unknown", "group"]
+    print_aligned([titles, *rows], left=[len(titles) - 1])

@@ -1,18 +1,41 @@
-"""Rows of a table as data: TSV and CSV that standard readers read back, or JSON Lines."""
+"""Tables: aligned ones for people; TSV and CSV that standard readers read back, and JSON Lines."""
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from charlm.console.figures import print_pairs
 from charlm.console.streams import print_json
 
-__all__ = ["FORMATS", "print_rows", "shown"]
+__all__ = ["FORMATS", "print_aligned", "print_record", "print_rows", "shown"]
 
 FORMATS = ("table", "tsv", "csv", "jsonl")
 """An aligned table for people, and three formats for programs."""
 
 SEPARATORS = {"tsv": "\t", "csv": ","}
+
+
+def print_aligned(rows: Iterable[Sequence[str]], left: Collection[int] = ()) -> None:
+    """Print rows of cells, the titles first: numbers end below one another, and the columns whose
+    numbers are in ``left`` begin there.
+    """
+    every = list(rows)
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    for row in every:
+        cells = (
+            cell.ljust(width) if number in left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def print_record(record: Mapping[str, Any], pairs: Mapping[str, str], *, as_json: bool) -> None:
+    """Print a record as one JSON object, or what people want to know of it in two columns."""
+    if as_json:
+        print_json(record)
+    else:
+        print_pairs(pairs)
 
 
 def print_rows(rows: Iterable[Mapping[str, Any]], format: str) -> None:

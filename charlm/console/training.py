@@ -16,6 +16,7 @@ from rich.text import Text
 from charlm.console.reports import print_reports
 from charlm.console.streams import compact, duration, print_named, talk
 from charlm.data.preparation.prepared import Prepared, Preparing
+from charlm.errors import counted
 from charlm.inference.demonstration import Sampled
 from charlm.training.reports import Done, Evaluated, Note, Report, Saved, Started, Stepped
 
@@ -113,7 +114,7 @@ class Display:
         counts = record.train.counts
         self.bits_per_char = counts.tokens / max(counts.chars, 1) / math.log(2)
         held_out = {"validate": record.valid, "test": record.test}
-        parts = [f"{counts.tokens:,} tokens to train"]
+        parts = [f"{counted(counts.tokens, 'token')} to train"]
         parts += [f"{part.counts.tokens:,} to {verb}" for verb, part in held_out.items() if part]
         self.say("text", ", ".join(parts))
         kind, size = record.tokenizer.kind, record.tokenizer.vocab_size
@@ -189,7 +190,8 @@ class Display:
         self.show_best(record)
         self.show_base(record)
         if record.skipped_steps:
-            self.say("note", f"{record.skipped_steps} steps without finite numbers were left out")
+            steps = counted(record.skipped_steps, "step")
+            self.say("note", f"{steps} without finite numbers left out")
         self.say("saved in", record.run)
         if self.ending:
             self.say("next", f"charlm generate {run}")
@@ -198,7 +200,7 @@ class Display:
     def how_it_went(self, record: Done) -> str:
         """How much was trained in which time, or that the budget was used up before."""
         rate, counts = record.tokens_per_second, self.unit == "order"
-        trained = f"{record.step:,} {self.unit}s in {duration(record.seconds)}"
+        trained = f"{counted(record.step, self.unit)} in {duration(record.seconds)}"
         early = record.reason == "patience"
         if early:
             trained = f"early, because validation got no better: {trained}"

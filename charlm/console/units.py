@@ -3,8 +3,9 @@
 import sys
 from dataclasses import asdict
 
-from charlm.console.figures import counted, print_pairs
+from charlm.console.figures import print_pairs
 from charlm.console.streams import on_one_line, print_json
+from charlm.errors import counted
 from charlm.explain.search import FoundUnits, UnitMatch
 
 __all__ = ["show_units"]
@@ -26,7 +27,7 @@ def show_units(found: FoundUnits, *, as_json: bool) -> None:
             "verdict": verdict(found),
         }
     )
-    sys.stdout.write("\nlayer  unit  state   first  second  cost\n")
+    sys.stdout.write("\nlayer unit state   first second cost\n")
     for match in found.matches:
         sys.stdout.write(line_of(match) + "\n")
     print_pairs(
@@ -44,8 +45,8 @@ def line_of(match: UnitMatch) -> str:
     mark, cost = " " if match.confirmed else "?", match.cost.scaled(1000)
     half = (cost.high - cost.low) / 2
     return (
-        f"{match.layer:5}{match.unit:6}  {match.state:6}{match.correlation:7.2f}"
-        f"{match.held_out:7.2f}{mark}{cost.value:6.1f} ± {half:.1f}"
+        f"{match.layer:5}{match.unit:5} {match.state:6}{match.correlation:6.2f}"
+        f"{match.held_out:6.2f}{mark}{cost.value:5.1f} ±{half:.1f}"
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from charlm.config import BOUNDARY_ID, ModelConfig
 from charlm.data.tokenizers.base import Tokenizer
 from charlm.durable import check_output, write_output
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, counted
 from charlm.explain.observation import ObservedReader, observed_names
 from charlm.explain.reading import TokenizedText
 from charlm.explain.statistics import GateStatistics, GateSums
@@ -90,7 +90,8 @@ class Explanation:
     following: Guesses
 
     def __repr__(self) -> str:
-        shape = f"{len(self.tokens):,} tokens, {len(self.layers)} x {len(self.units)} units"
+        tokens = counted(len(self.tokens), "token")
+        shape = f"{tokens}, {len(self.layers)} x {len(self.units)} units"
         return f"Explanation({shape} of {self.cell}: {', '.join(self.gates)})"
 
     def _repr_html_(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, counted
 from charlm.inference.scoring.uncertainty import LEVEL
 
 __all__ = ["Chance", "Half", "chance_level", "split_in_halves"]
@@ -97,7 +97,7 @@ def split_in_halves(feature: np.ndarray, name: str) -> Sequence[Half]:
     shifts = min(MOST_SHIFTS, middle // SHIFT - 1)
     if shifts < FEWEST_SHIFTS:
         raise CorpusError(
-            f"a text of {len(feature):,} tokens is too short to tell a unit from chance",
+            f"a text of {counted(len(feature), 'token')} is too short to tell a unit from chance",
             f"give one of {2 * SHIFT * (FEWEST_SHIFTS + 1):,} tokens or more",
         )
     parts = (feature[:middle], feature[middle:])

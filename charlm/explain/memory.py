@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.errors import ConfigError, CorpusError
+from charlm.errors import ConfigError, CorpusError, counted
 from charlm.explain.activations import TokensRead
 from charlm.explain.reading import TokenizedText
 from charlm.inference.loading import Loaded, require_recurrent
@@ -124,7 +124,7 @@ def places_of(tokens: int, reach: int) -> np.ndarray:
     count = min(PLACES, (tokens - reach) // APART)
     if count < FEWEST_PLACES:
         raise CorpusError(
-            f"a text of {tokens:,} tokens is too short to look {reach:,} tokens back",
+            f"a text of {counted(tokens, 'token')} is too short to look {reach:,} tokens back",
             f"give one of {reach + APART * FEWEST_PLACES:,} tokens or more, or a smaller `reach`",
         )
     return np.linspace(reach, tokens - 1, count).astype(int)

@@ -12,9 +12,9 @@ from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.base import Tokenizer
 from charlm.errors import CharlmWarning, ConfigError
-from charlm.inference.loading import Loaded
+from charlm.inference.loading import Loaded, open_for
 from charlm.inference.surprisal.text import spelled
-from charlm.inference.texts import open_corpus_for, take_corpus
+from charlm.inference.texts import refuse_run, take_corpus
 
 __all__ = ["TokenizedText", "open_text", "read_text"]
 
@@ -48,7 +48,7 @@ def open_text(loaded: Loaded, text: str, encoding: str | None = None) -> Corpus:
     an ``encoding`` of what is no file, and what opening one does.
     """
     if text == "-" or os.path.exists(text):  # noqa: PTH110  (False for endless names)
-        return open_corpus_for(loaded, (text,), **({"encoding": encoding} if encoding else {}))
+        return open_for(loaded, (refuse_run(text),), {"encoding": encoding} if encoding else {})
     if encoding:
         raise ConfigError(
             f"`encoding={encoding!r}` is for files, and there is none of the name {text!r:.60}",

@@ -3,18 +3,18 @@
 import difflib
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from charlm.data.cache import cache_folder
 from charlm.data.preparation.line_ends import store_has_windows_lines, windows_lines
 from charlm.data.preparation.prepared import find_prepared
 from charlm.data.preparation.store import TokenStore
 from charlm.data.preparation.streams import Reset, StreamPart, content_of
-from charlm.data.sources.corpora import Corpus
+from charlm.data.sources.corpora import BlankText, Corpus
 from charlm.data.sources.pieces import blocks_of
 from charlm.data.sources.tables import TextTable, check_unicode
 from charlm.errors import CharlmWarning, ConfigError
@@ -35,6 +35,8 @@ __all__ = [
     "take_texts",
     "tell",
 ]
+
+Given = TypeVar("Given")
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ def take_texts(
         raise ConfigError("give either a text or a `part` of the run's own text", "`part='test'`")
     if text is None:
         return open_texts(loaded, (), part, **data)
-    corpora = [take_corpus(loaded, each, **data) for each in items(text)]
-    return [source_of(", ".join(corpus.names), corpus) for corpus in corpora]
+    corpora = not_blank(lambda each: take_corpus(loaded, each, **data), items(text))
+    return [source_of(", ".join(corpus.names), corpus) for _, corpus in corpora]
 
 
 def open_texts(
@@ -105,7 +107,8 @@ def open_texts(
             "give either a text to measure or a `part` of the run's own text", "`part='test'`"
         )
     if part is None:
-        return [source_of(name, open_corpus_for(loaded, (name,), **data)) for name in sources]
+        corpora = not_blank(lambda name: open_corpus_for(loaded, (name,), **data), sources)
+        return [source_of(name, corpus) for name, corpus in corpora]
     if data:
         raise ConfigError(
             f"the {part} part of a run is read as in training",
@@ -114,6 +117,25 @@ def open_texts(
     store = load_part(loaded, part)
     name = f"the {part} part"
     return [TextSource(name, (name,), store.counts.bytes, store)]
+
+
+def not_blank(
+    opening: Callable[[Given], Corpus], given: Iterable[Given]
+) -> list[tuple[Given, Corpus]]:
+    """Open each text that is ``given``.  Warns of those that are empty or only white space, and
+    leaves them out; raises ``BlankText`` where all are.
+    """
+    opened, blank = [], list[BlankText]()
+    for each in given:
+        try:
+            opened.append((each, opening(each)))
+        except BlankText as error:
+            blank.append(error)
+    if not opened:
+        raise blank[0]
+    for found in blank:
+        tell(f"left out: {found}")
+    return opened
 
 
 def source_of(name: str, corpus: Corpus) -> TextSource:
@@ -143,7 +165,7 @@ def open_corpus_for(loaded: Loaded, sources: Sequence[str], **data: Any) -> Corp
 
     ``data`` are other settings of reading: encoding and text_column.  Warns of a text_column
     without a table, and of line ends unlike those in training.  Raises ``ConfigError`` for a run in
-    place of a text, and what ``open_for`` does.
+    place of a text, ``BlankText`` for no text, and what ``open_for`` does.
     """
     corpus = open_for(loaded, tuple(map(refuse_run, sources)), data)
     if "text_column" in data and not has_tables(corpus):
@@ -262,7 +284,7 @@ def line_end_note(loaded: Loaded, corpus: Corpus) -> str | None:
         if kept is None:
             return None
         trained = store_has_windows_lines(kept.train, tokenizer)
-    head = content_of(next(corpus.pieces()).text)
+    head = content_of(next(piece.text for piece in corpus.pieces() if not piece.text.isspace()))
     if b"\n" not in head or windows_lines(head) == trained:
         return None
     here, there = (

@@ -10,7 +10,7 @@ from typing import Any
 
 import safetensors
 
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, counted
 from charlm.untrusted import parse_json, read_file
 
 __all__ = [
@@ -114,7 +114,7 @@ def verify(path: Path, size: int, sha256: str) -> None:
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
-            raise damaged(path.parent, f"{path.name} is not a file of {size} bytes")
+            raise damaged(path.parent, f"{path.name} is not a file of {counted(size, 'byte')}")
         with path.open("rb") as file:
             found_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -128,7 +128,7 @@ def verified(path: Path, size: int, sha256: str) -> bytes:
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:  # a link is none either
-            raise damaged(path.parent, f"{path.name} is not a file of {size} bytes")
+            raise damaged(path.parent, f"{path.name} is not a file of {counted(size, 'byte')}")
         content = read_file(path, found.st_size)
     except OSError as error:
         raise unreadable(path, error) from error

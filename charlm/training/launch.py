@@ -117,7 +117,7 @@ def launch(
         return
     if config.model.kind == "ngram":
         ngrams.check_countable(config.model, prepared.valid, world)
-    yield from notes_on(config.data, prepared)
+    yield from notes_on(config.data, prepared, resumed=begun is not None)
     first, old, keeps = None, None, config.training.keep_share > 0
     if ancestry:
         old = yield from base_text(ancestry, prepared, required=keeps)
@@ -216,7 +216,7 @@ def planned(
     known = ancestry.known if ancestry else None
     prepared = yield from prepare_for(config, never, request.run, begun, known)
     assert prepared is not None
-    yield from notes_on(config.data, prepared)
+    yield from notes_on(config.data, prepared, resumed=begun is not None)
     if not begun:
         if ancestry is not None:
             yield from vocabulary_notes(ancestry, prepared)

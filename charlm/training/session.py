@@ -10,7 +10,7 @@ import torch
 
 from charlm.data.batches import count_tokens
 from charlm.data.preparation.store import TokenStore
-from charlm.errors import CheckpointError, ModelError, describe, way_out
+from charlm.errors import CheckpointError, ModelError, counted, describe, way_out
 from charlm.model.devices import choose_device, name_of
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import Checkpoint
@@ -63,8 +63,9 @@ class Session:
             model = LanguageModel.from_tensors(run.config.model, vocab_size, found.model)
         segments = segments_of(train, kept, config, device)
         if segments.batch_size < world.size:
+            lanes = counted(segments.batch_size, "lane")
             raise ModelError(
-                f"{segments.batch_size} lanes cannot be shared by {world.size} processes",
+                f"{lanes} cannot be shared by {world.size} processes",
                 "use fewer processes, a larger training.batch_size, or more text",
             )
         self.learner = Learner(model.to(device), segments, config, world)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from charlm.errors import ConfigError, CorpusError
+from charlm.errors import ConfigError, CorpusError, counted
 from charlm.explain.activations import Explanation
 from charlm.explain.features import FEATURES, measure_feature
 from charlm.web.page import data_block, make_page, resource
@@ -94,7 +94,7 @@ def bytes_of_value(explanation: Explanation) -> int:
     check_tokens(tokens)
     if per_unit * units > MOST_BYTES:
         raise ConfigError(
-            f"a page on {units:,} units over {tokens:,} tokens would hold "
+            f"a page on {counted(units, 'unit')} over {counted(tokens, 'token')} would hold "
             f"{per_unit * units * 4 / 3e6:,.0f} MB, too much for a browser",
             f"choose {MOST_BYTES // per_unit:,} `units` at most, like `units=[0, 1]`, "
             "or a shorter text",
@@ -106,7 +106,7 @@ def check_tokens(tokens: int) -> None:
     """Raise ``ConfigError`` for more tokens than a page should hold."""
     if tokens > MOST_TOKENS:
         raise ConfigError(
-            f"a page on {tokens:,} tokens is too large for a browser",
+            f"a page on {counted(tokens, 'token')} is too large for a browser",
             f"give a text of {MOST_TOKENS:,} tokens at most",
         )
 
@@ -198,7 +198,7 @@ def pack(explanation: Explanation, size: int) -> Iterator[str]:
         packed.append(np.pad(rows.view(np.uint8), ((0, 0), (0, 0), (0, filling))))
     for unit in np.stack(packed, axis=2).reshape(-1, len(packed) * packed[0].shape[-1]):
         # A comment is what a browser reads fastest: twice as fast as text.
-        yield base64.b64encode(unit).decode()
+        yield base64.b64encode(unit.tobytes()).decode()
 
 
 def rounded(values: np.ndarray, digits: int) -> list[float]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from html import escape
 
+from charlm.errors import counted
 from charlm.explain.run_report import RunReport, TrainedRun
 from charlm.inference.demonstration import Sampled
 from charlm.inference.scoring.results import PerplexityTable
@@ -47,13 +48,13 @@ def heading(run: TrainedRun) -> str:
     model, size = settings["model"], f"{summary.parameters:,}"
     kind = f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
     if model["kind"] == "ngram":
-        kind = f"n-grams of up to {summary.step} tokens, {size} in all"
+        kind = f"n-grams of up to {counted(summary.step, 'token')}, {size} in all"
     sources = ", ".join(map(str, settings["data"]["sources"])) or "its text"
     facts = [
         kind,
         f"{settings['tokenizer']['kind']} tokens, vocabulary {summary.vocab_size:,}",
-        f"trained on {sources}: {summary.step:,} steps, {summary.tokens:,} tokens, "
-        f"{summary.seconds:,.0f} seconds",
+        f"trained on {sources}: {counted(summary.step, 'step')}, "
+        f"{counted(summary.tokens, 'token')}, {counted(round(summary.seconds), 'second')}",
     ]
     if summary.valid_nll is not None and summary.valid_bpc is not None:
         facts.append(
@@ -74,7 +75,7 @@ def scores(found: PerplexityTable) -> str:
     return (
         f"<h2>Scores on {escape(whole.name)}</h2>"
         f"<p>Perplexity {whole.perplexity:,.3f} per token (95 % interval {low:,.3f} to "
-        f"{high:,.3f}) over {whole.tokens:,} tokens that were never used in training.</p>"
+        f"{high:,.3f}) over {counted(whole.tokens, 'token')} that were never used in training.</p>"
         f"{table(titles, ordered, own='this model', digits='.3f')}"
     )
 

@@ -30,6 +30,10 @@ KINDS = {
 }
 
 
+TALK = ("text ", "tokenizer ", "note ", "model ", "run ")
+"""How lines begin that say what has been done so far."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command did: exit code, stdout as text and as bytes, the lines of stderr."""
@@ -58,6 +62,17 @@ def call(*arguments: object, stdin: str | bytes | None = None) -> Outcome:
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return Outcome(done.exit_code, done.stdout, done.stdout_bytes, done.stderr.splitlines())
+
+
+def failed(done: Outcome, code: int, cause: str, remedy: str) -> None:
+    """Assert that a command ended as it should."""
+    talk, (first, second) = done.err[:-2], done.err[-2:]
+    assert all(line.startswith(TALK) for line in talk), talk
+    assert (first[:7], second[:7]) == ("error: ", "  try: ")
+    assert cause in first
+    assert remedy in second
+    assert "should not have happened" not in first
+    assert done.code == code
 
 
 def start(*arguments: object, **options: Any) -> "subprocess.Popen[str]":

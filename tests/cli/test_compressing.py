@@ -13,8 +13,7 @@ import pytest
 
 from charlm.inference.adaptation.dynamic import DynamicPredictor
 from charlm.inference.compression.fixed_point import FixedPointNetwork
-from tests.cli.conftest import KINDS, call, tree
-from tests.cli.test_bad_input import failed
+from tests.cli.conftest import KINDS, call, failed, tree
 
 Trained = Callable[[str], Path]
 

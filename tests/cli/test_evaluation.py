@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SMALL, call, tree
-from tests.cli.test_bad_input import failed
+from tests.cli.conftest import SMALL, call, failed, tree
 
 OPEN = ("--dynamic", "--cache", "--temperature")
 

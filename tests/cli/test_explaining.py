@@ -10,8 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 import charlm
-from tests.cli.conftest import SMALL, book_text, call
-from tests.cli.test_bad_input import failed
+from tests.cli.conftest import SMALL, book_text, call, failed
 
 Trained = Callable[[str], Path]
 TEXT = "ba co,\nmédi 日 fu\n"
@@ -43,6 +42,8 @@ def test_shades_stand_for_the_values_below_their_token(trained: Trained) -> None
     marks = shown.removeprefix("forget").lstrip(" ") if values.min() >= 0.2 else shown[9:]
     assert [" ░▒▓█".index(mark) for mark in marks] == [min(int(v * 5), 4) for v in values]
     assert "input " not in done.out.split("gates")[0]
+    for gate in ("forget", "f"):
+        assert call("explain", run, "bacodi", "--unit", "3", "--gate", gate).out == done.out
 
 
 def test_an_output_without_blocks_gets_plain_characters(
@@ -122,6 +123,9 @@ def test_find_names_units_with_what_chance_reaches(trained: Trained, own_folder:
     assert abs(found.matches[0].held_out) > found.chance.held_out
     assert math.isfinite(found.matches[0].cost.low)
     drawn = call("explain", run, "long.txt", "--find", "re:[,.]").out
+    head, *rows = drawn[drawn.index("layer unit") : drawn.index("first   ")].splitlines()
+    assert rows
+    assert all(len(line) <= 40 for line in (head, *rows))
     assert f"unit {found.matches[0].unit} of layer 0 follows it" in drawn.replace("\n", " ")
 
 

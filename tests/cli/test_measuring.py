@@ -11,8 +11,7 @@ import pandas
 import pytest
 
 from charlm.console import surprisals as console
-from tests.cli.conftest import SMALL, Outcome, book_text, call
-from tests.cli.test_bad_input import failed
+from tests.cli.conftest import SMALL, Outcome, book_text, call, failed
 
 Trained = Callable[[str], Path]
 ODD = 'He said "ba co", lo.\nand\tdi "fu"\n"'

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import KINDS, Outcome, call, tree
-from tests.cli.test_bad_input import failed
+from tests.cli.conftest import KINDS, Outcome, call, failed, tree
 from tests.pages import varied
 
 Trained = Callable[[str], Path]

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import SMALL, book_text, call, tree
-from tests.cli.test_bad_input import failed
+from tests.cli.conftest import SMALL, book_text, call, failed, tree
 
 Trained = Callable[[str], Path]
 PAGE = (Path(__file__).parents[2] / "docs" / "perplexity.md").read_text(encoding="utf-8")
@@ -222,6 +221,55 @@ def test_one_character_has_a_score_without_an_error(option: str) -> None:
 def test_a_file_that_is_blank_does_not_end_the_scoring_of_its_folder() -> None:
     Path("folder/0.txt").write_text("\n")
     assert found("folder", "--reset", "file")["boundaries"] == 3
+
+
+def test_an_empty_file_among_several_is_named_and_left_out(run: Path) -> None:
+    Path("empty.txt").touch()
+    Path("blank.txt").write_text(" \n")
+    done = call("perplexity", "run", "a.txt", "empty.txt", "b.txt", "blank.txt", "--json")
+    assert [row["source"] for row in json.loads(done.out)["sources"]] == ["a.txt", "b.txt"]
+    assert done.err == [
+        "note        left out: empty.txt is empty",
+        "note        left out: blank.txt holds nothing but white space",
+    ]
+    told = ["note        left out, because empty: empty.txt"]
+    assert call("score", "run", "a.txt", "empty.txt").err == told
+    assert call("compare", "run", "run", "a.txt", "empty.txt").err == told
+    Path("pairs.tsv").write_text("ba co\tba ba\n")
+    done = call("pairs", "run", "pairs.tsv", "empty.txt")
+    assert (done.code, done.err) == (0, ["note        left out: empty.txt holds no pairs"])
+    failed(call("perplexity", "run", "empty.txt", "blank.txt"), 1, "empty.txt is empty", "words")
+
+
+@pytest.mark.parametrize("kind", ["char", "word"])
+def test_a_part_of_the_run_names_what_is_unknown_as_its_text_does(kind: str, book: Path) -> None:
+    test = Path("test.txt")
+    test.write_text(book_text(40) + " ЖЖ xyz <unk>\nxyz", encoding="utf-8")
+    done = call("train", book, "--test", test, "--out", "mine", "--tokenizer", kind, *SMALL)
+    assert done.code == 0, done.err
+    text, part = ((test,), ("--part", "test"))
+    lines = [call("perplexity", "mine", *given).out.splitlines() for given in (text, part)]
+    assert [line for line in lines[0] if line.startswith("unknown")] == [
+        line for line in lines[1] if line.startswith("unknown")
+    ]
+    assert any("never seen in training: " in line for line in lines[1])
+    records = [
+        json.loads(call("perplexity", "mine", *given, "--json").out) for given in (text, part)
+    ]
+    assert records[0]["unknown"] == records[1]["unknown"] != {}
+
+
+def test_one_of_a_thing_is_counted_as_one(run: Path) -> None:
+    Path("x.txt").write_text("x")
+    for command in (
+        ("perplexity", run, "one.txt", "--curve"), ("perplexity", run, "x.txt"),
+        ("perplexity", run, "one.txt", "x.txt"), ("compare", run, run, "one.txt"),
+        ("explain", run, "b"), ("rescore", run, "one.txt"), ("train", "one.txt"),
+        ("explain", run, "b", "--memory"), ("explain", run, "b", "--find", "quotes"),
+    ):  # fmt: skip
+        done = call(*command)
+        for line in (*done.out.splitlines(), *done.err):
+            assert not re.search(r"(?<![\d.,])(?<!- )1 (more |rare )?[a-z]+s\b(?! of)", line), line
 
 
 def test_every_block_of_the_page_runs(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ for command in (
     ["score", run, text],
     ["perplexity", run, text],
     ["explain", run, "ba"],
+    ["compress", run, text, "--out", "packed"],
     ["train", text, "--out", "other", "--steps", "2", "--hidden-size", "16", "--set", OPTIMIZER],
     ["explain", run, "ba"],
 ):
@@ -29,6 +30,7 @@ print(*sys.modules)
 def test_commands_that_read_or_train_a_model_load_nothing_they_do_not_need(
     trained: Callable[[str], Path], book: Path, optimizer: str
 ) -> None:
+    pytest.importorskip("constriction", reason="compressing needs the extra compress")
     book.write_text(book.read_text(encoding="utf-8")[:400], encoding="utf-8")
     commands = COMMANDS.replace("OPTIMIZER", repr(f"training.optimizer={optimizer}"))
     done = subprocess.run(

@@ -21,7 +21,7 @@ from charlm.console.terminal import without_protection
 from charlm.console.writing.desk import Desk
 from charlm.console.writing.keys import bind_keys
 from charlm.console.writing.screen import STYLES, Screen, draw
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, counted
 from charlm.inference.generation.writing.session import WritingSession
 from charlm.inference.generation.writing.transcripts import Transcript
 
@@ -215,4 +215,6 @@ def finish(session: WritingSession, transcript: Transcript) -> None:
         raise
     if transcript.exists:
         with suppress(OSError):
-            print_note(f"{transcript.path} holds the text, {len(session.text):,} characters")
+            print_note(
+                f"{transcript.path} holds the text, {counted(len(session.text), 'character')}"
+            )

@@ -7,6 +7,7 @@ from charlm.console.terminal import harmless
 from charlm.console.writing.desk import Desk
 from charlm.console.writing.readiness import NARROWEST, SHORTEST
 from charlm.console.writing.rows import columns_of, last_rows, shortened
+from charlm.errors import counted
 
 __all__ = ["KEYS", "STYLES", "Screen", "draw"]
 
@@ -145,14 +146,14 @@ def draw_status(desk: Desk, columns: int) -> Fragments:
     session = desk.session
     saved = "" if session.text == desk.transcript.saved else "*"
     busy = "writing, " if desk.pieces is not None else ""
-    busy = busy if desk.read is None else f"reading, {desk.read:,} tokens · "
+    busy = busy if desk.read is None else f"reading, {counted(desk.read, 'token')} · "
     name = os.path.relpath(desk.transcript.path)
     name = str(desk.transcript.path) if name.startswith("..") else name
     parts = [
         f"{name}{saved}",
         f"{busy}temperature {session.config.temperature:g}",
         f"seed {session.seed}",
-        f"{len(session.text):,} characters",
+        f"{counted(len(session.text), 'character')}",
     ]
     return bar("status", " · ".join(parts), columns)
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from charlm import __version__, durable
 from charlm.data.catalogue.card import CardFile, is_private
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, counted
 
 __all__ = ["LARGEST", "Fetching", "download"]
 
@@ -135,12 +135,12 @@ def append(
     if done > limit:
         durable.remove_file(part)
         raise CorpusError(
-            f"{file.url} delivers more than the {limit:,} bytes it should have",
+            f"{file.url} delivers more than the {counted(limit, 'byte')} it should have",
             "the text on the server has changed: please report it",
         )
     if total is not None and done < total:
         raise CorpusError(
-            f"{file.url} broke off after {done:,} of {total:,} bytes",
+            f"{file.url} broke off after {done:,} of {counted(total, 'byte')}",
             f"{AGAIN}, which resumes the download",
         )
 

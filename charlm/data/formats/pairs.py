@@ -5,12 +5,14 @@ Lines of ``good<TAB>bad`` or ``good<TAB>bad<TAB>context``, a CSV, or the JSON Li
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from charlm.data.formats.listing import Listing
 from charlm.data.sources.delimited import read_records
 from charlm.data.sources.tables import check_unicode
+from charlm.errors import CharlmWarning, counted
 
 __all__ = ["Pair", "PairList"]
 
@@ -38,7 +40,11 @@ class PairList:
     listings: Sequence[Listing]
 
     def __iter__(self) -> Iterator[Pair]:
-        """The pairs, as often as wanted.  Raises ``CorpusError`` with the line."""
+        """The pairs, as often as wanted; warns of a file without any.
+
+        Raises ``CorpusError`` with the line, and where no file holds a pair.
+        """
+        without = []
         for listing in self.listings:
             names, empty = COLUMNS, True
             for number, row in rows_of(listing):
@@ -48,7 +54,11 @@ class PairList:
                 empty = False
                 yield read_pair(listing, number, row, names)
             if empty:
-                raise listing.empty("pairs")
+                without.append(listing)
+        if len(without) == len(self.listings):
+            raise without[0].empty("pairs")
+        for listing in without:
+            warnings.warn(f"left out: {listing.name} holds no pairs", CharlmWarning, stacklevel=1)
 
 
 def rows_of(listing: Listing) -> Iterator[tuple[int, str | list[str]]]:
@@ -77,8 +87,9 @@ def read_pair(listing: Listing, number: int, row: str | list[str], names: tuple[
         # Without a header the context may be missing; with one, every row has all cells.
         least = 2 if names is COLUMNS else len(names)
         if not least <= len(row) <= len(names):
-            counted = f"{len(row)} column{'s' * (len(row) != 1)}"
-            raise listing.wrong(number, f"has {counted}, a pair has {least}", HINT)
+            raise listing.wrong(
+                number, f"has {counted(len(row), 'column')}, a pair has {least}", HINT
+            )
         cells = {name: cell for name, cell in zip(names, row, strict=False) if name}
     for name in ("good", "bad"):
         if not cells.get(name, "").strip():

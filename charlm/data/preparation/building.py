@@ -8,7 +8,6 @@ from pathlib import Path
 
 from charlm.config import DataConfig, TokenizerConfig
 from charlm.data.preparation import store
-from charlm.data.preparation.counting import Counts
 from charlm.data.preparation.encoding import Encoders, available_cores
 from charlm.data.preparation.splits import divide, part_ends
 from charlm.data.sources.corpora import Corpus, DocumentHash, open_corpus
@@ -17,7 +16,7 @@ from charlm.data.sources.pieces import Piece, printable
 from charlm.data.tokenizers.growth import KnownTokenizer
 from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
 from charlm.durable import make_folder, write_folder
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, counted
 
 __all__ = ["PARTS", "Preparing", "Source", "build", "open_sources"]
 
@@ -141,13 +140,14 @@ def build(
     with write_folder(folder) as temporary:
         make_folder(temporary / "tokenizer")
         tokenizer.save(temporary / "tokenizer")
-        counts, oov = yield from encode(sources, tokenizer, temporary)
+        parts = yield from encode(sources, tokenizer, temporary)
         about = {
             "key": key,
             "sources": [source.digest for source in sources],
-            "notes": [*notes, *unknown_notes(counts, oov)],
-            "oov": oov,
+            "notes": [*notes, *unknown_notes(parts)],
+            "unknown": {part: dict(written.missing) for part, written in parts.items()},
         }
+        counts = {part: written.counts for part, written in parts.items()}
         store.write_summary(temporary, tokenizer, counts, about)
 
 
@@ -171,20 +171,20 @@ def learn(
     return (learned if known is None else known.covering(learned)), notes
 
 
-def unknown_notes(counts: dict[str, Counts], oov: dict[str, int]) -> list[str]:
+def unknown_notes(parts: dict[str, store.PartWriter]) -> list[str]:
     """A note for each held-out part of which a notable share is unknown."""
+    shares = {part: written.oov / written.counts.tokens for part, written in parts.items()}
     return [
-        f"{oov[part] / held.tokens:.1%} of the tokens of the {part} part are not in the vocabulary"
-        for part, held in counts.items()
-        if part != "train" and oov[part] > NOTABLE * held.tokens
+        f"{share:.1%} of the tokens of the {part} part are not in the vocabulary"
+        for part, share in shares.items()
+        if part != "train" and share > NOTABLE
     ]
 
 
 def encode(
     sources: list[Source], tokenizer: Tokenizer, folder: Path
-) -> Generator[Preparing, None, tuple[dict[str, Counts], dict[str, int]]]:
-    """Write the tokens of every part into ``folder``; returns the counts of each, and how many
-    of its tokens the vocabulary lacks.
+) -> Generator[Preparing, None, dict[str, store.PartWriter]]:
+    """Write the tokens of every part into ``folder``; returns what has written them.
 
     Raises ``CorpusError`` for a part without tokens, a training part of one, or a text that
     changed since it was hashed.
@@ -192,7 +192,7 @@ def encode(
     done, total = 0, sum(source.total for source in sources)
     slow = tokenizer.kind not in ("byte", "char")
     workers = available_cores() if slow and total >= PARALLEL_FROM else 1
-    counts, oov = {}, {}
+    parts = {}
     with Encoders(tokenizer, workers) as encoders:
         for part, pieces in chain.from_iterable(source.pieces() for source in sources):
             with store.PartWriter(folder, part, tokenizer) as writer:
@@ -200,12 +200,12 @@ def encode(
                     writer.add(piece)
                     done += len(piece.text)
                     yield Preparing("encoding", done, total)
-            counts[part], oov[part] = writer.counts, writer.oov
-    for part, held in counts.items():
-        least = 2 if part == "train" else 1
-        if held.tokens < least:
+            parts[part] = writer
+    for part, writer in parts.items():
+        tokens, least = writer.counts.tokens, 2 if part == "train" else 1
+        if tokens < least:
             raise CorpusError(
-                f"the {part} part has {held.tokens} of the {least} tokens that it needs",
+                f"the {part} part has {tokens} of the {counted(least, 'token')} that it needs",
                 "give more text",
             )
-    return counts, oov
+    return parts

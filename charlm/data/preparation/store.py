@@ -8,7 +8,8 @@ tokenizer/       the tokenizer that made the tokens
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ import numpy as np
 from charlm.data.preparation.counting import Counts, TextCounter
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.sources.pieces import Piece
-from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.data.tokenizers.kinds import Tokenizer, as_text
 from charlm.durable import create, write_text
 from charlm.errors import CorpusError
 
@@ -25,11 +26,14 @@ __all__ = ["FORMAT", "PartWriter", "TokenStore", "open_store", "read_summary", "
 
 FORMAT = 1
 SUMMARY = "store.json"
-LARGEST_SUMMARY = 1 << 20
+LARGEST_SUMMARY = 1 << 22
 DTYPES = ("<u1", "<u2", "<u4")
 HELD = 128 << 20
 """Bytes of tokens up to which ``whole`` reads them into memory.  A file that is cut short while it
 is mapped ends the process at once, unsaved."""
+
+LONGEST_NAMES = 1 << 16
+"""Characters of all unknown symbols of a part; of a part that has more, none is kept."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,14 @@ class TokenStore:
     """One part of a prepared text.
 
     ``tokens`` (N,) are read-only, and memory-mapped if there are many: boundary, document, ...,
-    boundary.  ``oov`` is how many of them the vocabulary lacks, None where that was not counted.
+    boundary.  ``unknown`` counts the characters or words that the vocabulary lacks; it is empty
+    where there are none, or too many to keep.
     ``mapped`` is the file that must stay as it is while the tokens are in use, if there is one.
     """
 
     tokens: np.ndarray
     counts: Counts
-    oov: int | None = None
+    unknown: Counter[str] = field(default_factory=Counter)
     mapped: Path | None = None
 
     def check_length(self) -> None:
@@ -66,6 +71,7 @@ class PartWriter:
         self.file = create(part_path(folder, part))
         self.tokenizer = tokenizer
         self.oov = 0
+        self.unknown = Counter[str]()
         self.boundary = np.array([tokenizer.boundary_id], dtype=tokenizer.dtype)
         self.counter = TextCounter()
 
@@ -82,12 +88,21 @@ class PartWriter:
             self.file.write(self.boundary.data)
         self.file.write(piece.ids.data)
         self.counter.add(Piece(piece.text, piece.starts), tokens=len(piece.ids))
-        self.oov += int(np.count_nonzero(self.tokenizer.oov(piece.text, piece.ids)))
+        if lacking := int(np.count_nonzero(self.tokenizer.oov(piece.text, piece.ids))):
+            self.oov += lacking
+            self.unknown.update(self.tokenizer.unknown(as_text(piece.text)))
+            if sum(map(len, self.unknown)) > LONGEST_NAMES:
+                self.unknown.clear()
 
     @property
     def counts(self) -> Counts:
         """The counts of what was written so far."""
         return self.counter.counts
+
+    @property
+    def missing(self) -> Counter[str]:
+        """What the vocabulary lacks, with its counts; empty where it was too much to be kept."""
+        return self.unknown if self.unknown.total() == self.oov else Counter()
 
 
 def write_summary(
@@ -142,7 +157,9 @@ def open_store(folder: Path, part: str, *, whole: bool = False) -> TokenStore:
         length = counts.documents + counts.tokens + 1
         dtype = np.dtype(DTYPES[DTYPES.index(summary["dtype"])])
         fine = all(type(value) is int for value in numbers) and len(numbers) == 5
-    except (KeyError, TypeError, ValueError):
+        unknown = Counter[str](summary.get("unknown", {}).get(part))
+        fine = fine and unknown.total() >= 0
+    except (AttributeError, KeyError, TypeError, ValueError):
         fine = False
     if not fine:
         raise damaged(folder, f"{SUMMARY} does not tell the counts of {part}")
@@ -155,13 +172,8 @@ def open_store(folder: Path, part: str, *, whole: bool = False) -> TokenStore:
         check_content(path, content, summary.get("files"), part, whole)
     except OSError as error:
         raise damaged(folder, f"{path.name} cannot be read: {error.strerror}") from None
-    oov = summary.get("oov")
-    return TokenStore(
-        np.frombuffer(content, dtype=dtype),
-        counts,
-        oov.get(part) if isinstance(oov, dict) else None,
-        None if held else path,
-    )
+    mapped = None if held else path
+    return TokenStore(np.frombuffer(content, dtype=dtype), counts, unknown, mapped)
 
 
 def check_content(path: Path, content: memoryview, seals: Any, part: str, whole: bool) -> None:

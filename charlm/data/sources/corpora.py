@@ -6,7 +6,7 @@ normalised.  A corpus is never held in memory.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
@@ -15,7 +15,11 @@ from charlm.data.sources.files import find_origins, shown
 from charlm.data.sources.pieces import Piece, TextFile, decoded_pieces, standard_encoding
 from charlm.errors import CorpusError
 
-__all__ = ["Corpus", "DocumentHash", "open_corpus"]
+__all__ = ["BlankText", "Corpus", "DocumentHash", "open_corpus"]
+
+
+class BlankText(CorpusError):
+    """A text that is empty or holds nothing but white space."""
 
 
 class Origin(Protocol):
@@ -41,12 +45,14 @@ class Origin(Protocol):
 class Corpus:
     """Text that can be read again and again, piece by piece.
 
-    ``encoding`` is that of plain text files, None where bytes are read.
+    ``encoding`` is that of plain text files, None where bytes are read.  ``empty`` names what was
+    found to be empty when it was read.
     """
 
     origins: tuple[Origin, ...]
     encoding: str | None
     remarks: tuple[str, ...] = ()
+    empty: dict[str, None] = field(default_factory=dict, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,7 +65,8 @@ class Corpus:
 
         Complete after the whole corpus has been read once.
         """
-        return self.remarks + tuple(chain.from_iterable(origin.notes for origin in self.origins))
+        empty = (f"left out, because empty: {shown(list(self.empty))}",) if self.empty else ()
+        return (*self.remarks, *chain.from_iterable(each.notes for each in self.origins), *empty)
 
     @property
     def size(self) -> int | None:
@@ -77,7 +84,7 @@ class Corpus:
 
     def numbered(self, hashing: "DocumentHash | None" = None) -> Iterator[tuple[int, Piece]]:
         """The pieces, each with the number, from 0, of the file or table that it is from."""
-        blank, empty = True, True
+        blank, last = True, -1
         for number, origin in enumerate(self.origins):
             plain = isinstance(origin, TextFile)
             encoding = self.encoding and (self.encoding if plain else "utf-8")
@@ -85,13 +92,14 @@ class Corpus:
             for blocks in origin.contents():
                 document = hashing.passing(blocks) if hashing else blocks
                 for piece in decoded_pieces(document, encoding, name, offset):
-                    blank, empty = blank and piece.text.isspace(), False
+                    blank = blank and piece.text.isspace()
+                    last = number
                     yield number, piece
+            if last < number:
+                self.empty[name] = None
         if blank:
-            raise CorpusError(
-                f"{shown(self.names)} {'is empty' if empty else 'holds nothing but white space'}",
-                "give a text with words in it",
-            )
+            what = "is empty" if last < 0 else "holds nothing but white space"
+            raise BlankText(f"{shown(self.names)} {what}", "give a text with words in it")
 
     def digest(self) -> str:
         """SHA-256 of the documents in order, in hexadecimal; names do not count.

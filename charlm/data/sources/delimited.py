@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, counted
 
 __all__ = ["Record", "choose_separator", "read_records"]
 
@@ -55,7 +55,7 @@ def read_records(lines: Iterable[str], name: str, separator: str) -> Iterator[Re
             continue
         if width and len(cells) != width:
             raise CorpusError(
-                f"{name}: line {number:,} has {len(cells):,} cell{'s' * (len(cells) != 1)}, and "
+                f"{name}: line {number:,} has {counted(len(cells), 'cell')}, and "
                 f"the header has {width:,}",
                 "fill the row up, or put quotes around the cell that holds a separator",
             )

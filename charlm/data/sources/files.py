@@ -16,7 +16,7 @@ from charlm.data.sources.embedded import Embedded
 from charlm.data.sources.pieces import TextFile, printable, unreadable
 from charlm.data.sources.spool import spool, spooled_input
 from charlm.durable import TEMPORARY_MARK
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, counted
 
 __all__ = ["Found", "find_origins", "shown"]
 
@@ -140,7 +140,7 @@ def from_folder(
     if refused and not origins:
         raise refused
     if not origins:
-        held = f"{len(files)} files, none of them text" if files else "no files"
+        held = f"{counted(len(files), 'file')}, none of them text" if files else "no files"
         raise CorpusError(
             f"the folder {printable(str(folder))} holds {held}", "give a folder with text files"
         )

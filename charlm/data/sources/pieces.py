@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import AnyStr
 
-from charlm.errors import ConfigError, CorpusError
+from charlm.errors import ConfigError, CorpusError, counted
 
 __all__ = [
     "Piece",
@@ -83,7 +83,7 @@ class TextFile:
                     yield block
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise CorpusError(
-                f"{self.name} is damaged: after {seen:,} bytes of text, {reason(error)}",
+                f"{self.name} is damaged: after {counted(seen, 'byte')} of text, {reason(error)}",
                 "get the file again, or unpack what can be saved and give that",
             ) from None
         except OSError as error:

@@ -17,7 +17,7 @@ from charlm.data.sources.delimited import LONGEST_CELL, choose_separator, read_r
 from charlm.data.sources.lines import read_lines
 from charlm.data.sources.lists import list_items
 from charlm.data.sources.pieces import TextFile, blocks_of, printable, standard_encoding
-from charlm.errors import CharlmError, CorpusError
+from charlm.errors import CharlmError, CorpusError, counted
 from charlm.untrusted import parse_json
 
 __all__ = ["TextTable", "check_unicode", "is_table", "open_hub", "open_table"]
@@ -102,7 +102,7 @@ class TextTable:
                 check_unicode(text, f"{self.name}: {shown_place(place)}")
             yield text
         if empty:
-            rows = "1 row" if empty == 1 else f"{empty:,} rows"
+            rows = counted(empty, "row")
             self.remarks["null"] = f"{self.name}: {rows} without text (null) left out"
 
     def lacking(self, row: dict[str, Any], where: str) -> CorpusError:

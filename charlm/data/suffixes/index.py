@@ -8,6 +8,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from charlm.errors import counted
+
 __all__ = ["END", "Place", "SuffixIndex"]
 
 END = b"\xff"
@@ -39,7 +41,7 @@ class SuffixIndex:
         self.text, self.suffixes = text, suffixes
 
     def __repr__(self) -> str:
-        return f"<SuffixIndex of {len(self.text):,} bytes>"
+        return f"<SuffixIndex of {counted(len(self.text), 'byte')}>"
 
     def beginning(self, size: int) -> Callable[[int], bytes]:
         """A function: number of a suffix -> its first ``size`` bytes."""

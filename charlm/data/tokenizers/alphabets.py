@@ -9,7 +9,7 @@ import numpy as np
 from charlm.config import TokenizerConfig
 from charlm.data.preparation.counting import CODE_SPACE, check_text, code_points
 from charlm.data.tokenizers.base import UNKNOWN, UNKNOWN_ID, Tokenizer, as_text
-from charlm.errors import TokenizerError
+from charlm.errors import TokenizerError, counted
 
 __all__ = ["ByteTokenizer", "CharTokenizer", "CharTrainer"]
 
@@ -119,10 +119,11 @@ class CharTrainer:
             kept = kept[: self.config.vocab_size - 2]
         if not len(kept):
             raise TokenizerError(
-                f"no character of the text occurs {self.config.min_count} times",
+                f"no character of the text occurs {counted(self.config.min_count, 'time')}",
                 "lower `tokenizer.min_count`, or give more text",
             )
         dropped = len(codes) - len(kept)
         share = 1 - self.counts[kept].sum() / self.counts.sum()
-        note = f"{dropped:,} rare characters ({share:.3%} of the text) become {UNKNOWN}"
+        rare, become = counted(dropped, "rare character"), "becomes" if dropped == 1 else "become"
+        note = f"{rare} ({share:.3%} of the text) {become} {UNKNOWN}"
         return CharTokenizer([chr(code) for code in kept]), (note,) if dropped else ()

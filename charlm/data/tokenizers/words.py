@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from charlm.config import TokenizerConfig
 from charlm.data.tokenizers.base import UNKNOWN, UNKNOWN_ID, TextStream, Tokenizer, as_text
-from charlm.errors import TokenizerError
+from charlm.errors import TokenizerError, counted
 
 __all__ = ["END_OF_LINE", "WordTokenizer", "WordTrainer"]
 
@@ -149,7 +149,7 @@ class WordTrainer:
             kept = kept[: self.config.vocab_size - 2 - int(self.config.end_of_line)]
         if not kept:
             raise TokenizerError(
-                f"no word of the text occurs {self.config.min_count} times",
+                f"no word of the text occurs {counted(self.config.min_count, 'time')}",
                 "lower `tokenizer.min_count`, or give more text",
             )
         known = sum(counts[word] for word in kept) + literal + lines
@@ -161,7 +161,8 @@ class WordTrainer:
 
     def notes(self, dropped: int, share: float) -> tuple[str, ...]:
         """Notes on ``dropped`` rare words, which are ``share`` of all words of the text."""
-        rare = f"{dropped:,} rare words ({share:.2%} of the text) become {UNKNOWN}"
+        rare, become = counted(dropped, "rare word"), "becomes" if dropped == 1 else "become"
+        rare = f"{rare} ({share:.2%} of the text) {become} {UNKNOWN}"
         many = f"more than {MOST_TYPES:,} distinct words: some of the rarest were not counted"
         return ((rare,) if dropped else ()) + ((many,) if self.forgotten else ())
 

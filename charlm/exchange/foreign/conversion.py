@@ -13,7 +13,7 @@ from charlm.config import BOUNDARY_ID, Config, ModelConfig, TokenizerConfig
 from charlm.data.tokenizers.alphabets import CharTokenizer
 from charlm.data.tokenizers.base import UNKNOWN, UNKNOWN_ID
 from charlm.data.tokenizers.words import END_OF_LINE, WordTokenizer
-from charlm.errors import ModelError
+from charlm.errors import ModelError, counted
 from charlm.model.cells import CELLS
 
 __all__ = ["Converted", "ForeignLayer", "ForeignModel", "convert", "reorder_gates"]
@@ -213,7 +213,10 @@ def readable(symbols: Sequence[str], kind: str) -> tuple[list[str], int | None, 
         names.append(name)
         seen.add(name)
     what = "character" if kind == "char" else "word"
-    note = f"{odd:,} symbols of the vocabulary are no {what} of a text and are never met"
+    are = "is" if odd == 1 else "are"
+    note = (
+        f"{counted(odd, 'symbol')} of the vocabulary {are} no {what} of a text and {are} never met"
+    )
     return names, ends, (note,) if odd else ()
 
 

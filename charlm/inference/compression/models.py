@@ -107,11 +107,12 @@ def machine() -> str:
 @contextmanager
 def repeatable() -> Iterator[None]:
     """One thread and only algorithms whose results are the same each time; then as before."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    # use_deterministic_algorithms would do this too, and import torch._dynamo and sympy for it.
+    torch.set_deterministic_debug_mode("error")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(strict)
+        torch.set_deterministic_debug_mode(mode)
         torch.set_num_threads(threads)

@@ -55,8 +55,12 @@ def write_texts(
     ``state``, if it exists, which then keeps the state after the text.  Raises ``ConfigError`` for
     what contradicts itself, and what ``write_samples`` raises.
     """
-    if best_of > 1:
-        require_end(config)
+    for name, compares in (("best_of", best_of > 1), ("temperatures", bool(temperatures))):
+        if compares and config.length < 0 and not config.pattern:
+            raise ConfigError(
+                f"`{name}` compares texts that have ended, and `length=-1` has no end",
+                "give a `length`",
+            )
     ways = {"beam": beam > 0, "best_of": best_of > 1, "temperatures": bool(temperatures)}
     refuse_rivals(**ways, state=state is not None)
     warn_of_stops(tokenizer, stop)
@@ -73,15 +77,6 @@ def write_texts(
     if temperatures:
         return at_temperatures(write, config, seeds, temperatures)
     return write(config=config, seeds=seeds)
-
-
-def require_end(config: GenerationConfig) -> None:
-    """Raise ``ConfigError`` for texts without an end, which ``best_of`` could not compare."""
-    if config.length < 0 and not config.pattern:
-        raise ConfigError(
-            "`best_of` compares texts that have ended, and `length=-1` has no end",
-            "give a `length`",
-        )
 
 
 def refuse_rivals(**given: bool) -> None:

@@ -17,7 +17,7 @@ from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.preparation.store import TokenStore
 from charlm.data.preparation.streams import RESETS, Reset
 from charlm.data.sources.pieces import Piece
-from charlm.errors import ConfigError, CorpusError
+from charlm.errors import ConfigError, CorpusError, counted
 from charlm.inference.loading import Loaded
 from charlm.inference.scoring.documents import score_documents, score_store
 from charlm.inference.scoring.scorer import PartialScore, StreamOptions
@@ -72,10 +72,11 @@ class ScoringOptions:
     @property
     def note(self) -> str:
         """What people should know of the figures; nothing for one stream in our own way."""
+        window = counted(self.window or WINDOW, "token")
         return {
             "lm-eval": "lm-eval: each document by itself, words as its regular expression splits",
             "kenlm": "kenlm: each line by itself, its end a token, line breaks none",
-            "nanogpt": f"nanogpt: windows of {self.window or WINDOW:,} tokens, nothing carried",
+            "nanogpt": f"nanogpt: windows of {window}, nothing carried",
             "charlm": f"each {self.reset} by itself" if self.starts != "never" else "",
         }[self.convention]
 

@@ -80,7 +80,7 @@ def score_store(
     Raises ``CorpusError`` where its tokens do not say where a stream ends, or a token has
     probability zero.
     """
-    yield PartialScore(counts_of(store))
+    yield counts_of(store)
     parts = cut_store(tokenizer, store, options.reset, line_breaks=options.line_breaks)
     yield from Scorer(model, tokenizer, options).score(parts)
 
@@ -94,7 +94,8 @@ def score_text(
     return sum((part.score for part in scored), start=Score())
 
 
-def counts_of(store: TokenStore) -> Score:
-    """The counts of the text of a store, as a score without nll or tokens."""
+def counts_of(store: TokenStore) -> PartialScore:
+    """What a store tells of its text: a score without nll or tokens, and what was unknown."""
     counts = store.counts
-    return Score(chars=counts.chars, bytes=counts.bytes, words=counts.words)
+    score = Score(chars=counts.chars, bytes=counts.bytes, words=counts.words)
+    return PartialScore(score, store.unknown)

@@ -58,7 +58,7 @@ def score_windows(
             "the text has one token, which nanoGPT's windows take as given",
             "give a longer text, or another `convention`",
         )
-    yield PartialScore(counts_of(content)) if isinstance(content, TokenStore) else counts.total()
+    yield counts_of(content) if isinstance(content, TokenStore) else counts.total()
 
 
 def windows(chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

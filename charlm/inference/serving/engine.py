@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, counted
 from charlm.inference.serving.batching import Batcher
 from charlm.inference.serving.texts import Chunk, ServedText
 
@@ -51,8 +51,9 @@ class Engine:
         with self.changed:
             free = max(0, self.batchers[model].lanes - self.writing)
             if self.closed or self.waiting + len(texts) > self.most + free:
+                waiting = counted(self.waiting, "text waits", "texts wait")
                 raise Overloaded(
-                    f"{self.waiting} texts wait already, of at most {self.most}",
+                    f"{waiting} already, of at most {self.most}",
                     "try again later, with fewer texts",
                 )
             self.submitted += [(model, text) for text in texts]

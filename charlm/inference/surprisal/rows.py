@@ -6,7 +6,7 @@ from pathlib import Path
 
 from charlm.data.preparation.streams import Reset
 from charlm.data.sources.corpora import Corpus
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, counted
 from charlm.inference.loading import Loaded
 from charlm.inference.surprisal.neural_complexity import measure_sentences
 from charlm.inference.surprisal.regions import measure_regions
@@ -47,7 +47,7 @@ def measure_rows(
     model, *static = models
     size = model.tokenizer.vocab_size
     if top > size:
-        tell(f"the vocabulary has {size:,} tokens, so `top` is that many")
+        tell(f"the vocabulary has {counted(size, 'token')}, so `top` is that many")
     if by == REGION:
         if isinstance(given, Corpus):
             raise ConfigError("`by='region'` reads one table", "give the Path of a table")

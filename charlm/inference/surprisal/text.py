@@ -14,7 +14,7 @@ from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.preparation.streams import RESETS, Reset, StreamPart, cut_text, newline_ids
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, counted
 from charlm.inference.adaptation.overlap import refuse_tuned
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.lines import measure_lines
@@ -112,7 +112,7 @@ class Surprisals(list[Surprisal]):
     def _repr_html_(self) -> str:
         rows = [(row.text, row.bits, row.entropy / math.log(2), row.rank) for row in self]
         total = sum(row.bits for row in self)
-        title = f"{len(self):,} units, {total:,.2f} bits in all"
+        title = f"{counted(len(self), 'unit')}, {total:,.2f} bits in all"
         return html_table(title, rows, ("text", "bits", "entropy (bits)", "rank"))
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from charlm.config import DEFAULT_MINUTES, Config, merge
+from charlm.errors import counted
 from charlm.model.language_model import LanguageModel
 from charlm.training.budget.probe import Probe
 
@@ -234,7 +235,7 @@ def explain(config: Config, probe: Probe, seconds: float) -> tuple[str, ...]:
     ends = processed >= (training.most_epochs or math.inf) * text
     layers = "one layer" if model.num_layers == 1 else f"{model.num_layers} layers"
     lines = [
-        f"this machine can train {layers} of {model.hidden_size} units ({parameters:,} "
+        f"this machine can train {layers} of {counted(model.hidden_size, 'unit')} ({parameters:,} "
         f"parameters) on about {many(processed)} tokens in {span(needed)}: "
         f"{short(processed / parameters)} {plural('token', processed / parameters)} per parameter",
         f"that is {short(processed / text)} {plural('pass', processed / text)} over the text"

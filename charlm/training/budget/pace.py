@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from charlm.config import DEFAULT_MINUTES, TrainConfig
+from charlm.errors import counted
 
 __all__ = ["Pace"]
 
@@ -43,9 +44,10 @@ class Pace:
         minutes = config.minutes if config.minutes is not None else DEFAULT_MINUTES
         self.total_seconds = 60 * minutes
         most = config.most_epochs
-        self.budget = f"{self.steps} steps" if self.steps is not None else f"{minutes:g} minutes"
+        amount = (minutes, "minute") if self.steps is None else (self.steps, "step")
+        self.budget = counted(*amount)
         if self.steps is None and most is not None:
-            self.budget += f", {most:g} epochs at most"
+            self.budget += f", {counted(most, 'epoch')} at most"
         # Where there are most epochs, the clock may leave some of the minutes unused.
         self.most_steps = math.inf if most is None else max(1, round(most * steps_per_epoch))
 

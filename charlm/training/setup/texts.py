@@ -86,15 +86,15 @@ def kept_text(run: Run) -> Generator[Prepared, None, Prepared | None]:
     return kept
 
 
-def notes_on(data: DataConfig, prepared: Prepared) -> Iterator[Note]:
-    """What a user should know about a prepared text before training on it."""
+def notes_on(data: DataConfig, prepared: Prepared, *, resumed: bool) -> Iterator[Note]:
+    """What a user should know about a prepared text before training on it, or before going on."""
     yield from (Note(text=note) for note in prepared.notes)
     default, every = DataConfig(), (*data.sources, *data.valid, *data.test)
     if all(source == "-" or is_plain(Path(source)) for source in every):
         for name in ("text_column", "dataset_split"):
             if getattr(data, name) != getattr(default, name):
                 yield Note(text=f"data.{name} does nothing: plain text is no table or dataset")
-    if store_has_windows_lines(prepared.train, prepared.tokenizer):
+    if not resumed and store_has_windows_lines(prepared.train, prepared.tokenizer):
         yield Note(text=WINDOWS_LINES)
     unknown = prepared.tokenizer.unknown_id
     if unknown is not None and prepared.valid is not None and len(prepared.valid.tokens):

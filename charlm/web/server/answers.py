@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from charlm.errors import CharlmError, CheckpointError, ModelError
+from charlm.errors import CharlmError, CheckpointError, ModelError, counted
 from charlm.inference.serving.engine import Overloaded
 from charlm.inference.serving.texts import Chunk
 from charlm.web.server.completions import Completion, json_bytes
@@ -50,8 +50,8 @@ class Answer:
             tasks[0].result()
         elif not done[1] and not completion.request.stream:
             raise Refused(
-                f"the request took longer than {seconds:g} seconds", "ask for less at a time",
-                status=408,
+                f"the request took longer than {counted(seconds, 'second')}",
+                "ask for less at a time", status=408,
             )  # fmt: skip
         elif not done[1]:
             await self.cut(send)

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from charlm.api.model import Model
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, counted
 from charlm.web.page import make_page
 from charlm.web.server.access import Access
 from charlm.web.server.answers import Answer, error_response, show, show_error
@@ -100,8 +100,8 @@ class Application:
                     parts.append(part)
         except TimeoutError:
             raise Refused(
-                f"the body did not arrive within {limits.patience:g} seconds", "send it faster",
-                status=408,
+                f"the body did not arrive within {counted(limits.patience, 'second')}",
+                "send it faster", status=408,
             ) from None  # fmt: skip
         return parse_body(b"".join(parts))
 
@@ -124,7 +124,7 @@ class Application:
         length = len(await run_in_threadpool(model.tokenizer.encode, text))
         if length > self.limits.length:
             raise Refused(
-                f"the text has {length:,} tokens, of at most {self.limits.length:,}",
+                f"the text has {counted(length, 'token')}, of at most {self.limits.length:,}",
                 "send it in parts", param="text", code="context_length_exceeded",
             )  # fmt: skip
         async with asyncio.timeout(self.limits.seconds), self.service.scoring:

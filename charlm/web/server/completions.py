@@ -9,6 +9,7 @@ from typing import Any
 
 from charlm.api.model import Model
 from charlm.data.tokenizers.kinds import Tokenizer
+from charlm.errors import counted
 from charlm.inference.generation.text import encode_prompt, random_seed, replace_symbols
 from charlm.inference.serving.texts import Chunk, Prompt, ServedText, ServedToken
 from charlm.web.server.requests import CompletionRequest, Refused, ServeLimits
@@ -93,8 +94,8 @@ class Completion:
         length = len(prompt.ids) + self.request.max_tokens
         if length > limits.length:
             raise Refused(
-                f"the prompt ({len(prompt.ids):,} tokens) and `max_tokens` "
-                f"({self.request.max_tokens:,}) are more than {limits.length:,} tokens",
+                f"the prompt ({counted(len(prompt.ids), 'token')}) and `max_tokens` "
+                f"({self.request.max_tokens:,}) are more than {counted(limits.length, 'token')}",
                 "send a shorter prompt, or ask for less", param="max_tokens",
                 code="context_length_exceeded",
             )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from charlm.errors import CharlmError, ConfigError
+from charlm.errors import CharlmError, ConfigError, counted
 from charlm.inference.serving.texts import Sampling
 from charlm.untrusted import parse_json
 
@@ -204,7 +204,7 @@ def parse_completion(fields: Fields, vocab_size: int, limits: ServeLimits) -> Co
     fields.refuse_others()
     if len(request.prompts) * n > limits.lanes + limits.waiting:
         raise Refused(
-            f"{len(request.prompts)} prompts with n={n} are more than "
+            f"{counted(len(request.prompts), 'prompt')} with n={n} are more than "
             f"{limits.lanes + limits.waiting} texts", "ask for fewer at a time", param="n",
         )  # fmt: skip
     return request

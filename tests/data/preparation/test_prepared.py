@@ -118,7 +118,7 @@ def test_what_the_vocabulary_lacks_of_held_out_text_is_counted_and_noted(
     data = DataConfig(sources=paths["train"], valid=paths["valid"], test=paths["test"])
     prepared = finished(data, TokenizerConfig(kind="word"), own_cache)
     stores = (prepared.train, prepared.valid, prepared.test)
-    assert [store and store.oov for store in stores] == [0, 1, 0]
+    assert [store and store.unknown for store in stores] == [{}, {"c": 1}, {}]
     assert prepared.notes == ("25.0% of the tokens of the valid part are not in the vocabulary",)
 
 

@@ -143,7 +143,7 @@ def test_what_was_left_out_and_what_the_tokenizer_says_is_noted(
             f"{tmp_path}/texts: left out runs",
             f"{tmp_path}/texts/a.txt begins with a byte order mark, left out",
         ]
-        assert "rare characters" in rare
+        assert "rare character" in rare
 
 
 def test_a_name_that_no_run_could_record_is_refused_first(tmp_path: Path, own_cache: Path) -> None:

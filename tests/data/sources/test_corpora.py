@@ -55,7 +55,7 @@ def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="holds no files"):
         corpus(tmp_path)
     (tmp_path / "a.bin").write_bytes(b"\0\1\2")
-    with pytest.raises(CorpusError, match="holds 1 files, none of them text"):
+    with pytest.raises(CorpusError, match="holds 1 file, none of them text"):
         corpus(tmp_path)
 
 

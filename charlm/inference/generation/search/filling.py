@@ -12,7 +12,7 @@ import torch
 
 from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, counted
 from charlm.inference.generation.search.beam import PartialText, Search, check_width, extend
 from charlm.inference.generation.symbols import bias_of, widths_of
 from charlm.inference.generation.text import encode_prompt
@@ -90,7 +90,8 @@ def fill_next(
     ranked = candidates(model, tokenizer, ids, following, search)
     if not ranked:
         raise ConfigError(
-            f"nothing of up to {search.length:g} characters fits into gap {len(left.fills) + 1}",
+            f"nothing of up to {counted(search.length, 'character')} fits into gap "
+            f"{len(left.fills) + 1}",
             "give a longer `gap_length`, or loosen `banned` and `allowed`",
         )
     return [
