@@ -24,7 +24,11 @@ def as_html(explanation: "Explanation") -> str:
     found = zip(explanation.tokens[:SHOWN], explanation.surprisal / math.log(2), strict=False)
     text = "".join(coloured(token, bits) for token, bits in found)
     left_out = len(explanation.tokens) - SHOWN
-    more = f"<p>{counted(left_out, 'more token')} not shown.</p>" if left_out > 0 else ""
+    more = (
+        f"<p>{counted(left_out, 'more token is', 'more tokens are')} not shown.</p>"
+        if left_out > 0
+        else ""
+    )
     style = "white-space:pre-wrap;font-family:monospace;line-height:1.7"
     return (
         f"<p>Darker characters were more surprising, up to {MOST_BITS} bits.</p>"

@@ -1,6 +1,5 @@
 """Texts that are to be measured: given as they are, as files, or as a part of a run's own text."""
 
-import difflib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,6 @@ __all__ = [
     "gather_short",
     "has_tables",
     "natural_reset",
-    "one_of",
     "open_corpus_for",
     "open_texts",
     "refuse_run",
@@ -298,13 +296,3 @@ def trained_on_windows_lines(loaded: Loaded) -> bool | None:
 def unknown_return(loaded: Loaded) -> bool:
     """Whether the tokenizer does not know the carriage return."""
     return bool(loaded.tokenizer.unknown("\r"))
-
-
-def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raise ``ConfigError`` if an argument has none of the values it may have."""
-    if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        raise ConfigError(
-            f"`{name}` must be one of {', '.join(allowed)}, got {value!r}",
-            f"`{name}={near[0] if near else allowed[0]!r}`",
-        )
