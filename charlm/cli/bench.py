@@ -5,8 +5,6 @@ import click
 from charlm.cli.frame import Command
 from charlm.cli.shared import json_option
 
-__all__ = ["command"]
-
 
 @click.command(
     "bench", cls=Command, short_help="Measure speed, and compare it with the machine's limits."

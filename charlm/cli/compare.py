@@ -7,8 +7,6 @@ import click
 from charlm.cli.frame import Command
 from charlm.cli.shared import RunPath, data_options, device_option, json_option
 
-__all__ = ["command"]
-
 
 @click.command(
     "compare", cls=Command, short_help="Measure which of two models predicts a text better."

@@ -5,8 +5,6 @@ from click.shell_completion import get_completion_class
 
 from charlm.cli.frame import Command
 
-__all__ = ["command"]
-
 
 @click.command("completion", cls=Command, short_help="Print a script for shell completion.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))

@@ -6,24 +6,20 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.shared import json_option, run_argument, step_option
+from charlm.cli.shared import FILE, force_option, json_option, out_option, run_argument, step_option
 
 __all__ = ["command", "output_options"]
 
 
 def output_options(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add ``--out``, whose ``default`` the help names, and ``--force``."""
-    out = click.option(
-        "--out", "-o", type=click.Path(path_type=Path), metavar="FILE|-",
-        help=f"Where to write.  [default: {default}; standard output for -]",
-    )  # fmt: skip
-    force = click.option("--force", is_flag=True, help="Replace an existing file.")
-    return lambda command: out(force(command))
+    out = out_option(f"Where to write.  [default: {default}; standard output for -]", "FILE|-")
+    return lambda command: out(force_option(command))
 
 
 @click.command("compress", cls=Command, short_help="Compress a file with a model, losslessly.")
 @run_argument
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=FILE)
 @output_options("FILE.charlm")
 @click.option("--adapt", is_flag=True, help="Let the model learn while it codes: smaller, slower.")
 @click.option(

@@ -5,9 +5,7 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Group, each_once
-from charlm.cli.shared import json_option
-
-__all__ = ["command"]
+from charlm.cli.shared import json_option, out_option
 
 
 @click.group(
@@ -58,13 +56,10 @@ def fetch_corpus(name: str) -> None:
 
 @command.command("make", short_help="Write text of known entropy.")
 @click.argument("kind", type=click.Choice(["markov", "nested", "recall"]))
+@out_option("The file to write; the facts go to FILE.json.", "FILE", required=True)
 @click.option(
-    "--out", "-o", type=click.Path(path_type=Path), required=True, metavar="FILE",
-    help="The file to write; the facts go to FILE.json.",
-)  # fmt: skip
-@click.option(
-    "--chars", type=click.IntRange(1), default=1_000_000, metavar="N", help="Characters to write.",
-)  # fmt: skip
+    "--chars", type=click.IntRange(1), default=1_000_000, metavar="N", help="Characters to write."
+)
 @click.option(
     "--seed", type=click.IntRange(0), default=1, metavar="N",
     help="The same seed gives the same text.",

@@ -6,13 +6,11 @@ import click
 
 from charlm.cli.compress import output_options
 from charlm.cli.frame import Command
-from charlm.cli.shared import RunPath, json_option
-
-__all__ = ["command"]
+from charlm.cli.shared import FILE, RunPath, json_option
 
 
 @click.command("decompress", cls=Command, short_help="Restore a file that charlm has compressed.")
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=FILE)
 @click.option(
     "--run", type=RunPath(), metavar="RUN",
     help="The run it was compressed with.  [default: the path it had then]",

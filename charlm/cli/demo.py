@@ -5,18 +5,12 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-
-__all__ = ["command"]
+from charlm.cli.shared import out_option
 
 
 @click.command("demo", cls=Command, short_help="Train, measure and write, in about a minute.")
-@click.option(
-    "--out", "-o", type=click.Path(path_type=Path), default=Path("runs/demo"), metavar="RUN",
-    help="The run folder.",
-)  # fmt: skip
-@click.option(
-    "--minutes", type=float, default=1.0, metavar="X", help="Train for X minutes.",
-)  # fmt: skip
+@out_option("The run folder.", default=Path("runs/demo"))
+@click.option("--minutes", type=float, default=1.0, metavar="X", help="Train for X minutes.")
 def command(out: Path, minutes: float) -> None:
     """Train on the help texts that every Python carries, then measure and write.
 

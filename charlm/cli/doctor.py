@@ -5,8 +5,6 @@ import click
 from charlm.cli.frame import Command
 from charlm.cli.shared import json_option
 
-__all__ = ["command"]
-
 
 @click.command(
     "doctor", cls=Command, short_help="Show versions, device and the implementation in use."

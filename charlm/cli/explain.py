@@ -8,6 +8,7 @@ import click
 
 from charlm.cli.frame import Command, given_among
 from charlm.cli.shared import (
+    FILE,
     device_option,
     encoding_option,
     json_option,
@@ -18,8 +19,6 @@ from charlm.cli.shared import (
 if TYPE_CHECKING:
     from charlm.explain.reading import TokenizedText
     from charlm.inference.loading import Loaded
-
-__all__ = ["command"]
 
 
 def numbered(_: click.Context, option: click.Parameter, text: str | None) -> list[int] | None:
@@ -66,11 +65,11 @@ GOES_WITH = {
     "another cell has.  May be given repeatedly.",
 )  # fmt: skip
 @click.option(
-    "--html", type=click.Path(path_type=Path), metavar="FILE",
+    "--html", type=FILE, metavar="FILE",
     help="Write a page with every unit at every step, for a browser, instead.",
 )  # fmt: skip
 @click.option(
-    "--npz", type=click.Path(path_type=Path), metavar="FILE",
+    "--npz", type=FILE, metavar="FILE",
     help="Write the arrays of all layers and units instead; numpy.load reads them.",
 )  # fmt: skip
 @click.option(
@@ -135,48 +134,49 @@ def check_use() -> str:
     return question
 
 
-def answer(
-    question: str,
-    loaded: "Loaded",
-    text: "TokenizedText",
-    *,
-    layer: int | None,
-    unit: int | None,
-    units: list[int] | None,
-    gate: tuple[str, ...],
-    find: str,
-    reach: int | None,
-    against: str | None,
-    html: Path | None,
-    npz: Path | None,
-    force: bool,
-    as_json: bool,
-    **_: Any,
-) -> None:
+def answer(question: str, loaded: "Loaded", text: "TokenizedText", **how: Any) -> None:
     """Answer a question of ``QUESTIONS``, or draw a heat-map."""
-    from charlm.console import explanations
-    from charlm.explain import activations
+    from charlm.console.explanations import show_explanation, tracked_tokens
+    from charlm.explain.activations import explain_unit
 
-    tracked = explanations.tracked_tokens
+    layer, as_json = how["layer"], how["as_json"]
     if question == "find":
         from charlm.console.units import show_units
         from charlm.explain.search import find_units
 
-        show_units(tracked(find_units(loaded, text, find, layer)), as_json=as_json)
+        show_units(tracked_tokens(find_units(loaded, text, how["find"], layer)), as_json=as_json)
     elif question == "memory":
         from charlm.console.memory import show_memory, tracked_memories
         from charlm.explain.rivals import compare_memory
 
-        cells = against.split(",") if against else []
-        memories = tracked_memories(compare_memory(loaded, text, cells, reach or 100))
-        show_memory(memories, as_json=as_json)
-    elif path := html or npz:
-        from charlm.web.reports import save_page
-
-        layers, kept = (None if each is None else [each] for each in (layer, unit))
-        records = activations.explain_text(loaded, text, layers, kept or units)
-        save = save_page if html else activations.save_arrays
-        explanations.show_saved(tracked(save(records, path, force=force)), path)
+        cells = how["against"].split(",") if how["against"] else []
+        records = compare_memory(loaded, text, cells, how["reach"] or 100)
+        show_memory(tracked_memories(records), as_json=as_json)
+    elif question:
+        save(loaded, text, **how)
     else:
-        found = tracked(activations.explain_unit(loaded, text, layer, unit))
-        explanations.show_explanation(found, gate, as_json=as_json)
+        found = tracked_tokens(explain_unit(loaded, text, layer, how["unit"]))
+        show_explanation(found, how["gate"], as_json=as_json)
+
+
+def save(
+    loaded: "Loaded",
+    text: "TokenizedText",
+    *,
+    html: Path | None,
+    npz: Path,
+    layer: int | None,
+    unit: int | None,
+    units: list[int] | None,
+    force: bool,
+    **_: Any,
+) -> None:
+    """Explain a text, write the file of --html or --npz, and say what is in it."""
+    from charlm.console.explanations import show_saved, tracked_tokens
+    from charlm.explain.activations import explain_text, save_arrays
+    from charlm.web.reports import save_page
+
+    layers, kept = (None if each is None else [each] for each in (layer, unit))
+    records = explain_text(loaded, text, layers, kept or units)
+    write, path = (save_page, html) if html else (save_arrays, npz)
+    show_saved(tracked_tokens(write(records, path, force=force)), path)

@@ -5,9 +5,7 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.shared import json_option, run_argument, step_option
-
-__all__ = ["command"]
+from charlm.cli.shared import force_option, json_option, out_option, run_argument, step_option
 
 ENDINGS = {"html": ".html", "onnx": "-onnx", "arpa": ".arpa"}
 
@@ -19,15 +17,12 @@ ENDINGS = {"html": ".html", "onnx": "-onnx", "arpa": ".arpa"}
     help="html: a page that writes and measures in a browser, all in one file.  onnx: a folder "
     "with the graph, the tokenizer and an example.  arpa: a file, for n-grams.",
 )  # fmt: skip
-@click.option(
-    "--out", "-o", type=click.Path(path_type=Path), metavar="PATH",
-    help="What to write.  [default: the run's name with another ending, here]",
-)  # fmt: skip
+@out_option("What to write.  [default: the run's name with another ending, here]", "PATH")
 @click.option(
     "--precision", type=click.Choice(["int16", "int8"]), metavar="KIND",
     help="html: weights in int16, or in int8 for half the size.  [default: int16]",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace an existing file.")
+@force_option
 @step_option
 @json_option("one JSON object")
 def command(

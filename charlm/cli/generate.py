@@ -12,7 +12,7 @@ import click
 from charlm.cli.frame import Command, given_among, option
 from charlm.cli.options import Shares
 from charlm.cli.runs import ChosenRun, model_options
-from charlm.cli.shared import json_option, run_argument
+from charlm.cli.shared import json_option, run_argument, seed_option
 from charlm.config import GenerationConfig, named_values
 from charlm.config.whole import refuse_unknown
 from charlm.errors import ConfigError
@@ -166,10 +166,7 @@ def what_not_to_copy(loaded: Any) -> Any:
     "--samples", default=1, type=click.IntRange(1), metavar="N", heading=SHOWING,
     help="How many texts to write.",
 )  # fmt: skip
-@option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", heading=FILTERS,
-    help="The same seed gives the same text.  [default: random]",
-)  # fmt: skip
+@seed_option("The same seed gives the same text.  [default: random]", FILTERS)
 @option(
     "--temperatures", type=Shares("0.5,0.8"), metavar="X,X,...", heading=SHOWING,
     help="Write each text at these temperatures, side by side on a terminal.",
@@ -203,7 +200,6 @@ def command(
     fill: str | None,
     gap_length: int | None,
     settings: dict[str, Any],
-    precision: str,
     replace_unknown: str | None,
     seed: int | None,
     samples: int,
@@ -224,14 +220,12 @@ def command(
     check_modes(settings, fill, beam)
     loaded = chosen.mix(chosen.load())
     config = dataclasses.replace(loaded.run.config.generation, **settings)
-    model = in_precision(loaded.model, precision)
+    model = in_precision(loaded.model, how.pop("precision"))
     replaced = functools.partial(replace_symbols, loaded.tokenizer, replacement=replace_unknown)
     if fill is not None:
         size = {"gap_length": gap_length or 20, "width": beam or WIDTH, "count": samples}
-        show_filled(
-            fill_text(model, loaded.tokenizer, replaced(fill), config, **size), as_json=as_json
-        )
-        return None
+        found = fill_text(model, loaded.tokenizer, replaced(fill), config, **size)
+        return show_filled(found, as_json=as_json)
     texts = [replaced(text) for text in read_prompts(prompt, prompts)]
     seeds = seeds_for(seed, samples)
     training = what_not_to_copy(loaded) if config.max_copy else None

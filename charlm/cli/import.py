@@ -5,13 +5,11 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.shared import json_option
-
-__all__ = ["command"]
+from charlm.cli.shared import FILE, json_option, out_option
 
 
 @click.command("import", cls=Command, short_help="Make a run of another tool's model.")
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=FILE)
 @click.option(
     "--as", "kind", type=click.Choice(["torch", "tensorflow1", "keras", "npz", "arpa"]),
     help="torch: a module or state dict (.pt, .safetensors), as of pytorch/examples, "
@@ -24,15 +22,12 @@ __all__ = ["command"]
     "char-rnn.pytorch.",
 )  # fmt: skip
 @click.option(
-    "--mapping", type=click.Path(path_type=Path), metavar="FILE",
+    "--mapping", type=FILE, metavar="FILE",
     help="npz: names of its arrays, in TOML (docs/exchange.md).",
 )  # fmt: skip
+@out_option("The run folder.  [default: runs/NAME]")
 @click.option(
-    "--out", "-o", type=click.Path(path_type=Path), metavar="RUN",
-    help="The run folder.  [default: runs/NAME]",
-)  # fmt: skip
-@click.option(
-    "--on", type=click.Path(path_type=Path), metavar="TEXT",
+    "--on", type=FILE, metavar="TEXT",
     help="Measure the model on a text, from a state of zeros, the first token given.",
 )  # fmt: skip
 @click.option(

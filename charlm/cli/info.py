@@ -7,8 +7,6 @@ import click
 from charlm.cli.frame import Command
 from charlm.cli.shared import RunPath, json_option
 
-__all__ = ["command"]
-
 
 @click.command("info", cls=Command, short_help="Show what runs contain.")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RunPath())

@@ -7,9 +7,7 @@ import click
 from charlm.cli.frame import Command, option
 from charlm.cli.options import Shares
 from charlm.cli.runs import ChosenRun, model_options
-from charlm.cli.shared import data_options, json_option, run_argument
-
-__all__ = ["command"]
+from charlm.cli.shared import data_options, json_option, run_argument, seed_option
 
 SAMPLES = "Samples, without SOURCE"
 """The heading of the options that concern samples."""
@@ -30,10 +28,7 @@ SAMPLES = "Samples, without SOURCE"
     "--length", "-n", type=click.IntRange(4), metavar="N", heading=SAMPLES,
     help="Characters of a sample.  [default: 500]",
 )  # fmt: skip
-@option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", heading=SAMPLES,
-    help="Seed of the first sample.  [default: 1]",
-)  # fmt: skip
+@seed_option("Seed of the first sample.  [default: 1]", SAMPLES)
 @data_options
 @model_options
 @json_option("one JSON object, with the figures of n-grams of every length")

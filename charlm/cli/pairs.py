@@ -8,8 +8,6 @@ from charlm.cli.frame import Command
 from charlm.cli.runs import ChosenRun, model_options
 from charlm.cli.shared import encoding_option, format_option, json_option, run_argument
 
-__all__ = ["command"]
-
 
 @click.command("pairs", cls=Command, short_help="Measure which of two sentences a model prefers.")
 @run_argument

@@ -11,8 +11,6 @@ from charlm.cli.shared import data_options, evaluation_options, json_option, run
 if TYPE_CHECKING:
     from charlm.inference.adaptation.methods import Evaluation
 
-__all__ = ["command"]
-
 
 @click.command("perplexity", cls=Command, short_help="Measure how well a model predicts text.")
 @run_argument

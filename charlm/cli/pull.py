@@ -5,17 +5,12 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.shared import json_option
-
-__all__ = ["command"]
+from charlm.cli.shared import json_option, out_option
 
 
 @click.command("pull", cls=Command, short_help="Download a run from the Hugging Face Hub.")
 @click.argument("name", metavar="OWNER/NAME")
-@click.option(
-    "--out", "-o", type=click.Path(path_type=Path), metavar="RUN",
-    help="The run folder.  [default: runs/NAME]",
-)  # fmt: skip
+@out_option("The run folder.  [default: runs/NAME]")
 @click.option("--revision", metavar="NAME", help="A branch, tag or commit.  [default: main]")
 @json_option("one JSON object")
 def command(name: str, out: Path | None, revision: str | None, as_json: bool) -> None:

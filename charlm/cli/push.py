@@ -7,8 +7,6 @@ import click
 from charlm.cli.frame import Command
 from charlm.cli.shared import json_option, run_argument
 
-__all__ = ["command"]
-
 
 @click.command("push", cls=Command, short_help="Upload a run to the Hugging Face Hub.")
 @run_argument

@@ -5,8 +5,6 @@ import click
 from charlm.cli.frame import Command
 from charlm.cli.shared import json_option
 
-__all__ = ["command"]
-
 
 @click.command("recipes", cls=Command, short_help="List settings that are known to work well.")
 @json_option("one JSON object per recipe")

@@ -5,18 +5,16 @@ from pathlib import Path
 import click
 
 from charlm.cli.frame import Command
-from charlm.cli.shared import RunPath, device_option
-
-__all__ = ["command"]
+from charlm.cli.shared import RunPath, device_option, force_option, out_option
 
 
 @click.command("report", cls=Command, short_help="Write a page or a picture on runs.")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RunPath())
-@click.option(
-    "--out", "-o", required=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="Where to write: .html, .png, .svg, .pdf, or .tensorboard for a folder of events.",
+@out_option(
+    "Where to write: .html, .png, .svg, .pdf, or .tensorboard for a folder of events.", "FILE",
+    required=True,
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace an existing file.")
+@force_option
 @device_option
 def command(runs: tuple[Path, ...], out: Path, force: bool, device: str) -> None:
     """Write a page or a picture on one run or several.

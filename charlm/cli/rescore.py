@@ -1,15 +1,12 @@
 """``charlm rescore``."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from charlm.cli.frame import Command
 from charlm.cli.runs import ChosenRun, model_options
-from charlm.cli.shared import json_option, run_argument
-
-__all__ = ["command"]
+from charlm.cli.shared import FILE, json_option, run_argument
 
 
 @click.command("rescore", cls=Command, short_help="Choose among the hypotheses of a recogniser.")
@@ -23,20 +20,18 @@ __all__ = ["command"]
     "--given", type=click.Choice(["loglik", "cost"]), default="loglik",
     help="What the scores in NBEST are: higher is better, or lower.",
 )  # fmt: skip
-@click.option(
-    "--lm-weight", default=1.0, metavar="X", help="Weight of ln p(text) in the total.",
-)  # fmt: skip
+@click.option("--lm-weight", default=1.0, metavar="X", help="Weight of ln p(text) in the total.")
 @click.option("--word-bonus", default=0.0, metavar="X", help="Added to the total for each word.")
 @click.option(
     "--end", type=click.Choice(["line", "boundary", "none"]),
     help="What is predicted at the end of a hypothesis.  [default: as the model was trained]",
 )  # fmt: skip
 @click.option(
-    "--tune", type=click.Path(path_type=Path), metavar="REFS",
+    "--tune", type=FILE, metavar="REFS",
     help="Find the weights with the lowest word error rate; REFS has a reference a line: id text.",
 )  # fmt: skip
 @click.option(
-    "--refs", type=click.Path(path_type=Path), metavar="REFS",
+    "--refs", type=FILE, metavar="REFS",
     help="Report the word error rate against these references, with the weights given.",
 )  # fmt: skip
 @click.option(

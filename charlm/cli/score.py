@@ -17,8 +17,6 @@ from charlm.cli.shared import (
 if TYPE_CHECKING:
     from charlm.inference.adaptation.methods import Evaluation
 
-__all__ = ["command"]
-
 
 @click.command("score", cls=Command, short_help="Measure how surprising each word of a text is.")
 @run_argument

@@ -8,8 +8,6 @@ import click
 from charlm.cli.frame import Command
 from charlm.cli.shared import RunPath, device_option
 
-__all__ = ["command"]
-
 
 @click.command("serve", cls=Command, short_help="Let other programs use runs over HTTP.")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RunPath())

@@ -10,14 +10,18 @@ import click
 from charlm.cli.frame import option
 
 __all__ = [
+    "FILE",
     "RunPath",
     "data_options",
     "device_option",
     "encoding_option",
     "evaluation_options",
+    "force_option",
     "format_option",
     "json_option",
+    "out_option",
     "run_argument",
+    "seed_option",
     "step_option",
 ]
 
@@ -38,6 +42,25 @@ class RunPath(click.Path):
             return local_run(str(value))
         return super().convert(value, param, ctx)
 
+
+FILE = click.Path(path_type=Path)
+"""The path of a file or a folder."""
+
+
+def out_option(
+    help: str, metavar: str = "RUN", **settings: Any
+) -> Callable[[Decorated], Decorated]:
+    """The option ``--out``, -o: what is written."""
+    return option("--out", "-o", type=FILE, metavar=metavar, help=help, **settings)
+
+
+def seed_option(help: str, heading: str) -> Callable[[Decorated], Decorated]:
+    """The option ``--seed`` of texts."""
+    seeds = click.IntRange(0, 2**31 - 1)
+    return option("--seed", type=seeds, metavar="N", heading=heading, help=help)
+
+
+force_option = click.option("--force", is_flag=True, help="Replace an existing file.")
 
 run_argument = click.argument("run", metavar="RUN", type=RunPath())
 

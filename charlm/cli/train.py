@@ -9,23 +9,17 @@ import click
 
 from charlm.cli.frame import Command
 from charlm.cli.options import setting_options
-from charlm.cli.shared import json_option
-
-__all__ = ["command"]
+from charlm.cli.shared import FILE, json_option, out_option
 
 
 @click.command("train", cls=Command, short_help="Train a model on text, or resume a run.")
 @click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
-@click.option(
-    "--out", "-o", type=click.Path(path_type=Path), metavar="RUN",
-    help="The run folder.  [default: runs/NAME]",
-)  # fmt: skip
+@out_option("The run folder.  [default: runs/NAME]")
 @click.option("--recipe", metavar="NAME", help="Settings that are known to work (charlm recipes).")
 @setting_options
 @click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE",
-    help="Read settings from a TOML file.",
-)  # fmt: skip
+    "--config", "config_file", type=FILE, metavar="FILE", help="Read settings from a TOML file."
+)
 @click.option("--dry-run", is_flag=True, help="Print the settings of the training, and stop.")
 @json_option("one JSON object per report")
 def command(

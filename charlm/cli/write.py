@@ -9,9 +9,7 @@ import click
 from charlm.cli.frame import Command, option
 from charlm.cli.generate import FILTERING, FILTERS, WRITING, generation_options
 from charlm.cli.runs import ChosenRun, model_options
-from charlm.cli.shared import run_argument
-
-__all__ = ["command"]
+from charlm.cli.shared import run_argument, seed_option
 
 
 @click.command("write", cls=Command, short_help="Write together with a model, in the terminal.")
@@ -25,9 +23,9 @@ __all__ = ["command"]
 @option("--continue", "append", is_flag=True, heading=WRITING, help="Go on with the text of FILE.")
 @option("--force", is_flag=True, heading=WRITING, help="Replace an existing file.")
 @generation_options(*FILTERING)
-@option("--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", heading=FILTERS,
-        help="Seed of the first continuation; each further one has the next.  [default: random]",
-)  # fmt: skip
+@seed_option(
+    "Seed of the first continuation; each further one has the next.  [default: random]", FILTERS
+)
 @model_options
 def command(
     prompt: str,

@@ -5,7 +5,7 @@ import difflib
 import math
 import operator
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
 from functools import cache
 from typing import Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
@@ -177,3 +177,13 @@ def unknown_name(what: str, given: str, known: list[str], prefix: str = "") -> C
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
     return ConfigError(f"unknown {what}", hint)
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise ``ConfigError`` if an argument has none of the values it may have."""
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, n=1)
+        raise ConfigError(
+            f"`{name}` must be one of {', '.join(allowed)}, got {value!r}",
+            f"`{name}={near[0] if near else allowed[0]!r}`",
+        )

@@ -190,8 +190,9 @@ class Display:
         self.show_best(record)
         self.show_base(record)
         if record.skipped_steps:
-            steps = counted(record.skipped_steps, "step")
-            self.say("note", f"{steps} without finite numbers left out")
+            what = "without finite numbers"
+            steps = counted(record.skipped_steps, f"step {what} was", f"steps {what} were")
+            self.say("note", f"{steps} left out")
         self.say("saved in", record.run)
         if self.ending:
             self.say("next", f"charlm generate {run}")

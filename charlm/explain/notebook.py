@@ -25,7 +25,8 @@ def as_html(explanation: "Explanation") -> str:
     found = zip(explanation.tokens[:SHOWN], explanation.surprisal / math.log(2), strict=False)
     text = "".join(coloured(token, bits) for token, bits in found)
     left_out = len(explanation.tokens) - SHOWN
-    more = f"<p>{counted(left_out, 'more token')} not shown.</p>" if left_out > 0 else ""
+    hidden = counted(left_out, "more token is", "more tokens are")
+    more = f"<p>{hidden} not shown.</p>" if left_out > 0 else ""
     rows = [[*row.values()] for row in means_of_layers(explanation.statistics)]
     names = ("layer", "gate", "mean openness", "shut (below 0.1)", "open (above 0.9)")
     table = html_table("means over the text", rows, names) if rows else ""  # no gates: a plain cell

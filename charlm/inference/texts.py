@@ -1,6 +1,5 @@
 """Texts that are to be measured: given as they are, as files, or as a part of a run's own text."""
 
-import difflib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,6 @@ __all__ = [
     "gather_short",
     "has_tables",
     "natural_reset",
-    "one_of",
     "open_corpus_for",
     "open_texts",
     "refuse_run",

@@ -55,14 +55,9 @@ def write_texts(
     ``state``, if it exists, which then keeps the state after the text.  Raises ``ConfigError`` for
     what contradicts itself, and what ``write_samples`` raises.
     """
-    for name, compares in (("best_of", best_of > 1), ("temperatures", bool(temperatures))):
-        if compares and config.length < 0 and not config.pattern:
-            raise ConfigError(
-                f"`{name}` compares texts that have ended, and `length=-1` has no end",
-                "give a `length`",
-            )
-    ways = {"beam": beam > 0, "best_of": best_of > 1, "temperatures": bool(temperatures)}
-    refuse_rivals(**ways, state=state is not None)
+    compared = {"best_of": best_of > 1, "temperatures": bool(temperatures)}
+    require_end(config, **compared)
+    refuse_rivals(beam=beam > 0, **compared, state=state is not None)
     warn_of_stops(tokenizer, stop)
     how: dict[str, Any] = {"stop": stop, "past_end": past_end, "training_text": training_text}
     if beam:
@@ -77,6 +72,16 @@ def write_texts(
     if temperatures:
         return at_temperatures(write, config, seeds, temperatures)
     return write(config=config, seeds=seeds)
+
+
+def require_end(config: GenerationConfig, **compared: bool) -> None:
+    """Raise ``ConfigError`` for texts without an end where they are to be compared."""
+    for name, is_given in compared.items():
+        if is_given and config.length < 0 and not config.pattern:
+            raise ConfigError(
+                f"`{name}` compares texts that have ended, and `length=-1` has no end",
+                "give a `length`",
+            )
 
 
 def refuse_rivals(**given: bool) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from charlm.config.section import one_of
 from charlm.data.preparation.counting import TextCounter
 from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.preparation.store import TokenStore
@@ -22,7 +23,7 @@ from charlm.inference.loading import Loaded
 from charlm.inference.scoring.documents import score_documents, score_store
 from charlm.inference.scoring.scorer import PartialScore, StreamOptions
 from charlm.inference.scoring.windows import score_windows
-from charlm.inference.texts import TextSource, one_of
+from charlm.inference.texts import TextSource
 from charlm.metrics import Score
 
 __all__ = ["CONVENTIONS", "Convention", "ScoringOptions", "figures", "score"]

@@ -10,6 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TypeAlias
 
+from charlm.config.section import one_of
 from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.preparation.streams import RESETS, Reset, StreamPart, cut_text, newline_ids
 from charlm.data.sources.corpora import Corpus
@@ -31,7 +32,7 @@ from charlm.inference.surprisal.units import (
     by_word,
     each_token,
 )
-from charlm.inference.texts import gather_short, has_tables, natural_reset, one_of, row_cells
+from charlm.inference.texts import gather_short, has_tables, natural_reset, row_cells
 from charlm.notebook import html_table
 
 __all__ = [

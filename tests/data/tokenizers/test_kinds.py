@@ -101,7 +101,7 @@ def test_rare_characters_are_left_out_by_count_and_by_size() -> None:
     assert trained(text, "char", vocab_size=5).definition()["symbols"] == ["a", "b", "c"]
     config = TokenizerConfig(kind="char", min_count=2)
     _, notes = train(config, [Piece(text, starts=True)])
-    assert notes == ("1 rare characters (10.000% of the text) become <unk>",)
+    assert notes == ("1 rare character (10.000% of the text) becomes <unk>",)
 
 
 @pytest.mark.parametrize("kind", ["char", "word"])
