@@ -13,7 +13,7 @@ from charlm import __version__
 from charlm.cli.failures import ending_in_two_lines, print_error
 from charlm.cli.frame import DEBUG_OPTION, RUNNING
 from charlm.cli.renamed import meant_command
-from charlm.cli.signals import handling, interrupt
+from charlm.cli.signals import StopFlag, handling
 from charlm.errors import CharlmWarning, ConfigError
 
 __all__ = ["COMMANDS", "SECTIONS", "cli", "main"]
@@ -78,7 +78,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error is reported in two lines and becomes an exit code."""
-        with ending_in_two_lines(ctx), handling(interrupt), warnings.catch_warnings():
+        with ending_in_two_lines(ctx), handling(StopFlag().receive), warnings.catch_warnings():
             warnings.simplefilter("default", CharlmWarning)
             warnings.showwarning = partial(show_warning, ctx)
             return super().invoke(ctx)

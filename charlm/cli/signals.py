@@ -4,6 +4,7 @@ SIGINT, SIGTERM, SIGHUP and SIGUSR1 end it with 128 + the signal's number; SIGUS
 save and go on, and does nothing to other commands.
 """
 
+import math
 import signal
 import time
 from collections.abc import Generator, Iterator
@@ -11,7 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar, cast
 
-__all__ = ["Interrupted", "StopFlag", "handling", "interrupt", "stopping"]
+__all__ = ["Interrupted", "StopFlag", "handling", "stopping"]
 
 Record = TypeVar("Record")
 
@@ -25,7 +26,7 @@ SAVE = getattr(signal, "SIGUSR2", None)
 
 SAME_SIGNAL = 1.0
 """Seconds in which a second signal counts as the first one: launchers pass on a signal that the
-terminal has sent to all processes."""
+terminal has sent to all processes, and it must not break off what the first one has begun."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -34,12 +35,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.code = 128 + number
-
-
-def interrupt(number: int, frame: FrameType | None) -> None:
-    """Handle a signal by raising ``Interrupted``, so that what is open gets closed."""
-    if number != SAVE:  # there is nothing to save
-        raise Interrupted(number)
 
 
 @contextmanager
@@ -61,14 +56,17 @@ def handling(handler: Any) -> Iterator[None]:
 
 
 class StopFlag:
-    """A function that returns the name of the signal that came, or None, with its exit ``code``."""
+    """A function that returns the name of the signal that came, or None, with its exit ``code``.
+
+    While ``gentle`` the first signal is only noted.
+    """
 
     def __init__(self) -> None:
         self.code = 0
         self.name: str | None = None
         self.gentle = False
         self.asked = False
-        self.received = 0.0
+        self.received = -math.inf
         self.second: int | None = None
 
     def __call__(self) -> str | None:
@@ -80,19 +78,20 @@ class StopFlag:
         return asked
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Note ``SAVE``, and the first other signal while ``gentle``; raise ``Interrupted`` for
-        those after it.
+        """Note ``SAVE``, and the first other signal while ``gentle``; raise ``Interrupted``
+        otherwise, so that what is open gets closed.
         """
         if number == SAVE:
             self.asked = True
             return
         now = time.monotonic()
-        if not self.gentle or (self.name is not None and now - self.received > SAME_SIGNAL):
+        if now - self.received <= SAME_SIGNAL:
+            return
+        self.received = now
+        if not self.gentle or self.name is not None:
             self.second = number
             raise Interrupted(number)
-        if self.name is None:
-            self.name, self.code = signal.Signals(number).name, 128 + number
-            self.received = now
+        self.name, self.code = signal.Signals(number).name, 128 + number
 
     def from_first(self, kind: type, records: Iterator[Record]) -> Iterator[Record]:
         """Yield ``records``; from the first one of ``kind`` to the end, signals are only noted.

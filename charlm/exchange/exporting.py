@@ -87,6 +87,7 @@ def export_model(
     graph = onnx_model(network)
     difference = verify_onnx(graph, network)
     try:
+        durable.remove_leftovers(out.resolve())
         with durable.write_folder(out) as folder:
             durable.write_bytes(folder / "model.onnx", graph)
             write_companions(folder, loaded)

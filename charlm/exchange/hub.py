@@ -17,7 +17,13 @@ from charlm import durable
 from charlm.config.paths import path_of
 from charlm.data.cache import cache_folder
 from charlm.data.sources.huggingface import hub_answers
-from charlm.errors import CheckpointError, ConfigError, ModelError
+from charlm.errors import (
+    REMEDIES,
+    CheckpointError,
+    ConfigError,
+    ModelError,
+    way_out,
+)
 from charlm.exchange.model_card import model_card
 from charlm.inference.loading import Loaded, load_run
 from charlm.storage.checkpoints import list_checkpoints, read_checkpoint
@@ -80,6 +86,10 @@ def push(
             for path, content in contents.items()
         ]
         hub.api.create_repo(name, repo_type="model", private=private, exist_ok=True)
+        for operation in operations:
+            if operation.path_in_repo.endswith(".safetensors"):
+                # Several at once would be uploaded by threads, which no signal reaches.
+                hub.api.preupload_lfs_files(name, [operation])
         done = hub.api.create_commit(
             name, operations, commit_message=f"Step {loaded.step:,} of a charlm run"
         )
@@ -93,24 +103,24 @@ def pull(name: str, out: str | Path, revision: str | None = None) -> Pulled:
 
     It appears when every file has arrived and every checkpoint agrees with its manifest.  Raises
     ``ModelError`` where the Hub cannot be reached or has no such run, and ``CheckpointError`` if
-    ``out`` exists or what came is damaged.
+    ``out`` exists or cannot be written, or what came is damaged.
     """
     out = path_of("out", out)
     check_name(name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"{out} exists already", "choose another `out=FOLDER`")
+    target = out.resolve()  # of a link, the folder that it leads to
     with speaking(name) as hub:
         about = hub.api.model_info(name, revision=revision, files_metadata=True)
         wanted = [each.rfilename for each in about.siblings if FILES.fullmatch(each.rfilename)]
         sizes = [each.size or 0 for each in about.siblings if each.rfilename in wanted]
         check_repository(name, wanted, sum(sizes))
-        if out.is_dir():
-            durable.remove_folder(out)  # it is empty
-        with durable.write_folder(out) as folder:
-            hub.library.snapshot_download(
-                name, revision=about.sha, local_dir=folder, allow_patterns=wanted,
-                endpoint=hub.api.endpoint, max_workers=4,
-            )  # fmt: skip
+        durable.remove_leftovers(target)
+        if target.is_dir():
+            durable.remove_folder(target)  # it is empty
+        with durable.write_folder(target) as folder:
+            for file in wanted:  # not at once, in threads, which no signal reaches
+                hub.api.hf_hub_download(name, file, revision=about.sha, local_dir=folder)
             if (folder / ".cache").is_dir():
                 durable.remove_folder(folder / ".cache")
             steps = verified_steps(folder, name)
@@ -194,11 +204,14 @@ class HubAccess:
 
 @contextmanager
 def speaking(name: str) -> Iterator[HubAccess]:
-    """Yield the Hub; errors of the library in the block become ``ModelError``."""
+    """Yield the Hub; errors of the library in the block become ``ModelError``, and those of the
+    disk ``CheckpointError``.
+    """
     if not hub_answers():
         raise ModelError("the Hub cannot be reached", "check the connection, or use a local run")
-    for quiet in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
-        os.environ.setdefault(quiet, "1")
+    # The compiled transfer, called Xet, answers no signal.
+    for unwanted in ("PROGRESS_BARS", "TELEMETRY", "XET"):
+        os.environ.setdefault(f"HF_HUB_DISABLE_{unwanted}", "1")
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -214,5 +227,9 @@ def speaking(name: str) -> Iterator[HubAccess]:
             "pushing needs an access token", "hf auth login, or set HF_TOKEN"
         ) from None
     except (errors.HfHubHTTPError, errors.HFValidationError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in REMEDIES:
+            raise CheckpointError(
+                f"{name} is not stored: {error.strerror}", way_out(error)
+            ) from None
         said = " ".join(str(error).split())[:200]
         raise ModelError(f"the Hub refused: {said}", "check your rights and the name") from None

@@ -254,7 +254,7 @@ def measured(about: Imported, content: Content, path: Path) -> Imported:
 
 
 def write_run(out: Path, path: Path, content: Content) -> None:
-    """Write the run folder with one checkpoint, of step 0."""
+    """Write the run folder with its one checkpoint, of step 0, or nothing."""
     tokenizer = content.tokenizer
     digest = hashlib.sha256()
     for name, tensor in sorted(content.tensors.items()):
@@ -266,7 +266,7 @@ def write_run(out: Path, path: Path, content: Content) -> None:
         "counts": {},
         "made": {**made_here(), "imported": path.name},
     }
-    run = create_run(out, content.config, tokenizer, origin)
     counters = {"step": 0, "tokens": 0, "seconds": 0.0, "finished": True}
-    state = {"step": 0, "counters": counters, "parameters": content.parameters}
-    run.save(0, content.tensors, {}, state, None)
+    state = {"step": 0, "counters": counters, "parameters": content.parameters, "best": None}
+    first = {"model": content.tensors, "state": state}
+    create_run(out, content.config, tokenizer, origin, first)

@@ -53,6 +53,8 @@ from charlm.untrusted import parse_json
 
 __all__ = [
     "Checkpoint",
+    "fill",
+    "folder_name",
     "list_checkpoints",
     "prune",
     "read_checkpoint",
@@ -91,19 +93,16 @@ def write_checkpoint(
 
     Raises ``CheckpointError`` if the disk is full or not writable; what existed stays.
     """
-    target = folder / f"step-{step:08d}"
-    about = json.dumps({"format": FORMAT, "step": step, **state}, indent=1).encode()
-    contents = {MODEL: blocks_of(model), TRAIN: blocks_of(train), STATE: iter([about])}
+    target = folder / folder_name(step)
     again = target.exists()  # damaged, or without the validation of its step
     written = target.with_name(target.name + AGAIN) if again else target
     try:
         with durable.write_folder(written) as temporary:
-            files = {name: write_file(temporary / name, each) for name, each in contents.items()}
-            write_file(temporary / MANIFEST, iter([manifest_of(step, files)]))
+            fill(temporary, step, model, train, state)
         if again:
             replace_by(written)
     except OSError as error:
-        needed = (size_of(model) + size_of(train) + len(about)) / 1e6
+        needed = (size_of(model) + size_of(train) + len(json.dumps(state))) / 1e6
         space = f"make {needed:,.1f} MB of disk space free"
         advice = space if error.errno in FULL else way_out(error)
         raise CheckpointError(
@@ -111,6 +110,20 @@ def write_checkpoint(
             f"{advice}, then train again: training resumes from the checkpoint before",
         ) from error
     return target
+
+
+def fill(
+    folder: Path,
+    step: int,
+    model: Mapping[str, Tensor],
+    train: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+) -> None:
+    """Write the files of a checkpoint into an unfinished folder.  Raises ``OSError``."""
+    about = json.dumps({"format": FORMAT, "step": step, **state}, indent=1).encode()
+    contents = {MODEL: blocks_of(model), TRAIN: blocks_of(train), STATE: iter([about])}
+    files = {name: write_file(folder / name, each) for name, each in contents.items()}
+    write_file(folder / MANIFEST, iter([manifest_of(step, files)]))
 
 
 def write_file(path: Path, blocks: Iterator[bytes | memoryview]) -> tuple[int, str]:
@@ -192,6 +205,11 @@ def list_checkpoints(folder: Path) -> list[Path]:
             return []
         raise unreadable(folder, error) from error
     return sorted(real, key=lambda path: (step_of(path), path.name))
+
+
+def folder_name(step: int) -> str:
+    """The name of the folder of a step's checkpoint."""
+    return f"step-{step:08d}"
 
 
 def step_of(path: Path) -> int:

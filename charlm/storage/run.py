@@ -237,10 +237,9 @@ def create_run(
             durable.make_folder(temporary / TOKENIZER)
             tokenizer.save(temporary / TOKENIZER)
             if first:
-                durable.make_folder(temporary / CHECKPOINTS)
-                checkpoints.write_checkpoint(
-                    temporary / CHECKPOINTS, 0, first["model"], {}, first["state"]
-                )
+                checkpoint = temporary / CHECKPOINTS / checkpoints.folder_name(0)
+                durable.make_folder(checkpoint)
+                checkpoints.fill(checkpoint, 0, first["model"], {}, first["state"])
             write_settings(Run(temporary, config, dict(origin)))
     except OSError as error:
         raise CheckpointError(

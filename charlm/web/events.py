@@ -33,6 +33,7 @@ def write_events(runs: Mapping[str, Sequence[TrainingCurve]], folder: Path) -> N
     check_events(folder)
     writer_of = event_writer()
     try:
+        durable.remove_leftovers(folder.resolve())
         with durable.write_folder(folder) as temporary:
             for number, (run, curves) in enumerate(runs.items(), start=1):
                 name = Path(run).resolve().name

@@ -1,12 +1,15 @@
 """The program in this process, a book, and small runs of every tokenizer, trained once."""
 
 import hashlib
+import importlib
 import os
+import pkgutil
 import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+import charlm as package
 from charlm.cli.main import cli
 
 torch.set_num_threads(1)  # more only get in each other's way with models as small as these
@@ -138,3 +142,12 @@ def run(trained: Callable[[str], Path], own_folder: Path) -> Path:
     """A run of characters that a test may damage, called ``run``."""
     shutil.copytree(trained("char"), own_folder / "run")
     return own_folder / "run"
+
+
+@pytest.fixture(scope="session")
+def everything_imported() -> None:
+    """Import in this process what each forked one would import again."""
+    for module in pkgutil.walk_packages(package.__path__, "charlm."):
+        with suppress(ImportError):  # of an extra, or of the compiled library
+            importlib.import_module(module.name)
+    importlib.import_module("torch._dynamo")  # as the first step of an optimizer does

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from charlm.cli.signals import CAUGHT, Interrupted, StopFlag, handling, interrupt, stopping
+from charlm.cli import signals
+from charlm.cli.signals import CAUGHT, Interrupted, StopFlag, handling, stopping
 from charlm.inference.predictors.decoder import CompiledDecoder, Decoder
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model import native
@@ -127,7 +128,10 @@ def raised(flag: StopFlag, number: int) -> bool:
     return False
 
 
-def test_signals_are_only_noted_from_the_first_record_of_a_kind_to_the_last() -> None:
+def test_signals_are_only_noted_from_the_first_record_of_a_kind_to_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signals, "SAME_SIGNAL", -1.0)
     flag = StopFlag()
     assert raised(flag, signal.SIGINT)
     records = flag.from_first(int, (record for record in ["reading", 1, "more"]))
@@ -156,9 +160,22 @@ def test_a_second_signal_ends_it_at_once_but_not_an_echo_of_the_first(
     assert raised(flag, signal.SIGINT)
 
 
+def test_an_echo_does_not_break_off_what_a_signal_has_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    flag = StopFlag()
+    assert raised(flag, signal.SIGINT)
+    now[0] += 0.1
+    assert not raised(flag, signal.SIGTERM)
+    now[0] += 2
+    assert raised(flag, signal.SIGTERM)
+
+
 def test_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in CAUGHT]
-    with handling(interrupt), stopping():
+    with handling(StopFlag().receive), stopping():
         assert [signal.getsignal(number) for number in CAUGHT] != before
     assert [signal.getsignal(number) for number in CAUGHT] == before
 

@@ -1,18 +1,25 @@
 """Runs go to the Hub and come back byte for byte; nothing else comes from there."""
 
+import errno
 import json
+import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import charlm
+from charlm import durable
 from charlm.data.sources.huggingface import hub_answers
 from charlm.errors import CheckpointError, ConfigError, ModelError
 from charlm.exchange.hub import pull, push
 from tests.cli.conftest import SMALL, book_text, call, tree
-from tests.exchange.hub import imitation
+from tests.cli.signalled import charlm as charlm_command
+from tests.exchange.hub import Handler, imitation
 
 Repositories = dict[str, dict[str, bytes]]
 MODEL = "checkpoints/step-00000020/model.safetensors"
@@ -125,3 +132,63 @@ def test_a_damaged_run_is_not_pushed(run: Path, hub: Repositories, tmp_path: Pat
     with pytest.raises(CheckpointError):
         push(copy, "me/book")
     assert hub == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_download_at_once_and_leaves_nothing(
+    number: signal.Signals, run: Path, hub: Repositories, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    push(run, "me/book")
+    answer, ended, late = Handler.answer, threading.Event(), list[bool]()
+
+    def stalled(self: Handler, value: Any, status: int = 200, **headers: str) -> None:
+        """Send the weights without their end, and a signal to who waits for it."""
+        if self.command == "GET" and self.path.endswith("model.safetensors"):
+            self.send_response(status)
+            for name, each in {**headers, "Content-Length": str(len(value))}.items():
+                self.send_header(name.replace("_", "-"), each)
+            self.end_headers()
+            self.wfile.write(value[: len(value) // 2])
+            self.wfile.flush()
+            os.kill(int(Path("../pid").read_text()), number)
+            late.append(not ended.wait(60))
+            self.close_connection = True
+        else:
+            answer(self, value, status, **headers)
+
+    monkeypatch.setattr(Handler, "answer", stalled)
+    code, said = charlm_command(
+        "pull me/book --out book", lambda: Path("../pid").write_text(str(os.getpid()))
+    )
+    ended.set()
+    assert not any(late)
+    assert (code, said) == (128 + number, "interrupted\n")
+    assert list(Path().iterdir()) == []
+
+
+def test_what_a_killed_download_left_is_removed_by_the_next(
+    run: Path, hub: Repositories, tmp_path: Path
+) -> None:
+    push(run, "me/book")
+    (tmp_path / f"book{durable.TEMPORARY_MARK}99999999-0-0" / "tokenizer").mkdir(parents=True)
+    pull("me/book", tmp_path / "book")
+    assert [path.name for path in tmp_path.iterdir()] == ["book"]
+
+
+def test_a_disk_that_takes_no_download_is_said_to_be_full_and_not_the_hub(
+    run: Path, hub: Repositories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(run, "me/book")
+    before = sorted(tmp_path.iterdir())
+
+    def fail(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(durable, "sync_file", fail)
+    with pytest.raises(CheckpointError, match="me/book is not stored: No space") as caught:
+        pull("me/book", tmp_path / "book")
+    assert "free some space" in caught.value.hint
+    assert sorted(tmp_path.iterdir()) == before

@@ -1,6 +1,8 @@
 """Models of other tools keep their likelihood when they become runs."""
 
+import errno
 import json
+import os
 import string
 from pathlib import Path
 from typing import Any
@@ -241,3 +243,26 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, words: Path) -> None:
     import_model(tmp_path / "model.pt", tmp_path / "run", **reference)
     with pytest.raises(CheckpointError, match="exists already"):
         import_model(tmp_path / "model.pt", tmp_path / "run", **reference)
+
+
+def test_an_import_for_which_the_disk_has_no_space_leaves_nothing(
+    tmp_path: Path, words: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(MODELS["rnn"](), tmp_path / "model.pt")
+    before, fsync, calls = sorted(tmp_path.iterdir()), os.fsync, [0]
+
+    def fail_later(descriptor: int) -> None:
+        calls[0] -= 1
+        if calls[0] == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_later)
+    import_model(tmp_path / "model.pt", tmp_path / "counted" / "run", vocab=words)
+    needed = -calls[0]
+    assert needed > 8  # settings, tokenizer, four files of the checkpoint, and their folders
+    for number in range(1, needed - 1):  # the last two: its name, and that of its folder
+        calls[0] = number
+        with pytest.raises(CheckpointError, match=r"cannot make the run folder .*run: No space"):
+            import_model(tmp_path / "model.pt", tmp_path / "run", vocab=words)
+        assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "counted"])

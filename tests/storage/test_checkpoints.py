@@ -1,5 +1,6 @@
 """A checkpoint is whole or absent, and what is damaged is noticed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,9 +17,11 @@ from charlm.storage.checkpoints import (
     list_checkpoints,
     prune,
     read_checkpoint,
+    read_state,
     settle,
     write_checkpoint,
 )
+from tests.hostile.loader import sign
 
 MODEL = {"weight": torch.arange(6.0).reshape(2, 3)}
 TRAIN = {"optimizer/weight/step": torch.tensor(3.0), "state/0/0": torch.ones(2, 2)}
@@ -211,3 +214,40 @@ def test_a_checkpoint_found_whole_is_read_again_only_after_it_has_changed(
     content[-1] ^= 1
     (saved / "model.safetensors").write_bytes(content)
     assert not integrity.is_whole(saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("model.safetensors", (1 << 21).to_bytes(8, "little") + bytes(99), "header of more than"),
+        ("model.safetensors", bytes(8) + b"no tensors", "model.safetensors: "),
+        ("train.safetensors", b"", "train.safetensors: "),
+        ("state.json", b"[]", "damaged"),
+        ("state.json", b'{"step": []}', "damaged"),
+    ],
+)
+def test_a_file_of_another_form_is_damage_though_its_manifest_agrees(
+    saved: Path, name: str, content: bytes, why: str
+) -> None:
+    (saved / name).write_bytes(content)
+    sign(saved / name)
+    integrity.WHOLE.clear()
+    readers = [read_checkpoint] if "safetensors" in name else [read_checkpoint, read_state]
+    for read in readers:
+        with pytest.raises(CheckpointError, match=why) as caught:
+            read(saved)
+        assert not isinstance(caught.value, integrity.UnreadableError)
+        assert str(saved) in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_listed_now_is_not_taken_for_empty(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: object) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(integrity.UnreadableError, match="Permission denied"):
+        list_checkpoints(saved.parent)
+    monkeypatch.undo()
+    assert list_checkpoints(saved.parent / "nothing") == []

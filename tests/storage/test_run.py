@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,28 +109,6 @@ def test_creating_over_something_harms_nothing(tmp_path: Path) -> None:
 def test_an_empty_folder_becomes_the_run(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert create_run(tmp_path / "empty", CONFIG, TOKENIZER, {"digest": "d"}).config == CONFIG
-
-
-def test_only_one_process_writes(made: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def waits(seconds: float) -> None:
-        raise AssertionError("a run that is in use is refused at once")
-
-    monkeypatch.setattr(time, "sleep", waits)
-    with lock(made.folder):
-        caught: list[Exception] = []
-
-        def second() -> None:
-            try:
-                lock(made.folder)
-            except CheckpointError as error:
-                caught.append(error)
-
-        thread = threading.Thread(target=second)
-        thread.start()
-        thread.join(timeout=10)
-        assert "in use" in str(caught[0])
-    with lock(made.folder):  # free again
-        pass
 
 
 def test_the_log_is_cut_to_what_the_checkpoint_knew(made: Run) -> None:
@@ -296,3 +272,27 @@ def test_another_tokenizer_is_refused(made: Run) -> None:
         other.tokenizer()
     right = Run(made.folder, made.config, made.origin | {"tokenizer": TOKENIZER.digest()})
     assert right.tokenizer().digest() == TOKENIZER.digest()
+
+
+def test_the_best_step_is_that_of_the_newest_checkpoint_whose_state_can_be_read(made: Run) -> None:
+    save(made, 1, best=1)
+    save(made, 2, best=2)
+    assert made.best() == {"step": 2}
+    (made.checkpoints / "step-00000002" / "state.json").write_text("{")
+    assert made.best() == {"step": 1}
+
+
+def test_a_checkpoint_of_an_older_version_leaves_the_best_step_to_best_json(made: Run) -> None:
+    save(made, 1, best=1)
+    checkpoints.write_checkpoint(made.checkpoints, 2, {}, {}, COUNTERS)
+    assert made.best() == {"step": 1}
+
+
+def test_of_two_checkpoints_of_one_step_the_newer_is_read_unless_it_is_damaged(made: Run) -> None:
+    save(made, 1)
+    again = made.checkpoints / "step-00000001-again"
+    again.mkdir()
+    checkpoints.fill(again, 1, {}, {}, {"newer": True})
+    assert made.checkpoint(1).state["newer"]
+    (again / "state.json").write_text("{")
+    assert "newer" not in made.checkpoint(1).state

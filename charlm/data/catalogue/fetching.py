@@ -90,6 +90,7 @@ def by_hand(card: Card, arrivals: Path) -> str:
 
 def unpack(card: Card, arrivals: Path) -> Iterator[Fetching]:
     """Turn what arrived into the texts of the corpus, all or nothing.  Raises ``CorpusError``."""
+    durable.remove_leftovers(card.folder)
     with durable.write_folder(card.folder) as folder:
         for file in card.files:
             arrival = arrivals / file.arrival

@@ -17,7 +17,7 @@ from charlm.data.preparation.encoding import EncodedPiece, Encoders, encode_docu
 from charlm.data.sources.corpora import open_corpus
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer
-from charlm.errors import TokenizerError
+from charlm.errors import CharlmWarning, TokenizerError
 
 PIECES = [Piece(f"{n} abc\n" * (n + 1), starts=n % 3 == 0) for n in range(40)]
 TOKENIZER = CharTokenizer("abc \n0123")
@@ -73,6 +73,28 @@ def test_a_system_without_processes_is_served_by_this_one(monkeypatch: pytest.Mo
     monkeypatch.setattr(encoding, "ProcessPoolExecutor", refuse)
     with Encoders(TOKENIZER, workers=2) as encoders:
         assert all(map(same, encoders.encode(PIECES), PIECES))
+
+
+def test_a_worker_that_cannot_be_started_is_replaced_by_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Encoders(TOKENIZER, workers=2) as encoders:
+        assert encoders.pool is not None
+
+        def refuse(*_: object) -> None:
+            raise OSError("no more processes")
+
+        monkeypatch.setattr(encoders.pool, "submit", refuse)
+        assert all(map(same, encoders.encode(PIECES), PIECES))
+        assert encoders.pool is None
+
+
+def test_what_was_left_out_of_a_text_that_is_scored_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfabc\n")
+    corpus = open_corpus([str(tmp_path / "a.txt")], DataConfig())
+    with pytest.warns(CharlmWarning, match="begins with a byte order mark, left out"):
+        (piece,) = encode_documents(TOKENIZER, corpus)
+    assert piece.text == "abc\n"
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")

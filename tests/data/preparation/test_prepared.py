@@ -1,5 +1,7 @@
 """A text is prepared once and exactly, and what cannot be prepared is refused."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,13 @@ import pytest
 from charlm.config import DataConfig, TokenizerConfig
 from charlm.data.preparation import building
 from charlm.data.preparation import prepared as preparation
-from charlm.data.preparation.prepared import Prepared, Preparing, prepare
+from charlm.data.preparation.prepared import (
+    Prepared,
+    Preparing,
+    find_prepared,
+    prepare,
+    prepare_again,
+)
 from charlm.data.preparation.store import TokenStore
 from charlm.errors import CorpusError
 
@@ -200,3 +208,42 @@ def test_a_damaged_store_is_built_again(
     again = finished(data, CHAR, own_cache)
     assert again.folder == prepared.folder
     assert text_of(again, again.train) == TEXT[: again.train.counts.chars]
+
+
+def again(key: str, data: DataConfig, cache: Path) -> tuple[list[Preparing], Prepared]:
+    """What ``prepare_again`` yields and returns."""
+    records, said = prepare_again(key, data, CHAR, cache), list[Preparing]()
+    while True:
+        try:
+            said.append(next(records))
+        except StopIteration as end:
+            return said, end.value
+
+
+def test_a_known_text_is_found_by_its_key_or_prepared_again_if_it_is_the_same(
+    source: str, own_cache: Path
+) -> None:
+    data = DataConfig(sources=(source,))
+    made = finished(data, CHAR, own_cache)
+    said, found = again(made.digest, DataConfig(sources=("gone.txt",)), own_cache)
+    assert (said, found.folder) == ([], made.folder)
+    shutil.rmtree(own_cache)
+    said, found = again(made.digest, data, own_cache)
+    assert said
+    assert (found.train.tokens == made.train.tokens).all()
+    shutil.rmtree(own_cache)
+    Path(source).write_text(f"{TEXT}.")
+    with pytest.raises(CorpusError, match="the text has changed since it was prepared"):
+        again(made.digest, data, own_cache)
+
+
+def test_a_folder_of_another_key_or_tokenizer_is_built_again(source: str, own_cache: Path) -> None:
+    data = DataConfig(sources=(source,))
+    made = finished(data, CHAR, own_cache)
+    summary = made.folder / "store.json"
+    whole = summary.read_text()
+    for name in ("key", "tokenizer"):
+        summary.write_text(json.dumps(json.loads(whole) | {name: "0" * 64}))
+        assert find_prepared(own_cache, made.digest) is None
+        assert finished(data, CHAR, own_cache).digest == made.digest
+        assert find_prepared(own_cache, made.digest) is not None
