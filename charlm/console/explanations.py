@@ -14,7 +14,7 @@ from charlm.console.shades import HEIGHTS, SHADES, draw_rows, ramp, shade
 from charlm.console.streams import print_json, print_named, print_note, progress_bar, talk
 from charlm.errors import ConfigError
 from charlm.explain.activations import Explanation, TokensRead
-from charlm.explain.statistics import LEFT, RIGHT
+from charlm.explain.statistics import LEFT, RIGHT, means_of_layers
 
 __all__ = ["show_explanation", "show_saved", "tracked_tokens"]
 
@@ -33,6 +33,7 @@ LABELS = {
     "reset_gate": "reset",
     "update_gate": "update",
     "candidate": "cand.",
+    "modulated": "mod. h",
 }
 """What the rows of a heat-map are called, where it is not the name itself."""
 
@@ -95,8 +96,8 @@ def check_gates(explanation: Explanation, gates: Sequence[str]) -> list[str]:
 
 
 def highest(explanation: Explanation, name: str) -> float:
-    """The end of the scale on which an activation is drawn: 1, for a cell state its largest."""
-    if name != "cell":
+    """The end of the scale on which an activation is drawn: 1, or its largest without bounds."""
+    if name not in ("cell", "modulated"):
         return 1.0
     return max(float(np.abs(explanation.gates[name][:SHOWN, 0, 0]).max()), 1e-3)
 
@@ -128,7 +129,7 @@ def legend(most: Mapping[str, float]) -> dict[str, str]:
 
 def show_statistics(explanation: Explanation) -> None:
     """A line for each gate of each layer: how open it is and how often it is saturated."""
-    rows = statistics_of(explanation)
+    rows = means_of_layers(explanation.statistics)
     if rows:
         about = f"of all tokens and units, the mean, and the shares below {LEFT} and above {RIGHT}"
         print_pair("table", about)
@@ -138,16 +139,6 @@ def show_statistics(explanation: Explanation) -> None:
             f"{row['layer']:5}  {LABELS[row['gate']]:7}{row['openness']:5.2f}"
             f"{row['left']:8.1%}{row['right']:8.1%}\n"
         )
-
-
-def statistics_of(explanation: Explanation) -> list[dict[str, Any]]:
-    """For each layer and gate the means over tokens and units, by name."""
-    return [
-        {"layer": layer, "gate": name}
-        | {part: float(values[layer].mean()) for part, values in vars(found).items()}
-        for layer in range(explanation.num_layers)
-        for name, found in explanation.statistics.items()
-    ]
 
 
 def record_of(explanation: Explanation, names: Sequence[str]) -> dict[str, Any]:
@@ -164,5 +155,5 @@ def record_of(explanation: Explanation, names: Sequence[str]) -> dict[str, Any]:
         "following": explanation.following,
         "gates": {name: explanation.gates[name][:, 0, 0].tolist() for name in names},
         "initial": {name: float(explanation.initial[name][0, 0]) for name in names},
-        "statistics": statistics_of(explanation),
+        "statistics": means_of_layers(explanation.statistics),
     }

@@ -9,23 +9,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from charlm.config import BOUNDARY_ID
+from charlm.config import BOUNDARY_ID, ModelConfig
 from charlm.data.tokenizers.base import Tokenizer
 from charlm.durable import check_output, write_output
 from charlm.errors import ConfigError
-from charlm.explain.observation import ObservedReader
+from charlm.explain.observation import ObservedReader, observed_names
 from charlm.explain.reading import TokenizedText
 from charlm.explain.statistics import GateStatistics, GateSums
 from charlm.inference.loading import Loaded, require_recurrent
 from charlm.inference.surprisal.measures import Measures, measures
 from charlm.inference.surprisal.text import spelled
-from charlm.model.cells import activation_names
 
 __all__ = [
     "SEGMENT",
@@ -62,8 +60,9 @@ class Explanation:
     ``gates`` maps names to arrays (T, L, H) of float32, in the order of the equations: of the
     LSTMs ``input_gate``, ``forget_gate``, ``output_gate``, ``candidate``, ``cell`` and ``hidden``,
     of the GRU ``reset_gate``, ``update_gate``, ``candidate`` and ``hidden``, of the plain network
-    ``hidden``.  Row t is the step that read token t, so ``hidden[t]`` predicts token t + 1, and the
-    state before that step is row t - 1.  The boundary is read before the text: ``initial`` holds
+    ``hidden``; with a mogrifier first ``modulated``, the hidden state before as the gates read it.
+    Row t is the step that read token t, so ``hidden[t]`` predicts token t + 1, and the state before
+    that step is row t - 1.  The boundary is read before the text: ``initial`` holds
     its step (L, H), which is the state before row 0.
 
     Axis 1 are the ``layers``, axis 2 the ``units`` that were asked for, by default all; both are
@@ -89,11 +88,6 @@ class Explanation:
     entropy: np.ndarray
     likeliest: tuple[Guesses, ...]
     following: Guesses
-
-    @property
-    def num_layers(self) -> int:
-        """How many layers the network has, whichever were kept."""
-        return max([len(each.openness) for each in self.statistics.values()], default=0)
 
     def __repr__(self) -> str:
         shape = f"{len(self.tokens):,} tokens, {len(self.layers)} x {len(self.units)} units"
@@ -123,10 +117,9 @@ def explain_text(
     """
     network = require_recurrent(loaded)
     config, tokenizer = network.config, loaded.tokenizer
-    chosen = Chosen(
-        choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
-    )
-    gathered = Gathered(chosen, config.cell, len(text.ids), min(top, tokenizer.vocab_size))
+    yield TokensRead(0, len(text.ids))
+    chosen = choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
+    gathered = Gathered(*chosen, config, len(text.ids), min(top, tokenizer.vocab_size))
     reader = ObservedReader(network)
     for begin in range(0, len(text.ids), SEGMENT):
         ids = text.ids[begin : begin + SEGMENT]
@@ -154,33 +147,28 @@ def explain_unit(
     yield from explain_text(loaded, text, [layer], [unit])
 
 
-class Chosen(NamedTuple):
-    """The layers and units whose activations are kept."""
-
-    layers: tuple[int, ...]
-    units: tuple[int, ...]
-
-    def of(self, values: Tensor) -> np.ndarray:
-        """Activations (T, L, H) of all -> those of the chosen ones, in memory of the CPU."""
-        layers, units = (torch.tensor(each, dtype=torch.long) for each in self)
-        return values.cpu()[:, layers][:, :, units].numpy()
-
-
 class Gathered:
     """What is kept of the tokens that have been read; ``top`` is how many guesses."""
 
-    def __init__(self, chosen: Chosen, cell: str, tokens: int, top: int) -> None:
+    def __init__(
+        self,
+        layers: tuple[int, ...],
+        units: tuple[int, ...],
+        config: ModelConfig,
+        tokens: int,
+        top: int,
+    ) -> None:
         """Raises ``ConfigError`` for more activations of ``tokens`` tokens than fit into memory."""
-        names, shape = activation_names(cell), (tokens, *map(len, chosen))
+        names, shape = observed_names(config), (tokens, len(layers), len(units))
         needed = 4 * len(names) * math.prod(shape)
         if needed > MOST_BYTES:
-            fitting = MOST_BYTES * len(chosen.units) // needed
+            fitting = MOST_BYTES * len(units) // needed
             raise ConfigError(
-                f"the activations of {len(chosen.units):,} units in {len(chosen.layers):,} layers "
+                f"the activations of {len(units):,} units in {len(layers):,} layers "
                 f"over {tokens:,} tokens take {needed / 1e9:.1f} GB",
                 f"choose {fitting:,} `units` at most, like `units=[0, 1]`, or a shorter text",
             )
-        self.chosen, self.cell, self.top = chosen, cell, top
+        self.layers, self.units, self.cell, self.top = layers, units, config.cell, top
         self.gates = {name: np.empty(shape, dtype=np.float32) for name in names}
         self.sums = GateSums()
         self.met: list[Measures] = []
@@ -194,7 +182,12 @@ class Gathered:
         self.met += measures(log_probs, ids, self.top)
         self.sums.add(activations)
         for name, values in activations.items():
-            self.gates[name][begin : begin + len(ids)] = self.chosen.of(values)
+            self.gates[name][begin : begin + len(ids)] = self.kept(values)
+
+    def kept(self, values: Tensor) -> np.ndarray:
+        """Activations (T, L, H) of all -> those of the chosen layers and units."""
+        found: np.ndarray = values.cpu().numpy()[:, list(self.layers)][:, :, list(self.units)]
+        return found
 
     def explanation(
         self, tokenizer: Tokenizer, text: TokenizedText, reader: ObservedReader
@@ -203,10 +196,11 @@ class Gathered:
         following = measures(reader.expected, np.array([BOUNDARY_ID]), self.top)[0]
         return Explanation(
             **vars(text),
-            **self.chosen._asdict(),
+            layers=self.layers,
+            units=self.units,
             cell=self.cell,
             gates=self.gates,
-            initial={name: self.chosen.of(values)[0] for name, values in reader.initial.items()},
+            initial={name: self.kept(values)[0] for name, values in reader.initial.items()},
             statistics=self.sums.means(),
             surprisal=np.array([each.nll for each in self.met]),
             entropy=np.array([each.entropy for each in self.met]),

@@ -58,12 +58,12 @@ def within_matches(pattern: str, text: str) -> np.ndarray:
 
 def line_position(text: str) -> np.ndarray:
     """Characters of the line so far, 0 after a line break."""
-    return since(codes(text) == ord("\n"))
+    return since([char == "\n" for char in text])
 
 
 def word_length(text: str) -> np.ndarray:
     """Letters and digits of the word so far, 0 between words."""
-    return since(np.array([not char.isalnum() for char in text], dtype=bool))
+    return since([not char.isalnum() for char in text])
 
 
 def capitals(text: str) -> np.ndarray:
@@ -124,13 +124,8 @@ def ends_paragraph(text: str, at: int) -> bool:
     return text[at] == "\n" and text[max(at - 1, 0)] == "\n"
 
 
-def since(resets: np.ndarray) -> np.ndarray:
+def since(resets: Sequence[bool]) -> np.ndarray:
     """How many characters have come since the last reset: resets (C,) -> (C,), 0 at each."""
     places = np.arange(len(resets))
-    last = np.maximum.accumulate(np.where(resets, places, -1))
+    last = np.maximum.accumulate(np.where(np.array(resets, dtype=bool), places, -1))
     return (places - last).astype(float)
-
-
-def codes(text: str) -> np.ndarray:
-    """The code points of a text (C,)."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

@@ -4,6 +4,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
+from charlm.explain.statistics import means_of_layers
 from charlm.notebook import html_table
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ def as_html(explanation: "Explanation") -> str:
     text = "".join(coloured(token, bits) for token, bits in found)
     left_out = len(explanation.tokens) - SHOWN
     more = f"<p>{left_out:,} more tokens are not shown.</p>" if left_out > 0 else ""
+    rows = [[*row.values()] for row in means_of_layers(explanation.statistics)]
+    names = ("layer", "gate", "mean openness", "shut (below 0.1)", "open (above 0.9)")
+    table = html_table("means over the text", rows, names) if rows else ""  # no gates: a plain cell
     style = "white-space:pre-wrap;font-family:monospace;line-height:1.7"
     return (
         f"<p>Darker characters were more surprising, up to {MOST_BITS} bits.</p>"
-        f'<div style="{style}">{text}</div>{more}{openness(explanation)}'
+        f'<div style="{style}">{text}</div>{more}{table}'
     )
 
 
@@ -37,15 +41,3 @@ def coloured(token: str, bits: float) -> str:
     shown = escape(token).replace("\n", "\u21b5\n")
     style = f"background:rgb(214 96 20 / {share:.2f})"
     return f'<span style="{style}" title="{bits:.2f} bits">{shown}</span>'
-
-
-def openness(explanation: "Explanation") -> str:
-    """A table of how open the gates of each layer are, and how often they are saturated."""
-    rows = [
-        [name.replace("_", " "), layer, *(float(part[layer].mean()) for part in parts)]
-        for name, each in explanation.statistics.items()
-        for parts in [(each.openness, each.left, each.right)]
-        for layer in range(len(each.openness))
-    ]
-    names = ("gate", "layer", "mean openness", "shut (below 0.1)", "open (above 0.9)")
-    return html_table("means over the text", rows, names) if rows else ""  # no gates: a plain cell

@@ -18,17 +18,26 @@ from charlm.model.language_model import LanguageModel, State
 from charlm.model.likelihood import evaluating
 from charlm.model.stepped import SteppedLayer
 
-__all__ = ["ObservedReader"]
+__all__ = ["ObservedReader", "observed_names"]
+
+
+def observed_names(config: ModelConfig) -> tuple[str, ...]:
+    """What describes a layer at a step, in order: gates, candidate and state.
+
+    With a mogrifier, before them "modulated": the hidden state of the step before, as the gates
+    read it.
+    """
+    modulated = ("modulated",) if config.mogrifier_rounds else ()
+    return modulated + activation_names(config.cell)
 
 
 class ObservedLayer(SteppedLayer):
     """A layer of any cell that advances by the reference cell and keeps what it was.
 
-    ``noted`` are the activations (B, T, H) of the last call, by the names of
-    ``activation_names``.
+    ``noted`` are the activations (B, T, H) of the last call, in the order of ``observed_names``.
     """
 
-    noted: dict[str, Tensor]
+    noted: list[Tensor]
 
     def advance_all(self, projections: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """See ``RecurrentLayer``; notes the activations of all the steps."""
@@ -38,20 +47,22 @@ class ObservedLayer(SteppedLayer):
         parts = [torch.stack(part) for part in zip(*states, strict=True)]  # each (T + 1, B, H)
         gates = self.gates(projections, [part[:-1] for part in parts], weights)
         hidden, *cells = (part[1:] for part in parts)
-        names = activation_names(self.kind)
-        self.noted = {
-            name: activations.transpose(0, 1)
-            for name, activations in zip(names, (*gates, *cells, hidden), strict=True)
-        }
+        self.noted = [activations.transpose(0, 1) for activations in (*gates, *cells, hidden)]
         return hidden, states[-1]
 
     def gates(self, projections: Tensor, before: Sequence[Tensor], weights: Any) -> list[Tensor]:
-        """The gates (T, B, H) of all steps, from the states (T, B, H) before each of them.
+        """The gates (T, B, H) of all steps, from the states (T, B, H) before each of them; first
+        the hidden state as they read it, if a mogrifier has changed it.
 
         With every state known, the steps are computed side by side, as if they were lanes.
         """
+
+        def step(projection: Tensor, state: LayerState, *weights: Tensor) -> LayerState:
+            read = state[:1] if len(self.mogrifier) else ()
+            return read + self.cell.open_gates(projection, state, *weights)
+
         opener = copy(self)
-        opener.cell = self.cell._replace(step=self.cell.open_gates)
+        opener.cell = self.cell._replace(step=step)
         state = tuple(part.flatten(0, 1) for part in before)
         found = opener.advance(projections.flatten(0, 1), state, weights)
         return [gate.view(*projections.shape[:2], -1) for gate in found]
@@ -72,10 +83,9 @@ class ObservedNetwork(LanguageModel):
     def noted(self) -> dict[str, Tensor]:
         """The activations (B, T, L, H) of the last call, by name."""
         layers = [layer for layer in self.layers if isinstance(layer, ObservedLayer)]
-        return {
-            name: torch.stack([layer.noted[name] for layer in layers], dim=2)
-            for name in activation_names(self.config.cell)
-        }
+        parts = zip(*(layer.noted for layer in layers), strict=True)
+        names = observed_names(self.config)
+        return {name: torch.stack(part, dim=2) for name, part in zip(names, parts, strict=True)}
 
 
 class ObservedReader:

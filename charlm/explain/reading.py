@@ -64,7 +64,10 @@ def open_text(loaded: Loaded, text: str, encoding: str | None = None) -> Corpus:
 
 
 def read_text(tokenizer: Tokenizer, corpus: Corpus) -> TokenizedText:
-    """All documents of a corpus as one stream in memory.  Raises what reading a corpus does."""
+    """All documents of a corpus as one stream in memory.  Raises what reading a corpus does.
+
+    Warns of characters or words that the vocabulary lacks.
+    """
     ids: list[np.ndarray] = []
     tokens: list[str] = []
     texts: list[str] = []
@@ -77,7 +80,15 @@ def read_text(tokenizer: Tokenizer, corpus: Corpus) -> TokenizedText:
         texts.append(
             piece.text if isinstance(piece.text, str) else piece.text.decode("utf-8", "replace")
         )
-    return TokenizedText("".join(texts), tuple(tokens), np.concatenate(ids).astype(np.int64))
+    stream = np.concatenate(ids).astype(np.int64)
+    if unknown := np.count_nonzero(stream == tokenizer.unknown_id):
+        warnings.warn(
+            f"{unknown:,} of {len(stream):,} tokens are not in the vocabulary: the model reads the "
+            "unknown symbol",
+            CharlmWarning,
+            stacklevel=2,
+        )
+    return TokenizedText("".join(texts), tuple(tokens), stream)
 
 
 def shown_tokens(tokenizer: Tokenizer, piece: EncodedPiece) -> list[str]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["LEFT", "RIGHT", "GateStatistics", "GateSums"]
+__all__ = ["LEFT", "RIGHT", "GateStatistics", "GateSums", "means_of_layers"]
 
 LEFT, RIGHT = 0.1, 0.9
 """A gate below the first is saturated left, above the second right (Karpathy, Johnson and Fei-Fei
@@ -25,6 +26,16 @@ class GateStatistics:
     openness: np.ndarray
     left: np.ndarray
     right: np.ndarray
+
+
+def means_of_layers(statistics: Mapping[str, GateStatistics]) -> list[dict[str, Any]]:
+    """For each ``layer`` and ``gate`` the means over all units, under the names of the arrays."""
+    return [
+        {"layer": layer, "gate": name}
+        | {part: float(values[layer].mean()) for part, values in vars(found).items()}
+        for layer in range(max([len(each.openness) for each in statistics.values()], default=0))
+        for name, found in statistics.items()
+    ]
 
 
 class GateSums:

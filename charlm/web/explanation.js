@@ -2,22 +2,20 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const record = JSON.parse($("record").textContent);
-  const packed = $("values").firstChild.data; // in a comment
   const { tokens, units, layers, gates } = record;
-  const rowBytes = Math.ceil(((tokens.length + 1) * record.bytes) / 3) * 3;
-  const digits = record.bytes === 2 ? 3 : 2;
+  const rowChars = Math.ceil(((tokens.length + 1) * record.bytes) / 3) * 4;
+  const digits = record.bytes === 2 ? 3 : 2, mostBits = 8;
   const at = { step: 0, layer: 0, unit: 0, shown: gates.includes("cell") ? "cell" : "hidden" };
   const spans = [];
+  const inBits = () => at.shown === "surprisal" || at.shown === "entropy";
   let decoded = new Map(); // gate -> its values for the chosen unit, the one before the text first
 
   /* Values of one unit over all steps: T + 1 numbers, the first from before the text. */
   function decode(gate, layer, unit) {
-    const row = (gates.indexOf(gate) * layers.length + layer) * units.length + unit;
-    const begin = (row * rowBytes * 4) / 3;
-    const raw = atob(packed.slice(begin, begin + (rowBytes * 4) / 3));
-    const place = layer * units.length + unit;
-    const low = record.lowest[gates.indexOf(gate)][place];
-    const step = record.step[gates.indexOf(gate)][place];
+    const index = gates.indexOf(gate), place = layer * units.length + unit;
+    const packed = place ? $("others").childNodes[place - 1] : $("first").firstChild; // comments
+    const raw = atob(packed.data.slice(index * rowChars, (index + 1) * rowChars));
+    const low = record.lowest[index][place], step = record.step[index][place];
     const values = new Float64Array(tokens.length + 1);
     for (let t = 0; t < values.length; t++) {
       const whole = record.bytes === 1
@@ -34,23 +32,23 @@
 
   /* What is shown at a step: bits, or a value of the chosen unit. */
   function valueAt(step) {
-    return at.shown in { surprisal: 1, entropy: 1 } ? record[at.shown][step] : values(at.shown)[step + 1];
+    return inBits() ? record[at.shown][step] : values(at.shown)[step + 1];
   }
 
   /* Lowest and highest value of the colours. */
   function range() {
-    if (at.shown in { surprisal: 1, entropy: 1 }) return [0, 8];
+    if (inBits()) return [0, mostBits];
     if (at.shown.endsWith("_gate")) return [0, 1];
-    if (at.shown !== "cell") return [-1, 1];
-    const most = values("cell").reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+    if (at.shown !== "cell" && at.shown !== "modulated") return [-1, 1];
+    const most = values(at.shown).reduce((most, value) => Math.max(most, Math.abs(value)), 1);
     return [-most, most];
   }
 
   const number = (value) => value.toFixed(digits).replace("-", "−");
   const name = (gate) => $("shown").querySelector(`option[value=${gate}]`).textContent;
   const visible = (token) => token.replace(/\n/g, "↵").replace(/\t/g, "→").replace(/\r/g, "\\r").replace(/^ +$/, (s) => "␣".repeat(s.length));
-  const unitName = () => (layers.length > 1 ? `layer ${layers[at.layer]}, ` : "") + `unit ${units[at.unit]}`;
-  const title = () => (at.shown in { surprisal: 1, entropy: 1 } ? `${at.shown} in bits` : `${name(at.shown)} of ${unitName()}`);
+  const unitName = (layer, unit) => (layers.length > 1 ? `layer ${layers[layer]}, ` : "") + `unit ${units[unit]}`;
+  const title = () => (inBits() ? `${at.shown} in bits` : `${name(at.shown)} of ${unitName(at.layer, at.unit)}`);
 
   function element(parent, tag, text, attributes = {}) {
     const made = document.createElementNS(parent.namespaceURI, tag);
@@ -61,17 +59,15 @@
 
   /* Colour every character by what is shown; bits begin at the middle colour. */
   function paint() {
-    const [low, high] = range();
-    const bits = at.shown in { surprisal: 1, entropy: 1 };
+    const [low, high] = range(), lowest = inBits() ? 8 : 0;
     spans.forEach((span, step) => {
       const share = Math.min(1, Math.max(0, (valueAt(step) - low) / (high - low)));
-      const level = bits ? 8 + Math.round(8 * share) : Math.round(16 * share);
-      span.className = `v${level}${step === at.step ? " here" : ""}`;
+      span.className = `v${lowest + Math.round((16 - lowest) * share)}${step === at.step ? " here" : ""}`;
     });
-    $("low").textContent = bits ? "0 bits" : number(low);
-    $("high").textContent = bits ? "8 bits and more" : number(high);
+    $("low").textContent = lowest ? "0 bits" : number(low);
+    $("high").textContent = lowest ? `${mostBits} bits and more` : number(high);
     $("swatches").replaceChildren();
-    for (let level = bits ? 8 : 0; level <= 16; level++) element($("swatches"), "span", "", { class: `v${level}` });
+    for (let level = lowest; level <= 16; level++) element($("swatches"), "span", "", { class: `v${level}` });
   }
 
   /* Show everything about one step. */
@@ -85,7 +81,7 @@
     box.setAttribute("aria-valuenow", at.step + 1);
     box.setAttribute("aria-valuetext", `${token}, step ${at.step + 1} of ${tokens.length}, ${title()} ${number(valueAt(at.step))}`);
     $("where").textContent = `step ${at.step + 1}: reads “${token}”`;
-    showCell(token);
+    showCell();
     showExpected();
     trace();
     if ($("numbers").open) showNumbers();
@@ -145,7 +141,7 @@
     table.tHead.replaceChildren();
     table.tBodies[0].replaceChildren();
     const head = element(table.tHead, "tr");
-    for (const each of ["step", "token", "surprisal", "entropy", ...gates.map(name)]) element(head, "th", each, { scope: "col" });
+    for (const each of ["step", "token", "surprisal, bits", "entropy, bits", ...gates.map(name)]) element(head, "th", each, { scope: "col" });
     for (let step = Math.max(0, at.step - 5); step <= Math.min(tokens.length - 1, at.step + 5); step++) {
       const row = element(table.tBodies[0], "tr", undefined, step === at.step ? { class: "now" } : {});
       element(row, "th", step + 1, { scope: "row" });
@@ -154,6 +150,9 @@
       for (const each of figures) element(row, "td", number(each), { class: "number" });
     }
   }
+
+  /* Do what needs all units, once they are read: a large page is drawn before it has loaded. */
+  const whenRead = (action) => document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", action) : action();
 
   /* Choose a unit by its place among those of the page. */
   function choose(layer, unit) {
@@ -209,8 +208,7 @@
     found.tBodies[0].replaceChildren();
     for (const [first, second, layer, unit] of rows.slice(0, 8)) {
       const row = element(found.tBodies[0], "tr");
-      const label = (layers.length > 1 ? `layer ${layers[layer]}, ` : "") + `unit ${units[unit]}`;
-      element(element(row, "td"), "button", label, { type: "button" }).addEventListener("click", () => {
+      element(element(row, "td"), "button", unitName(layer, unit), { type: "button" }).addEventListener("click", () => {
         at.shown = $("shown").value = gate;
         choose(layer, unit);
       });
@@ -249,10 +247,10 @@
     paint();
     visit(at.step);
   });
-  $("layer").addEventListener("change", () => choose(Number($("layer").value), at.unit));
+  $("layer").addEventListener("change", () => whenRead(() => choose(Number($("layer").value), at.unit)));
   $("unit").addEventListener("change", () => {
     const place = units.indexOf(Number($("unit").value));
-    choose(at.layer, place < 0 ? at.unit : place); // a unit that is not on the page changes nothing
+    whenRead(() => choose(at.layer, place < 0 ? at.unit : place)); // a unit that is not on the page changes nothing
   });
   $("numbers").addEventListener("toggle", () => $("numbers").open && showNumbers());
   const showPattern = () => ($("pattern").parentElement.hidden = $("feature").value !== "");
@@ -260,5 +258,5 @@
   showPattern();
   window.addEventListener("resize", trace);
   for (const form of [$("controls"), $("search")]) form.addEventListener("submit", (event) => event.preventDefault());
-  $("search").addEventListener("submit", search);
+  $("search").addEventListener("submit", () => whenRead(search));
 })();

@@ -1,12 +1,14 @@
 """The page on an explanation: a text in the colours of any unit, and the cell at every step.
 
-The activations are rounded to whole multiples of a step of each unit's range, packed as base64,
-and decoded by the page unit by unit when they are shown.
+The activations are rounded to whole multiples of a step of each unit's range and packed as base64,
+a comment for each unit, which the page decodes when it is shown.  Those of the first unit stand
+before the script and the others after it, so that the page can be used while they are still read.
 """
 
 import base64
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
@@ -18,7 +20,7 @@ from charlm.explain.activations import Explanation
 from charlm.explain.features import FEATURES, measure_feature
 from charlm.web.page import data_block, make_page, resource
 
-__all__ = ["SCRIPTS", "STYLES", "explanation_page", "explanation_section"]
+__all__ = ["SCRIPTS", "STYLES", "check_tokens", "explanation_page", "explanation_section"]
 
 STYLES, SCRIPTS = ("explanation.css",), ("explanation.js",)
 """What a page needs that holds an ``explanation_section``."""
@@ -30,7 +32,7 @@ bytes that a page holds: it then loads in about a second."""
 MOST_TOKENS = 100_000
 """Most tokens of a page, each of which is an element of its own."""
 
-NAMES = {"cell": "cell state", "hidden": "hidden state"}
+NAMES = {"cell": "cell state", "hidden": "hidden state", "modulated": "modulated hidden state"}
 """What activations are called where their names are not."""
 
 DIAGRAMS = {"gru": "gru.svg", "rnn": "rnn.svg"}
@@ -43,17 +45,17 @@ def explanation_page(explanation: Explanation) -> str:
     Raises ``ConfigError`` for one without units, and for more activations than a page should hold.
     """
     head = " ".join(explanation.text.split())[:60]
-    body = f"<main><h1>Inside, while it reads</h1>{explanation_section(explanation)}</main>"
-    return make_page(f"charlm: {head}", body, styles=STYLES, scripts=SCRIPTS)
+    section, rest = explanation_section(explanation)
+    body = f"<main><h1>Inside, while it reads</h1>{section}</main>"
+    return make_page(f"charlm: {head}", body, styles=STYLES, scripts=SCRIPTS, rest=rest)
 
 
-def explanation_section(explanation: Explanation) -> str:
-    """The part of a page that shows an explanation; a page has one.
+def explanation_section(explanation: Explanation) -> tuple[str, str]:
+    """The part of a page that shows an explanation, and what stands after the scripts.
 
-    Raises what ``explanation_page`` does.
+    A page has one.  Raises what ``explanation_page`` does.
     """
     size = bytes_of_value(explanation)
-    diagram = resource(DIAGRAMS.get(explanation.cell, "lstm.svg"))
     record = record_of(explanation, size)
     gates = {name: NAMES.get(name, name.replace("_", " ")) for name in explanation.gates}
     layers = {str(index): str(number) for index, number in enumerate(explanation.layers)}
@@ -63,14 +65,13 @@ def explanation_section(explanation: Explanation) -> str:
         "GATES": choices(gates),
         "LAYERS": choices(layers),
         "FEATURES": choices(features),
-        "DIAGRAM": diagram,
+        "DIAGRAM": diagram_of(explanation),
     }.items():
         section = section.replace(f"<!-- {mark} -->", content)
+    first, *others = (f"<!--{packed}-->" for packed in pack(explanation, size))
     return (
-        section
-        + data_block("record", record)
-        # A comment is what a browser reads fastest: twice as fast as text.
-        + f'<div id="values" hidden><!--{pack(explanation, size)}--></div>'
+        f'{section}{data_block("record", record)}<div id="first" hidden>{first}</div>',
+        f'<div id="others" hidden>{"".join(others)}</div>',
     )
 
 
@@ -90,11 +91,7 @@ def bytes_of_value(explanation: Explanation) -> int:
     per_unit = (tokens + 1) * len(explanation.layers) * len(explanation.gates)
     if not units or not explanation.layers:
         raise ConfigError("a page needs activations, and no unit was kept", "leave `units` out")
-    if tokens > MOST_TOKENS:
-        raise ConfigError(
-            f"a page on {tokens:,} tokens is too large for a browser",
-            f"give a text of {MOST_TOKENS:,} tokens at most",
-        )
+    check_tokens(tokens)
     if per_unit * units > MOST_BYTES:
         raise ConfigError(
             f"a page on {units:,} units over {tokens:,} tokens would hold "
@@ -105,9 +102,18 @@ def bytes_of_value(explanation: Explanation) -> int:
     return 2 if per_unit * units * 2 <= FINE_BYTES else 1
 
 
+def check_tokens(tokens: int) -> None:
+    """Raise ``ConfigError`` for more tokens than a page should hold."""
+    if tokens > MOST_TOKENS:
+        raise ConfigError(
+            f"a page on {tokens:,} tokens is too large for a browser",
+            f"give a text of {MOST_TOKENS:,} tokens at most",
+        )
+
+
 def record_of(explanation: Explanation, size: int) -> dict[str, Any]:
     """What the page's script reads beside the activations; surprisal and entropy in bits."""
-    scales = {name: scale_of(*both(explanation, name), size) for name in explanation.gates}
+    scales = [scale_of(steps_of(explanation, name), size) for name in explanation.gates]
     return {
         "tokens": explanation.tokens,
         "surprisal": rounded(explanation.surprisal / math.log(2), 5),
@@ -121,10 +127,40 @@ def record_of(explanation: Explanation, size: int) -> dict[str, Any]:
         "units": explanation.units,
         "gates": list(explanation.gates),
         "bytes": size,
-        "lowest": [rounded(low.ravel(), 6) for low, _ in scales.values()],
-        "step": [rounded(step.ravel(), 9) for _, step in scales.values()],
-        "equations": json.loads(resource("equations.json"))[explanation.cell],
+        "lowest": [rounded(low.ravel(), 6) for low, _ in scales],
+        "step": [rounded(step.ravel(), 9) for _, step in scales],
+        "equations": equations_of(explanation),
     }
+
+
+def equations_of(explanation: Explanation) -> dict[str, str]:
+    """The equations of a step by the letter on their left, with the names of numbers in braces."""
+    known: dict[str, dict[str, str]] = json.loads(resource("equations.json"))
+    found = known[explanation.cell]
+    if explanation.cell not in DIAGRAMS:
+        found = known["lstm"] | found
+    if "modulated" not in explanation.gates:
+        return found
+    # The cell reads the modulated x and h, which are primed.
+    primed = {
+        letter: re.sub(r"(?<![\w{])[xh](?!\w)", "\\g<0>\N{PRIME}", equation)
+        for letter, equation in found.items()
+    }
+    return known["mogrifier"] | {
+        letter: equation.replace("hidden before", "modulated")
+        for letter, equation in primed.items()
+    }
+
+
+def diagram_of(explanation: Explanation) -> str:
+    """The drawing of the cell, or why there is none."""
+    drawing = resource(DIAGRAMS.get(explanation.cell, "lstm.svg"))
+    if "modulated" not in explanation.gates:
+        return drawing
+    if explanation.cell in DIAGRAMS:
+        return f"<p>A {explanation.cell} with a mogrifier has no drawing, only numbers.</p>"
+    drawing = drawing.replace("The cell: ", "The cell: x and h modulate each other, then ")
+    return drawing.replace("</svg>", resource("mogrifier.svg") + "</svg>")
 
 
 def features_of(explanation: Explanation) -> Iterator[tuple[str, list[int]]]:
@@ -137,33 +173,32 @@ def features_of(explanation: Explanation) -> Iterator[tuple[str, list[int]]]:
         yield name, values.astype(int).tolist()
 
 
-def both(explanation: Explanation, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The activations before the text (1, L, H) and over it (T, L, H)."""
-    return explanation.initial[name][None], explanation.gates[name]
+def steps_of(explanation: Explanation, name: str) -> np.ndarray:
+    """The activations before the text and over it: (T + 1, L, H)."""
+    return np.concatenate([explanation.initial[name][None], explanation.gates[name]])
 
 
-def scale_of(before: np.ndarray, during: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def scale_of(steps: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The lowest activation of each unit (L, H), and the step between two whole numbers."""
-    low = np.minimum(during.min(axis=0), before[0]).astype(np.float64)
-    high = np.maximum(during.max(axis=0), before[0])
-    return low, (high - low) / (256**size - 1)
+    low = steps.min(axis=0).astype(np.float64)
+    return low, (steps.max(axis=0) - low) / (256**size - 1)
 
 
-def pack(explanation: Explanation, size: int) -> str:
-    """All activations as base64: for each gate, layer and unit a row of T + 1 whole numbers,
-    filled up to a multiple of three bytes, so that a row is a piece of the text.
+def pack(explanation: Explanation, size: int) -> Iterator[str]:
+    """The activations of each layer and unit as base64: for each gate T + 1 whole numbers, filled
+    up to a multiple of three bytes, so that they are a piece of the text.
     """
     packed = []
     for name in explanation.gates:
-        before, during = both(explanation, name)
-        low, step = scale_of(before, during, size)
-        scale = np.where(step > 0, step, 1)
-        numbers = np.rint((np.concatenate([before, during]) - low) / scale)
+        steps = steps_of(explanation, name)
+        low, step = scale_of(steps, size)
+        numbers = np.rint((steps - low) / np.where(step > 0, step, 1))
         rows = np.ascontiguousarray(numbers.transpose(1, 2, 0).astype(f"<u{size}"))  # (L, H, T + 1)
-        rows = rows.reshape(-1, rows.shape[-1]).view(np.uint8)
-        filled = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 3)))
-        packed.append(base64.b64encode(filled.tobytes()).decode())
-    return "".join(packed)
+        filling = -rows.shape[-1] * size % 3
+        packed.append(np.pad(rows.view(np.uint8), ((0, 0), (0, 0), (0, filling))))
+    for unit in np.stack(packed, axis=2).reshape(-1, len(packed) * packed[0].shape[-1]):
+        # A comment is what a browser reads fastest: twice as fast as text.
+        yield base64.b64encode(unit).decode()
 
 
 def rounded(values: np.ndarray, digits: int) -> list[float]:

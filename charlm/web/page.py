@@ -24,11 +24,13 @@ def make_page(
     styles: Sequence[str] = (),
     scripts: Sequence[str] = (),
     policy: Sequence[str] = (),
+    rest: str = "",
 ) -> str:
     """A whole page: ``body`` is HTML, ``title`` text.
 
     ``styles`` and ``scripts`` name files beside this module, after ``style.css``, which every page
-    has.  ``policy`` are further directives, such as ``"worker-src blob:"``.
+    has.  ``policy`` are further directives, such as ``"worker-src blob:"``.  ``rest`` is HTML that
+    the scripts do not wait for.
     """
     css = "\n".join(map(resource, ("style.css", *styles)))
     code = "\n".join(map(resource, scripts))
@@ -40,7 +42,7 @@ def make_page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n'
-        f"<style>{css}</style>\n</head>\n<body>\n{body}\n{script}</body>\n</html>\n"
+        f"<style>{css}</style>\n</head>\n<body>\n{body}\n{script}{rest}</body>\n</html>\n"
     )
 
 

@@ -12,7 +12,7 @@ from charlm.inference.scoring.perplexity import ScoringProgress
 from charlm.storage.curves import read_curves
 from charlm.storage.run import Run, open_run
 from charlm.web import events, pictures
-from charlm.web.explanation import explanation_page
+from charlm.web.explanation import check_tokens, explanation_page
 from charlm.web.run_page import comparison_page, run_page
 
 __all__ = ["report", "save_page", "write_report"]
@@ -65,6 +65,8 @@ def save_page(
     for record in records:
         if isinstance(record, Explanation):
             durable.write_output(out, explanation_page(record).encode(), force=force)
+        else:
+            check_tokens(record.tokens)
         yield record
 
 

@@ -26,8 +26,9 @@ def run_page(report: RunReport) -> str:
         *([samples(report.samples)] if report.samples else []),
     ]
     if report.passage is not None:
-        parts += ["<h2>Inside, while it reads</h2>", explanation_section(report.passage)]
-    parts += ["<h2>Settings that differ from the defaults</h2>", settings(report.run)]
+        parts += ["<h2>Inside, while it reads</h2>", *explanation_section(report.passage)]
+    settings = table(["setting", "value", "default"], report.run.changed)
+    parts += ["<h2>Settings that differ from the defaults</h2>", settings]
     inside = report.passage is not None
     return make_page(
         f"charlm: {summary.run}",
@@ -89,11 +90,6 @@ def samples(texts: tuple[Sampled, ...]) -> str:
         for each in texts
     )
     return f'<h2>What it writes</h2>{before}<div class="grid">{"".join(columns)}</div>'
-
-
-def settings(run: TrainedRun) -> str:
-    """The settings that somebody or the program has chosen."""
-    return table(["setting", "value", "default"], run.changed)
 
 
 def comparison_page(runs: Mapping[str, TrainedRun]) -> str:

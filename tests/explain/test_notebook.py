@@ -33,8 +33,8 @@ def test_the_table_has_the_mean_of_each_layer() -> None:
     rows = re.findall(r"<tr>(.*?)</tr>", made(("x",), [1.0])._repr_html_())
     cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
     assert cells[1:] == [
-        ["forget gate", "0", "0.5000", "0.2500", "0.0000"],
-        ["forget gate", "1", "0.7500", "0.3750", "0.0000"],
+        ["0", "forget_gate", "0.5000", "0.2500", "0.0000"],
+        ["1", "forget_gate", "0.7500", "0.3750", "0.0000"],
     ]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from charlm.explain.observation import ObservedReader
+from charlm.explain.observation import ObservedReader, observed_names
 from charlm.model.cells import CELLS, activation_names, mogrify
 from charlm.model.language_model import LanguageModel
 from charlm.model.stepped import SteppedLayer
@@ -23,10 +23,10 @@ def by_hand(network: LanguageModel, ids: np.ndarray) -> dict[str, np.ndarray]:
         x = network.embedding.weight[id][None]
         noted: list[tuple[torch.Tensor, ...]] = []
         for index, layer in enumerate(layers):
-            state, inputs, below = states[index], x, x
+            state, inputs, below, modulated = states[index], x, x, ()
             if isinstance(layer, SteppedLayer) and len(layer.mogrifier):
                 inputs, h = mogrify(x, state[0], list(layer.mogrifier))
-                state = (h, *state[1:])
+                state, modulated = (h, *state[1:]), (h,)
             if isinstance(layer, SteppedLayer):
                 projection = layer.input_product(inputs, layer.weight_ih)
             else:
@@ -36,10 +36,10 @@ def by_hand(network: LanguageModel, ids: np.ndarray) -> dict[str, np.ndarray]:
             gates = layer.cell.open_gates(projection, state, layer.weight_hh, *extras)
             states[index] = layer.cell.step(projection, state, layer.weight_hh, *extras)
             h, *c = states[index]
-            noted.append((*gates, *c, h))
+            noted.append((*modulated, *gates, *c, h))
             x = h + below if network.config.connections == "residual" and index else h
         for name, values in zip(
-            activation_names(network.config.cell), zip(*noted, strict=True), strict=True
+            observed_names(network.config), zip(*noted, strict=True), strict=True
         ):
             rows.setdefault(name, []).append(list(values))
     return {

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charlm.config import ModelConfig
 from charlm.errors import ConfigError
-from charlm.explain.activations import Explanation
+from charlm.explain.activations import Explanation, TokensRead
 from charlm.explain.features import FEATURES, measure_feature
-from charlm.model.cells import CELLS, activation_names
+from charlm.explain.observation import observed_names
+from charlm.model.cells import CELLS
 from charlm.web import explanation as pages
-from charlm.web.explanation import explanation_page, pack, scale_of
+from charlm.web.explanation import explanation_page, pack, scale_of, steps_of
+from charlm.web.reports import save_page
 from tests.web.browser import Browser
 from tests.web.conftest import TEXT
 
@@ -23,10 +26,12 @@ pytestmark = pytest.mark.timeout(120)
 MINUS = "\u2212"
 
 
-def made(cell: str, tokens: int = 8, layers: int = 1, units: int = 3) -> Explanation:
+def made(
+    cell: str, tokens: int = 8, layers: int = 1, units: int = 3, mogrifier: bool = False
+) -> Explanation:
     """An explanation of numbers at random."""
     source = np.random.default_rng(1)
-    names = activation_names(cell)
+    names = observed_names(ModelConfig(cell=cell, mogrifier_rounds=4 * mogrifier))
     gates = {
         name: source.uniform(-1, 1, (tokens, layers, units)).astype(np.float32) for name in names
     }
@@ -218,16 +223,22 @@ def test_a_search_that_cannot_be_says_why(page: Browser, pattern: str, said: str
     assert page.run("document.getElementById('found').hidden")
 
 
+@pytest.mark.parametrize("mogrifier", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_kind_of_cell_has_its_equations_and_its_drawing(
-    browser: Browser, tmp_path: Path, cell: str
+    browser: Browser, tmp_path: Path, cell: str, mogrifier: bool
 ) -> None:
-    found = made(cell)
+    found = made(cell, mogrifier=mogrifier)
     (tmp_path / "page.html").write_text(explanation_page(found), encoding="utf-8")
     browser.open(tmp_path / "page.html")
     shown = browser.text("#equations").replace(MINUS, "-")
-    for name in activation_names(cell):
-        assert f"{found.gates[name][0, 0, 0]:.3f}" in shown
+    for name, values in found.gates.items():
+        assert f"{values[0, 0, 0]:.3f}" in shown
+        browser.fill("#shown", name)
+        assert f"{values[0, 0, 0]:.3f}" in browser.run("text.ariaValueText").replace(MINUS, "-")
+    assert (" x\N{PRIME}" in shown) == mogrifier
+    drawn = browser.text("#cell svg text, #cell p")
+    assert ("has no drawing" in drawn) == (mogrifier and cell in ("gru", "rnn"))
     assert "undefined" not in browser.text("#cell") + shown
     assert browser.text("#expected").split("\t")[0] == "a"
     assert browser.errors + browser.requests == []
@@ -236,15 +247,27 @@ def test_every_kind_of_cell_has_its_equations_and_its_drawing(
 @pytest.mark.parametrize("size", [1, 2])
 def test_packed_activations_come_back_to_half_a_step(size: int) -> None:
     found = made("lstm", tokens=10, layers=2)
-    raw = base64.b64decode(pack(found, size))
+    raw = b"".join(map(base64.b64decode, pack(found, size)))
     row = -(-11 * size // 3) * 3
-    rows = np.frombuffer(raw, np.uint8).reshape(6, 2, 3, row)[..., : 11 * size]
+    rows = np.frombuffer(raw, np.uint8).reshape(2, 3, 6, row)[..., : 11 * size]
     whole = np.ascontiguousarray(rows).view(f"<u{size}")
     for number, name in enumerate(found.gates):
-        low, step = scale_of(found.initial[name][None], found.gates[name], size)
-        values = (low[..., None] + step[..., None] * whole[number]).transpose(2, 0, 1)
+        low, step = scale_of(steps_of(found, name), size)
+        values = (low[..., None] + step[..., None] * whole[:, :, number]).transpose(2, 0, 1)
         assert np.abs(values[1:] - found.gates[name]).max() <= step.max() * 0.51
         assert np.abs(values[0] - found.initial[name]).max() <= step.max() * 0.51
+
+
+def test_the_first_unit_is_shown_while_the_others_are_still_read(
+    page: Browser, explanation: Explanation
+) -> None:
+    html = explanation_page(explanation)
+    assert html.index('id="first"') < html.index("<script>") < html.index('id="others"')
+    page.run("Object.defineProperty(document, 'readyState', {value: 'loading'})")
+    page.fill("#unit", 5)
+    assert page.text("#traced").endswith("unit 0")
+    page.run("document.dispatchEvent(new Event('DOMContentLoaded'))")
+    assert page.text("#traced").endswith("unit 5")
 
 
 def test_a_large_page_has_two_decimals(
@@ -268,6 +291,14 @@ def test_a_page_too_large_offers_fewer_units(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pages, "MOST_TOKENS", 7)
     with pytest.raises(ConfigError, match="8 tokens is too large"):
         explanation_page(found)
+
+
+def test_a_text_too_long_for_a_page_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST_TOKENS", 7)
+    with pytest.raises(ConfigError, match="8 tokens is too large"):
+        next(save_page([TokensRead(0, 8)], tmp_path / "page.html"))
 
 
 def test_a_page_needs_units() -> None:
