@@ -291,13 +291,3 @@ def line_end_note(loaded: Loaded, corpus: Corpus) -> str | None:
     worse = "is an unknown character" if unknown else "comes unexpectedly"
     effect = f"every carriage return {worse}" if not trained else "every carriage return is missing"
     return f"lines end with {here}, in training they ended with {there}: {effect}"
-
-
-def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raise ``ConfigError`` if an argument has none of the values it may have."""
-    if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        raise ConfigError(
-            f"`{name}` must be one of {', '.join(allowed)}, got {value!r}",
-            f"`{name}={near[0] if near else allowed[0]!r}`",
-        )

@@ -109,6 +109,8 @@ def test_a_text_comes_from_a_file_and_from_standard_input_too(
     assert call("explain", run, "u.txt").out == plain.out
     assert call("explain", run, "-", stdin=TEXT).out == plain.out
     assert "there is no file missing.txt" in "".join(call("explain", run, "missing.txt").err)
+    told = "".join(call("explain", run, "t\u2603").err)
+    assert "1 of 2 tokens are not in the vocabulary" in told
     assert "médi" in call("explain", run, "t.txt", "--encoding", "latin-1").out
 
 
