@@ -106,7 +106,8 @@ def pull(name: str, out: str | Path, revision: str | None = None) -> Pulled:
         check_repository(name, wanted, sum(sizes))
         if out.is_dir():
             durable.remove_folder(out)  # it is empty
-        with durable.write_folder(out) as folder:
+        durable.remove_leftovers(out)
+        with appearing(out) as folder:
             hub.library.snapshot_download(
                 name, revision=about.sha, local_dir=folder, allow_patterns=wanted,
                 endpoint=hub.api.endpoint, max_workers=4,
@@ -135,9 +136,25 @@ def local_run(name: str) -> Path:
             raise
         return copies[-1].parent
     folder: Path = kept / commit
-    if not folder.is_dir():
-        pull(name, folder, revision=commit)
+    try:
+        if not folder.is_dir():
+            pull(name, folder, revision=commit)
+    except CheckpointError:
+        if not folder.is_dir():  # otherwise another process has downloaded it meanwhile
+            raise
     return folder
+
+
+@contextmanager
+def appearing(out: Path) -> Iterator[Path]:
+    """``durable.write_folder``; raises ``CheckpointError`` where ``out`` has appeared meanwhile."""
+    try:
+        with durable.write_folder(out) as folder:
+            yield folder
+    except OSError:
+        if out.is_dir():
+            raise CheckpointError(f"{out} exists already", "choose another `out=FOLDER`") from None
+        raise
 
 
 def files_to_push(loaded: Loaded) -> dict[str, bytes]:
