@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from charlm.data.formats.pairs import Pair
     from charlm.data.preparation.streams import Reset
     from charlm.data.sources.corpora import Corpus
+    from charlm.exchange.sentences import KenlmScorer, MiniconsScorer
     from charlm.inference.novelty.table import NoveltyTable
     from charlm.inference.rescoring.hypotheses import RankedList
     from charlm.inference.rescoring.summary import RescoringSummary
@@ -252,6 +253,29 @@ class Measuring:
         *records, summary = rescore(self.loaded, job)
         assert isinstance(summary, RescoringSummary)
         return [record for record in records if isinstance(record, RankedList)], summary
+
+    def kenlm(self) -> "KenlmScorer":
+        """The run with the methods of ``kenlm.Model``: ``score``, ``full_scores``, ``perplexity``
+        in log10, for programs written for KenLM (docs/exchange.md).
+
+        Example::
+
+            print(model.kenlm().score("It was the best of times."))
+        """
+        from charlm.exchange.sentences import KenlmScorer
+
+        return KenlmScorer(self.loaded)
+
+    def minicons(self) -> "MiniconsScorer":
+        """The run with minicons' methods ``token_score`` and ``sequence_score``.
+
+        Example::
+
+            print(model.minicons().sequence_score(["It was the best.", "It was best the."]))
+        """
+        from charlm.exchange.sentences import MiniconsScorer
+
+        return MiniconsScorer(self.loaded)
 
 
 def table_or_corpus(loaded: Loaded, text: Texts, by: str, data: dict[str, str]) -> "Path | Corpus":

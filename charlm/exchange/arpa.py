@@ -147,7 +147,7 @@ def read_sections(lines: Iterator[tuple[int, str]]) -> Iterator[list[Ngram]]:
     if not counts or sum(counts) > MOST_NGRAMS or min(counts) < 0:
         raise ValueError("it counts no n-grams, or too many")
     for length, count in enumerate(counts, 1):
-        yield [ngram_of(line, number, length) for number, line in take(lines, count)]
+        yield list(distinct(take(lines, count), length))
         for _, line in lines:  # up to the head of the next length
             if line.startswith("\\"):
                 break
@@ -158,6 +158,17 @@ def take(lines: Iterable[tuple[int, str]], count: int) -> Iterator[tuple[int, st
     found = ((number, line) for number, line in lines if line.strip())
     for _, each in zip(range(count), found, strict=False):
         yield each
+
+
+def distinct(lines: Iterable[tuple[int, str]], length: int) -> Iterator[Ngram]:
+    """The n-grams of lines.  Raises ``ValueError`` naming a line whose n-gram came before."""
+    seen = set[tuple[str, ...]]()
+    for number, line in lines:
+        found = ngram_of(line, number, length)
+        if found[0] in seen:
+            raise ValueError(f"line {number} repeats {' '.join(found[0])!r}")
+        seen.add(found[0])
+        yield found
 
 
 def ngram_of(line: str, number: int, length: int) -> Ngram:

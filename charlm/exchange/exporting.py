@@ -82,7 +82,10 @@ def export_model(
         durable.write_output(out, content, force=force)
         return Exported(str(loaded.run.folder), loaded.step, to, str(out), len(content))
     if out.exists():
-        raise CorpusError(f"{out} exists already", "choose another `out`")
+        raise CorpusError(
+            f"{out} exists already" + (", and `force` replaces files alone" if force else ""),
+            "choose another `out`, or remove it first",
+        )
     network = require_recurrent(loaded)
     graph = onnx_model(network)
     difference = verify_onnx(graph, network)

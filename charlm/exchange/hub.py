@@ -118,7 +118,7 @@ def pull(name: str, out: str | Path, revision: str | None = None) -> Pulled:
         durable.remove_leftovers(target)
         if target.is_dir():
             durable.remove_folder(target)  # it is empty
-        with durable.write_folder(target) as folder:
+        with appearing(target) as folder:
             for file in wanted:  # not at once, in threads, which no signal reaches
                 hub.api.hf_hub_download(name, file, revision=about.sha, local_dir=folder)
             if (folder / ".cache").is_dir():
@@ -145,9 +145,25 @@ def local_run(name: str) -> Path:
             raise
         return copies[-1].parent
     folder: Path = kept / commit
-    if not folder.is_dir():
-        pull(name, folder, revision=commit)
+    try:
+        if not folder.is_dir():
+            pull(name, folder, revision=commit)
+    except CheckpointError:
+        if not folder.is_dir():  # otherwise another process has downloaded it meanwhile
+            raise
     return folder
+
+
+@contextmanager
+def appearing(out: Path) -> Iterator[Path]:
+    """``durable.write_folder``; raises ``CheckpointError`` where ``out`` has appeared meanwhile."""
+    try:
+        with durable.write_folder(out) as folder:
+            yield folder
+    except OSError:
+        if out.is_dir():
+            raise CheckpointError(f"{out} exists already", "choose another `out=FOLDER`") from None
+        raise
 
 
 def files_to_push(loaded: Loaded) -> dict[str, bytes]:

@@ -42,6 +42,9 @@ TOLERANCE = 1e-4
 
 CHUNK = 1024
 
+LARGEST_NLL = 200.0
+"""Nats from which on a token counts as impossible: ARPA files give 10^-99 at least, 228 nats."""
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -249,7 +252,14 @@ def measured(about: Imported, content: Content, path: Path) -> Imported:
         raise CorpusError(f"{path} has fewer than two tokens", "name a longer text")
     nll = np.concatenate([content.nll(ids) for ids in streams])
     scored = np.concatenate([ids[1:] for ids in streams])
-    unknown = int((scored == content.tokenizer.unknown_id).sum())
+    lacking = nll[scored == content.tokenizer.unknown_id]
+    if lacking.max(initial=0) > LARGEST_NLL:
+        raise CorpusError(
+            f"{path} has {len(lacking):,} tokens that the vocabulary lacks, and the model has no "
+            "<unk> that predicts them",
+            "name a text that has the symbols of the vocabulary alone",
+        )
+    unknown = len(lacking)
     return replace(about, on=str(path), tokens=len(nll), unknown=unknown, nll=float(nll.mean()))
 
 

@@ -118,6 +118,7 @@ def test_a_run_goes_out_and_comes_back(tmp_path: Path) -> None:
         ("hello\n", "counts no n-grams"),
         ("\\data\\\nngram 1=2\n\n\\1-grams:\n-1 a\nx b\n", "could not convert"),
         ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1 a b c\n", "line 5 is no 1-gram"),
+        ("\\data\\\nngram 1=2\n\n\\1-grams:\n-1 a\n-2 a\n", "line 6 repeats 'a'"),
         ("\\data\\\nngram 1=1\nngram 2=1\n\n\\1-grams:\n-1 a\n\n\\2-grams:\n-1 a c\n", "has 'c'"),
         ("\\data\\\nngram 1=99999999999\n\n\\1-grams:\n", "or too many"),
     ],

@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import charlm
 from charlm import durable
 from charlm.data.sources.huggingface import hub_answers
 from charlm.errors import CheckpointError, ConfigError, ModelError
-from charlm.exchange.hub import pull, push
+from charlm.exchange.hub import local_run, pull, push
 from tests.cli.conftest import SMALL, book_text, call, tree
 from tests.cli.signalled import charlm as charlm_command
 from tests.exchange.hub import Handler, imitation
@@ -79,6 +80,29 @@ def test_a_name_serves_as_a_run_also_when_the_hub_is_gone(
     done = call("generate", "hf:me/other")
     assert done.code == 1
     assert "the Hub cannot be reached" in done.err[0]
+
+
+def test_two_downloads_at_once_leave_one_run(
+    run: Path, hub: Repositories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(run, "me/book", licence="cc0-1.0")
+    monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "cache"))
+    both = threading.Barrier(2, timeout=60)
+
+    def verified(folder: Path, name: str) -> tuple[int, ...]:
+        both.wait()
+        return (20,)
+
+    monkeypatch.setattr("charlm.exchange.hub.verified_steps", verified)
+    with ThreadPoolExecutor() as pool:
+        folders = list(pool.map(local_run, ["hf:me/book"] * 2))
+    assert folders[0] == folders[1]
+    assert list(folders[0].parent.iterdir()) == [folders[0]]
+    with ThreadPoolExecutor() as pool:
+        pulls = [pool.submit(pull, "me/book", tmp_path / "out") for _ in range(2)]
+    errors = [each.exception() for each in pulls if each.exception()]
+    assert [type(error) for error in errors] == [CheckpointError]
+    assert "exists already" in str(errors[0])
 
 
 def test_what_is_no_run_or_damaged_is_refused(run: Path, hub: Repositories, tmp_path: Path) -> None:

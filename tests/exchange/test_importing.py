@@ -16,7 +16,7 @@ from torch import nn
 
 import charlm
 from charlm.cli.main import cli
-from charlm.errors import CharlmError, CheckpointError, ConfigError, ModelError
+from charlm.errors import CharlmError, CheckpointError, ConfigError, CorpusError, ModelError
 from charlm.exchange.importing import import_model
 from tests.exchange import definitions
 from tests.exchange.definitions import AWDModel, CharRNN, RNNModel, mean_nll
@@ -209,6 +209,19 @@ def test_a_wrong_mapping_is_named(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_vocabulary_without_unknown_symbol_says_so_and_measures_its_own_texts_alone(
+    tmp_path: Path,
+) -> None:
+    torch.save(MODELS["lstm"](), tmp_path / "model.pt")
+    (tmp_path / "vocab.txt").write_text("\n".join(WORDS).replace("<unk>", "known"))
+    (tmp_path / "text.txt").write_text("the king a stranger known")
+    given: dict[str, Any] = {"vocab": tmp_path / "vocab.txt"}
+    with pytest.raises(CorpusError, match="has 1 tokens that the vocabulary lacks"):
+        import_model(tmp_path / "model.pt", tmp_path / "run", on=tmp_path / "text.txt", **given)
+    about = import_model(tmp_path / "model.pt", tmp_path / "run", **given)
+    assert "any other word has a probability of 0" in about.notes[0]
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path, words: Path) -> None:
     torch.save(MODELS["lstm"](), tmp_path / "model.pt")
     reference: dict[str, Any] = {"vocab": words}
@@ -239,7 +252,13 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, words: Path) -> None:
     with torch.no_grad():
         nan.decoder.bias[3] = float("nan")
     torch.save(nan, tmp_path / "nan.pt")
-    assert "no finite number" in refusal(ModelError, "nan.pt")
+    assert "NaN or infinite" in refusal(ModelError, "nan.pt")
+    whole = {name: value.long() for name, value in nan.state_dict().items()}
+    torch.save(whole, tmp_path / "whole.pt")
+    assert "int64, where weights are floats" in refusal(ModelError, "whole.pt")
+    half = tmp_path / "half.json"
+    half.write_text(json.dumps([*WORDS[:-1], "\ud800"]))
+    assert "'\\ud800' has half a character" in refusal(ModelError, vocab=half)
     import_model(tmp_path / "model.pt", tmp_path / "run", **reference)
     with pytest.raises(CheckpointError, match="exists already"):
         import_model(tmp_path / "model.pt", tmp_path / "run", **reference)

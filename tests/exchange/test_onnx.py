@@ -99,6 +99,6 @@ def test_the_exported_folder_writes_by_itself(run: Path, tmp_path: Path) -> None
     )  # fmt: skip
     assert example.stdout.startswith("It was")
     assert len(example.stdout) > 150
-    again = call("export", str(run), "--to", "onnx", "--out", str(tmp_path / "out"))
+    again = call("export", str(run), "--to", "onnx", "--out", str(tmp_path / "out"), "--force")
     assert again.code == 1
-    assert "exists already" in again.err[0]
+    assert "exists already, and --force replaces files alone" in again.err[0]

@@ -22,6 +22,7 @@ NEVER = -1e4
 """Bias of a symbol that the other tool does not know: its probability is 0 in float32."""
 
 UNKNOWN_NAMES = ("<unk>", "<UNK>", "<oov>", "[UNK]", "UNK")
+OTHER_CHECKPOINT = "use another checkpoint, or convert it in the tool that wrote it"
 END_NAMES = ("<eos>", "</s>", "<EOS>", "<eol>")
 
 
@@ -187,8 +188,11 @@ def check_shapes(foreign: ForeignModel, vocab_size: int) -> None:
                 f"be {shape}, but it is {tuple(tensor.shape)}",
                 "give the vocabulary file that belongs to this model",
             )
-        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
-            raise ModelError(f"{name} holds what is no finite number", "use another checkpoint")
+        if not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ModelError(f"{name} are {kind}, where weights are floats", OTHER_CHECKPOINT)
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelError(f"{name} has numbers that are NaN or infinite", OTHER_CHECKPOINT)
 
 
 def readable(symbols: Sequence[str], kind: str) -> tuple[list[str], int | None, tuple[str, ...]]:
@@ -213,11 +217,14 @@ def readable(symbols: Sequence[str], kind: str) -> tuple[list[str], int | None, 
         names.append(name)
         seen.add(name)
     what = "character" if kind == "char" else "word"
-    are = "is" if odd == 1 else "are"
-    note = (
-        f"{counted(odd, 'symbol')} of the vocabulary {are} no {what} of a text and {are} never met"
-    )
-    return names, ends, (note,) if odd else ()
+    notes = []
+    if odd:
+        are = "is" if odd == 1 else "are"
+        symbols = f"{counted(odd, 'symbol')} of the vocabulary"
+        notes.append(f"{symbols} {are} no {what} of a text and {are} never met")
+    if unknown is None:
+        notes.append(f"the vocabulary has no <unk>: any other {what} has a probability of 0")
+    return names, ends, tuple(notes)
 
 
 def reorder_gates(rows: Tensor, order: Sequence[int]) -> Tensor:

@@ -1,6 +1,7 @@
 """Vocabularies of other tools: which symbol each id stands for."""
 
 import json
+import re
 import string
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def read_vocabulary(source: str | Path) -> list[str]:
         raise ModelError(f"{path} is no vocabulary: {error}", WAY_OUT) from None
 
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+
 WAY_OUT = "give a file with one symbol a line, or JSON with a list of symbols or symbol: id"
 
 
@@ -55,6 +58,8 @@ def ordered(value: Any) -> list[str]:
     symbols = dict(pairs)
     if not all(isinstance(symbol, str) for symbol in symbols.values()):
         raise ValueError("a symbol that is no text")
+    if (half := next(filter(SURROGATE.search, symbols.values()), None)) is not None:
+        raise ValueError(f"the symbol {half!a} has half a character, which no text can contain")
     size = max(symbols, default=-1) + 1
     if not 0 < size <= 1 << 24 or min(symbols) < 0:
         raise ValueError("ids that are not 0 and up")

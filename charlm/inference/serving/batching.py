@@ -196,13 +196,12 @@ class Batch:
         """Sample and read the next tokens of each text."""
         delivered: Delivered = []
         going = []
-        for lane, (text, ids, probs, tops) in enumerate(
-            zip(self.texts, *self.sample(), strict=True)
-        ):
+        sampled = zip(self.texts, *self.sample(), strict=True)
+        for lane, (text, ids, log_probs, tops) in enumerate(sampled):
             if -1 in ids:
                 chunk: Chunk | None = Chunk("", error=diverged())
             else:
-                chunk = text.push(zip(ids, probs, tops, strict=True))
+                chunk = text.push(zip(ids, log_probs, tops, strict=True))
             if chunk is not None:
                 delivered.append((text, chunk))
             if chunk is None or not (chunk.finish or chunk.error):

@@ -1,6 +1,7 @@
 """What a caller asks for: a prompt, and texts that follow it and grow token by token."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +60,12 @@ class Sampling(NamedTuple):
         return GenerationConfig(
             temperature=self.temperature, top_p=self.top_p, top_k=self.top_k, min_p=self.min_p
         )
+
+
+@lru_cache
+def tokens_at_most(length: int) -> GenerationConfig:
+    """The settings of texts that end after ``length`` tokens; to check them takes a millisecond."""
+    return GenerationConfig(length=length, unit="tokens")
 
 
 class Prompt:
@@ -124,7 +131,7 @@ class ServedText:
         self.generator = torch.Generator().manual_seed(seed)
         self.numbers = np.empty(0)  # random numbers that are not used yet
         self.spelling = Spelling(tokenizer, prompt.text, prompt.ids)
-        self.cut = Cut(Ending(GenerationConfig(length=length, unit="tokens")), stop)
+        self.cut = Cut(Ending(tokens_at_most(length)), stop)
         self.tokens: list[tuple[int, float, Top]] = []
         """Ids, log-probabilities and the most probable tokens of what is not yet delivered."""
         self.ready: list[Written] = []

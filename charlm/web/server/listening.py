@@ -1,6 +1,7 @@
 """Listening to connections with uvicorn until a signal comes."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -67,6 +68,7 @@ async def listen(
 ) -> None:
     """Answer requests until ``stop`` returns something; running ones then get the time of grace."""
     service = Service(models, limits)
+    gc.freeze()  # what is loaded stays, and need not be searched for garbage
     protocol = type("Protocol", (PatientProtocol,), {"patience": limits.patience})
     config = uvicorn.Config(
         Application(service, Access(token)), http=protocol, ws="none", lifespan="off",
@@ -78,3 +80,4 @@ async def listen(
         await StoppedServer(config, stop).serve(sockets=[listener])
     finally:
         service.close()
+        gc.unfreeze()
