@@ -56,6 +56,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
     """The lines about one run, by name."""
     settings, train = summary.settings, table(summary.text, "train")
     counts = (f"{number(train, unit) or 0:,} {name}" for unit, name in UNITS.items())
+    steps = "orders" if settings["model"]["kind"] == "ngram" else "steps"
     checkpoints = ", ".join(
         f"{entry['step']:,}" + ("" if entry["good"] else " (damaged)")
         for entry in summary.checkpoints
@@ -70,7 +71,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
         "tokenizer": f"{settings['tokenizer']['kind']}, vocabulary {summary.vocab_size:,}",
         "model": describe_model(summary),
         **describe_training(summary),
-        "trained": f"{summary.step:,} steps, {summary.tokens:,} tokens, "
+        "trained": f"{summary.step:,} {steps}, {summary.tokens:,} tokens, "
         f"{duration(summary.seconds)}" + (" (finished)" if summary.finished else ""),
         "validation": describe_best(summary),
         "checkpoints": checkpoints or "none yet",

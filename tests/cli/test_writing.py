@@ -272,6 +272,11 @@ def test_several_temperatures_give_what_each_gives_alone(run: Path) -> None:
     assert set(records) == {0.5, 1.2}
 
 
+def test_the_most_probable_text_has_no_seed(run: Path) -> None:
+    found = call("generate", run, "-n", 5, "--beam", 2, "--samples", 2, "--json").out
+    assert [json.loads(line)["seed"] for line in found.splitlines()] == [None, None]
+
+
 def test_units_whole_sentences_patterns_and_gaps(run: Path) -> None:
     lines = write(run, "-n", 2, "--unit", "lines", "--seed", 1)
     assert len([line for line in lines.splitlines() if line]) <= 2
@@ -290,7 +295,7 @@ def test_units_whole_sentences_patterns_and_gaps(run: Path) -> None:
     ("given", "cause"),
     [
         (("--set", "mirostat_tau=3", "--top-p", "0.9"), "mirostat_tau and --top-p contradict"),
-        (("--set", "xtc_treshold=0.3"), "unknown setting generation.xtc_treshold"),
+        (("--set", "xtc_treshold=0.3"), "unknown setting xtc_treshold"),
         (("--set", "training.steps=3"), "training.steps belongs to training"),
         (("--pattern", "Q+"), "no text that this model can write matches --pattern Q+"),
         (("-p", "lo", "--pattern", "ba"), "the prompt breaks --pattern at its character 1, 'l'"),

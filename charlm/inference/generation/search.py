@@ -157,7 +157,7 @@ def beam_samples(
     for hypothesis in beam_search(decoder, search, width, states)[:count]:
         block = [list(map(Token, hypothesis.tokens, hypothesis.log_probs))]
         written = decode(tokenizer, prompt, ids, iter(block))
-        samples.append(Sample(prompt, 0, cut(written, Ending(config), stops)))
+        samples.append(Sample(prompt, None, cut(written, Ending(config), stops)))
     return samples
 
 
