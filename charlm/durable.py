@@ -251,7 +251,7 @@ def check_output(path: Path, *, force: bool | None = None) -> None:
     folder to write in is missing.
     """
     if str(path) == "-":
-        raise CorpusError("standard output is no file", "name a file: `out=FILE`, or ./- for -")
+        raise CorpusError("standard output is no file", "name a file, or ./- for -")
     mode = mode_of(path)
     if mode is None:
         if not path.resolve().parent.is_dir():
@@ -288,7 +288,7 @@ def write_output(
     except OSError as error:
         raise CorpusError(
             f"{path} cannot be written: {error.strerror or error}",
-            f"{way_out(error)}, or choose another `out`",
+            f"{way_out(error)}, or name another file",
         ) from None
 
 

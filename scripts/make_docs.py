@@ -61,7 +61,7 @@ def settings_page() -> str:
         GENERATED,
         "# Settings",
         "These names are used in `run.toml`, in the file of `--config`, by "
-        "`--set section.key=value`, and by `charlm.train` in Python, which also takes a key alone "
+        "`--set section.key=value`, and by `charlm.train` in Python; the last two take a key alone "
         'where one section has it. Where the default is "decided", a training that is given '
         "minutes chooses the value by the text and the machine ([budget.md](budget.md)), and one "
         "that is given steps or epochs takes the value named.",

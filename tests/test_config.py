@@ -53,7 +53,7 @@ def test_tables_come_back_as_the_same_config() -> None:
         ("training.warmup=0.7", "`training.warmup=0.7`.*`training.cooldown=0.4`", "less"),
         (
             "model.mogrifier_rank=8",
-            "`model.mogrifier_rank=8`.*`model.mogrifier_rounds` is 0",
+            "`model.mogrifier_rank=8` does nothing with `model.mogrifier_rounds=0`",
             "mogrifier_rounds",
         ),
         ("data.split=[90, 0]", "`data.split` must be", "`data.split=[90, 10]`"),
@@ -74,16 +74,10 @@ def test_two_budgets_are_refused_naming_both() -> None:
         Config.from_tables({"training": {"minutes": 1, "steps": 5}})
 
 
-@pytest.mark.parametrize("text", ["", "model", "model.dropout", "dropout=3", "=3", "model.=3"])
+@pytest.mark.parametrize("text", ["", "model", "model.dropout", "=3", "model.=3", "data=3"])
 def test_an_assignment_of_the_wrong_form_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="section"):
+    with pytest.raises(ConfigError, match=r"given as name=value|unknown setting"):
         parse_assignment(text)
-
-
-def test_a_section_without_a_key_is_answered_with_that_section() -> None:
-    with pytest.raises(ConfigError) as caught:
-        parse_assignment("training")
-    assert caught.value.hint.startswith("write training.KEY=VALUE")
 
 
 def test_values_are_toml_or_numbers_or_else_plain_text() -> None:
@@ -200,14 +194,13 @@ def test_an_unknown_or_ambiguous_name_is_refused_with_the_right_one(
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("lr=1e-3", "training.learning_rate=1e-3"),
-        ("hidden_size=3", "model.hidden_size=3"),
-        ("dropuot=.1", "model.dropout=.1"),
+        ("lr=1e-3", "did you mean training.learning_rate?"),
+        ("dropuot=.1", "did you mean model.dropout?"),
+        ("kind=char", "name the section too"),
     ],
 )
-def test_an_assignment_without_its_section_is_refused_with_the_whole_name(
-    text: str, meant: str
-) -> None:
-    with pytest.raises(ConfigError, match=r"section\.key=value") as caught:
+def test_a_key_alone_is_enough_where_one_section_has_it(text: str, meant: str) -> None:
+    assert parse_assignment("hidden_size=3") == parse_assignment("model.hidden_size=3")
+    with pytest.raises(ConfigError) as caught:
         parse_assignment(text)
-    assert caught.value.hint == f"did you mean {meant}?"
+    assert caught.value.hint == meant

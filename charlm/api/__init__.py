@@ -8,20 +8,10 @@ run was made from.
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from charlm.api.arguments import (
-    Texts,
-    check_part,
-    last_of,
-    listed,
-    naming_unknown,
-    require,
-    run_folder,
-)
+from charlm.api.arguments import Texts, check_part, last_of, listed, naming_unknown, run_folder
 from charlm.api.model import Model
-from charlm.errors import CorpusError
 from charlm.inference.loading import load_run
 
 if TYPE_CHECKING:
@@ -45,9 +35,6 @@ def load(run: str | Path, step: int | None = None, device: str = "cpu") -> "Mode
         model = charlm.load("runs/book")
         print(model)
     """
-    require("run", run, (str, Path), "the folder of a run, a str or a Path")
-    require("step", step, (int, NoneType), "a whole number")
-    require("device", device, (str,), "a str like 'cpu'")
     return Model(load_run(run_folder(run), step=step, device=device))
 
 
@@ -71,34 +58,14 @@ def train(
     """
     from charlm.training import launch
 
-    require("sources", sources, (str, Path, Iterable), "names of texts: a str, a Path or a list")
-    require(
-        "out", out, (str, Path, NoneType), "the folder of a run, a str or a Path",
-        fine=lambda: "\0" not in str(out),
-    )  # fmt: skip
-    for name, kinds in (
-        ("recipe", (str, NoneType)),
-        ("config_file", (str, Path, NoneType)),
-        ("base", (str, Path, NoneType)),
-    ):
-        require(name, settings.get(name), kinds, "a name")
-    if isinstance(sources, str) and "\n" in sources:
-        raise CorpusError(
-            f"`sources` names files, but a text was given: {sources[:40]!r}...",
-            "write the text to a file, and name that",
-        )
     return launch.train(sources, out, find_run=run_folder, **settings)
 
 
 @naming_unknown
 def compare(
-    a: "Model | str | Path",
-    b: "Model | str | Path",
-    text: Texts | None = None,
-    *,
-    part: str | None = None,
-    most: int = 10,
-) -> "Comparison":
+    a: "Model | str | Path", b: "Model | str | Path", text: Texts | None = None, *,
+    part: str | None = None, most: int = 10,
+) -> "Comparison":  # fmt: skip
     """Measure which of two models predicts a text better, by how much, and how certain that is.
 
     ``a`` and ``b`` are models or run folders; ``text`` or ``part`` is what they are compared on

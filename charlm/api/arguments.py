@@ -8,14 +8,24 @@ from inspect import signature
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import ParamSpec, TypeVar, get_args
+from typing import ParamSpec, TypeVar, get_args, get_origin
 
 from charlm.config import GenerationConfig
+from charlm.config.paths import path_of
 from charlm.config.section import unknown_name
 from charlm.config.whole import keys
 from charlm.errors import CharlmWarning, ConfigError
 
-__all__ = ["Texts", "check_part", "last_of", "listed", "naming_unknown", "require", "run_folder"]
+__all__ = [
+    "Texts",
+    "check_part",
+    "last_of",
+    "listed",
+    "naming_unknown",
+    "require",
+    "run_folder",
+    "within",
+]
 
 Texts = str | Path | Iterable[str | Path]
 """A ``str`` is the text itself, a ``Path`` a file, folder or corpus, a list several of either."""
@@ -34,6 +44,9 @@ PLAIN: dict[object, tuple[type, str]] = {
     float: (Real, "a number"),
     int: (Integral, "a whole number"),
     str: (str, "a str"),
+    bytes: (bytes, "bytes"),
+    Path: (Path, "a Path"),
+    Sequence: (Iterable, "a list"),
     NoneType: (NoneType, "None"),
 }
 """For each annotation that is checked at every call: what is accepted, and how it is named."""
@@ -87,23 +100,23 @@ def as_arguments(text: str, known: Sequence[str]) -> str:
 
 def plain_types(annotation: object) -> tuple[object, ...]:
     """The types of an annotation like ``int | None``; none where not all are in ``PLAIN``."""
-    types = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-    return types if all(isinstance(each, type) and each in PLAIN for each in types) else ()
+    parts = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    types = tuple(get_origin(part) or part for part in parts)
+    return types if all(each in PLAIN for each in types) else ()
 
 
-def require(
-    name: str,
-    value: object,
-    kinds: tuple[type, ...],
-    wanted: str,
-    fine: Callable[[], bool] = lambda: True,
-) -> None:
-    """Raise ``ConfigError`` unless the argument ``name`` has one of the types ``kinds`` and is
-    ``fine``, which is only asked for the right type.
-    """
-    right = isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
-    if not right or not fine():
+def require(name: str, value: object, kinds: tuple[type, ...], wanted: str) -> None:
+    """Raise ``ConfigError`` unless the argument ``name`` has one of the types ``kinds``."""
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise ConfigError(f"`{name}` must be {wanted}, got {value!r:.60}", f"change `{name}`")
+
+
+def within(least: int, most: int | None = None, **numbers: int | None) -> None:
+    """Raise ``ConfigError`` for a number below ``least`` or above ``most``; None is fine."""
+    for name, value in numbers.items():
+        if value is not None and not least <= value <= (value if most is None else most):
+            allowed = f"{least} or more" if most is None else f"from {least} to {most}"
+            raise ConfigError(f"`{name}` must be {allowed}, got {value}", f"change `{name}`")
 
 
 def run_folder(run: str | Path) -> Path:
@@ -115,7 +128,7 @@ def run_folder(run: str | Path) -> Path:
         from charlm.exchange.hub import local_run
 
         return local_run(str(run))
-    return Path(run)
+    return path_of("run", run)
 
 
 def last_of(records: Iterable[object], kind: type[Result]) -> Result:

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import NoneType
 from typing import TYPE_CHECKING
 
-from charlm.api.arguments import last_of, naming_unknown, require
+from charlm.api.arguments import last_of, naming_unknown, within
 from charlm.inference.loading import Loaded
 
 if TYPE_CHECKING:
     from charlm.explain.activations import Explanation
     from charlm.explain.memory import Memory
+    from charlm.explain.reading import TokenizedText
     from charlm.explain.search import FoundUnits
 
 __all__ = ["Explaining"]
@@ -42,13 +42,9 @@ class Explaining:
             print(explanation.gates["forget_gate"].shape, explanation.statistics["forget_gate"])
         """
         from charlm.explain.activations import Explanation, explain_text
-        from charlm.explain.reading import read_text
-        from charlm.inference.texts import take_corpus
 
-        require("text", text, (str, Path), "a str, or the Path of a file")
-        require("top", top, (int,), "a whole number, 0 or more", fine=lambda: top >= 0)
-        read = read_text(self.loaded.tokenizer, take_corpus(self.loaded, text))
-        records = explain_text(self.loaded, read, numbers(layers), numbers(units), top)
+        within(0, top=top)
+        records = explain_text(self.loaded, self._read(text), numbers(layers), numbers(units), top)
         return last_of(records, Explanation)
 
     @naming_unknown
@@ -68,14 +64,10 @@ class Explaining:
             found = model.find_units(Path("book.txt"), "re:[A-Z]+")
             print([(match.unit, match.held_out) for match in found.matches], found.chance)
         """
-        from charlm.explain.reading import read_text
         from charlm.explain.search import FoundUnits, find_units
-        from charlm.inference.texts import take_corpus
 
-        require("text", text, (str, Path), "a str, or the Path of a file")
-        require("top", top, (int,), "a whole number, 1 or more", fine=lambda: top > 0)
-        read = read_text(self.loaded.tokenizer, take_corpus(self.loaded, text))
-        return last_of(find_units(self.loaded, read, feature, layer, top), FoundUnits)
+        within(1, top=top)
+        return last_of(find_units(self.loaded, self._read(text), feature, layer, top), FoundUnits)
 
     @naming_unknown
     def memory(
@@ -94,18 +86,20 @@ class Explaining:
             print([(lag, each.value) for lag, each in zip(memory.lags, memory.change)])
         """
         from charlm.explain.memory import Memory
-        from charlm.explain.reading import read_text
         from charlm.explain.rivals import compare_memory
+
+        cells = [against] if isinstance(against, str) else against
+        records = compare_memory(self.loaded, self._read(text), cells, reach)
+        return [record for record in records if isinstance(record, Memory)]
+
+    def _read(self, text: str | Path) -> "TokenizedText":
+        """The tokens of a text."""
+        from charlm.explain.reading import read_text
         from charlm.inference.texts import take_corpus
 
-        require("text", text, (str, Path), "a str, or the Path of a file")
-        read = read_text(self.loaded.tokenizer, take_corpus(self.loaded, text))
-        cells = [against] if isinstance(against, str) else against
-        records = compare_memory(self.loaded, read, cells, reach)
-        return [record for record in records if isinstance(record, Memory)]
+        return read_text(self.loaded.tokenizer, take_corpus(self.loaded, text))
 
 
 def numbers(given: int | Sequence[int] | None) -> Sequence[int] | None:
     """One number as a sequence; several, or None, as they are."""
-    require("layers and units", given, (int, Sequence, NoneType), "numbers from 0")
     return [given] if isinstance(given, int) else given

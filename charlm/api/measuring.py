@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from charlm.api.arguments import Texts, check_part, last_of, listed, naming_unknown, require
+from charlm.api.arguments import Texts, check_part, last_of, listed, naming_unknown, require, within
 from charlm.inference.loading import Loaded
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from charlm.inference.scoring.results import PerplexityTable, TextScore
     from charlm.inference.surprisal.pairs import PairScore
     from charlm.inference.surprisal.text import Surprisal
+    from charlm.inference.texts import TextSource
 
 __all__ = ["Measuring"]
 
@@ -38,14 +38,9 @@ class Measuring:
 
     @naming_unknown
     def score(
-        self,
-        text: Texts | None = None,
-        *,
-        part: str | None = None,
-        reset: "Reset | None" = None,
-        encoding: str | None = None,
-        text_column: str | None = None,
-    ) -> "TextScore":
+        self, text: Texts | None = None, *, part: str | None = None, reset: "Reset | None" = None,
+        encoding: str | None = None, text_column: str | None = None,
+    ) -> "TextScore":  # fmt: skip
         """Score text: every token is predicted from all before it, in one stream.
 
         Of several texts, which are read by themselves, it is the score of all together.  ``.bpc``,
@@ -60,28 +55,17 @@ class Measuring:
         from charlm.inference.scoring.conventions import ScoringOptions
         from charlm.inference.scoring.perplexity import measure_perplexity
         from charlm.inference.scoring.results import PerplexityTable
-        from charlm.inference.texts import take_texts
 
-        check_part(part)
-        data = given(encoding=encoding, text_column=text_column)
-        texts = take_texts(self.loaded, listed(text), part, **data)
+        texts = self._texts(listed(text), part, encoding=encoding, text_column=text_column)
         records = measure_perplexity(self.loaded, texts, ScoringOptions(reset=reset))
         return last_of(records, PerplexityTable).whole
 
     @naming_unknown
     def perplexity(
-        self,
-        text: Texts | None = None,
-        *,
-        part: str | None = None,
-        reset: "Reset | None" = None,
-        convention: "Convention" = "charlm",
-        window: int | None = None,
-        curve: bool = False,
-        baselines: bool = False,
-        encoding: str | None = None,
-        text_column: str | None = None,
-    ) -> "PerplexityTable":
+        self, text: Texts | None = None, *, part: str | None = None, reset: "Reset | None" = None,
+        convention: "Convention" = "charlm", window: int | None = None, curve: bool = False,
+        baselines: bool = False, encoding: str | None = None, text_column: str | None = None,
+    ) -> "PerplexityTable":  # fmt: skip
         """The table of ``charlm perplexity``: a row for each text, and one for all together.
 
         For comparison it holds the scores of the model without methods of evaluation time, of the
@@ -98,12 +82,9 @@ class Measuring:
         from charlm.inference.scoring.conventions import ScoringOptions
         from charlm.inference.scoring.perplexity import measure_perplexity
         from charlm.inference.scoring.results import PerplexityTable
-        from charlm.inference.texts import take_texts
 
-        check_part(part)
         options = ScoringOptions(convention=convention, reset=reset, window=window, curve=curve)
-        data = given(encoding=encoding, text_column=text_column)
-        texts = take_texts(self.loaded, listed(text), part, **data)
+        texts = self._texts(listed(text), part, encoding=encoding, text_column=text_column)
         static = getattr(self.loaded, "static", None)
         records = measure_perplexity(
             self.loaded, texts, options, baselines=baselines, static=static
@@ -112,18 +93,10 @@ class Measuring:
 
     @naming_unknown
     def surprisal(
-        self,
-        text: Texts,
-        *,
-        by: str = "word",
-        top: int = 0,
-        more: bool = False,
-        reset: "Reset | None" = None,
-        encoding: str | None = None,
-        text_column: str | None = None,
-        columns: Sequence[str] = (),
-        join: str = " ",
-    ) -> "list[Surprisal]":
+        self, text: Texts, *, by: str = "word", top: int = 0, more: bool = False,
+        reset: "Reset | None" = None, encoding: str | None = None, text_column: str | None = None,
+        columns: Sequence[str] = (), join: str = " ",
+    ) -> "list[Surprisal]":  # fmt: skip
         """How surprising each word of a text was (or ``by`` "token", "char" or "line").
 
         ``by="region"`` measures the regions of interest of a table that a ``Path`` names, whose
@@ -140,12 +113,16 @@ class Measuring:
         """
         from charlm.inference.surprisal.rows import measure_rows
         from charlm.inference.surprisal.text import Surprisal, Surprisals
-        from charlm.inference.texts import natural_reset
+        from charlm.inference.texts import natural_reset, take_corpus
 
-        require("top", top, (int,), "a whole number, 0 or more", fine=lambda: top >= 0)
-        data = given(encoding=encoding, text_column=text_column)
-        taken = table_or_corpus(self.loaded, text, by, data)
-        if not isinstance(taken, Path):
+        within(0, top=top)
+        taken: Path | Corpus
+        if by == "region":
+            require("text", text, (Path,), "the Path of a table")
+            taken = Path(str(text))
+        else:
+            data = given(encoding=encoding, text_column=text_column)
+            taken = take_corpus(self.loaded, listed(text) or (), **data)
             reset = reset or natural_reset(taken)
         how: Any = {"columns": columns, "join": join, "encoding": encoding}
         rows = measure_rows([self.loaded], taken, by, reset=reset, top=top, more=more, **how)
@@ -153,16 +130,10 @@ class Measuring:
 
     @naming_unknown
     def novelty(
-        self,
-        texts: Texts | None = None,
-        *,
-        temperatures: Sequence[float] | None = None,
-        samples: int | None = None,
-        length: int | None = None,
-        seed: int | None = None,
-        encoding: str | None = None,
-        text_column: str | None = None,
-    ) -> "NoveltyTable":
+        self, texts: Texts | None = None, *, temperatures: Sequence[float] | None = None,
+        samples: int | None = None, length: int | None = None, seed: int | None = None,
+        encoding: str | None = None, text_column: str | None = None,
+    ) -> "NoveltyTable":  # fmt: skip
         """Measure how much of ``texts`` stands in the run's training text; needs the extra
         ``novelty``.
 
@@ -180,10 +151,9 @@ class Measuring:
         """
         from charlm.inference.novelty.report import measure_novelty, sampling
         from charlm.inference.novelty.table import NoveltyTable
-        from charlm.inference.texts import take_texts
 
-        data = given(encoding=encoding, text_column=text_column)
-        taken = [] if texts is None else take_texts(self.loaded, listed(texts), **data)
+        how_read = {"encoding": encoding, "text_column": text_column}
+        taken = [] if texts is None else self._texts(listed(texts), **how_read)
         chosen = sampling(
             texts=bool(taken), temperatures=temperatures, samples=samples, length=length, seed=seed
         )
@@ -214,17 +184,10 @@ class Measuring:
 
     @naming_unknown
     def rescore(
-        self,
-        nbest: str | Path,
-        *,
-        refs: str | Path | None = None,
-        tune: str | Path | None = None,
-        lm_weight: float = 1.0,
-        word_bonus: float = 0.0,
-        given: str = "loglik",
-        end: str | None = None,
-        input_format: str | None = None,
-    ) -> "tuple[list[RankedList], RescoringSummary]":
+        self, nbest: str | Path, *, refs: str | Path | None = None, tune: str | Path | None = None,
+        lm_weight: float = 1.0, word_bonus: float = 0.0, given: str = "loglik",
+        end: str | None = None, input_format: str | None = None,
+    ) -> "tuple[list[RankedList], RescoringSummary]":  # fmt: skip
         """Rank the hypotheses in a file of n-best lists by score + ``lm_weight`` * ln p(text) +
         ``word_bonus`` * words; returns the lists and a summary.
 
@@ -242,10 +205,6 @@ class Measuring:
         from charlm.inference.rescoring.job import open_rescoring, rescore
         from charlm.inference.rescoring.summary import RescoringSummary
 
-        named = "the name of a file, a str or a Path"
-        require("nbest", nbest, (str, Path), named)
-        for name, file in (("refs", refs), ("tune", tune)):
-            require(name, file, (str, Path, NoneType), named)
         job = open_rescoring(
             self.loaded, nbest, input_format=input_format, given=given, lm_weight=lm_weight,
             word_bonus=word_bonus, end=end, tune=tune, refs=refs,
@@ -277,15 +236,17 @@ class Measuring:
 
         return MiniconsScorer(self.loaded)
 
+    def _texts(
+        self,
+        text: str | Path | Sequence[str | Path] | None,
+        part: str | None = None,
+        **data: str | None,
+    ) -> "list[TextSource]":
+        """The texts that an argument gives; ``data`` says how files are read."""
+        from charlm.inference.texts import take_texts
 
-def table_or_corpus(loaded: Loaded, text: Texts, by: str, data: dict[str, str]) -> "Path | Corpus":
-    """The table that holds regions, or the corpus of texts for all other units."""
-    from charlm.inference.texts import take_corpus
-
-    if by == "region":
-        require("text", text, (Path,), "the Path of a table")
-        return Path(str(text))
-    return take_corpus(loaded, listed(text) or (), **data)
+        check_part(part)
+        return take_texts(self.loaded, text, part, **given(**data))
 
 
 def given(**arguments: str | None) -> dict[str, str]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import NoneType
 from typing import TYPE_CHECKING
 
-from charlm.api.arguments import last_of, naming_unknown, require
+from charlm.api.arguments import last_of, naming_unknown, within
 from charlm.api.explaining import Explaining
 from charlm.api.measuring import Measuring
 from charlm.api.writing import Writing
 from charlm.config import Config
+from charlm.config.paths import path_of
 from charlm.inference.adaptation.mixing import Mixed, mixed
 from charlm.inference.loading import Loaded, require_recurrent
 from charlm.notebook import html_table
@@ -32,33 +32,26 @@ class Model(Writing, Measuring, Explaining):
         self.loaded = loaded
 
     def __repr__(self) -> str:
-        model, mode = self.config.model, self.loaded.model.mode
-        size = f"{model.cell} {model.num_layers}x{model.hidden_size}"
-        is_mixture = isinstance(self.loaded, Mixed)
-        about = [
-            "n-grams" if model.kind == "ngram" else size,
-            self.tokenizer.kind,
-            f"vocabulary {self.tokenizer.vocab_size:,}",
-            *([] if is_mixture else [f"step {self.step:,}"]),
-            *([] if mode == "static" else [mode]),
-        ]
-        return f"<charlm.Model {self.name if is_mixture else self.run}: {', '.join(about)}>"
+        run, *about = self._about().values()
+        return f"<charlm.Model {run}: {', '.join(about)}>"
 
     def _repr_html_(self) -> str:
         """What the model is, as a table for notebooks."""
-        model, data = self.config.model, self.config.data
-        layers = f"{model.num_layers} x {model.hidden_size} {model.cell}"
-        about = {
-            "run": str(self.run),
-            "step": f"{self.step:,}",
-            "model": "n-grams" if model.kind == "ngram" else layers,
+        text = ", ".join(self.config.data.sources)
+        return html_table("charlm.Model", [*self._about().items(), ("text", text)])
+
+    def _about(self) -> dict[str, str]:
+        """The run, or the runs of a mixture, and what kind of model this is."""
+        model, mode = self.config.model, self.loaded.model.mode
+        size = f"{model.cell} {model.num_layers}x{model.hidden_size}"
+        is_mixture = isinstance(self.loaded, Mixed)
+        return {
+            "run": self.name if is_mixture else str(self.run),
+            "model": "n-grams" if model.kind == "ngram" else size,
             "tokens": f"{self.tokenizer.kind}, vocabulary {self.tokenizer.vocab_size:,}",
-            "text": ", ".join(data.sources),
-            "methods": self.loaded.model.mode,
+            **({} if is_mixture else {"step": f"step {self.step:,}"}),
+            **({} if mode == "static" else {"methods": mode}),
         }
-        if isinstance(self.loaded, Mixed):
-            about = {"mixture": self.name} | about
-        return html_table("charlm.Model", list(about.items()))
 
     @property
     def name(self) -> str:
@@ -101,20 +94,14 @@ class Model(Writing, Measuring, Explaining):
 
             print(model.mix("runs/other", weight=0.7).generate("It was", length=20))
         """
-        require("other", other, (Model, str, Path), "a Model or the folder of a run")
-        require("weight", weight, (int, float, NoneType), "a number between 0 and 1")
-        folder = other.run if isinstance(other, Model) else Path(other)
+        folder = other.run if isinstance(other, Model) else path_of("other", other)
         return Model(mixed(self.loaded, folder, weight))
 
     @naming_unknown
     def adapt(
-        self,
-        *,
-        temperature: float | bool = False,
-        dynamic: Mapping[str, float] | bool = False,
-        cache: Mapping[str, float] | bool = False,
-        tune_on: str | Path | Sequence[str | Path] = (),
-    ) -> "Model":
+        self, *, temperature: float | bool = False, dynamic: Mapping[str, float] | bool = False,
+        cache: Mapping[str, float] | bool = False, tune_on: str | Path | Sequence[str | Path] = (),
+    ) -> "Model":  # fmt: skip
         """A new model: this one with methods of evaluation time (docs/evaluation.md).
 
         ``temperature`` divides the logits; ``dynamic=True`` trains the model on the text it has
@@ -132,7 +119,6 @@ class Model(Writing, Measuring, Explaining):
         from charlm.inference.adaptation.methods import make_evaluation
         from charlm.inference.adaptation.tuning import adapt_run
 
-        require("tune_on", tune_on, (str, Path, Sequence), '"valid", or a Path, or a list of them')
         given = {"temperature": temperature, "dynamic": dynamic, "cache": cache}
         texts = [tune_on] if isinstance(tune_on, str | Path) else tune_on
         evaluation = make_evaluation(given, tuple(map(str, texts)))
@@ -154,8 +140,7 @@ class Model(Writing, Measuring, Explaining):
         """
         from charlm.inference.compression.codec import Compressed, compress
 
-        fine = lanes is None or 1 <= lanes <= 1024
-        require("lanes", lanes, (int, NoneType), "from 1 to 1024", fine=lambda: fine)
+        within(1, 1024, lanes=lanes)
         records = compress(self.loaded, bytes_of(content), adapt=adapt, lanes=lanes)
         return last_of(records, Compressed)
 
@@ -174,8 +159,7 @@ class Model(Writing, Measuring, Explaining):
 
 
 def bytes_of(content: bytes | Path) -> bytes:
-    """The bytes, or those of a file.  Raises ``ConfigError`` or ``CorpusError``."""
+    """The bytes, or those of a file.  Raises ``CorpusError``."""
     from charlm.inference.compression.files import read_input
 
-    require("content", content, (bytes, Path), "bytes, or the Path of a file")
     return content if isinstance(content, bytes) else read_input(content)

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
-from charlm.api.arguments import last_of, naming_unknown, require
+from charlm.api.arguments import last_of, naming_unknown, require, within
 from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.inference.generation import text as generation
@@ -54,10 +53,10 @@ class Writing:
             first, second = model.generate("It was", length=20, samples=2)
             print(model.generate("It was", pattern="It was [a-z ]{5,30}", repetition_penalty=1.1))
         """
-        check_counts(samples, best_of, beam)
+        within(1, best_of=best_of, beam=beam)
         if beam:
-            refuse_idle("beam", given_names(settings))
-        config, model = self._settings(seed, settings), in_precision(self.loaded.model, precision)
+            refuse_idle("beam", chosen(settings))
+        config, model = self._settings(settings), in_precision(self.loaded.model, precision)
         given = prompt if isinstance(prompt, list | tuple) else [prompt]
         prompts = [self._replaced(text, replace_unknown) for text in given]
         written = write_texts(
@@ -71,16 +70,10 @@ class Writing:
 
     @naming_unknown
     def stream(
-        self,
-        prompt: str = "",
-        *,
-        seed: int | None = None,
-        stop: str | Sequence[str] = (),
-        past_end: bool = False,
-        replace_unknown: str | None = None,
-        precision: str = "float32",
+        self, prompt: str = "", *, seed: int | None = None, stop: str | Sequence[str] = (),
+        past_end: bool = False, replace_unknown: str | None = None, precision: str = "float32",
         **settings: Any,
-    ) -> Sample:
+    ) -> Sample:  # fmt: skip
         """Generate text piece by piece: whole characters of the continuation, as they are made.
 
         The arguments are those of ``generate``.  The prompt is not repeated: the prompt and all
@@ -94,9 +87,8 @@ class Writing:
             for piece in model.stream("It was", length=80):
                 print(piece, end="", flush=True)
         """
-        config = self._settings(seed, settings)
+        config, texts = self._settings(settings), stops(stop)
         model = in_precision(self.loaded.model, precision)
-        texts = stops(stop)
         generation.warn_of_stops(self.loaded.tokenizer, texts)
         return generation.stream(
             model, self.loaded.tokenizer, self._replaced(prompt, replace_unknown), config,
@@ -105,15 +97,9 @@ class Writing:
 
     @naming_unknown
     def fill(
-        self,
-        text: str,
-        *,
-        samples: int | None = None,
-        gap_length: int = 20,
-        beam: int = 50,
-        replace_unknown: str | None = None,
-        **settings: Any,
-    ) -> Any:
+        self, text: str, *, samples: int | None = None, gap_length: int = 20, beam: int = 50,
+        replace_unknown: str | None = None, **settings: Any,
+    ) -> Any:  # fmt: skip
         """Fill the gaps of a text, ``___``, with what makes the whole most probable.
 
         A gap takes 1 to ``gap_length`` characters; ``beam`` beginnings are followed at each length.
@@ -124,8 +110,8 @@ class Writing:
 
             print(model.fill("It was the ___ of times."))
         """
-        refuse_idle("fill", given_names(settings))
-        config = self._settings(None, settings)
+        refuse_idle("fill", chosen(settings))
+        config = self._settings(settings)
         found = fill(
             self.loaded.model, self.loaded.tokenizer, self._replaced(text, replace_unknown),
             config, gap_length=gap_length, width=beam, count=generation.check_count(samples),
@@ -150,19 +136,15 @@ class Writing:
             session.undo()
             print(session.text)
         """
-        config = self._settings(seed, settings)
-        return WritingSession(
-            self.loaded.model, self.loaded.tokenizer, config, text=text, seed=seed
-        )
+        model, tokenizer = self.loaded.model, self.loaded.tokenizer
+        return WritingSession(model, tokenizer, self._settings(settings), text=text, seed=seed)
 
-    def _settings(self, seed: int | None, given: Mapping[str, Any]) -> GenerationConfig:
+    def _settings(self, given: Mapping[str, Any]) -> GenerationConfig:
         """The run's generation settings with those of ``given`` that are not None.
 
-        Raises ``ConfigError`` for a wrong value, and for a ``seed`` that is no number.
+        Raises ``ConfigError`` for a wrong value.
         """
-        require("seed", seed, (int, NoneType), "a whole number")
-        chosen = {name: given[name] for name in given_names(given)}
-        return replace(self.loaded.run.config.generation, **chosen)
+        return replace(self.loaded.run.config.generation, **chosen(given))
 
     def _training_text(self, config: GenerationConfig) -> SuffixIndex | None:
         """The index of the run's training text, if ``max_copy`` needs it."""
@@ -174,21 +156,14 @@ class Writing:
         return generation.replace_symbols(self.loaded.tokenizer, prompt, replacement)
 
 
-def check_counts(samples: Any, best_of: Any, beam: Any) -> None:
-    """Raise ``ConfigError`` for anything but whole numbers in range; two may be None."""
-    require("samples", samples, (int, NoneType), "a whole number")
-    require("best_of", best_of, (int,), "1 or more", fine=lambda: best_of >= 1)
-    require("beam", beam, (int, NoneType), "1 or more", fine=lambda: beam is None or beam >= 1)
+def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not None, which leaves the run's."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
-def given_names(settings: Mapping[str, Any]) -> list[str]:
-    """The names of the settings that are not None, which leaves the run's."""
-    return [name for name, value in settings.items() if value is not None]
-
-
-def stops(stop: str | Sequence[str]) -> list[str]:
+def stops(stop: str | Iterable[str]) -> list[str]:
     """The texts to end at.  Raises ``ConfigError`` for anything but a str or several."""
-    every = [stop] if isinstance(stop, str) or not isinstance(stop, Iterable) else list(stop)
+    every = [stop] if isinstance(stop, str) else list(stop)
     for each in every:
         require("stop", each, (str,), "a str, or a list of them")
     return every

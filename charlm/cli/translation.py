@@ -34,8 +34,9 @@ def spelled(name: str, value: str | None, command: click.Command | None) -> str:
         return f"--{section}"  # that of the command's method of evaluation time
     if value is None:
         # Where it may also come from a file or from --set, a setting keeps its own name.
-        keeps = "." in name and sets_sections(command)
-        return name if flag is None or keeps else flag
+        if "." in name and sets_sections(command):
+            return name
+        return flag or (key if key and has_option(command, "--set") else name)
     if flag is not None:
         return f"{flag} {typed(value)}".rstrip()
     if "." in name and has_option(command, "--set"):

@@ -1,6 +1,5 @@
 """How a model writes: the settings of generation."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,29 +10,6 @@ __all__ = ["GenerationConfig"]
 
 COLDEST, HOTTEST = 1e-6, 1e6
 """Temperatures beyond them would overflow or underflow float32, in which logits are divided."""
-
-NEEDS = {
-    "temperature_shape": ("temperature_end",),
-    "penalty_window": (
-        "repetition_penalty", "presence_penalty", "frequency_penalty", "no_repeat_ngram",
-        "dry_multiplier",
-    ),
-    "dry_base": ("dry_multiplier",),
-    "dry_allowed_length": ("dry_multiplier",),
-    "dry_breakers": ("dry_multiplier",),
-    "xtc_threshold": ("xtc_probability",),
-    "mirostat_rate": ("mirostat_tau",),
-}  # fmt: skip
-"""Settings that do nothing unless one of these others is set."""
-
-RIVALS = {
-    "mirostat_tau": (
-        "top_k", "top_n_sigma", "typical_p", "epsilon_cutoff", "eta_cutoff", "top_p", "min_p",
-        "xtc_probability",
-    ),
-    "allowed": ("banned",),
-}  # fmt: skip
-"""Settings that contradict each other: both decide which tokens stay."""
 
 ALWAYS = ("length", "temperature", "top_k", "top_p", "min_p")
 """Settings that every ``run.toml`` holds."""
@@ -50,6 +26,26 @@ class GenerationConfig(Section):
     """
 
     name: ClassVar[str] = "generation"
+    needs: ClassVar = {
+        "temperature_shape": ("temperature_end",),
+        "penalty_window": (
+            "repetition_penalty", "presence_penalty", "frequency_penalty", "no_repeat_ngram",
+            "dry_multiplier",
+        ),
+        "dry_base": ("dry_multiplier",),
+        "dry_allowed_length": ("dry_multiplier",),
+        "dry_breakers": ("dry_multiplier",),
+        "xtc_threshold": ("xtc_probability",),
+        "mirostat_rate": ("mirostat_tau",),
+    }  # fmt: skip
+    # Both decide which tokens stay.
+    rivals: ClassVar = {
+        "mirostat_tau": (
+            "top_k", "top_n_sigma", "typical_p", "epsilon_cutoff", "eta_cutoff", "top_p", "min_p",
+            "xtc_probability",
+        ),
+        "allowed": ("banned",),
+    }  # fmt: skip
 
     length: int = setting(500, "Characters, or units, to write; -1: without end.", minimum=-1)
     unit: str = setting(
@@ -129,11 +125,9 @@ class GenerationConfig(Section):
         minimum=0, below=1,
     )  # fmt: skip
     top_p: float = setting(
-        1.0,
-        "Sample from the most probable tokens whose probabilities sum to X.",
-        above=0,
-        maximum=1,
-    )
+        1.0, "Sample from the most probable tokens whose probabilities sum to X.",
+        above=0, maximum=1,
+    )  # fmt: skip
     min_p: float = setting(
         0.0, "Leave out tokens less than X times as probable as the most probable one.",
         minimum=0, maximum=1,
@@ -154,68 +148,33 @@ class GenerationConfig(Section):
         """The section as a TOML table; of all but the oldest settings those that were changed,
         since most are neutral.
         """
-        keep = {*ALWAYS, *changed(self)}
+        keep = {*ALWAYS, *self.changed()}
         return {name: value for name, value in super().to_table().items() if name in keep}
 
     def check(self) -> None:
-        """A temperature is 0 or large enough to divide by; settings do not contradict others."""
+        """A temperature is 0 or large enough to divide by, and nothing contradicts others."""
+        given, counted = self.changed(), self.unit in ("characters", "tokens")
         if 0 < self.temperature < COLDEST:
             raise ConfigError(
-                f"`{self.name}.temperature` must be 0 or at least {COLDEST:g}, "
+                f"`generation.temperature` must be 0 or at least {COLDEST:g}, "
                 f"got {self.temperature:g}",
-                "use `temperature=0`, which takes the most probable token",
+                "use `generation.temperature=0`, which takes the most probable token",
             )
-        for check in (check_companions, check_rivals, check_end):
-            check(self, changed(self))
-
-
-def changed(config: GenerationConfig) -> set[str]:
-    """The names of the settings that differ from their defaults."""
-    return {
-        entry.name
-        for entry in dataclasses.fields(config)
-        if getattr(config, entry.name) != entry.default
-    }
-
-
-def check_companions(config: GenerationConfig, given: set[str]) -> None:
-    """Raise ``ConfigError`` for a setting that does nothing beside the others."""
-    for name, others in NEEDS.items():
-        if name in given and not given & set(others):
-            raise ConfigError(
-                f"`{name}` does nothing without `{others[0]}`",
-                f"leave it out, or give `{others[0]}` too",
-            )
-    for name in RANDOM:
-        if name in given and not config.temperature:
-            raise ConfigError(
-                f"`{name}` does nothing with `temperature=0`, which takes the likeliest token",
-                f"leave out `{name}`, or give another `temperature`",
-            )
-
-
-def check_rivals(_: GenerationConfig, given: set[str]) -> None:
-    """Raise ``ConfigError`` for two settings that contradict each other."""
-    for name, others in RIVALS.items():
-        for other in others:
-            if {name, other} <= given:
+        for name in RANDOM:
+            if name in given and not self.temperature:
                 raise ConfigError(
-                    f"`{name}` and `{other}` contradict each other", f"leave out `{other}`"
+                    f"`generation.{name}` does nothing with `generation.temperature=0`, which "
+                    "takes the likeliest token",
+                    f"leave out `generation.{name}`, or give another `generation.temperature`",
                 )
-
-
-def check_end(config: GenerationConfig, given: set[str]) -> None:
-    """Raise ``ConfigError`` where something needs a text whose length in tokens or characters is
-    known.
-    """
-    known = config.length >= 0 and config.unit in ("characters", "tokens")
-    if "temperature_end" in given and not known:
-        raise ConfigError(
-            "`temperature_end` needs a `length` in characters or tokens",
-            "give `length`, and leave `unit` out",
-        )
-    if config.pattern and (config.whole != "none" or config.unit not in ("characters", "tokens")):
-        raise ConfigError(
-            "`pattern` says where words and lines end, which `unit` and `whole` contradict",
-            "leave `unit` and `whole` out, and put the words or lines into the expression",
-        )
+        if "temperature_end" in given and not (counted and self.length >= 0):
+            raise ConfigError(
+                "`generation.temperature_end` needs a `generation.length` in characters or tokens",
+                "give `generation.length`, and leave `generation.unit` out",
+            )
+        if self.pattern and (self.whole != "none" or not counted):
+            raise ConfigError(
+                "`generation.pattern` says where words and lines end, which `generation.unit` and "
+                "`generation.whole` contradict",
+                "leave them out, and put the words or lines into the expression",
+            )

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from charlm.config.section import Section, setting
-from charlm.errors import ConfigError
 
 __all__ = ["ModelConfig"]
 
@@ -14,6 +13,8 @@ class ModelConfig(Section):
     """The model: a network of embedding, stacked recurrent layers and head, or counted n-grams."""
 
     name: ClassVar[str] = "model"
+    needs: ClassVar = {"mogrifier_rank": ("mogrifier_rounds",), "connections": ("num_layers",)}
+    rivals: ClassVar = {"adaptive_softmax": ("softmaxes",)}
 
     cell: str = setting(
         "lstm",
@@ -31,10 +32,8 @@ class ModelConfig(Section):
         None,
         "Size of the embedding.  [default: hidden_size; at most 256 if minutes are given for a "
         "large vocabulary]",
-        decided=True,
-        minimum=1,
-        maximum=65536,
-    )
+        decided=True, minimum=1, maximum=65536,
+    )  # fmt: skip
     hidden_size: int = setting(
         256, "Size of each layer's hidden state.", decided=True, minimum=1, maximum=65536
     )
@@ -45,39 +44,26 @@ class ModelConfig(Section):
         choices=("plain", "residual", "skip"),
     )
     dropout: float = setting(
-        0.25,
-        "Share of each layer's output that is dropped in training.",
-        decided=True,
-        minimum=0,
-        below=1,
-    )
+        0.25, "Share of each layer's output that is dropped in training.",
+        decided=True, minimum=0, below=1,
+    )  # fmt: skip
     input_dropout: float = setting(
-        0.0,
-        "Share of the embedding's output that is dropped in training; 0 trains faster.",
-        decided=True,
-        minimum=0,
-        below=1,
-    )
+        0.0, "Share of the embedding's output that is dropped in training; 0 trains faster.",
+        decided=True, minimum=0, below=1,
+    )  # fmt: skip
     output_dropout: float | None = setting(
         None,
         "Share of the last layer's output that is dropped before the head.  [default: dropout]",
-        minimum=0,
-        below=1,
-    )
+        minimum=0, below=1,
+    )  # fmt: skip
     embedding_dropout: float = setting(
-        0.0,
-        "Share of the vocabulary whose tokens are dropped from a whole segment.",
-        decided=True,
-        minimum=0,
-        below=1,
-    )
+        0.0, "Share of the vocabulary whose tokens are dropped from a whole segment.",
+        decided=True, minimum=0, below=1,
+    )  # fmt: skip
     weight_drop: float = setting(
-        0.0,
-        "Share of the recurrent weights that are dropped for a segment.",
-        decided=True,
-        minimum=0,
-        below=1,
-    )
+        0.0, "Share of the recurrent weights that are dropped for a segment.",
+        decided=True, minimum=0, below=1,
+    )  # fmt: skip
     dropout_kind: str = setting(
         "variational",
         "variational: one mask for all steps of a segment; ordinary: a new one each step.",
@@ -90,40 +76,17 @@ class ModelConfig(Section):
         1, "More than one: the head is a mixture of so many softmaxes.", minimum=1, maximum=64
     )
     adaptive_softmax: bool = setting(
-        False,
-        "Predict rare tokens in a second step; trains large vocabularies faster.",
+        False, "Predict rare tokens in a second step; trains large vocabularies faster.",
         decided=True,
-    )
+    )  # fmt: skip
 
     kind: str = setting(
         "recurrent", "A network, or counts of n-grams.", choices=("recurrent", "ngram")
     )
     order: int | None = setting(
-        None,
-        "ngram: tokens of the longest n-gram.  [default: the best on the validation text]",
-        minimum=1,
-        maximum=32,
-    )
-
-    def check(self) -> None:
-        """Refuse settings of a network that contradict each other or need another one."""
-        if self.mogrifier_rank is not None and not self.mogrifier_rounds:
-            raise ConfigError(
-                f"`model.mogrifier_rank={self.mogrifier_rank}` needs rounds, and "
-                "`model.mogrifier_rounds` is 0",
-                "give the rounds, for example `model.mogrifier_rounds=5`",
-            )
-        if self.connections != "plain" and self.num_layers == 1:
-            raise ConfigError(
-                f"`model.connections={self.connections!r}` needs more than one layer, "
-                "and `model.num_layers` is 1",
-                "give `model.num_layers=2`, or leave `model.connections` out",
-            )
-        if self.adaptive_softmax and self.softmaxes > 1:
-            raise ConfigError(
-                f"`model.adaptive_softmax` does not go with `model.softmaxes={self.softmaxes}`",
-                "choose one of the two",
-            )
+        None, "ngram: tokens of the longest n-gram.  [default: the best on the validation text]",
+        minimum=1, maximum=32,
+    )  # fmt: skip
 
     @property
     def embedding(self) -> int:

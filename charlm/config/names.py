@@ -1,4 +1,4 @@
-"""Settings by their names: ``section.key``, flat keyword arguments, ``section.key=value`` texts."""
+"""Settings by their names: ``section.key``, or a key alone; keyword arguments and texts."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config.rules import Tables
-from charlm.config.whole import keys, nearest_setting, refuse_unknown, unknown_setting
+from charlm.config.whole import keys, refuse_unknown, unknown_setting
 from charlm.errors import ConfigError
 from charlm.untrusted import LARGEST_TOML, parse_toml
 
@@ -53,27 +53,11 @@ def target_of(name: str) -> tuple[str, str]:
 
 
 def parse_assignment(text: str) -> Tables:
-    """Turn ``section.key=value`` into a table; the value is TOML, or else a plain string.
+    """Turn ``section.key=value``, or a name that ``tables_of`` takes, into a table.
 
     Raises ``ConfigError`` where the form is wrong or the name unknown.
     """
-    target, equals, value = text.partition("=")
-    name, dot, key = target.strip().partition(".")
-    if not equals or not dot or not key:
-        raise wrong_form(text, target.strip(), value)
-    refuse_unknown(name, key)
-    return {name: {key: parse_value(value)}}
-
-
-def wrong_form(text: str, target: str, value: str) -> ConfigError:
-    """The error for what is not ``section.key=value``, with what was probably meant."""
-    hint = "write for example model.dropout=0.3"
-    near = nearest_setting(target) if target and "." not in target else None
-    if near:
-        hint = f"did you mean {near}={value or 'VALUE'}?"
-    if target in keys():
-        hint = f"write {target}.KEY={value or 'VALUE'}; docs/settings.md names the keys"
-    return ConfigError(f"a setting is given as section.key=value, got {text!r}", hint)
+    return tables_of(named_values([text]))
 
 
 def parse_value(text: str) -> Any:

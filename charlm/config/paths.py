@@ -9,7 +9,7 @@ __all__ = ["path_of"]
 
 def path_of(name: str, given: object) -> Path:
     """The path that the argument ``name`` gives.  Raises ``ConfigError`` for what is no path."""
-    if not isinstance(given, str | Path) or "\0" in str(given):
-        cause = f"`{name}` must be a str or a Path, got {given!r:.60}"
-        raise ConfigError(cause, f"change `{name}`")
-    return Path(given)
+    if isinstance(given, str | Path) and given != "" and "\0" not in str(given):
+        return Path(given)
+    wrong = "not be empty" if given == "" else f"be a str or a Path, got {given!r:.60}"
+    raise ConfigError(f"`{name}` must {wrong}", f"change `{name}`")

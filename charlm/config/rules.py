@@ -9,7 +9,7 @@ from charlm.config.section import Section, assignment
 from charlm.config.training import TrainConfig
 from charlm.errors import ConfigError
 
-__all__ = ["Tables", "changed", "lay_over", "merge", "refuse_idle", "without_idle"]
+__all__ = ["Tables", "lay_over", "merge", "refuse_idle", "without_idle"]
 
 Tables = dict[str, dict[str, Any]]
 
@@ -82,41 +82,35 @@ def lay_over(tables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) 
 
 def refuse_idle(sections: Mapping[str, Section]) -> None:
     """Raise ``ConfigError`` for a setting that was changed but does nothing beside the others."""
-    for target, companion, useful in idle(sections):
-        name = assignment(companion, value_of(sections, companion))
-        raise ConfigError(
-            f"`{assignment(target, value_of(sections, target))}` does nothing with `{name}`",
-            f"leave it out, or choose another `{companion}`: {', '.join(useful)}",
-        )
+    given = {
+        f"{name}.{key}": value
+        for name, section in sections.items()
+        for key, value in section.changed().items()
+    }
+    for target, companion, value, useful in idle(sections):
+        if target in given:
+            raise ConfigError(
+                f"`{assignment(target, given[target])}` does nothing with "
+                f"`{assignment(companion, value)}`",
+                f"leave it out, or choose another `{companion}`: {', '.join(useful)}",
+            )
 
 
 def without_idle(
     tables: Mapping[str, Mapping[str, Any]], sections: Mapping[str, Section]
 ) -> Tables:
     """``tables`` without the settings that do nothing in ``sections``, which were made of them."""
-    dropped = {target for target, _, _ in idle(sections)}
+    dropped = {target for target, *_ in idle(sections)}
     return {
         name: {key: value for key, value in table.items() if f"{name}.{key}" not in dropped}
         for name, table in tables.items()
     }
 
 
-def idle(sections: Mapping[str, Section]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Changed settings without effect, each with its companion and the values that it needs."""
+def idle(sections: Mapping[str, Section]) -> Iterator[tuple[str, str, Any, tuple[str, ...]]]:
+    """Settings without effect, each with its companion, its value, and the values it needs."""
     for target, (companion, useful) in COMPANIONS:
-        if value_of(sections, companion) not in useful and changed(sections, target):
-            yield target, companion, useful
-
-
-def changed(sections: Mapping[str, Section], target: str) -> bool:
-    """Whether ``section.key`` has another value than nobody would have given it."""
-    section, key = target.split(".")
-    entry = next(e for e in dataclasses.fields(sections[section]) if e.name == key)
-    value = getattr(sections[section], key)
-    return value is not None and value not in (entry.default, entry.metadata["fallback"])
-
-
-def value_of(sections: Mapping[str, Section], target: str) -> Any:
-    """The value of the setting ``target``, a ``section.key``."""
-    section, key = target.split(".")
-    return getattr(sections[section], key)
+        section, key = companion.split(".")
+        value = getattr(sections[section], key)
+        if value not in useful:
+            yield target, companion, value, useful

@@ -22,16 +22,10 @@ type_hints: Callable[[type], dict[str, Any]] = cache(get_type_hints)
 
 
 def setting(
-    default: Any,
-    help: str,
-    *,
-    decided: bool = False,
-    choices: tuple[str, ...] = (),
-    minimum: float | None = None,
-    maximum: float | None = None,
-    above: float | None = None,
+    default: Any, help: str, *, decided: bool = False, choices: tuple[str, ...] = (),
+    minimum: float | None = None, maximum: float | None = None, above: float | None = None,
     below: float | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """A dataclass field that carries its help and its range.
 
     ``decided``: the field is None until a training that is given minutes chooses a value; in all
@@ -46,9 +40,15 @@ def setting(
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """What the sections share: checking, reading from and writing to plain tables."""
+    """What the sections share: checking, reading from and writing to plain tables.
+
+    ``needs`` names settings that do nothing unless one of others is changed, the first of which is
+    suggested; ``rivals`` names settings that contradict others.
+    """
 
     name: ClassVar[str]
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    rivals: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __post_init__(self) -> None:
         hints = type_hints(type(self))
@@ -59,10 +59,41 @@ class Section:
             value = checked(name, value, hints[entry.name])
             check_range(name, value, entry)
             object.__setattr__(self, entry.name, value)
+        self.check_companions()
         self.check()
 
     def check(self) -> None:
-        """Refuse combinations that cannot work.  Raises ``ConfigError`` naming both settings."""
+        """Refuse other combinations that cannot work.  Raises ``ConfigError`` naming them."""
+
+    def check_companions(self) -> None:
+        """Raise ``ConfigError`` for a setting without one that it needs, or beside a rival."""
+        given, named = self.changed(), f"{self.name}.{{}}".format
+        for name, others in self.needs.items():
+            if name in given and not given.keys() & set(others):
+                other, value = named(others[0]), getattr(self, others[0])
+                beside = (
+                    f"without `{other}`" if value is None else f"with `{assignment(other, value)}`"
+                )
+                raise ConfigError(
+                    f"`{assignment(named(name), given[name])}` does nothing {beside}",
+                    f"leave it out, or give {'another ' * (value is not None)}`{other}`",
+                )
+        for name, others in self.rivals.items():
+            for rival in others:
+                if {name, rival} <= given.keys():
+                    raise ConfigError(
+                        f"`{named(name)}` and `{named(rival)}` contradict each other",
+                        f"leave out `{named(rival)}`",
+                    )
+
+    def changed(self) -> dict[str, Any]:
+        """The settings that have another value than where nobody has chosen or decided it."""
+        return {
+            entry.name: value
+            for entry in dataclasses.fields(self)
+            if (value := getattr(self, entry.name)) is not None
+            and value not in (entry.default, entry.metadata["fallback"])
+        }
 
     def with_defaults(self) -> Self:
         """This section with the fallback of every setting that is still undecided.

@@ -18,6 +18,7 @@ class DataConfig(Section):
     """Where the text comes from and how it is divided."""
 
     name: ClassVar[str] = "data"
+    rivals: ClassVar = {"split": ("valid", "test")}
 
     sources: tuple[str, ...] = setting((), "What to read: files, folders, globs, corpus names, -.")
     valid: tuple[str, ...] = setting((), "Validation text of its own, instead of a split.")
@@ -31,15 +32,10 @@ class DataConfig(Section):
     streaming: bool = setting(False, "Read a Hub dataset over the network without storing it.")
 
     def check(self) -> None:
-        """The shares must be two or three positive numbers, unless validation has its own text."""
-        if self.split is None:
-            return
-        if self.valid or self.test:
-            raise ConfigError(
-                "`data.split` does not go with `data.valid` and `data.test`",
-                "give either a split of the sources or separate texts",
-            )
-        if len(self.split) not in (2, 3) or any(not 0 < share < math.inf for share in self.split):
+        """The shares must be two or three positive numbers."""
+        if self.split is not None and not (
+            len(self.split) in (2, 3) and all(0 < share < math.inf for share in self.split)
+        ):
             raise ConfigError(
                 f"`data.split` must be two or three positive shares, got {list(self.split)}",
                 "for example `data.split=[90, 10]` or `data.split=[90, 5, 5]`",

@@ -17,29 +17,30 @@ class TrainConfig(Section):
     """How the model learns."""
 
     name: ClassVar[str] = "training"
+    needs: ClassVar = {"thaw": ("freeze",), "keep_share": ("base",)}
+    rivals: ClassVar = {
+        "minutes": ("epochs", "steps"),
+        "epochs": ("steps",),
+        "keep_share": ("random_bptt",),  # the lanes of two texts have segments of equal lengths
+    }
 
     minutes: float | None = setting(
-        None,
-        "Train for X minutes, validation included.  "
+        None, "Train for X minutes, validation included.  "
         f"[default: {DEFAULT_MINUTES:g}, if no other budget is given]",
         above=0,
-    )
+    )  # fmt: skip
     epochs: float | None = setting(None, "Train for X passes over the text.", above=0)
     most_epochs: float | None = setting(
         None,
         "minutes: end after X passes over the text if that is sooner.  [default: 30 if the dropout "
         "is decided]",
-        decided=True,
-        above=0,
-    )
+        decided=True, above=0,
+    )  # fmt: skip
     steps: int | None = setting(None, "Train for N optimizer steps.", minimum=1)
     batch_size: int = setting(
-        32,
-        "Lanes of the text that are processed in parallel.",
-        decided=True,
-        minimum=1,
-        maximum=1 << 20,
-    )
+        32, "Lanes of the text that are processed in parallel.",
+        decided=True, minimum=1, maximum=1 << 20,
+    )  # fmt: skip
     bptt: int = setting(
         64, "Steps of time in a segment, through which gradients go.", minimum=1, maximum=1 << 20
     )
@@ -60,9 +61,8 @@ class TrainConfig(Section):
         None,
         "Decoupled for adamw, L2 for sgd.  [default: for adamw decided, or 0.01 with steps or "
         "epochs; for sgd 0]",
-        decided=True,
-        minimum=0,
-    )
+        decided=True, minimum=0,
+    )  # fmt: skip
     activation_penalty: float = setting(
         0.0,
         "Penalty on the mean square of the last layer's outputs (AR; for repeating AWD-LSTM: it "
@@ -95,11 +95,9 @@ class TrainConfig(Section):
         choices=("none", "ema", "asgd"),
     )
     ema_decay: float = setting(
-        0.999,
-        "ema: decay per step, (1 + t) / (10 + t) at step t while that is less.",
-        above=0,
-        below=1,
-    )
+        0.999, "ema: decay per step, (1 + t) / (10 + t) at step t while that is less.",
+        above=0, below=1,
+    )  # fmt: skip
     nonmono: int = setting(
         5, "asgd: validation has stalled when it is no better than N validations before.", minimum=1
     )
@@ -114,45 +112,38 @@ class TrainConfig(Section):
     )
     patience: int = setting(0, "Stop after N validations without improvement; 0: never.", minimum=0)
     save_minutes: float = setting(
-        2.0,
-        "Save at least every X minutes, unless more than 2 % of the time would go into it.",
+        2.0, "Save at least every X minutes, unless more than 2 % of the time would go into it.",
         above=0,
-    )
+    )  # fmt: skip
     precision: str = setting(
-        "auto",
-        "auto: bfloat16 on a GPU that has it, else float32.",
+        "auto", "auto: bfloat16 on a GPU that has it, else float32.",
         choices=("auto", "float32", "bfloat16", "float16"),
-    )
+    )  # fmt: skip
     base: str | None = setting(
         None,
         "Begin with the weights and the vocabulary of another run, and train on with this text; "
         "symbols that are new get the next ids.",
     )
     keep_share: float = setting(
-        0.0,
-        "Share of the lanes that go on reading the text of base, against forgetting it.",
-        minimum=0,
-        below=1,
-    )
+        0.0, "Share of the lanes that go on reading the text of base, against forgetting it.",
+        minimum=0, below=1,
+    )  # fmt: skip
     freeze: int = setting(
-        0,
-        "Lowest layers whose weights stay as they are; embedding and head always learn.",
+        0, "Lowest layers whose weights stay as they are; embedding and head always learn.",
         minimum=0,
-    )
+    )  # fmt: skip
     thaw: float | None = setting(
         None,
         "Share of the training after which the last frozen layer learns again: they thaw one after "
         "the other, the upper ones first.  [default: never]",
-        above=0,
-        maximum=1,
-    )
+        above=0, maximum=1,
+    )  # fmt: skip
     depth_factor: float = setting(
         1.0,
         "Each layer learns at this many times the rate of the one above it, the head at the full "
         "rate; below 1, lower layers change less.",
-        above=0,
-        maximum=1,
-    )
+        above=0, maximum=1,
+    )  # fmt: skip
     device: str = setting("auto", "auto, cpu, cuda, cuda:N, mps.")
     seed: int = setting(1, "Seed of everything random.", minimum=0, maximum=2**31 - 1)
 
@@ -165,14 +156,7 @@ class TrainConfig(Section):
         return 0.01 if self.optimizer == "adamw" else 0.0
 
     def check(self) -> None:
-        """Refuse two budgets, more parts than lanes, and schedules that cannot be followed."""
-        self.check_transfer()
-        given = [key for key in ("minutes", "epochs", "steps") if getattr(self, key) is not None]
-        if len(given) > 1:
-            raise ConfigError(
-                f"`training.{given[0]}` and `training.{given[1]}` are both given",
-                "say how long to train in one way only: minutes, epochs or steps",
-            )
+        """Refuse more parts than lanes, and schedules that cannot be followed."""
         if self.batch_size is not None and self.accumulate > self.batch_size:
             raise ConfigError(
                 f"`training.accumulate={self.accumulate}` is more than "
@@ -195,23 +179,4 @@ class TrainConfig(Section):
                 f"`training.nonmono={self.nonmono}` leaves nothing to average with "
                 f"`training.evaluations={self.evaluations}`",
                 f"validate at least {self.nonmono + 3} times, or lower `training.nonmono`",
-            )
-
-    def check_transfer(self) -> None:
-        """Refuse settings of training on that do nothing beside the others."""
-        if self.thaw is not None and not self.freeze:
-            raise ConfigError(
-                f"`training.thaw={self.thaw:g}` does nothing, because no layer is frozen",
-                "give `training.freeze=1`, or leave `training.thaw` out",
-            )
-        if self.keep_share and self.base is None:
-            raise ConfigError(
-                f"`training.keep_share={self.keep_share:g}` needs a run whose text is kept",
-                "name it by `training.base='runs/NAME'`",
-            )
-        if self.keep_share and self.random_bptt:
-            raise ConfigError(
-                f"`training.keep_share={self.keep_share:g}` does not go with "
-                "`training.random_bptt`",
-                "leave one of them out: two texts are read in separate lanes of equal segments",
             )

@@ -9,13 +9,13 @@ from typing import Any, Self, get_type_hints
 
 from charlm.config.generation import GenerationConfig
 from charlm.config.model import ModelConfig
-from charlm.config.rules import Tables, changed, refuse_idle, without_idle
+from charlm.config.rules import Tables, refuse_idle, without_idle
 from charlm.config.section import Section, unknown_name
 from charlm.config.text import DataConfig, TokenizerConfig
 from charlm.config.training import TrainConfig
 from charlm.errors import ConfigError
 
-__all__ = ["Config", "keys", "nearest_setting", "refuse_unknown", "unknown_setting"]
+__all__ = ["Config", "keys", "refuse_unknown", "unknown_setting"]
 
 MEANT = {
     "lr": "training.learning_rate",
@@ -87,13 +87,9 @@ class Config:
         default, which is None where there is none.
         """
         return {
-            f"{name}.{entry.name}": (
-                getattr(section, entry.name),
-                entry.metadata["fallback"] if entry.metadata["decided"] else entry.default,
-            )
+            f"{name}.{key}": (value, getattr(type(section)().with_defaults(), key))
             for name, section in self.sections().items()
-            for entry in dataclasses.fields(section)
-            if changed(self.sections(), f"{name}.{entry.name}")
+            for key, value in section.changed().items()
         }
 
     def with_defaults(self) -> Self:

@@ -58,6 +58,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
     """The lines about one run, by name."""
     settings, train = summary.settings, table(summary.text, "train")
     counts = (counted(int(number(train, unit) or 0), noun) for unit, noun in UNITS.items())
+    step = "order" if settings["model"]["kind"] == "ngram" else "step"
     checkpoints = ", ".join(
         f"{entry['step']:,}" + ("" if entry["good"] else " (damaged)")
         for entry in summary.checkpoints
@@ -72,7 +73,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
         "tokenizer": f"{settings['tokenizer']['kind']}, vocabulary {summary.vocab_size:,}",
         "model": describe_model(summary),
         **describe_training(summary),
-        "trained": f"{counted(summary.step, 'step')}, {counted(summary.tokens, 'token')}, "
+        "trained": f"{counted(summary.step, step)}, {counted(summary.tokens, 'token')}, "
         f"{duration(summary.seconds)}" + (" (finished)" if summary.finished else ""),
         "validation": describe_best(summary),
         "checkpoints": checkpoints or "none yet",

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -52,7 +53,8 @@ def show_samples(samples: Sequence[Sample], *, as_json: bool, color: bool = Fals
     else:
         for _, row in groupby(samples, key=lambda each: (each.prompt, each.seed)):
             texts = list(row)
-            if len(texts) > 1 and shutil.get_terminal_size().columns >= NARROWEST * len(texts):
+            wide = shutil.get_terminal_size().columns >= NARROWEST * len(texts)
+            if len(texts) > 1 and texts[0].temperature is not None and wide:
                 show_columns(texts, color=color)
             else:
                 for sample in texts:
@@ -62,7 +64,8 @@ def show_samples(samples: Sequence[Sample], *, as_json: bool, color: bool = Fals
 def show_json(sample: Sample) -> None:
     """Print one object."""
     text = "".join(sample)
-    record = {"prompt": sample.prompt, "text": text, "seed": sample.seed, "finish": sample.finish}
+    record: dict[str, Any] = {"prompt": sample.prompt, "text": text, "seed": sample.seed}
+    record["finish"] = sample.finish
     if sample.temperature is not None:
         record["temperature"] = sample.temperature
     tokens = [{"text": token.text, "log_prob": token.log_prob} for token in sample.written]
@@ -86,6 +89,8 @@ def show_on_terminal(sample: Sample, *, several: bool, color: bool) -> None:
 
 def title(sample: Sample) -> str:
     """What tells a text from the others."""
+    if sample.seed is None:
+        return "beam"
     if sample.temperature is None:
         return f"seed {sample.seed}"
     return f"seed {sample.seed}, temperature {sample.temperature:g}"

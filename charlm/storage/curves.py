@@ -1,14 +1,16 @@
 """How a training went: its curves, read from the log of a run."""
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TrainingCurve", "read_curves"]
+__all__ = ["TrainingCurve", "is_number", "read_curves"]
+
+LARGEST = 1e300
+"""Numbers of a file that are larger are no counts and no figures."""
 
 CURVES = {
     "loss": ("loss", "nats per token"),
@@ -85,8 +87,8 @@ def records(log: Path) -> Iterator[dict[str, Any]]:
 
 
 def is_number(value: object) -> bool:
-    """Whether an entry of a log, which anybody may have written, is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether an entry of a file, which anybody may have written, is a number, and finite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def seconds_of(time: object) -> float:

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from charlm.config.rules import without_idle
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import list_checkpoints, read_checkpoint, step_of
+from charlm.storage.curves import is_number
 from charlm.storage.run import Run
 
 __all__ = ["RunSummary", "differing_settings", "summarise_run"]
-
-
-LARGEST = 1e300
-"""Numbers of a file that are larger are no counts and no figures."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class RunSummary:
     ``base`` the run that it was begun from (empty for none),
     ``checkpoints`` an entry for each checkpoint, which was read and verified, and ``best`` the
     content of ``best.json``.  ``step``, ``tokens`` and ``seconds`` say how far training has come,
-    ``bytes`` the disk space of the folder.
+    ``bytes`` the disk space of the folder.  ``settings`` leaves out what n-grams do without.
     """
 
     run: str
@@ -71,8 +69,10 @@ def summarise_run(run: Run) -> RunSummary:
         else:
             checkpoints.append({"step": step_of(path), "good": True})
     tokenizer, counters = run.tokenizer(), table(state, "counters")
-    parameters = number(state, "parameters")
-    if run.config.model.kind == "recurrent":
+    parameters, settings = number(state, "parameters"), run.config.to_tables()
+    if run.config.model.kind == "ngram":
+        settings = without_idle(settings, run.config.sections())
+    else:
         parameters = LanguageModel(run.config.model, tokenizer.vocab_size).count_parameters()
     return RunSummary(
         run=str(run.folder),
@@ -88,7 +88,7 @@ def summarise_run(run: Run) -> RunSummary:
         bytes=size_of(run.folder),
         made=table(run.origin, "made"),
         base=table(run.origin, "base"),
-        settings=run.config.to_tables(),
+        settings=settings,
     )
 
 
@@ -121,9 +121,5 @@ def table(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def number(entries: Mapping[str, Any], name: str) -> float | None:
-    """A number of a file that anybody may have written; ``None`` for anything else, NaN and
-    infinity too.
-    """
-    value = entries.get(name)
-    fine = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
-    return value if fine else None
+    """A finite number of a file that anybody may have written; None for anything else."""
+    return entries.get(name) if is_number(entries.get(name)) else None

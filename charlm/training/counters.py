@@ -6,19 +6,15 @@ from typing import Any, Self
 
 from charlm.errors import CheckpointError
 from charlm.storage.checkpoints import Checkpoint
+from charlm.storage.curves import LARGEST
 from charlm.storage.run import Run
 from charlm.training.reports import Done
 from charlm.training.validation import Validation
 
 __all__ = ["Counters", "counters_of"]
 
-
 LENGTHS = ("step", "tokens", "seconds", "log_bytes", "returns")
 """Counters that are never below zero."""
-
-
-WIDEST = 1000
-"""Bits of a whole number that a float can stand for, at most."""
 
 
 @dataclass
@@ -62,14 +58,10 @@ class Counters:
         """The last report of a session; ``more`` are the fields of ``Done`` that are not here."""
         best = self.best(validation) or {}
         return Done(
-            run=str(run.folder),
-            step=self.step,
-            best_step=best.get("step"),
-            valid_nll=best.get("valid_nll"),
-            valid_bpc=best.get("valid_bpc"),
-            skipped_steps=self.skipped,
-            **more,
-        )
+            run=str(run.folder), step=self.step, best_step=best.get("step"),
+            valid_nll=best.get("valid_nll"), valid_bpc=best.get("valid_bpc"),
+            skipped_steps=self.skipped, **more,
+        )  # fmt: skip
 
     def to_table(self) -> dict[str, Any]:
         """The counts as a table for JSON, which has no infinity: None stands for it."""
@@ -85,7 +77,7 @@ class Counters:
             values["best_nll"] = math.inf
         for entry in fields(cls):
             value: Any = values[entry.name]
-            if entry.type is float and type(value) is int and value.bit_length() < WIDEST:
+            if entry.type is float and type(value) is int and abs(value) < LARGEST:
                 value = values[entry.name] = float(value)
             negative = entry.name in LENGTHS and value < 0
             if type(value) is not entry.type or value != value or negative:

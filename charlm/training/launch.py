@@ -14,25 +14,13 @@ from charlm.storage.run import Run, lock, open_run
 from charlm.training import ngrams
 from charlm.training.budget.decisions import decide
 from charlm.training.distributed import World
-from charlm.training.loop import never, not_asked, train_network
+from charlm.training.loop import never, train_network
 from charlm.training.reports import Note, Report
-from charlm.training.setup.resolution import Sources, TrainingRequest, resolve
-from charlm.training.setup.resuming import (
-    begin,
-    budget_note,
-    decides,
-    look_for_begun,
-    refuse_other_run,
-    refuse_other_tokenizer,
-)
+from charlm.training.setup import resuming
+from charlm.training.setup.resolution import Sources, resolve
 from charlm.training.setup.texts import notes_on, prepare_for
-from charlm.training.transfer.ancestry import (
-    FirstModel,
-    base_text,
-    first_model,
-    look_for_ancestry,
-    vocabulary_notes,
-)
+from charlm.training.transfer import ancestry
+from charlm.training.transfer.ancestry import FirstModel
 from charlm.training.transfer.scores import with_scores
 
 __all__ = ["TrainingPlan", "launch", "plan", "train"]
@@ -56,10 +44,8 @@ def train(
     sources: Sources = (),
     out: str | Path | None = None,
     *,
-    recipe: str | None = None,
-    config_file: str | Path | None = None,
     stop: Callable[[], str | None] = never,
-    save: Callable[[], bool] = not_asked,
+    save: Callable[[], object] = never,
     world: World | None = None,
     find_run: Callable[[str], Path] = Path,
     **settings: Any,
@@ -69,26 +55,19 @@ def train(
     ``sources``: one or several files, folders, globs, corpus names or ``-``.  ``out``: the run
     folder, by default ``runs/NAME``; without ``sources`` the run in it is resumed.  ``settings``:
     keyword arguments like ``minutes=2``, ``hidden_size=256``, ``tokenizer="bpe"``,
-    ``training={"bptt": 32}`` or ``**{"model.cell": "gru"}``; they win over ``config_file`` (TOML),
-    and that over ``recipe``.  What is left out is decided by the minutes, the text and the
-    machine.  ``find_run`` gives the folder of a run that ``base`` names.  Exhausting or closing
-    the iterator leaves a saved run.
+    ``training={"bptt": 32}`` or ``**{"model.cell": "gru"}``; they win over a
+    ``config_file`` in TOML, and that over a ``recipe``.  What is left out is decided by the
+    minutes, the text and the machine.  ``find_run`` gives the folder of a run that ``base`` names.
+    Exhausting or closing the iterator leaves a saved run.
 
     Raises ``ConfigError`` for settings at once, ``CharlmError`` of every kind later.
     """
-    request = resolve(
-        sources, out, settings, recipe=recipe, config_file=config_file, find_run=find_run
-    )
+    request = resolve(sources, out, settings, find_run)
     choose_device(request.config.training.device)  # refused before the text is prepared
     return launch(
-        request.config,
-        request.folder,
-        stop=stop,
-        save=save,
-        world=world,
-        text_of=request.run,
+        request.config, request.folder, stop=stop, save=save, world=world, text_of=request.run,
         find_run=find_run,
-    )
+    )  # fmt: skip
 
 
 def launch(
@@ -96,7 +75,7 @@ def launch(
     folder: Path,
     *,
     stop: Callable[[], str | None] = never,
-    save: Callable[[], bool] = not_asked,
+    save: Callable[[], object] = never,
     world: World | None = None,
     text_of: Run | None = None,
     find_run: Callable[[str], Path] = Path,
@@ -110,33 +89,27 @@ def launch(
     Raises ``CharlmError`` of every kind; what existed is then as it was.
     """
     world = world or World()
-    begun, config = look_for_begun(folder, config)
-    ancestry = look_for_ancestry(begun, config, folder, find_run)
-    known = ancestry.known if ancestry else None
+    begun, config = resuming.look_for_begun(folder, config)
+    base = ancestry.look_for_ancestry(begun, config, folder, find_run)
+    known = base.known if base else None
     if (prepared := (yield from prepare_for(config, stop, text_of, begun, known))) is None:
         return
     if config.model.kind == "ngram":
         ngrams.check_countable(config.model, prepared.valid, world)
     yield from notes_on(config.data, prepared, resumed=begun is not None)
     first, old, keeps = None, None, config.training.keep_share > 0
-    if ancestry:
-        old = yield from base_text(ancestry, prepared, required=keeps)
+    if base:
+        old = yield from ancestry.base_text(base, prepared, required=keeps)
     if begun:
-        refuse_other_tokenizer(begun, prepared)
-        yield from told(budget_note(begun.config, config))
+        resuming.refuse_other_tokenizer(begun, prepared)
+        yield from resuming.budget_notes(begun.config, config)
     elif world.first:
         config = yield from settle(config, prepared)
-        first = first_model(ancestry, config, prepared, old) if ancestry else None
-        begin(folder, config, prepared, first)
+        first = ancestry.first_model(base, config, prepared, old) if base else None
+        resuming.begin(folder, config, prepared, first)
     with opened(folder, config, prepared, world) as run:
         reports = reports_of(run, prepared, old, first, stop=stop, save=save, world=world)
-        yield from with_scores(reports, run, old) if ancestry and world.first else reports
-
-
-def told(text: str | None) -> Iterator[Note]:
-    """A note, if there is a text."""
-    if text:
-        yield Note(text=text)
+        yield from with_scores(reports, run, old) if base and world.first else reports
 
 
 def reports_of(
@@ -146,14 +119,13 @@ def reports_of(
     first: FirstModel | None,
     *,
     stop: Callable[[], str | None],
-    save: Callable[[], bool],
+    save: Callable[[], object],
     world: World,
 ) -> Iterator[Preparing | Report]:
     """Train an opened run on its text; ``old`` and ``first`` are what it has from its base."""
     texts = (prepared.train, prepared.valid, prepared.tokenizer.vocab_size)
     if run.config.model.kind == "ngram":
-        base = first.ngrams if first else None
-        return ngrams.train_ngrams(run, *texts, stop=stop, world=world, base=base)
+        return ngrams.train_ngrams(run, *texts, stop=stop, base=first.ngrams if first else None)
     kept = old.train if old and run.config.training.keep_share else None
     return train_network(run, *texts, stop=stop, save=save, world=world, kept=kept)
 
@@ -168,7 +140,7 @@ def opened(folder: Path, config: Config, prepared: Prepared, world: World) -> It
     with lock(folder) if world.first else nullcontext():
         run = open_run(folder)
         if world.first:
-            refuse_other_run(run, config, prepared)
+            resuming.refuse_other_run(run, config, prepared)
             run.recover()
             run = run.update(config)
         world.wait()
@@ -179,8 +151,6 @@ def plan(
     sources: Sources = (),
     out: str | Path | None = None,
     *,
-    recipe: str | None = None,
-    config_file: str | Path | None = None,
     find_run: Callable[[str], Path] = Path,
     **settings: Any,
 ) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
@@ -189,37 +159,22 @@ def plan(
     Raises what ``train`` does, but not for a corpus that has not been fetched, of which it plans
     what it can.  Nothing is written but the prepared text.
     """
-    request = resolve(
-        sources,
-        out,
-        settings,
-        recipe=recipe,
-        config_file=config_file,
-        need_text=False,
-        find_run=find_run,
-    )
+    request = resolve(sources, out, settings, find_run, need_text=False)
     choose_device(request.config.training.device)
-    return planned(request, find_run)
-
-
-def planned(
-    request: TrainingRequest, find_run: Callable[[str], Path] = Path
-) -> Iterator[Preparing | Prepared | Note | TrainingPlan]:
-    """Plan the training that ``request`` describes, as ``plan`` does."""
-    begun, config = look_for_begun(request.folder, request.config)
+    begun, config = resuming.look_for_begun(request.folder, request.config)
     run = str(request.folder)
     if request.missing:
         yield Note(text=f"nothing is known about the text: {request.missing}")
         yield TrainingPlan(run, config, None, None)
         return
-    ancestry = look_for_ancestry(begun, config, request.folder, find_run)
-    known = ancestry.known if ancestry else None
+    base = ancestry.look_for_ancestry(begun, config, request.folder, find_run)
+    known = base.known if base else None
     prepared = yield from prepare_for(config, never, request.run, begun, known)
     assert prepared is not None
     yield from notes_on(config.data, prepared, resumed=begun is not None)
     if not begun:
-        if ancestry is not None:
-            yield from vocabulary_notes(ancestry, prepared)
+        if base is not None:
+            yield from ancestry.vocabulary_notes(base, prepared)
         config = yield from settle(config, prepared)
     parameters = None
     if config.model.kind == "recurrent":
@@ -230,7 +185,7 @@ def planned(
 
 def settle(config: Config, prepared: Prepared) -> Generator[Note, None, Config]:
     """Decide what nobody has chosen; yields the reasons, returns all settings."""
-    if not decides(config):
+    if not resuming.decides(config):
         return config
     training = config.training
     if training.minutes is None:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from charlm.config import TrainConfig
 from charlm.data.batches import MixedSegments, Segment, Segments
-from charlm.errors import CheckpointError
 from charlm.model.devices import choose_precision, keep_freed_memory, name_of
 from charlm.model.language_model import LanguageModel, State, detach
 from charlm.training.distributed import World
@@ -24,8 +23,8 @@ from charlm.training.optimization.averaging import Average
 from charlm.training.optimization.cuda_graphs import replayed
 from charlm.training.optimization.objective import Objective, Terms
 from charlm.training.optimization.optimizers import (
-    frozen_layers,
     make_optimizer,
+    misfit,
     optimizer_tensors,
     restore_optimizer,
 )
@@ -105,9 +104,11 @@ class Learner:
         return self.model.zero_state(self.lanes.stop - self.lanes.start)
 
     def freeze(self, fraction: float) -> None:
-        """Let the layers rest that the settings freeze at a ``fraction`` (0 to 1) of training."""
-        frozen = self.model.layers[: frozen_layers(self.config, fraction)]
-        self.frozen = list(frozen.parameters())
+        """Let the lowest layers rest that the settings freeze at a ``fraction`` of training."""
+        count = self.config.freeze
+        if self.config.thaw is not None:
+            count = max(0, count - int(fraction * count / self.config.thaw + 1e-9))
+        self.frozen = list(self.model.layers[:count].parameters())
 
     def learn(self, step: int, rate: float) -> Outcome:
         """Take optimizer step ``step`` (from 0) at learning rate ``rate``.
@@ -226,11 +227,8 @@ class Learner:
         self.average.restore(tensors)
         restore_optimizer(self.optimizer, self.model, tensors)
         self.state = tuple(
-            tuple(
-                self.lane_tensor(tensors, f"state/{layer}/{part}")
-                for part in range(len(self.state[layer]))
-            )
-            for layer in range(len(self.state))
+            tuple(self.lane_tensor(tensors, f"state/{layer}/{part}") for part in range(len(parts)))
+            for layer, parts in enumerate(self.state)
         )
         scale = tensors.get(f"scale/{name_of(self.precision)}")
         if scale is not None:
@@ -260,14 +258,6 @@ class Learner:
         if tensor is None or tuple(tensor.shape) != shape or not tensor.is_floating_point():
             raise misfit(name)
         return tensor[self.lanes].to(self.device)
-
-
-def misfit(name: str) -> CheckpointError:
-    """The error for the tensor ``name``, which is missing or of another form."""
-    return CheckpointError(
-        f"train.safetensors: {name} does not fit the model",
-        "restore the checkpoint, or remove it to resume from the one before",
-    )
 
 
 def seed_generators(seed: int, device: torch.device) -> None:

@@ -6,21 +6,15 @@ from charlm.data.preparation.store import TokenStore
 from charlm.errors import CheckpointError, CorpusError
 from charlm.storage.run import Run
 from charlm.training.distributed import World
-from charlm.training.divergence import SKIPS_ALLOWED
 from charlm.training.learner import StoppedError
 from charlm.training.reports import Note, Report
-from charlm.training.session import Session
+from charlm.training.session import SKIPS_ALLOWED, Session
 
-__all__ = ["never", "not_asked", "train_network"]
+__all__ = ["never", "train_network"]
 
 
 def never() -> None:
-    """Default for ``stop``: never request a stop."""
-
-
-def not_asked() -> bool:
-    """Default for ``save``: never ask for a checkpoint."""
-    return False
+    """Default for ``stop`` and ``save``: never request a stop, or a checkpoint."""
 
 
 def train_network(
@@ -30,7 +24,7 @@ def train_network(
     vocab_size: int,
     *,
     stop: Callable[[], str | None] = never,
-    save: Callable[[], bool] = not_asked,
+    save: Callable[[], object] = never,
     world: World | None = None,
     kept: TokenStore | None = None,
 ) -> Iterator[Report]:
@@ -77,7 +71,7 @@ def checking(
 
 
 def learn(
-    session: Session, stop: Callable[[], str | None], save: Callable[[], bool]
+    session: Session, stop: Callable[[], str | None], save: Callable[[], object]
 ) -> Generator[Report, None, str]:
     """Take steps and validate until the budget is spent, patience ends or ``stop`` gives a reason.
 
@@ -105,7 +99,7 @@ def learn(
             continue
         if session.counters.skipped_in_row >= SKIPS_ALLOWED:
             yield session.go_back()
-        elif session.save_due(save()):
+        elif session.save_due(bool(save())):
             yield from saved_on_the_way(session)
 
 

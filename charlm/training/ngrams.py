@@ -50,7 +50,6 @@ def train_ngrams(
     vocab_size: int,
     *,
     stop: Callable[[], str | None],
-    world: World,
     base: NgramModel | None = None,
 ) -> Iterator[Preparing | Report]:
     """Count a run's text, or find it counted; the last report is ``Done`` unless stopped before.
@@ -114,19 +113,10 @@ class Counting:
     def started(self, parameters: int, step: int, *, resumed: bool) -> Started:
         """The report that opens the session; a model has as many n-grams as ``parameters``."""
         return Started(
-            run=str(self.run.folder),
-            step=step,
-            parameters=parameters,
-            vocab_size=self.vocab_size,
-            train_tokens=self.train_store.counts.tokens,
-            valid_tokens=len(self.validation),
-            lanes=1,
-            steps_per_epoch=1,
-            device="cpu",
-            precision="float64",
-            resumed=resumed,
-            unit="order",
-        )
+            run=str(self.run.folder), step=step, parameters=parameters, vocab_size=self.vocab_size,
+            train_tokens=self.train_store.counts.tokens, valid_tokens=len(self.validation), lanes=1,
+            steps_per_epoch=1, device="cpu", precision="float64", resumed=resumed, unit="order",
+        )  # fmt: skip
 
     def keep(self, model: NgramModel, tried: dict[int, float], seconds: float) -> Iterator[Report]:
         """Save the model; report the mean nll (nats per token) of each order that was ``tried``."""
@@ -140,14 +130,10 @@ class Counting:
             if best:
                 counters.best_step, counters.best_nll = each, nll
             report = Evaluated(
-                step=each,
-                fraction=each / max(tried),
-                valid_nll=nll,
-                valid_bpc=nll * self.validation.bits_per_char,
-                tokens=len(self.validation),
-                best=best,
-                seconds=seconds,
-            )
+                step=each, fraction=each / max(tried), valid_nll=nll,
+                valid_bpc=nll * self.validation.bits_per_char, tokens=len(self.validation),
+                best=best, seconds=seconds,
+            )  # fmt: skip
             with suppress(OSError):  # written with the next line, or refused below
                 log.append({"type": "evaluated", **asdict(report)})
             yield report
@@ -161,11 +147,6 @@ class Counting:
     def done(self, parameters: int, counters: Counters, rate: float) -> Done:
         """The report that ends the session."""
         return counters.done(
-            self.run,
-            self.validation,
-            reason=FINISHED,
-            finished=True,
-            seconds=counters.seconds,
-            tokens_per_second=rate,
-            parameters=parameters,
-        )
+            self.run, self.validation, reason=FINISHED, finished=True, seconds=counters.seconds,
+            tokens_per_second=rate, parameters=parameters,
+        )  # fmt: skip

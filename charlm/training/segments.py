@@ -20,14 +20,9 @@ def segments_of(
 
     def segments(store: TokenStore, lanes: int) -> Segments:
         return Segments(
-            store.tokens,
-            lanes,
-            config.bptt,
-            config.seed,
-            config.state_reset,
-            config.random_bptt,
+            store.tokens, lanes, config.bptt, config.seed, config.state_reset, config.random_bptt,
             corpus_device(store.tokens.nbytes, device),
-        )
+        )  # fmt: skip
 
     if kept is None:
         return segments(train, config.batch_size)

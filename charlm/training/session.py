@@ -18,7 +18,6 @@ from charlm.storage.run import Run
 from charlm.training.budget.pace import Pace
 from charlm.training.counters import Counters, counters_of
 from charlm.training.distributed import World
-from charlm.training.divergence import RETURNS_ALLOWED, gave_up, went_back
 from charlm.training.learner import Learner
 from charlm.training.optimization.optimizers import learning_rate
 from charlm.training.reports import Done, Evaluated, Note, Saved, Started, Stepped
@@ -32,6 +31,12 @@ LOG_EVERY = 10
 
 SAVING_SHARE = 0.02
 """Share of the time that goes into saving between validations, at most."""
+
+SKIPS_ALLOWED = 10
+"""Steps in a row without finite numbers before training goes back to its last checkpoint."""
+
+RETURNS_ALLOWED = 3
+"""How often a run may go back to a checkpoint.  The learning rate is then an eighth."""
 
 
 class Session:
@@ -93,18 +98,13 @@ class Session:
         """The report that opens the session."""
         segments = self.learner.segments
         return Started(
-            run=str(self.run.folder),
-            step=self.counters.step,
+            run=str(self.run.folder), step=self.counters.step,
             parameters=self.learner.model.count_parameters(),
-            vocab_size=self.learner.model.vocab_size,
-            train_tokens=self.train_store.counts.tokens,
-            valid_tokens=len(self.validation),
-            lanes=segments.batch_size,
-            steps_per_epoch=len(segments),
-            device=str(self.learner.device),
-            precision=name_of(self.learner.precision),
-            resumed=resumed,
-        )
+            vocab_size=self.learner.model.vocab_size, train_tokens=self.train_store.counts.tokens,
+            valid_tokens=len(self.validation), lanes=segments.batch_size,
+            steps_per_epoch=len(segments), device=str(self.learner.device),
+            precision=name_of(self.learner.precision), resumed=resumed,
+        )  # fmt: skip
 
     def progress(self, stop: Callable[[], str | None]) -> tuple[float, str | None]:
         """The share of the budget that is spent, and why to stop now or None; all processes get
@@ -160,17 +160,14 @@ class Session:
         now = outcome.tokens / took
         self.rate = now if not self.rate else 0.95 * self.rate + 0.05 * now
         report = Stepped(
-            step=counters.step,
-            epoch=epoch,
-            fraction=fraction,
-            loss=outcome.loss,
-            learning_rate=rate,
-            gradient_norm=outcome.gradient_norm,
-            tokens=counters.tokens,
-            seconds=seconds,
-            tokens_per_second=self.rate,
-        )
-        self.log_step(report)
+            step=counters.step, epoch=epoch, fraction=fraction, loss=outcome.loss,
+            learning_rate=rate, gradient_norm=outcome.gradient_norm, tokens=counters.tokens,
+            seconds=seconds, tokens_per_second=self.rate,
+        )  # fmt: skip
+        counters.window_loss += report.loss if math.isfinite(report.loss) else 0.0
+        if counters.step % LOG_EVERY == 0:
+            self.log(replace(report, loss=counters.window_loss / LOG_EVERY))
+            counters.window_loss = 0.0
         return report
 
     def go_back(self) -> Note:
@@ -179,22 +176,22 @@ class Session:
         Raises ``ModelError`` where there is none, or that has been done too often.
         """
         found, _ = self.run.newest()
-        before = self.counters
+        before, rate, clip = self.counters, self.config.learning_rate, self.config.clip
+        what = (f"the loss or its gradient was not finite in {SKIPS_ALLOWED} steps in a row "
+                f"(step {before.step:,})")  # fmt: skip
         if found is None or before.returns >= RETURNS_ALLOWED:
-            raise gave_up(self.config, before.step)
+            clipping = "`training.clip`" if clip else "set `training.clip` (now 0: never)"
+            raise ModelError(
+                what,
+                f"lower `training.learning_rate` (now {rate:g}) or {clipping}, and train into "
+                "another `out=FOLDER`",
+            )
         self.learner.go_back(found.model, found.train)
         self.take_up(found)
         self.counters.returns, self.counters.divisor = before.returns + 1, 2 * before.divisor
         self.counters.skipped, self.counters.skipped_in_row = before.skipped, 0
-        return went_back(before.step, found.step)
-
-    def log_step(self, report: Stepped) -> None:
-        """Log the mean loss of the last steps whenever ``LOG_EVERY`` are done."""
-        counters = self.counters
-        counters.window_loss += report.loss if math.isfinite(report.loss) else 0.0
-        if counters.step % LOG_EVERY == 0:
-            self.log(replace(report, loss=counters.window_loss / LOG_EVERY))
-            counters.window_loss = 0.0
+        back = f"back to the checkpoint of step {found.step:,}, with half the learning rate"
+        return Note(text=f"{what}: {back}")
 
     def log(self, report: Stepped | Evaluated) -> None:
         """Add a report to the run's log; what cannot be written now waits for the next one."""
@@ -208,20 +205,16 @@ class Session:
         with self.learner.average.in_place():
             nll = self.validation.nll(self.learner.model, stop) if self.world.first else None
         told = math.nan if nll is None else math.inf if math.isnan(nll) else nll
-        told = self.world.from_first([told], self.learner.device)[0]
-        took = self.world.from_first([self.pace.seconds() - before], self.learner.device)[0]
+        values = [told, self.pace.seconds() - before]
+        told, took = self.world.from_first(values, self.learner.device)
         if math.isnan(told):
             return None
         self.note_evaluation(told, fraction, took)
         report = Evaluated(
-            step=self.counters.step,
-            fraction=fraction,
-            valid_nll=told,
-            valid_bpc=told * self.validation.bits_per_char,
-            tokens=len(self.validation),
-            best=self.counters.best_step == self.counters.step,
-            seconds=self.pace.seconds(),
-        )
+            step=self.counters.step, fraction=fraction, valid_nll=told,
+            valid_bpc=told * self.validation.bits_per_char, tokens=len(self.validation),
+            best=self.counters.best_step == self.counters.step, seconds=self.pace.seconds(),
+        )  # fmt: skip
         self.log(report)
         return report
 

@@ -23,8 +23,7 @@ class Validation:
         """At most ``limit`` tokens; 0: all."""
         tokens = store.tokens[1:] if store else np.empty(0, dtype=np.uint8)
         self.tokens = tokens[:limit] if limit else tokens
-        counts = store.counts if store else None
-        chars_per_token = counts.chars / max(counts.tokens, 1) if counts else 1.0
+        chars_per_token = store.counts.chars / max(store.counts.tokens, 1) if store else 1.0
         self.bits_per_char = 1 / max(chars_per_token, 1e-9) / math.log(2)
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,10 @@ def test_json_and_npz_hold_what_python_gives(trained: Trained, own_folder: Path)
     for name, values in expected.gates.items():
         assert np.allclose(arrays[name], values, atol=1e-6)
         assert np.allclose(arrays[f"initial_{name}"], expected.initial[name], atol=1e-6)
+    for wrong in ("/dev/full", "-"):
+        _, hint = call("explain", run, TEXT, "--npz", wrong).err
+        assert "name a" in hint
+        assert not re.search(r"\bout\b", hint)
     again = call("explain", run, TEXT, "--npz", "arrays.npz")
     failed(again, 1, "arrays.npz exists already", "replace it: --force")
 

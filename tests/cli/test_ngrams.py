@@ -65,7 +65,9 @@ def test_info_and_dry_run_say_what_it_is(ngrams: Path, book: Path) -> None:
     about = call("info", ngrams).out
     assert "n-grams of up to" in about
     table = json.loads(call("info", ngrams, "--json").out)
-    assert table["settings"]["model"]["kind"] == "ngram"
+    assert table["settings"]["model"].keys() == {"kind"}
+    assert table["settings"]["training"].keys() == {"device", "seed"}
+    assert re.search(r"^trained +\d orders,", about, re.MULTILINE)
     assert table["parameters"] > 0
     before = tree(Path())
     plan = call("train", book, "--model", "ngram", "--order", 3, "--out", "new", "--dry-run")

@@ -142,6 +142,20 @@ def test_generating_on_a_terminal_ends_its_line(monkeypatch: pytest.MonkeyPatch)
     assert screen.getvalue() == "ba␛[2Jcd\n\n"
 
 
+def test_texts_of_a_beam_have_no_seed_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", TerminalStream(screen))
+
+    def pieces(text: str) -> Generator[list[Written], None, Finish]:
+        yield [Written(text, -1.0)]
+        return "length"
+
+    show_samples([Sample("ba", None, pieces(text)) for text in ("c", "d")], as_json=False)
+    first, text, second, other = screen.getvalue().split("\n")[:4]
+    assert first.startswith("── beam ─")
+    assert (text, second, other) == ("bac", first, "bad")
+
+
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_no_color_switches_styling_off(no_color: str, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen()

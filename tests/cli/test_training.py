@@ -127,7 +127,7 @@ def test_a_run_of_standard_input_is_resumed_from_the_prepared_text(own_folder: P
     shutil.rmtree(os.environ["CHARLM_CACHE"])
     again = call("train", "--out", "run", "--steps", 30, stdin=text)
     assert again.code == 0
-    assert any("reading it from standard input again" in line for line in again.err)
+    assert any("standard input is read again" in line for line in again.err)
     shutil.rmtree(os.environ["CHARLM_CACHE"])
     other = call("train", "--out", "run", "--steps", 35, stdin=text[:-99])
     assert "the text has changed" in other.err[-2]

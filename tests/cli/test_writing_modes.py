@@ -72,6 +72,11 @@ def test_several_temperatures_give_what_each_gives_alone(run: Path) -> None:
     assert set(records) == {0.5, 1.2}
 
 
+def test_the_most_probable_text_has_no_seed(run: Path) -> None:
+    found = call("generate", run, "-n", 5, "--beam", 2, "--samples", 2, "--json").out
+    assert [json.loads(line)["seed"] for line in found.splitlines()] == [None, None]
+
+
 def test_units_whole_sentences_patterns_and_gaps(run: Path) -> None:
     lines = write(run, "-n", 2, "--unit", "lines", "--seed", 1)
     assert len([line for line in lines.splitlines() if line]) <= 2

@@ -191,11 +191,11 @@ def test_the_cell_state_stays_within_one(cell: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"mogrifier_rank": 4}, r"`model.mogrifier_rank=4` needs rounds"),
-        ({"connections": "skip"}, r"`model.connections='skip'`.*`model.num_layers` is 1"),
+        ({"mogrifier_rank": 4}, r"`model.mogrifier_rank=4`.*`model.mogrifier_rounds=0`"),
+        ({"connections": "skip"}, r"`model.connections='skip'`.*`model.num_layers=1`"),
         (
             {"softmaxes": 3, "adaptive_softmax": True},
-            r"`model.adaptive_softmax`.*`model.softmaxes=3`",
+            r"`model.adaptive_softmax` and `model.softmaxes` contradict",
         ),
     ],
 )

@@ -60,7 +60,12 @@ def test_a_run_that_is_closed_before_its_first_step_stays_replaceable(
         (([b"x"],), {}, "cannot be a source: b'x'", "str or Path"),
         (("t.txt",), {"lr": 1}, "unknown setting `lr`", "training.learning_rate"),
         (("t.txt",), {"momentum": 0.9}, "`training.momentum=0.9` does nothing", "leave it out"),
-        (("t.txt",), {"minutes": 1, "steps": 2}, "`training.minutes` and `training.steps`", "one"),
+        (
+            ("t.txt",),
+            {"minutes": 1, "steps": 2},
+            "`training.minutes` and `training.steps`",
+            "leave out",
+        ),
         (("t.txt",), {"hidden_size": "big"}, "`model.hidden_size` must be a whole number", ""),
         (("t.txt",), {"recipe": "ptb-wrd"}, "unknown recipe ptb-wrd", "ptb-word"),
     ],

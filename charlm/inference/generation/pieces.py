@@ -29,13 +29,13 @@ class Sample:
     A piece is the text of one token, or of a few where characters or stop strings need several;
     it always holds whole characters.  ``finish`` is None until the iterator has ended, after which
     it can be iterated no more.  ``written`` holds the tokens of the pieces so far, whose texts make
-    the pieces.
+    the pieces.  ``seed`` is None for the most probable text, which nothing random is in.
     """
 
     def __init__(
         self,
         prompt: str,
-        seed: int,
+        seed: int | None,
         pieces: Generator[list[Written], None, Finish],
         *,
         constrained: bool = False,
@@ -51,10 +51,8 @@ class Sample:
     def __iter__(self) -> Self:
         """Raises ``ConfigError`` for a text that has come to its end, which would seem empty."""
         if self.finish is not None:
-            raise ConfigError(
-                f"this text has been read to its end (seed {self.seed})",
-                f"generate it again, with `seed={self.seed}` for the same text",
-            )
+            same = "" if self.seed is None else f", with `seed={self.seed}` for the same text"
+            raise ConfigError("this text has been read to its end", f"generate it again{same}")
         return self
 
     def __next__(self) -> str:

@@ -105,8 +105,8 @@ def decide(config: Config, tokens: np.ndarray, vocab_size: int) -> Decision:
         config = change(config, "model.adaptive_softmax", True)
     config = with_size(config, probe, seconds / WORD_TOKENS if large else seconds, large)
     if "training.learning_rate" in free:
-        rate = learning_rate_for(config.model.hidden_size)
-        config = change(config, "training.learning_rate", rate)
+        rate = 6e-3 * (256 / config.model.hidden_size) ** 0.5
+        config = change(config, "training.learning_rate", float(f"{rate:.2g}"))
     if {"model.dropout", "training.most_epochs"} <= free and not large:
         config = change(config, "training.most_epochs", MOST_PASSES)
     if "training.batch_size" in free and not large:
@@ -135,9 +135,8 @@ def with_size(config: Config, probe: Probe, seconds: float, large: bool) -> Conf
             tried = change(tried, "model.embedding_size", SMALL_EMBEDDING)
         return tried
 
-    if "model.hidden_size" in free:
-        return sized(size_for(sized, probe, seconds))
-    return sized(config.model.hidden_size)
+    decided = "model.hidden_size" in free
+    return sized(size_for(sized, probe, seconds) if decided else config.model.hidden_size)
 
 
 def with_fewer_lanes(config: Config, probe: Probe, seconds: float) -> Config:
@@ -188,21 +187,11 @@ def size_for(sized: Callable[[int], Config], probe: Probe, seconds: float) -> in
     sizes = [size for size in SIZES if 4 * size**2 <= most] or SIZES[:1]
 
     def too_slow(size: int) -> bool:
-        return seconds * probe.rate(sized(size)) < tokens_for(size)
+        # From so many processed tokens on, a layer of this size predicts better than a smaller one
+        # does that processes more of them in the same time.
+        return seconds * probe.rate(sized(size)) < 2e6 * math.pow(size / 256, 0.45)
 
     return sizes[max(0, bisect.bisect_left(sizes, True, key=too_slow) - 1)]
-
-
-def tokens_for(size: int) -> float:
-    """Processed tokens from which a layer of this size predicts better than a smaller one does
-    that processes more of them in the same time.
-    """
-    return 2e6 * math.pow(size / 256, 0.45)
-
-
-def learning_rate_for(size: int) -> float:
-    """The peak learning rate of a layer of this size, to two digits."""
-    return float(f"{6e-3 * (256 / size) ** 0.5:.2g}")
 
 
 def weight_decay_for(config: Config, tokens: int) -> float:

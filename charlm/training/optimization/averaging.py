@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.config import TrainConfig
-from charlm.errors import CheckpointError
+from charlm.training.optimization.optimizers import misfit
 
 __all__ = ["Average"]
 
@@ -44,16 +44,11 @@ class Average:
         """Take the weights after an optimizer step into the average."""
         if not self.weights:
             return
-        share = self.share(self.steps)
+        decay = min(self.config.ema_decay, (1 + self.steps) / (10 + self.steps))
+        share = 1 / (self.steps + 1) if self.config.average == "asgd" else 1 - decay
         self.steps += 1
         for name, raw in self.model.named_parameters():
             self.weights[name].lerp_(raw, share)
-
-    def share(self, steps: int) -> float:
-        """The share of the next weights in the average, after so many ``steps``."""
-        if self.config.average == "asgd":
-            return 1 / (steps + 1)
-        return 1 - min(self.config.ema_decay, (1 + steps) / (10 + steps))
 
     def note_validation(self, nll: float) -> None:
         """Let ``asgd`` begin where ``nll`` is above the best of all but the last ``nonmono``."""
@@ -106,7 +101,4 @@ class Average:
                 for name in self.weights:
                     self.model.get_parameter(name).copy_(tensors[f"raw/{name}"])
         except (KeyError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"the averaged weights do not fit the model: {' '.join(str(error).split())}",
-                "restore the checkpoint, or remove it to resume from the one before",
-            ) from error
+            raise misfit(f"the average of the weights ({' '.join(str(error).split())})") from error

@@ -11,9 +11,9 @@ from charlm.config import TrainConfig
 from charlm.errors import CheckpointError
 
 __all__ = [
-    "frozen_layers",
     "learning_rate",
     "make_optimizer",
+    "misfit",
     "optimizer_tensors",
     "restore_optimizer",
 ]
@@ -60,13 +60,6 @@ def depths_of(model: nn.Module) -> dict[str, int]:
     embedding = 0 if tied else max(layers.values()) + 2
     return {name: embedding if name.startswith("embedding.") else below.get(name, 0)
             for name in names}  # fmt: skip
-
-
-def frozen_layers(config: TrainConfig, fraction: float) -> int:
-    """How many of the lowest layers do not learn at a ``fraction`` (0 to 1) of the training."""
-    if config.thaw is None:
-        return config.freeze
-    return max(0, config.freeze - int(fraction * config.freeze / config.thaw + 1e-9))
 
 
 def without_compiling(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
@@ -145,8 +138,8 @@ def state_keys(optimizer: torch.optim.Optimizer) -> set[str]:
 
 
 def misfit(name: str) -> CheckpointError:
-    """The error for the tensor ``name``, which is missing or of another form."""
+    """The error for the tensor ``name`` of a checkpoint, which is missing or of another form."""
     return CheckpointError(
-        f"train.safetensors: the optimizer's {name} does not fit the model",
+        f"train.safetensors: {name} does not fit the model",
         "restore the checkpoint, or remove it to resume from the one before",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import Config, Tables, lay_over, merge, read_toml, tables_of
+from charlm.config.paths import path_of
 from charlm.data.catalogue.index import expand, find
 from charlm.errors import ConfigError, CorpusError
 from charlm.storage.run import Run, open_run
@@ -14,7 +15,7 @@ from charlm.training.recipes import read_recipe
 from charlm.training.setup.resuming import look_for_run
 from charlm.training.transfer.ancestry import inherit
 
-__all__ = ["TrainingRequest", "default_folder", "resolve"]
+__all__ = ["TrainingRequest", "resolve"]
 
 Sources = str | Path | Iterable[str | Path]
 
@@ -33,49 +34,59 @@ class TrainingRequest:
     missing: str = ""
 
 
-NAME_A_TEXT = "name a text, like book.txt, or a corpus, like python-docs"
-
-
 def resolve(
     sources: Sources,
     out: str | Path | None,
     settings: Mapping[str, Any],
+    find_run: Callable[[str], Path],
     *,
-    recipe: str | None = None,
-    config_file: str | Path | None = None,
     need_text: bool = True,
-    find_run: Callable[[str], Path] = Path,
 ) -> TrainingRequest:
     """All settings of a training.
 
-    Each of these wins over those before it: the suggestions of a corpus card, the recipe, the
-    file, ``settings`` (see ``tables_of``).  With ``out`` alone the settings of that run come
-    first.  What nobody chose stays None.
+    Each of these wins over those before it: the suggestions of a corpus card, the ``recipe`` and
+    the ``config_file`` that ``settings`` name, the other ``settings`` (see ``tables_of``).  With
+    ``out`` alone the settings of that run come first.  What nobody chose stays None.
 
     ``find_run`` gives the folder of the run ``training.base``, whose shape is taken over.  Raises
     ``ConfigError``, and ``CorpusError`` for a corpus that cannot be used, or, with ``need_text``,
     is not there yet.
     """
-    named, given = listed(sources), tables_of(settings)
+    named, folder = listed(sources), None if out is None else path_of("out", out)
+    given = gathered(named, settings)
+    if folder and not (named or settings.get("config_file") or settings.get("recipe")):
+        run = open_run(folder)
+        config = Config.from_tables(lay_over(run.config.to_tables(), given))
+        return TrainingRequest(config, folder, run)
+    if given.get("training", {}).get("base") is not None:
+        given = inherit(given, folder or usual_folder(given), find_run)
+    config = Config.from_tables(given)
+    if not config.data.sources:
+        raise ConfigError(
+            "there is nothing to train on",
+            "name a text, like book.txt, or a corpus, like python-docs",
+        )
+    config, missing = with_corpus(config, given, need_text)
+    folder = folder or usual_folder(given)
+    if (found := look_for_run(folder)) is not None:  # its generation settings, but for those given
+        generation = dataclasses.replace(found.config.generation, **given.get("generation", {}))
+        config = dataclasses.replace(config, generation=generation)
+    return TrainingRequest(config, folder, missing=missing)
+
+
+def gathered(named: list[str], settings: Mapping[str, Any]) -> Tables:
+    """All that was given as section tables: a recipe, over it a file, over it the other settings,
+    and the ``named`` sources.
+    """
+    others = dict(settings)
+    recipe, config_file = others.pop("recipe", None), others.pop("config_file", None)
+    given = tables_of(others)
     if config_file is not None:
-        given = lay_over(read_toml(Path(config_file)), given)
+        given = lay_over(read_toml(path_of("config_file", config_file)), given)
     if recipe is not None:
         known = read_recipe(recipe)
         given = lay_over(merge({"data": {"sources": [known.corpus]}}, known.settings), given)
-    if named:
-        given = merge(given, {"data": {"sources": named}})
-    if out is not None and not (named or config_file or recipe):
-        run = open_run(Path(out))
-        config = Config.from_tables(lay_over(run.config.to_tables(), given))
-        return TrainingRequest(config, Path(out), run)
-    if given.get("training", {}).get("base") is not None:
-        given = inherit(given, folder_for(out, given), find_run)
-    config = Config.from_tables(given)
-    if not config.data.sources:
-        raise ConfigError("there is nothing to train on", NAME_A_TEXT)
-    config, missing = with_corpus(config, given, need_text)
-    folder = folder_for(out, given)
-    return TrainingRequest(with_generation(config, given, folder), folder, missing=missing)
+    return merge(given, {"data": {"sources": named}}) if named else given
 
 
 def listed(sources: Sources) -> list[str]:
@@ -88,6 +99,11 @@ def listed(sources: Sources) -> list[str]:
             raise ConfigError(f"this cannot be a source: {source!r}", "name texts by str or Path")
         if not str(source).strip():
             raise ConfigError("a source must not be empty", "name a file, a folder or a corpus")
+        if isinstance(source, str) and "\n" in source:
+            raise CorpusError(
+                f"`sources` names files, but a text was given: {source[:40]!r}...",
+                "write the text to a file, and name that",
+            )
         if (Path(source) / "run.toml").is_file():
             raise ConfigError(
                 f"{source} is a run, not a text",
@@ -119,26 +135,10 @@ def with_corpus(config: Config, given: Tables, need_text: bool) -> tuple[Config,
     return dataclasses.replace(Config.from_tables(lay_over(kept, given)), data=data), missing
 
 
-def with_generation(config: Config, given: Tables, folder: Path) -> Config:
-    """``config`` with the generation settings of the run in ``folder`` that were not given now."""
-    run = look_for_run(folder)
-    if run is None:
-        return config
-    generation = run.config.generation.to_table() | given.get("generation", {})
-    return dataclasses.replace(config, generation=type(config.generation).from_table(generation))
-
-
-def folder_for(out: str | Path | None, given: Tables) -> Path:
-    """The run folder: ``out``, else one that is named after the text in ``given``."""
-    if out is not None:
-        return Path(out)
+def usual_folder(given: Tables) -> Path:
+    """``runs/NAME``, NAME made from the first source in ``given``."""
     data = Config.from_tables({"data": given.get("data", {})})
-    return default_folder(with_corpus(data, {}, need_text=False)[0])
-
-
-def default_folder(config: Config) -> Path:
-    """``runs/NAME``, NAME made from the first source."""
-    source = config.data.sources[0]
+    source = with_corpus(data, {}, need_text=False)[0].data.sources[0]
     stem = Path(source).name.partition(".")[0] if source != "-" else "stdin"
     kept = "".join(char if char.isalnum() or char in "-_" else "-" for char in stem).strip("-")
     return Path("runs") / (kept or "text")

@@ -1,6 +1,7 @@
 """Going on with a run: what is taken over from it, and what must not have changed since."""
 
 import platform
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +14,13 @@ from charlm.data.preparation.prepared import Prepared
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
 from charlm.training.budget.decisions import undecided
+from charlm.training.reports import Note
 from charlm.training.transfer.ancestry import FirstModel
 
 __all__ = [
     "OtherTextError",
     "begin",
-    "budget_note",
+    "budget_notes",
     "decides",
     "look_for_begun",
     "look_for_run",
@@ -103,9 +105,11 @@ def begin(
             raise CheckpointError(
                 f"{folder} has been trained meanwhile", "start again to resume it"
             )
-    if found is None or differs(found, config, prepared):
+    origin = origin_of(prepared)
+    before = found and {key: value for key, value in found.origin.items() if key != "made"}
+    if found is None or found.config != config or before != origin:
         remove_blank(folder)
-        origin = origin_of(prepared) | {"made": made_here()} | (first.origin if first else {})
+        origin |= {"made": made_here()} | (first.origin if first else {})
         start = first.checkpoint if first else None
         create_run(folder, config, prepared.tokenizer, origin, start)
 
@@ -162,22 +166,14 @@ def refuse_other_run(run: Run, config: Config, prepared: Prepared) -> None:
         ) from error
 
 
-def budget_note(before: Config, config: Config) -> str | None:
-    """What another budget means for a run that is resumed, or None if it is the old one."""
+def budget_notes(before: Config, config: Config) -> Iterator[Note]:
+    """What another budget than ``before`` means for a run that is resumed."""
     for name in ("minutes", "epochs", "steps"):
         old, new = getattr(before.training, name), getattr(config.training, name)
-        if old is None or new is None or old == new:
-            continue
-        rises = "; the learning rate rises again, so validation may get worse at first"
-        falling = config.training.schedule in ("trapezoid", "cosine") and new > old
-        return f"{new:g} {name} in all now, not {old:g}{rises * falling}"
-    return None
-
-
-def differs(run: Run, config: Config, prepared: Prepared) -> bool:
-    """Whether a run that has learned nothing yet was made for something else."""
-    origin = {key: value for key, value in run.origin.items() if key != "made"}
-    return run.config != config or origin != origin_of(prepared)
+        if old is not None and new is not None and old != new:
+            rises = "; the learning rate rises again, so validation may get worse at first"
+            falling = config.training.schedule in ("trapezoid", "cosine") and new > old
+            yield Note(text=f"{new:g} {name} in all now, not {old:g}{rises * falling}")
 
 
 def origin_of(prepared: Prepared) -> dict[str, Any]:

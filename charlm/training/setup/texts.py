@@ -1,6 +1,7 @@
 """The text of a training: prepared, or found in the cache, and what a user should know about it."""
 
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,6 @@ WINDOWS_LINES = (
 )
 
 
-READ_AGAIN = (
-    "the text of this run was standard input and is no longer in the cache: reading it from "
-    "standard input again"
-)
-
-
-NAME_IT = "name the text beside `out`, wherever it is now and whatever it is called"
-
-
 def prepare_for(
     config: Config,
     stop: Callable[[], str | None],
@@ -43,7 +35,7 @@ def prepare_for(
     begun: Run | None,
     known: KnownTokenizer | None = None,
 ) -> Generator[Preparing | Prepared | Note, None, Prepared | None]:
-    """Prepare a configuration's text; yields progress, returns ``Prepared`` or None if stopped.
+    """Prepare the text of a training; yields progress, returns ``Prepared``, or None if stopped.
 
     ``known`` is the tokenizer of a run to train on.  The text of the run ``text_of`` is known by
     its digest alone if it was standard input, or is not found.  Raises ``OtherTextError`` for a
@@ -54,12 +46,8 @@ def prepare_for(
         kept = yield from kept_text(text_of)
         if kept is not None:
             return kept
-        yield Note(text=READ_AGAIN)
-
-    def check(digest: str) -> None:
-        if begun is not None:
-            refuse_other_text(begun, config, digest)
-
+        yield Note(text="standard input is read again: this run's text is no longer in the cache")
+    check = partial(refuse_other_text, begun, config) if begun else ignore
     try:
         for record in prepare(data, config.tokenizer, cache_folder(), check, known):
             yield record
@@ -74,8 +62,15 @@ def prepare_for(
         kept = yield from kept_text(text_of)
         if kept is not None:
             return kept
-        raise CorpusError(f"the text of this run is not here: {error}", NAME_IT) from error
+        raise CorpusError(
+            f"the text of this run is not here: {error}",
+            "name the text beside `out`, wherever it is now and whatever it is called",
+        ) from error
     return None
+
+
+def ignore(digest: str) -> None:
+    """Any text will do: the run is new."""
 
 
 def kept_text(run: Run) -> Generator[Prepared, None, Prepared | None]:
@@ -90,7 +85,8 @@ def notes_on(data: DataConfig, prepared: Prepared, *, resumed: bool) -> Iterator
     """What a user should know about a prepared text before training on it, or before going on."""
     yield from (Note(text=note) for note in prepared.notes)
     default, every = DataConfig(), (*data.sources, *data.valid, *data.test)
-    if all(source == "-" or is_plain(Path(source)) for source in every):
+    paths = [Path(source) for source in every if source != "-"]
+    if all(path.is_file() and not is_table(path) for path in paths):
         for name in ("text_column", "dataset_split"):
             if getattr(data, name) != getattr(default, name):
                 yield Note(text=f"data.{name} does nothing: plain text is no table or dataset")
@@ -104,8 +100,3 @@ def notes_on(data: DataConfig, prepared: Prepared, *, resumed: bool) -> Iterator
                 text=f"{share:.0%} of the tokens to validate on are unknown: the figures say "
                 "little about the text; a larger vocabulary or smaller tokens would"
             )
-
-
-def is_plain(path: Path) -> bool:
-    """Whether ``path`` is a file of plain text."""
-    return path.is_file() and not is_table(path)

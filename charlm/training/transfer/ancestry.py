@@ -42,7 +42,7 @@ MOST_NAMED = 12
 """New symbols that a note names, at most."""
 
 FindRun = Callable[[str], Path]
-"""The folder of a run that is named, which may have to be downloaded first."""
+"""Gives the folder of a run by its name; downloads the run if need be."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Ancestry:
 
 @dataclass(frozen=True)
 class FirstModel:
-    """What a run with a base begins with: ``origin`` for its ``run.toml``, and for a network the
-    ``checkpoint`` of step 0; for n-grams the ``ngrams`` to add to.
+    """What a run with a base begins with: ``origin`` for its ``run.toml``, and the ``checkpoint``
+    of step 0 of a network or the ``ngrams`` to add to.
     """
 
     origin: dict[str, Any]
@@ -84,8 +84,10 @@ def inherit(given: Tables, folder: Path, find_run: FindRun) -> Tables:
     name = str(given["training"]["base"])
     name = name if name.startswith("hf:") else str(Path(name))
     given = merge(given, {"training": {"base": name}})
-    begun = begun_from(name, folder)
-    taken = shape_of(begun or open_base(name, folder, find_run))
+    begun = open_run(folder) if (folder / "run.toml").is_file() else None
+    if begun is None or begun.blank or begun.config.training.base != name:
+        begun = open_base(name, folder, find_run)
+    taken = shape_of(begun)
     for section, table in taken.items():
         for key, value in table.items():
             new = given.get(section, {}).get(key, value)
@@ -97,14 +99,6 @@ def inherit(given: Tables, folder: Path, find_run: FindRun) -> Tables:
                     f"leave `{section}.{key}` out, or leave `training.base` out to train anew",
                 )
     return merge(taken, given)
-
-
-def begun_from(name: str, folder: Path) -> Run | None:
-    """The run in ``folder`` if it was begun from the base ``name`` and has a checkpoint."""
-    if not (folder / "run.toml").is_file():
-        return None
-    run = open_run(folder)
-    return run if run.config.training.base == name and not run.blank else None
 
 
 def open_base(name: str, folder: Path, find_run: FindRun) -> Run:
@@ -143,18 +137,13 @@ def look_for_ancestry(
     run = open_base(config.training.base, folder, find_run)
     tokenizer, found, earlier = run.tokenizer(), run.checkpoint(), ancestor_of(run)
     base = Ancestor(
-        run=config.training.base,
-        step=found.step,
-        digest=run.origin["digest"],
+        run=config.training.base, step=found.step, digest=run.origin["digest"],
         vocab_size=tokenizer.vocab_size,
         grows=lists_symbols(tokenizer) and not config.model.adaptive_softmax,
-        known=earlier.vocab_size if earlier else 0,
-        grew=bool(earlier and earlier.grows),
-        data=run.config.data,
-        tokenizer=run.config.tokenizer,
-        others=(earlier.run, *earlier.others) if earlier else (),
-        before={},
-    )
+        known=earlier.vocab_size if earlier else 0, grew=bool(earlier and earlier.grows),
+        data=run.config.data, tokenizer=run.config.tokenizer,
+        others=(earlier.run, *earlier.others) if earlier else (), before={},
+    )  # fmt: skip
     return Ancestry(base, tokenizer, found)
 
 
@@ -231,14 +220,13 @@ def first_model(
     """
     base, found = ancestry.ancestor, ancestry.found
     assert found is not None
-    size, first = prepared.tokenizer.vocab_size, None
+    size, first, ngrams = prepared.tokenizer.vocab_size, None, None
     model: LanguageModel | NgramModel
     if config.model.kind == "ngram":
         ngrams = from_tensors(found.model, base.vocab_size)
         nothing = count_grams(prepared.train.tokens[:1], size, ngrams.order)
         model = model_of(merged_counts(ngrams, nothing))
     else:
-        ngrams = None
         counts = count_tokens(prepared.train.tokens, size)
         model = transferred(found.model, config.model, base.vocab_size, prepared.tokenizer, counts)
         model.to(choose_device(config.training.device))

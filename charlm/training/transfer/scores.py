@@ -26,13 +26,13 @@ def bits_per_char(
     model: LanguageModel | NgramModel, store: TokenStore | None, config: Config
 ) -> float | None:
     """The score on a validation text, or on its part that training validates on; None without."""
+    validation = Validation(store, config.training.valid_tokens)
+    if store is None or not len(validation):
+        return None
     if isinstance(model, NgramModel):
-        validation = Validation(store, 0)
-        nll = mean_nll(model.nll(store.tokens), store.tokens) if store else math.nan
+        nll = mean_nll(model.nll(store.tokens), store.tokens)
     else:
-        validation = Validation(store, config.training.valid_tokens)
-        found = validation.nll(model, lambda: None) if len(validation) else None
-        nll = math.nan if found is None else found
+        nll = validation.nll(model, lambda: None) or 0.0  # None only if it is stopped
     return nll * validation.bits_per_char if math.isfinite(nll) else None
 
 

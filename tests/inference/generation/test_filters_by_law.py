@@ -292,12 +292,24 @@ def test_xtc_applies_as_often_as_it_says_and_leaves_uniform_numbers() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"mirostat_tau": 3.0, "top_p": 0.9}, "`mirostat_tau` and `top_p` contradict"),
-        ({"allowed": "ab", "banned": "b"}, "`allowed` and `banned` contradict"),
-        ({"temperature": 0, "xtc_probability": 0.5}, "`xtc_probability` does nothing"),
-        ({"dry_base": 2.0}, "`dry_base` does nothing without `dry_multiplier`"),
+        (
+            {"mirostat_tau": 3.0, "top_p": 0.9},
+            "`generation.mirostat_tau` and `generation.top_p` contradict",
+        ),
+        (
+            {"allowed": "ab", "banned": "b"},
+            "`generation.allowed` and `generation.banned` contradict",
+        ),
+        ({"temperature": 0, "xtc_probability": 0.5}, "`generation.xtc_probability` does nothing"),
+        (
+            {"dry_base": 2.0},
+            "`generation.dry_base=2` does nothing with `generation.dry_multiplier=0`",
+        ),
         ({"xtc_threshold": 0.6}, "xtc_threshold` must be"),
-        ({"temperature_end": 1.0, "length": -1}, "`temperature_end` needs a `length`"),
+        (
+            {"temperature_end": 1.0, "length": -1},
+            "`generation.temperature_end` needs a `generation.length`",
+        ),
         ({"unit": "pages"}, "unknown value"),
         ({"typical_p": 0}, "typical_p` must be at most 1 and more than 0"),
     ],

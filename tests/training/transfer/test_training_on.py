@@ -229,9 +229,17 @@ REFUSED = {
     "sizes": ({"hidden_size": 16}, ConfigError, "hidden_size=8"),
     "tokens": ({"tokenizer": "bpe"}, ConfigError, "tokenizer.kind='char'"),
     "layers": ({"freeze": 3}, ConfigError, "freeze=3"),
-    "thaw": ({"thaw": 0.5}, ConfigError, "no layer is frozen"),
+    "thaw": (
+        {"thaw": 0.5},
+        ConfigError,
+        "`training.thaw=0.5` does nothing with `training.freeze=0`",
+    ),
     "no run": ({"base": "nowhere"}, CheckpointError, "nowhere does not exist"),
-    "no base": ({"base": None, "keep_share": 0.5}, ConfigError, "needs a run"),
+    "no base": (
+        {"base": None, "keep_share": 0.5},
+        ConfigError,
+        "does nothing without `training.base`",
+    ),
 }
 
 
@@ -293,5 +301,5 @@ def test_a_damaged_origin_is_an_error_in_words(on: On, tmp_path: Path) -> None:
 
 
 def test_two_texts_are_not_read_in_segments_of_random_length() -> None:
-    with pytest.raises(ConfigError, match="does not go with"):
+    with pytest.raises(ConfigError, match="contradict each other"):
         Config.from_tables({"training": {"base": "b", "keep_share": 0.5, "random_bptt": True}})

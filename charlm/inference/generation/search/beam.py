@@ -160,7 +160,7 @@ def beam_samples(
     for hypothesis in beam_search(decoder, search, states)[:count]:
         block = list(zip(hypothesis.tokens, hypothesis.log_probs, strict=True))
         pieces = pieces_of(tokenizer, (prompt, ids), [block], Ending(config), stops)
-        samples.append(Sample(prompt, 0, pieces))
+        samples.append(Sample(prompt, None, pieces))
     return samples
 
 

@@ -116,7 +116,7 @@ def test_where_the_expression_is_complete_leaving_it_ends_the_text() -> None:
         ({"pattern": "a{1,30000}"}, "needs more than 20,000 states"),
         ({"pattern": "abc", "prompt": "ad"}, "the prompt breaks `pattern` at its character 2, 'd'"),
         ({"pattern": "a+z|ab", "prompt": "aa"}, "nothing this model can write completes it"),
-        ({"pattern": "a+", "unit": "lines"}, "`unit` and `whole` contradict"),
+        ({"pattern": "a+", "unit": "lines"}, "`generation.unit` and `generation.whole` contradict"),
     ],
 )
 def test_what_cannot_match_is_refused(given: dict[str, str], message: str) -> None:
