@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from charlm.config import Config
 from charlm.config.rules import without_idle
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
@@ -93,15 +94,23 @@ def summarise_run(run: Run) -> RunSummary:
 
 
 def differing_settings(summaries: list[RunSummary]) -> dict[str, list[Any]]:
-    """Settings, as ``section.key``, that are not equal in all runs -> their values in each."""
-    flat = [
-        {f"{section}.{key}": value for section, keys in each.settings.items()
-         for key, value in keys.items()}
-        for each in summaries
-    ]  # fmt: skip
+    """Settings, as ``section.key``, that are not equal in all runs -> their values in each.
+
+    A run without a setting that has its default in all others does not differ from them.
+    """
+    tables = [*(each.settings for each in summaries), Config().with_defaults().to_tables()]
+    *flat, usual = (
+        {f"{name}.{key}": value for name, keys in each.items() for key, value in keys.items()}
+        for each in tables
+    )
     names = list(dict.fromkeys(name for each in flat for name in each))
     values = {name: [each.get(name) for each in flat] for name in names}
-    return {name: found for name, found in values.items() if found != found[:1] * len(found)}
+    return {
+        name: found
+        for name, found in values.items()
+        if any(value not in (None, usual.get(name)) for value in found)
+        and found != found[:1] * len(found)
+    }
 
 
 def size_of(folder: Path) -> int:
