@@ -120,7 +120,16 @@ def test_options_stand_under_their_headings_and_the_common_ones_last() -> None:
 
     context = click.Context(command, help_option_names=["-h", "--help"])
     lines = [line.split()[0] for line in command.get_help(context).splitlines() if line.strip()]
-    assert lines[2:] == ["Options:", "--plain", "Degrees:", "--high", "General:", "--step", "-h,"]
+    assert lines[2:] == [
+        "Options:",
+        "--plain",
+        "Degrees:",
+        "--high",
+        "General:",
+        "--step",
+        "--debug",
+        "-h,",
+    ]
 
 
 def test_every_option_says_what_it_does() -> None:
