@@ -18,8 +18,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "perplexity.md").read_text(encoding
 
 
 SEVERAL = re.compile(
-    r"(?<![\d.,])(?<!- )1 (more |rare )?(token|symbol|character|word|byte|line|block|pair|list|step|"
-    r"row|prediction|unit)s\b"
+    r"(?<![\d.,])(?<!- )1 (more |rare )?(token|symbol|character|word|byte|line|block|pair|list|"
+    r"step|row|prediction|unit)s\b"
 )
 """One of a thing, counted as several."""
 
