@@ -1,6 +1,5 @@
 """``charlm write``."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +44,9 @@ def command(
     check_terminal()
     transcript = open_transcript(out, chosen.run.resolve().name, force=force, append=append)
 
+    from charlm.api import Model
     from charlm.console.writing.conversation import write_together
-    from charlm.inference.generation.writing.session import WritingSession
 
-    loaded = chosen.mix(chosen.load())
-    config = replace(loaded.run.config.generation, **settings)
-    text = transcript.saved + prompt
-    session = WritingSession(loaded.model, loaded.tokenizer, config, text=text, seed=seed)
+    model = Model(chosen.mix(chosen.load()))
+    session = model.write_session(transcript.saved + prompt, seed=seed, **settings)
     write_together(session, transcript)

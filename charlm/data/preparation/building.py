@@ -104,9 +104,9 @@ def measure(
     sizes = [end - start for start, end in zip([0, *ends], ends, strict=False)]
     if min(sizes) == 0:
         counts = ", ".join(f"{part} {size:,}" for part, size in zip(parts, sizes, strict=True))
-        unit = "bytes" if corpus.encoding is None else "characters"
+        whole = counted(total, "byte" if corpus.encoding is None else "character")
         raise CorpusError(
-            f"{shown(corpus.names)} is too small to be divided: of its {total:,} {unit}, {counts}",
+            f"{shown(corpus.names)} is too small to be divided: of its {whole}, {counts}",
             "give more text, another `split`, or validation text of its own with `valid`",
         )
     digest = hashing.hexdigest(corpus.encoding)
