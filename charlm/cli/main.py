@@ -107,7 +107,7 @@ def main() -> None:
     from charlm.cli.standard_streams import flush_streams, replace_closed_streams
     from charlm.console.terminal import protect_terminals
 
-    if os.environ.get("NO_COLOR"):
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown"):
         cli.context_settings["color"] = False
     replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):

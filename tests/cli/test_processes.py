@@ -85,7 +85,7 @@ def test_a_run_that_another_process_trains_is_in_use(book: Path) -> None:
 class Terminal:
     """A terminal of 80 columns that one command runs in."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, environment: dict[str, str] | None = None) -> None:
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         hidden = ("NO_COLOR", "COLUMNS", "LINES", "FORCE_COLOR")
@@ -93,12 +93,12 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "charlm", *map(str, arguments)],
             stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-            env=kept | ONE_THREAD | {"TERM": "xterm-256color"},
+            env=kept | ONE_THREAD | {"TERM": "xterm-256color"} | (environment or {}),
         )  # fmt: skip
         os.close(theirs)
 
-    def read(self) -> str:
-        """All it shows until it ends."""
+    def read(self, code: int = 0) -> str:
+        """All it shows until it ends with an exit ``code``."""
         shown, end = b"", time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if select.select([self.ours], [], [], 1)[0]:
@@ -106,7 +106,7 @@ class Terminal:
                     shown += os.read(self.ours, 1 << 16)
                 except OSError:  # how Linux says that the other side is closed
                     break
-        assert self.process.wait(PATIENCE) == 0
+        assert self.process.wait(PATIENCE) == code
         os.close(self.ours)
         return shown.decode()
 
@@ -164,6 +164,18 @@ def test_no_color_switches_styling_off(no_color: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv("TERM", "xterm-256color")
     talk().print("loss", style="bold red")
     assert ("\x1b[" in screen.getvalue()) == (no_color == "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "styled"),
+    [("TERM", "xterm-256color", True), ("TERM", "dumb", False), ("NO_COLOR", "1", False)],
+)
+def test_an_error_has_colour_only_on_a_terminal_that_shows_it(
+    name: str, value: str, styled: bool
+) -> None:
+    shown = Terminal("corpora", "show", "nosuch", environment={name: value}).read(code=1)
+    assert "there is no corpus called nosuch" in shown
+    assert ("\x1b[" in shown) == styled
 
 
 def test_an_error_has_no_colour_in_a_pipe() -> None:
