@@ -117,8 +117,8 @@ class Writing:
         """Fill the gaps of a text, ``___``, with what makes the whole most probable.
 
         A gap takes 1 to ``gap_length`` characters; ``beam`` beginnings are followed at each length.
-        ``settings`` may be ``banned`` or ``allowed`` characters.  Returns the text; with
-        ``samples`` a list of so many, which differ in the last gap, the best first.
+        ``settings`` may be ``banned`` or ``allowed`` characters, and ``max_copy``.  Returns the
+        text; with ``samples`` a list of so many, which differ in the last gap, the best first.
 
         Example::
 
@@ -129,6 +129,7 @@ class Writing:
         found = fill(
             self.loaded.model, self.loaded.tokenizer, self._replaced(text, replace_unknown),
             config, gap_length=gap_length, width=beam, count=generation.check_count(samples),
+            training_text=self._training_text(config),
         )  # fmt: skip
         return found[0].text if samples is None else [each.text for each in found]
 
@@ -152,8 +153,9 @@ class Writing:
         """
         config = self._settings(seed, settings)
         return WritingSession(
-            self.loaded.model, self.loaded.tokenizer, config, text=text, seed=seed
-        )
+            self.loaded.model, self.loaded.tokenizer, config, text=text, seed=seed,
+            training_text=self._training_text(config),
+        )  # fmt: skip
 
     def _settings(self, seed: int | None, given: Mapping[str, Any]) -> GenerationConfig:
         """The run's generation settings with those of ``given`` that are not None.

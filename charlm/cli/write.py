@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from charlm.cli.frame import Command, option
-from charlm.cli.generate import FILTERING, FILTERS, WRITING, generation_options
+from charlm.cli.generate import FILTERING, FILTERS, WRITING, generation_options, what_not_to_copy
 from charlm.cli.runs import ChosenRun, model_options
 from charlm.cli.shared import run_argument
 
@@ -24,7 +24,7 @@ __all__ = ["command"]
 )  # fmt: skip
 @option("--continue", "append", is_flag=True, heading=WRITING, help="Go on with the text of FILE.")
 @option("--force", is_flag=True, heading=WRITING, help="Replace an existing file.")
-@generation_options(*FILTERING)
+@generation_options(*FILTERING, "max_copy")
 @option("--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", heading=FILTERS,
         help="Seed of the first continuation; each further one has the next.  [default: random]",
 )  # fmt: skip
@@ -53,5 +53,6 @@ def command(
     loaded = chosen.mix(chosen.load())
     config = replace(loaded.run.config.generation, **settings)
     text = transcript.saved + prompt
-    session = WritingSession(loaded.model, loaded.tokenizer, config, text=text, seed=seed)
+    limit = what_not_to_copy(loaded, config)
+    session = WritingSession(loaded.model, loaded.tokenizer, config, text=text, seed=seed, **limit)
     write_together(session, transcript)

@@ -142,7 +142,7 @@ def beam_samples(
     """
     check_beam(config, width, count, past_end=past_end)
     bias = bias_of(tokenizer, config)
-    constraints = copy_limits(tokenizer, config, training_text)
+    constraints: list[Constraint] = [*copy_limits(tokenizer, config, training_text)]
     stops = checked_stops(stop)
     if config.pattern:
         refuse_beside_pattern(config, stop=bool(stops))
