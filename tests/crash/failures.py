@@ -155,7 +155,8 @@ def disturbed(
             counts.trials += 1
             counts.hits[{0: "not hit", FAILED: "refused", -9: "killed"}.get(code, "else")] += 1
             end = follow(forked(config, run, Plan(), Progress()), Plan(), Progress())
-            found = difference(wholes[name], run) if end == 0 else f"the next ended with {end}"
+            alike = partial(difference, wholes[name], run, older=code != 0)
+            found = alike() if end == 0 else f"the next ended with {end}"
             if found or code not in (0, FAILED, -9):
                 counts.wrong.append(f"{name}, trial {trial}, ended with {code}: {found}")
     return counts

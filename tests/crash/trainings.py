@@ -72,12 +72,17 @@ def train(config: Config, folder: Path, **options: Any) -> Iterator[Report]:
     yield from launch(config, folder, **options)  # type: ignore[misc]
 
 
-def difference(whole: Path, other: Path) -> str | None:
+def difference(whole: Path, other: Path, *, older: bool = True) -> str | None:
     """What differs between two trained runs but clock times, or None.
 
-    Compared are all file names, the bytes of weights and optimizer, counters, the log and the best.
+    Compared are all file names, the bytes of weights and optimizer, counters, the log and the
+    best; without ``older``, of the checkpoints only the newest: a training that goes on after a
+    save that failed keeps another one before it.
     """
+    newest = [max(folder.glob("checkpoints/*"), default=folder).name for folder in (whole, other)]
     for path in (*names(whole), *names(other)):
+        if not older and path.parts[0] == "checkpoints" and path.parts[1] not in newest:
+            continue
         if not ((whole / path).exists() and (other / path).exists()):
             return f"{path} is in one of the runs only"
         one, two = (comparable(folder / path) for folder in (whole, other))

@@ -1,5 +1,6 @@
 """Wrong files out of right ones: mutations that know what the format looks like."""
 
+import copy
 import json
 import random
 import re
@@ -87,11 +88,11 @@ def change_value(source: random.Random, root: list[Any]) -> None:
         case 0 if at is not root:
             del at[key]
         case 1 if isinstance(at, dict):
-            at[source.choice(("", "format", "step", "\x1b", "a.b"))] = source.choice(VALUES)
+            at[source.choice(("", "format", "step", "\x1b", "a.b"))] = copy.deepcopy(source.choice(VALUES))
         case 2 if isinstance(at[key], int) and not isinstance(at[key], bool):
             at[key] += source.choice((-1, 1, -1000, 2**32, -(2**64)))
         case _:
-            at[key] = source.choice(VALUES)
+            at[key] = copy.deepcopy(source.choice(VALUES))
 
 
 TOML_VALUES = [
