@@ -103,8 +103,8 @@ class Writing:
         """Fill the gaps of a text, ``___``, with what makes the whole most probable.
 
         A gap takes 1 to ``gap_length`` characters; ``beam`` beginnings are followed at each length.
-        ``settings`` may be ``banned`` or ``allowed`` characters.  Returns the text; with
-        ``samples`` a list of so many, which differ in the last gap, the best first.
+        ``settings`` may be ``banned`` or ``allowed`` characters, and ``max_copy``.  Returns the
+        text; with ``samples`` a list of so many, which differ in the last gap, the best first.
 
         Example::
 
@@ -115,6 +115,7 @@ class Writing:
         found = fill(
             self.loaded.model, self.loaded.tokenizer, self._replaced(text, replace_unknown),
             config, gap_length=gap_length, width=beam, count=generation.check_count(samples),
+            training_text=self._training_text(config),
         )  # fmt: skip
         return found[0].text if samples is None else [each.text for each in found]
 
@@ -136,8 +137,11 @@ class Writing:
             session.undo()
             print(session.text)
         """
-        model, tokenizer = self.loaded.model, self.loaded.tokenizer
-        return WritingSession(model, tokenizer, self._settings(settings), text=text, seed=seed)
+        config = self._settings(settings)
+        return WritingSession(
+            self.loaded.model, self.loaded.tokenizer, config, text=text, seed=seed,
+            training_text=self._training_text(config),
+        )  # fmt: skip
 
     def _settings(self, given: Mapping[str, Any]) -> GenerationConfig:
         """The run's generation settings with those of ``given`` that are not None.

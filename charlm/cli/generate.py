@@ -17,7 +17,7 @@ from charlm.config import GenerationConfig, named_values
 from charlm.config.whole import refuse_unknown
 from charlm.errors import ConfigError
 
-__all__ = ["FILTERING", "FILTERS", "WRITING", "command", "generation_options"]
+__all__ = ["FILTERING", "FILTERS", "WRITING", "command", "generation_options", "what_not_to_copy"]
 
 WRITING, FILTERS, SHOWING = "Writing", "Choosing tokens", "Several texts"
 """Headings: what is written, how each token is chosen, and which texts are shown."""
@@ -232,7 +232,12 @@ def command(
     model = in_precision(loaded.model, how.pop("precision"))
     replaced = functools.partial(replace_symbols, loaded.tokenizer, replacement=replace_unknown)
     if fill is not None:
-        size = {"gap_length": gap_length or 20, "width": beam or WIDTH, "count": samples}
+        size: dict[str, Any] = {
+            "gap_length": gap_length or 20,
+            "width": beam or WIDTH,
+            "count": samples,
+        }
+        size["training_text"] = what_not_to_copy(loaded) if config.max_copy else None
         found = fill_text(model, loaded.tokenizer, replaced(fill), config, **size)
         return show_filled(found, as_json=as_json)
     texts = [replaced(text) for text in read_prompts(prompt, prompts)]

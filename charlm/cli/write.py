@@ -21,7 +21,7 @@ from charlm.cli.shared import run_argument, seed_option
 )  # fmt: skip
 @option("--continue", "append", is_flag=True, heading=WRITING, help="Go on with the text of FILE.")
 @option("--force", is_flag=True, heading=WRITING, help="Replace an existing file.")
-@generation_options(*FILTERING)
+@generation_options(*FILTERING, "max_copy")
 @seed_option(
     "Seed of the first continuation; each further one has the next.  [default: random]", FILTERS
 )

@@ -52,15 +52,14 @@ def print_rows(rows: Iterable[Mapping[str, Any]], format: str) -> None:
     separator = SEPARATORS[format]
     unsafe = re.compile(f'[{separator}"\r\n]').search
 
-    def cell(value: Any) -> str:
-        if isinstance(value, str) and unsafe(value):
-            return '"' + value.replace('"', '""') + '"'
-        return shown(value)
+    def quoted(text: str) -> str:
+        return '"' + text.replace('"', '""') + '"' if unsafe(text) else text
 
     for number, row in enumerate(rows):
         if not number:
-            sys.stdout.write(separator.join(map(cell, row)) + "\n")
-        sys.stdout.write(separator.join(map(cell, row.values())) + "\n")
+            sys.stdout.write(separator.join(map(quoted, row)) + "\n")
+        cells = [quoted(cell) if isinstance(cell, str) else shown(cell) for cell in row.values()]
+        sys.stdout.write(separator.join(cells) + "\n")
 
 
 def shown(value: Any) -> str:

@@ -51,6 +51,8 @@ def test_a_limited_text_copies_no_more_than_it_may(run: Path, book: Path) -> Non
         return int(record["groups"][0]["longest"]["chars"])
 
     assert longest(limited.out) <= 3 < longest(free.out)
+    gap = ("generate", run, "--fill", "ba___ba", "--gap-length", 4, "--beam", 5)
+    assert longest(call(*gap, "--max-copy", 3).out) <= 3 < longest(call(*gap).out)
 
 
 def test_mistakes_end_in_two_lines(run: Path, book: Path, own_cache: Path) -> None:

@@ -19,7 +19,7 @@ from charlm.inference.predictors.predictor import Predictor
 __all__ = ["refuse_idle", "refuse_rivals", "write_texts"]
 
 USED = {
-    "fill": {"banned", "allowed"},
+    "fill": {"banned", "allowed", "max_copy"},
     "beam": {"length", "unit", "whole", "pattern", "banned", "allowed"},
 }
 """The settings of generation that these ways to write use.  A run may hold others, but who gives

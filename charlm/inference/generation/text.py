@@ -10,7 +10,7 @@ from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmWarning, ConfigError, TokenizerError
-from charlm.inference.generation.constraints.copying import copy_limit
+from charlm.inference.generation.constraints.copying import copy_limits
 from charlm.inference.generation.constraints.patterns import Pattern
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import sample_tokens
@@ -150,10 +150,8 @@ def rules_for(
 ) -> Rules:
     """How tokens are sampled, with the constraints that ``config`` asks for."""
     bias, widths, breakers = bias_of(tokenizer, config), None, None
-    constraints: list[Constraint] = []
-    if config.max_copy:
-        limit = copy_limit(tokenizer, config.max_copy, training_text, past_end=past_end)
-        constraints.append(limit)
+    limits = copy_limits(tokenizer, config, training_text, past_end=past_end)
+    constraints: list[Constraint] = [*limits]
     if config.pattern:
         constraints.append(Pattern(tokenizer, config, bias, prompts))
     if config.temperature_end is not None:

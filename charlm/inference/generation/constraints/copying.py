@@ -7,11 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from charlm.config import GenerationConfig
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 
-__all__ = ["CopyLimit", "copy_limit"]
+__all__ = ["CopyLimit", "copies_more", "copy_limits"]
 
 KEPT = 1024
 """Ends of texts whose allowed tokens are remembered, since samples begin alike."""
@@ -33,19 +34,25 @@ class Additions(NamedTuple):
     prefixes: list[dict[str, list[int]]]
 
 
-def copy_limit(
-    tokenizer: Tokenizer, most: int, training_text: SuffixIndex | None, *, past_end: bool = False
-) -> "CopyLimit":
-    """The limit that ``max_copy=most`` asks for.
+def copy_limits(
+    tokenizer: Tokenizer,
+    config: GenerationConfig,
+    training_text: SuffixIndex | None,
+    *,
+    past_end: bool = False,
+) -> list["CopyLimit"]:
+    """The constraint that ``config.max_copy`` asks for, if it does.
 
     Raises ``ConfigError`` where ``training_text`` is missing for it.
     """
+    if not config.max_copy:
+        return []
     if training_text is None:
         raise ConfigError(
             "`max_copy` needs the training text, which is not at hand here",
-            "leave `max_copy` out, or use `generate`",
+            "leave `max_copy` out, or give it when the run is opened",
         )
-    return CopyLimit(tokenizer, training_text, most, past_end=past_end)
+    return [CopyLimit(tokenizer, training_text, config.max_copy, past_end=past_end)]
 
 
 class CopyLimit:
@@ -155,6 +162,14 @@ class CopyLimit:
         return self.past_end and any(
             len(window) > self.most and window in self.training_text for window in windows
         )
+
+
+def copies_more(training_text: SuffixIndex, text: str, start: int, end: int, most: int) -> bool:
+    """Whether more than ``most`` characters of ``text`` in a row, one of them from ``start`` to
+    before ``end``, stand in the training text.
+    """
+    windows = range(max(start - most, 0), min(end, len(text) - most))
+    return any(text[at : at + most + 1] in training_text for at in windows)
 
 
 def decode(content: bytes) -> tuple[str, bytes]:

@@ -9,8 +9,10 @@ import torch
 
 from charlm.config import GenerationConfig
 from charlm.config.whole import refuse_unknown
+from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmError, ConfigError
+from charlm.inference.generation.constraints.copying import copy_limits
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import Lanes
 from charlm.inference.generation.pieces import Finish, Sample, pieces_of
@@ -70,11 +72,13 @@ class WritingSession:
         *,
         text: str = "",
         seed: int | None = None,
+        training_text: SuffixIndex | None = None,
     ) -> None:
-        """Raises ``ConfigError`` for settings that need a length, for a seed out of range, and for
-        a ``text`` that is none.
+        """Raises ``ConfigError`` for settings that need a length, for a seed out of range, for a
+        ``text`` that is none, and for ``config.max_copy`` without the index of the
+        ``training_text``.
         """
-        self.tokenizer = tokenizer
+        self.tokenizer, self.training_text = tokenizer, training_text
         (self.text,) = checked_prompts(text)
         self.seed = random_seed() if seed is None else seed
         check_seeds([self.seed])
@@ -98,11 +102,7 @@ class WritingSession:
                 "`pattern` is for a whole text, which a writing session does not have",
                 "leave `pattern` out",
             )
-        if config.max_copy:
-            raise ConfigError(
-                "`max_copy` limits texts that are generated, not a writing session",
-                "give `max_copy=0`; `charlm novelty` tells what was copied",
-            )
+        copy_limits(self.tokenizer, config, self.training_text)  # raises where it is missing
         for unit in get_args(TextUnit):
             for_unit(config, unit)
         bias_of(self.tokenizer, config)  # raises for what the vocabulary cannot follow
@@ -259,10 +259,11 @@ class WritingSession:
     def start(self, text: str, seed: int, unit: TextUnit, *, may_end: bool) -> Sample:
         """The sample that follows ``text``, as ``generate`` makes it."""
         config = for_unit(self.config, unit)
-        rules = rules_for(self.tokenizer, config, [text])
+        rules = rules_for(self.tokenizer, config, [text], self.training_text)
         if not may_end:
             rules.logit_bias[self.tokenizer.boundary_id] = -torch.inf
-        start = Start(tuple(self.ids), seed)
+        states = tuple(limit.start(text) for limit in rules.constraints)
+        start = Start(tuple(self.ids), seed, states)
         tokens = Lanes({start.ids: self.reader.read(start.ids)}, rules, [start]).blocks(0)
         pieces = pieces_of(self.tokenizer, (text, start.ids[1:]), tokens, Ending(config))
         return Sample(text, seed, pieces)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from charlm.inference.generation.filling import fill
 from torch import Tensor
 
 from charlm.config import GenerationConfig
@@ -15,6 +16,7 @@ from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.modes import write_texts
 from charlm.inference.generation.text import write_samples
+from charlm.inference.generation.writing.session import WritingSession
 from charlm.inference.predictors.predictor import Predictor
 from tests.data.suffixes.naive import index_of
 from tests.inference.toys import ToyTokenizer
@@ -130,6 +132,49 @@ def test_the_limit_holds_for_every_way_to_write(how: dict[str, object]) -> None:
         text = "the " + "".join(sample)
         assert len(text) > 4
         assert not copies(text, "the ", 5)
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_the_limit_holds_in_a_writing_session(kind: str) -> None:
+    free, limit = 0, 7 if kind == "word" else 4
+    for most in (limit, 0):
+        config = GenerationConfig(temperature=1.0, max_copy=most)
+        session = WritingSession(
+            MODELS[kind], TOKENIZERS[kind], config, text="the ", seed=1, training_text=INDEX
+        )
+        for _ in range(6):
+            before = session.text
+            session.extend("line")
+            assert session.text != before
+            found = copies(session.text, before, limit)
+            assert not (most and found)
+            free += bool(found)
+        before = session.text[: session.mark]
+        session.regenerate()
+        assert not (most and copies(session.text, before, limit))
+    assert free
+
+
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
+@pytest.mark.parametrize("text", ["the cat ___", "the ___ on the mat", "___ cat s___ mat"])
+def test_the_limit_holds_where_gaps_are_filled(kind: str, text: str) -> None:
+    first, *others = text.split("___")
+    for most in (0, 5):
+        config = GenerationConfig(max_copy=most)
+        filled = fill(
+            MODELS[kind], TOKENIZERS[kind], text, config, gap_length=6, width=8, count=3,
+            training_text=INDEX,
+        )  # fmt: skip
+        for each in filled:
+            start, found = len(first), list[str]()
+            for content, after in zip(each.fills, others, strict=True):
+                end = start + len(content)
+                assert each.text[start:end] == content
+                ends = range(max(start + 1, 6), min(end + 5, len(each.text)) + 1)
+                windows = [each.text[at - 6 : at] for at in ends]
+                found += [w for w in windows if any(w in document for document in DOCUMENTS)]
+                start = end + len(after)
+            assert bool(found) == (not most) or not most
 
 
 def test_a_pattern_and_the_limit_hold_together() -> None:

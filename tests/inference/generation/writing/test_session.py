@@ -182,7 +182,7 @@ def test_wrong_settings_are_refused_and_those_of_before_stay() -> None:
         ({"temperatur": 1}, "temperatur"),
         ({"temperature": -1}, "temperature"),
         ({"pattern": "a+"}, "`pattern` is for a whole text"),
-        ({"max_copy": 5}, "`max_copy` limits texts that are generated"),
+        ({"max_copy": 5}, "`max_copy` needs the training text"),
         ({"temperature_end": 0.5}, "temperature_end"),
         ({"allowed": "\u4e2d"}, "leave nothing"),
     ):
