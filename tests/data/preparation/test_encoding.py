@@ -142,3 +142,15 @@ def test_a_corpus_is_encoded_as_it_is_read(tmp_path: Path, raw: bool) -> None:
     assert [piece.text for piece in pieces] == [piece.text for piece in corpus.pieces()]
     decoded = tokenizer.decode(np.concatenate([piece.ids for piece in pieces]))
     assert decoded == "caf\xe9\r\ntwo\n"
+
+
+def test_there_are_as_many_workers_as_cores_this_process_may_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3}, raising=False)
+    assert encoding.available_cores() == 1
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(999)), raising=False)
+    assert encoding.available_cores() == encoding.MOST_WORKERS
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert encoding.available_cores() == 1
