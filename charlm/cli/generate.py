@@ -231,18 +231,15 @@ def command(
     config = dataclasses.replace(loaded.run.config.generation, **settings)
     model = in_precision(loaded.model, how.pop("precision"))
     replaced = functools.partial(replace_symbols, loaded.tokenizer, replacement=replace_unknown)
+    training = what_not_to_copy(loaded) if config.max_copy else None
     if fill is not None:
-        size: dict[str, Any] = {
-            "gap_length": gap_length or 20,
-            "width": beam or WIDTH,
-            "count": samples,
-        }
-        size["training_text"] = what_not_to_copy(loaded) if config.max_copy else None
-        found = fill_text(model, loaded.tokenizer, replaced(fill), config, **size)
+        found = fill_text(
+            model, loaded.tokenizer, replaced(fill), config, gap_length=gap_length or 20,
+            width=beam or WIDTH, count=samples, training_text=training,
+        )  # fmt: skip
         return show_filled(found, as_json=as_json)
     texts = [replaced(text) for text in read_prompts(prompt, prompts)]
     seeds = seeds_for(seed, samples)
-    training = what_not_to_copy(loaded) if config.max_copy else None
     how |= {"seeds": seeds, "beam": beam or 0, "training_text": training}
     written = write_texts(model, loaded.tokenizer, texts, config, **how)
     if seed is None and not (as_json or beam) and (config.temperature or how["temperatures"]):

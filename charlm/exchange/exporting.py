@@ -78,8 +78,7 @@ def export_model(
     if to not in FORMATS:
         raise ConfigError(f"unknown format `to={to!r}`", f"choose one of {', '.join(FORMATS)}")
     if to == "arpa":
-        content = "".join(arpa_of(loaded)).encode()
-        durable.write_output(out, content, force=force)
+        durable.write_output(out, content := "".join(arpa_of(loaded)).encode(), force=force)
         return Exported(str(loaded.run.folder), loaded.step, to, str(out), len(content))
     if out.exists():
         raise CorpusError(
@@ -95,9 +94,8 @@ def export_model(
             durable.write_bytes(folder / "model.onnx", graph)
             write_companions(folder, loaded)
     except OSError as error:
-        raise CorpusError(
-            f"{out} cannot be written: {error.strerror}", "choose another `out`"
-        ) from None
+        cause = f"{out} cannot be written: {error.strerror}"
+        raise CorpusError(cause, "choose another `out`") from None
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     return Exported(str(loaded.run.folder), loaded.step, to, str(out), size, difference)
 

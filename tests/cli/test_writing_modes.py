@@ -95,7 +95,7 @@ def test_units_whole_sentences_patterns_and_gaps(run: Path) -> None:
     ("given", "cause"),
     [
         (("--set", "mirostat_tau=3", "--top-p", "0.9"), "mirostat_tau and --top-p contradict"),
-        (("--set", "xtc_treshold=0.3"), "unknown setting generation.xtc_treshold"),
+        (("--set", "xtc_treshold=0.3"), "unknown setting xtc_treshold"),
         (("--set", "training.steps=3"), "training.steps belongs to training"),
         (("--pattern", "Q+"), "no text that this model can write matches --pattern Q+"),
         (("-p", "lo", "--pattern", "ba"), "the prompt breaks --pattern at its character 1, 'l'"),

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from charlm.inference.generation.filling import fill
 from torch import Tensor
 
 from charlm.config import GenerationConfig
@@ -15,6 +14,7 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.modes import write_texts
+from charlm.inference.generation.search.filling import fill
 from charlm.inference.generation.text import write_samples
 from charlm.inference.generation.writing.session import WritingSession
 from charlm.inference.predictors.predictor import Predictor
