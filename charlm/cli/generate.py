@@ -233,15 +233,12 @@ def command(
     replaced = functools.partial(replace_symbols, loaded.tokenizer, replacement=replace_unknown)
     training = what_not_to_copy(loaded) if config.max_copy else None
     if fill is not None:
-        found = fill_text(
-            model, loaded.tokenizer, replaced(fill), config, gap_length=gap_length or 20,
-            width=beam or WIDTH, count=samples, training_text=training,
-        )  # fmt: skip
+        size = {"gap_length": gap_length or 20, "width": beam or WIDTH, "count": samples}
+        found = fill_text(model, loaded.tokenizer, replaced(fill), config, training, **size)
         return show_filled(found, as_json=as_json)
-    texts = [replaced(text) for text in read_prompts(prompt, prompts)]
-    seeds = seeds_for(seed, samples)
+    texts, seeds = map(replaced, read_prompts(prompt, prompts)), seeds_for(seed, samples)
     how |= {"seeds": seeds, "beam": beam or 0, "training_text": training}
-    written = write_texts(model, loaded.tokenizer, texts, config, **how)
+    written = write_texts(model, loaded.tokenizer, [*texts], config, **how)
     if seed is None and not (as_json or beam) and (config.temperature or how["temperatures"]):
         tell_seed(range(seeds[0], seeds[0] + samples * how["best_of"]))
     return show_samples(written, as_json=as_json, color=color)

@@ -85,6 +85,15 @@ def export_model(
             f"{out} exists already" + (", and `force` replaces files alone" if force else ""),
             "choose another `out`, or remove it first",
         )
+    difference = write_onnx(loaded, out)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return Exported(str(loaded.run.folder), loaded.step, to, str(out), size, difference)
+
+
+def write_onnx(loaded: Loaded, out: Path) -> float:
+    """Write a folder with the graph and what one needs to use it; returns the largest difference
+    between onnxruntime's log-probabilities and ours.  Raises what ``export_model`` raises.
+    """
     network = require_recurrent(loaded)
     graph = onnx_model(network)
     difference = verify_onnx(graph, network)
@@ -94,10 +103,10 @@ def export_model(
             durable.write_bytes(folder / "model.onnx", graph)
             write_companions(folder, loaded)
     except OSError as error:
-        cause = f"{out} cannot be written: {error.strerror}"
-        raise CorpusError(cause, "choose another `out`") from None
-    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    return Exported(str(loaded.run.folder), loaded.step, to, str(out), size, difference)
+        raise CorpusError(
+            f"{out} cannot be written: {error.strerror}", "choose another `out`"
+        ) from None
+    return difference
 
 
 def write_companions(folder: Path, loaded: Loaded) -> None:

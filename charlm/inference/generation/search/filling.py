@@ -48,11 +48,11 @@ def fill(
     tokenizer: Tokenizer,
     text: str,
     config: GenerationConfig,
+    training_text: SuffixIndex | None = None,
     *,
     gap_length: int = 20,
     width: int = 50,
     count: int = 1,
-    training_text: SuffixIndex | None = None,
 ) -> list[Filled]:
     """``text`` with each gap, ``___``, filled by 1 to ``gap_length`` characters; the best
     ``count`` ways to fill the last one, the best first.
