@@ -173,31 +173,6 @@ def test_the_curve_counts_from_every_start() -> None:
     assert "█" in done.out
 
 
-def test_baselines_stand_under_the_model_in_its_units(trained: Trained) -> None:
-    record = found("a.txt", "b.txt", "--baselines")
-    names = [row["name"] for row in record["baselines"]]
-    assert "xz -9" in names
-    assert all(row["bpb"] > 0 for row in record["baselines"])
-    lines = call("perplexity", "run", "a.txt", "--baselines").out.splitlines()
-    assert lines[-1].split() == [
-        "this",
-        "model",
-        *(f"{found('a.txt')[k]:.4f}" for k in ("bpc", "bpb")),
-    ]
-
-
-def test_baselines_need_the_text_of_the_run(trained: Trained) -> None:
-    settings = Path("run/run.toml")
-    gone = (trained("char").parent / "book.txt").as_posix()
-    settings.write_text(settings.read_text().replace(gone, "/nowhere/book.txt"))
-    before = tree(Path())
-    done = call("perplexity", "run", "a.txt", "--baselines")
-    assert (done.code, done.out) == (1, "")
-    assert "baselines learn from the text the run was trained on" in done.err[0]
-    assert "leave --baselines out" in done.err[1]
-    assert tree(Path()) == before
-
-
 @pytest.mark.parametrize(
     ("options", "code", "cause", "remedy"),
     [

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from charlm.config import GenerationConfig, ModelConfig
-from charlm.errors import ConfigError
 from charlm.inference.generation import filters, penalties
 from charlm.inference.predictors.decoder import CompiledDecoder, open_decoder
 from charlm.inference.predictors.recurrent import Recurrent
@@ -287,33 +286,3 @@ def test_xtc_applies_as_often_as_it_says_and_leaves_uniform_numbers() -> None:
     for part in (left[applied], left[~applied]):
         assert float(part.mean()) == pytest.approx(0.5, abs=0.03)
         assert 0 <= float(part.min()) <= float(part.max()) < 1
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (
-            {"mirostat_tau": 3.0, "top_p": 0.9},
-            "`generation.mirostat_tau` and `generation.top_p` contradict",
-        ),
-        (
-            {"allowed": "ab", "banned": "b"},
-            "`generation.allowed` and `generation.banned` contradict",
-        ),
-        ({"temperature": 0, "xtc_probability": 0.5}, "`generation.xtc_probability` does nothing"),
-        (
-            {"dry_base": 2.0},
-            "`generation.dry_base=2` does nothing with `generation.dry_multiplier=0`",
-        ),
-        ({"xtc_threshold": 0.6}, "xtc_threshold` must be"),
-        (
-            {"temperature_end": 1.0, "length": -1},
-            "`generation.temperature_end` needs a `generation.length`",
-        ),
-        ({"unit": "pages"}, "unknown value"),
-        ({"typical_p": 0}, "typical_p` must be at most 1 and more than 0"),
-    ],
-)
-def test_contradicting_settings_are_refused(given: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        GenerationConfig(**given)  # type: ignore[arg-type]
