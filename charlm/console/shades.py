@@ -17,7 +17,7 @@ HEIGHTS = "▁▂▃▄▅▆▇█"
 """From the lowest to the highest value, for what may be negative."""
 
 PLAIN = {SHADES: " .:*#", HEIGHTS: "12345678"}
-"""The same for an output that cannot show blocks."""
+"""Shades, from light to dark, for an output that cannot show blocks."""
 
 
 def ramp(characters: str) -> str:
