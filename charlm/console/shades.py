@@ -17,7 +17,7 @@ HEIGHTS = "▁▂▃▄▅▆▇█"
 """From the lowest to the highest value, for what may be negative."""
 
 PLAIN = {SHADES: " .:*#", HEIGHTS: "12345678"}
-"""Shades, from light to dark, for an output that cannot show blocks."""
+"""What stands for them in an output that cannot show blocks."""
 
 
 def ramp(characters: str) -> str:
