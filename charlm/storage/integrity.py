@@ -17,6 +17,7 @@ __all__ = [
     "MALFORMED",
     "UnreadableError",
     "damaged",
+    "digest",
     "files_of",
     "is_best",
     "is_whole",
@@ -77,7 +78,7 @@ def files_of(folder: Path) -> dict[str, tuple[int, str]]:
     files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
     # No hash covers the manifest, so each of its bytes must be the one that was written.
     written = manifest_of(step, files)
-    verified(folder / MANIFEST, len(written), hashlib.sha256(written).hexdigest())
+    verified(folder / MANIFEST, len(written), digest(written))
     return files
 
 
@@ -132,7 +133,7 @@ def verified(path: Path, size: int, sha256: str) -> bytes:
         content = read_file(path, found.st_size)
     except OSError as error:
         raise unreadable(path, error) from error
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if digest(content) != sha256:
         raise damaged(path.parent, f"{path.name} has changed since it was written")
     return content
 
@@ -178,6 +179,11 @@ def is_best(value: Any) -> bool:
     """Whether this names a step as ``best.json`` does."""
     step = value.get("step") if isinstance(value, dict) else None
     return isinstance(step, int) and 0 <= step < 10**12
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def damaged(folder: Path, why: str) -> CheckpointError:

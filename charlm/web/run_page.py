@@ -46,9 +46,10 @@ def heading(run: TrainedRun) -> str:
     """What was trained on what, how long, and how well."""
     summary, settings = run.summary, run.summary.settings
     model, size = settings["model"], f"{summary.parameters:,}"
-    kind = f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
     if model["kind"] == "ngram":
         kind = f"n-grams of up to {counted(summary.step, 'token')}, {size} in all"
+    else:
+        kind = f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
     sources = ", ".join(map(str, settings["data"]["sources"])) or "its text"
     facts = [
         kind,

@@ -83,6 +83,7 @@ def examples() -> Iterator[tuple[str, str]]:
 EXAMPLES = dict(examples())
 
 
+@pytest.mark.filterwarnings("ignore:.*not in the vocabulary")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_of_a_docstring_runs(
     name: str, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch

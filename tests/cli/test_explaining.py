@@ -61,6 +61,7 @@ def test_an_output_without_blocks_gets_plain_characters(
     assert found == [" ", ":", "#"]
 
 
+@pytest.mark.filterwarnings("ignore:.*not in the vocabulary")
 def test_json_and_npz_hold_what_python_gives(trained: Trained, own_folder: Path) -> None:
     run = trained("char")
     expected = charlm.load(run).explain(TEXT)
@@ -96,6 +97,7 @@ def test_saturation_is_counted_over_all_units(trained: Trained) -> None:
         assert found.right == pytest.approx((gate > 0.9).mean(axis=0), abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:.*not in the vocabulary")
 def test_chosen_layers_and_units_are_parts_of_all(trained: Trained) -> None:
     model = charlm.load(trained("char"))
     whole, part = model.explain(TEXT), model.explain(TEXT, layers=[0], units=[7, 2], top=2)

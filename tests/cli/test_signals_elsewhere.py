@@ -54,7 +54,7 @@ ELSEWHERE = {
                       1),
     "reporting": ("report run --out a.html", "charlm.explain.run_report:write_sample", 1),
     "measuring a base": ("train book.txt --from run --out mine --batch-size 4 --bptt 8 --steps 40",
-                         "charlm.training.base_scores:Validation.nll", 1),
+                         "charlm.training.transfer.scores:Validation.nll", 1),
     "importing": ("import model.pt --vocab symbols.txt --out mine",
                   "charlm.storage.checkpoints:write_file", 2),
     "exporting a page": ("export run --to html", "charlm.durable:write_blocks", 1),

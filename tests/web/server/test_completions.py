@@ -144,7 +144,7 @@ def test_the_other_paths_answer(model: Model) -> None:
         ({"presence_penalty": 1}, 400, "not supported"),
         ({"model": "gpt"}, 404, "there is no model 'gpt'"),
         ({"prompt": "It", "n": 9}, 400, "more than 4 texts"),
-        ({"prompt": ["It"] * 3}, 429, "wait already"),
+        ({"prompt": ["It"] * 3}, 429, "already, of at most"),
         (b" " * 5000, 413, "larger than 4,096 bytes"),
     ],
 )  # fmt: skip
