@@ -220,5 +220,5 @@ def verify_onnx(content: bytes, network: LanguageModel) -> float:
 def missing(package: str) -> ModelError:
     """The error for a package that is not installed."""
     return ModelError(
-        f"export to ONNX needs the package {package}", "pip install 'charlm-toolkit[onnx]'"
+        f"export to ONNX needs the package {package}", "pip install -c constraints.txt -e '.[onnx]'"
     )

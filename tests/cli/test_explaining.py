@@ -81,7 +81,7 @@ def test_json_and_npz_hold_what_python_gives(trained: Trained, own_folder: Path)
         assert np.allclose(arrays[name], values, atol=1e-6)
         assert np.allclose(arrays[f"initial_{name}"], expected.initial[name], atol=1e-6)
     for wrong in ("/dev/full", "-"):
-        _, hint = call("explain", run, TEXT, "--npz", wrong).err
+        *_, hint = call("explain", run, TEXT, "--npz", wrong).err
         assert "name a" in hint
         assert not re.search(r"\bout\b", hint)
     again = call("explain", run, TEXT, "--npz", "arrays.npz")

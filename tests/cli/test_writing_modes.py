@@ -100,6 +100,7 @@ def test_units_whole_sentences_patterns_and_gaps(run: Path) -> None:
         (("--pattern", "Q+"), "no text that this model can write matches --pattern Q+"),
         (("-p", "lo", "--pattern", "ba"), "the prompt breaks --pattern at its character 1, 'l'"),
         (("--beam", "3", "--best-of", "2"), "--beam and --best-of contradict"),
+        (("--state", "s", "--max-copy", "9"), "--max-copy and --state contradict each other"),
         (("--state", "s", "--samples", "2"), "--state keeps the state of one text"),
         (("--fill", "ba___", "--pattern", "b+"), "--pattern does nothing with --fill"),
         (("--fill", "ba___", "-p", "lo"), "--prompt does nothing with --fill"),

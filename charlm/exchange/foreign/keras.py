@@ -37,7 +37,7 @@ def read_keras(path: Path) -> ForeignModel:
         import h5py
     except ImportError:
         raise ModelError(
-            "reading Keras files needs h5py", "pip install 'charlm-toolkit[import]'"
+            "reading Keras files needs h5py", "pip install -c constraints.txt -e '.[import]'"
         ) from None
     try:
         if path.stat().st_size > LARGEST:

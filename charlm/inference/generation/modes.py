@@ -58,6 +58,7 @@ def write_texts(
     compared = {"best_of": best_of > 1, "temperatures": bool(temperatures)}
     require_end(config, **compared)
     refuse_rivals(beam=beam > 0, **compared, state=state is not None)
+    refuse_rivals(max_copy=config.max_copy > 0, state=state is not None)
     warn_of_stops(tokenizer, stop)
     how: dict[str, Any] = {"stop": stop, "past_end": past_end, "training_text": training_text}
     if beam:

@@ -56,7 +56,8 @@ def open_server(
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise CharlmError(
-            f"a server needs the package {error.name}", "pip install 'charlm-toolkit[serve]'"
+            f"a server needs the package {error.name}",
+            "pip install -c constraints.txt -e '.[serve]'",
         ) from None
     check_token(host, token)
     listener = bind(host, port)
