@@ -1,24 +1,31 @@
 """The card of a corpus: what the text is, where it comes from, how it is divided.
 
-A card is a TOML file that comes with charlm.  It is data: nothing in it is run.  The tests check
-that every card keeps to its form.
+A card is a TOML file.  It is data: nothing in it is run, and a card that does not keep to the form
+is refused.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_type_hints
 from urllib.parse import unquote, urlsplit
 
-from charlm.config import DataConfig
+from charlm.config import Config, DataConfig
+from charlm.config.section import unknown_name
 from charlm.data.cache import cache_folder
-from charlm.errors import CorpusError
+from charlm.errors import ConfigError, CorpusError
 
 __all__ = ["Card", "CardFile", "Hub", "PublishedResult", "bad_card", "is_private", "parse_card"]
 
 PARTS = ("train", "valid", "test")
+KINDS = ("download", "embedded", "hub")
+LARGEST = 1 << 40
+"""No size on a card may exceed this many bytes."""
+
 Tables = dict[str, dict[str, Any]]
 
 
@@ -169,27 +176,125 @@ class Card:
 
 
 def bad_card(name: str, why: str) -> CorpusError:
-    """The error for a card that cannot be read."""
+    """The error for a card that does not keep to the form."""
     why = " ".join(why.split())[:300]
     return CorpusError(f"the card of the corpus {name} {why}", "mend it, or install charlm again")
 
 
 def parse_card(name: str, table: Mapping[str, Any]) -> Card:
-    """Read the table of a card.  Raises ``CorpusError`` for fields that are unknown or missing."""
-    values = dict(table)
+    """Read the table of a card.  Raises ``CorpusError`` for whatever is not in order."""
     try:
-        split = {unit: tuple(sizes) for unit, sizes in values.pop("split", {}).items()}
-        files = tuple(CardFile(**each) for each in values.pop("files", ()))
-        published = tuple(PublishedResult(**each) for each in values.pop("published", ()))
-        hub = Hub(**values.pop("hub")) if "hub" in values else None
-        return Card(
-            name=name, files=files, hub=hub, shares=split.get("shares"),
-            byte_split=split.get("bytes"), published=published, **values,
-        )  # fmt: skip
-    except (AttributeError, TypeError) as error:
-        raise bad_card(name, f"is not in order: {error}") from None
+        values = dict(table)
+        for key in {"name", "shares", "byte_split"} & set(values):
+            raise ValueError(f"a card has no key {key}")
+        values["files"] = tuple(entry(CardFile, each) for each in items(values, "files"))
+        values["published"] = tuple(
+            entry(PublishedResult, each) for each in items(values, "published")
+        )
+        if "hub" in values:
+            values["hub"] = entry(Hub, values["hub"])
+        values |= division(values.pop("split", {}))
+        values["settings"] = settings(values.get("settings", {}))
+        card: Card = entry(Card, {"name": name} | values)
+        check_sources(card)
+    except (ConfigError, ValueError, OverflowError) as error:
+        hint = f": {error.hint}" if isinstance(error, ConfigError) else ""
+        raise bad_card(name, f"is not in order: {error}{hint}") from None
+    return card
+
+
+def entry(kind: type[Any], table: Any) -> Any:
+    """A dataclass from a table of its fields.  Raises ``ValueError`` or ``ConfigError``."""
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{kind.__name__} must be a table, got {table!r}")
+    hints = get_type_hints(kind)
+    for key in table:
+        if key not in hints:
+            raise unknown_name(f"key {key}", key, list(hints))
+    for field in dataclasses.fields(kind):
+        value = table.get(field.name)
+        if value is None and field.default is field.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{kind.__name__} lacks {field.name}")
+        if value is not None:
+            check_value(field.name, value, hints[field.name])
+    return kind(**table)
+
+
+def check_value(name: str, value: Any, kind: Any) -> None:
+    """Raise ``ValueError`` unless ``value`` is of ``kind`` and within reason."""
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if str in kinds and not (isinstance(value, str) and value.strip()):
+        raise ValueError(f"{name} must be a text, got {value!r}")
+    if float in kinds and not (type(value) in (int, float) and math.isfinite(value)):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    if int in kinds and not (type(value) is int and 0 < value <= LARGEST):
+        raise ValueError(f"{name} must be a number of bytes, got {value!r}")
+    if bool in kinds and not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, got {value!r}")
+    forms = {"url": r"https?://[!-~]+", "part": "train|valid|test|all", "kind": "|".join(KINDS)}
+    forms |= dict.fromkeys(("sha256", "member_sha256"), "[0-9a-f]{64}")
+    forms["dataset"] = r"[\w-][\w.-]*(/[\w-][\w.-]*)?"
+    forms |= dict.fromkeys(("config", *PARTS), r"[^:@\s]+")
+    if name in forms and not re.fullmatch(forms[name], value):
+        raise ValueError(f"{name} must look like {forms[name]}, got {value!r}")
+
+
+def items(table: Mapping[str, Any], key: str) -> list[Any]:
+    """The list under ``key``, by default empty.  Raises ``ValueError``."""
+    value = table.get(key, [])
+    if not isinstance(value, list):
+        raise ValueError(f"{key} must be a list of tables, got {value!r}")
+    return value
+
+
+def division(table: Any) -> dict[str, Any]:
+    """The fields that divide a text: by ``shares`` or by ``bytes``.  Raises ``ValueError``."""
+    if not isinstance(table, Mapping) or len(table) > 1 or set(table) - {"shares", "bytes"}:
+        raise ValueError(f"split must hold either shares or bytes, got {table!r}")
+    for values in table.values():
+        if not isinstance(values, list) or len(values) not in (2, 3):
+            raise ValueError(f"split must be two or three numbers, got {values!r}")
+        for value in values:
+            check_value("split", value, int if "bytes" in table else float)
+            if not value > 0:
+                raise ValueError(f"split must be above 0, got {value!r}")
+    fields = {"shares": "shares", "bytes": "byte_split"}
+    return {fields[key]: tuple(values) for key, values in table.items()}
+
+
+def settings(tables: Any) -> Tables:
+    """Suggested settings, all of them known and within range.
+
+    Raises ``ConfigError`` or ``ValueError``.
+    """
+    if not isinstance(tables, Mapping) or "data" in tables:
+        raise ValueError("settings must be tables of tokenizer, model or training settings")
+    Config.from_tables(tables)
+    return {name: dict(table) for name, table in tables.items()}
 
 
 def is_private(url: str) -> bool:
     """Whether nobody between here and the server can change what it delivers."""
     return urlsplit(url).scheme == "https" or urlsplit(url).hostname in ("127.0.0.1", "::1")
+
+
+def check_sources(card: Card) -> None:
+    """Raise ``ValueError`` where kind, files and division do not go together."""
+    parts = [file.part for file in card.files]
+    if (card.kind == "download") != bool(parts) or (card.kind == "hub") != bool(card.hub):
+        raise ValueError(f"a corpus of kind {card.kind} takes other sources")
+    if len(set(parts)) < len(parts) or (len(parts) > 1 and "all" in parts):
+        raise ValueError(f"the parts {', '.join(parts)} do not go together")
+    if parts and parts != ["all"] and "train" not in parts:
+        raise ValueError("no file is the part train")
+    if (card.shares or card.byte_split) and card.parts and not card.byte_split:
+        raise ValueError("split does not go with parts that have a text of their own")
+    if card.byte_split and parts != ["all"]:
+        raise ValueError("split.bytes needs a single file")
+    if len({file.arrival for file in card.files}) < len({file.url for file in card.files}):
+        raise ValueError("two addresses end alike")
+    for file in card.files:
+        if not (file.sha256 or is_private(file.url)):
+            raise ValueError(f"{file.url} is no https, and needs a sha256")
+        if file.member is None and (file.member_bytes or file.member_sha256):
+            raise ValueError("member_bytes and member_sha256 need a member")
