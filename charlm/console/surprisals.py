@@ -120,7 +120,7 @@ def show_each(scores: Iterable[PairScore]) -> None:
     for number, score in enumerate(scores):
         if not number:
             sys.stdout.write(f"{'good nats':>10}{'bad nats':>10}{'':>8}  good | bad\n")
-        mark = "right" if score.correct else "tie" if score.difference == 0 else "wrong"
+        mark = "right" if score.correct else "tie" if score.good == score.bad else "wrong"
         figures = f"{score.good:10.2f}{score.bad:10.2f}{mark:>8}  "
         text = f"{score.pair.good} | {score.pair.bad}"
         sys.stdout.write(figures + on_one_line(text, max(1, width - len(figures))) + "\n")

@@ -113,7 +113,7 @@ class PairCounts:
     def count(self, scores: Iterable[PairScore]) -> Iterator[PairScore]:
         """Count pairs as they pass."""
         for score in scores:
-            found = np.array([1, score.correct, score.difference == 0, score.oov > 0])
+            found = np.array([1, score.correct, score.good == score.bad, score.oov > 0])
             for group in ("all", ""), ("field", score.pair.field), ("UID", score.pair.uid):
                 if group[1] or group[0] == "all":
                     self.counts[group] = self.counts.get(group, 0) + found
@@ -138,9 +138,11 @@ def take_pairs(
 ) -> Sequence[Pair] | PairList:
     """Pairs as Python users give them: tuples (good, bad), or files by their paths.
 
-    Raises ``ConfigError`` for a run in place of a file, and for what is no pair.
+    Raises ``ConfigError`` for no pairs, for a run in place of a file, and for what is no pair.
     """
     given = [pairs] if isinstance(pairs, str | Path) else list(pairs)
+    if not given:
+        raise ConfigError("no pair was given", "give tuples (good, bad), or a Path")
     if all(isinstance(each, str | Path) for each in given):
         return PairList([Listing(refuse_run(str(path)), encoding) for path in given])
     return [pair_of(each) for each in given]
