@@ -12,9 +12,10 @@ from charlm.data.suffixes.building import Indexing, index_text
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError, CorpusError, ModelError
+from charlm.inference.predictors.mixture import Mixture
 from charlm.inference.predictors.ngram import NgramPredictor
 from charlm.inference.predictors.predictor import Predictor
-from charlm.inference.predictors.recurrent import Recurrent
+from charlm.inference.predictors.recurrent import NetworkPredictor, Recurrent
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import from_tensors
@@ -84,7 +85,7 @@ def require_recurrent(loaded: Loaded) -> LanguageModel:
     """
     if isinstance(loaded.model, Recurrent):
         return loaded.model.network
-    if loaded.run.config.model.kind != "ngram":
+    if isinstance(loaded.model, NetworkPredictor | Mixture):
         raise ModelError(
             f"this needs the network of {loaded.run.folder} alone, without methods of evaluation "
             "time and not mixed with another run",

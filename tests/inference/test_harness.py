@@ -17,10 +17,9 @@ from charlm.config import Config, GenerationConfig
 from charlm.inference.generation.text import stream
 from charlm.inference.loading import Loaded, load_run
 from charlm.inference.predictors.reader import Reader
-from charlm.inference.scoring.documents import score_text
 from charlm.training.launch import launch
 from tests.inference.fixed import fixed_model, loaded_with
-from tests.inference.toys import ToyTokenizer
+from tests.inference.toys import ToyTokenizer, score_text
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("default")  # what other packages warn of is theirs

@@ -92,8 +92,10 @@ def fingerprint(loaded: Loaded) -> bytes:
     """
     found = hashlib.sha256(loaded.tokenizer.digest().encode())
     for run in loaded.parts if isinstance(loaded, Mixed) else (loaded,):
-        own = isinstance(run.model, Recurrent)
-        tensors = run.model.network.tensors() if own else run.run.checkpoint(run.step).model
+        if isinstance(run.model, Recurrent):
+            tensors = run.model.network.tensors()
+        else:
+            tensors = run.run.checkpoint(run.step).model
         for name, tensor in sorted(tensors.items()):
             found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
             found.update(tensor.cpu().numpy().tobytes())

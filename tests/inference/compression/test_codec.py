@@ -31,9 +31,9 @@ from charlm.inference.compression.codec import (
 from charlm.inference.compression.learning import RoundedSteps, round_off
 from charlm.inference.loading import Loaded, require_recurrent
 from charlm.inference.predictors.mixture import Mixture
-from charlm.inference.scoring.documents import score_text
 from charlm.model.language_model import LanguageModel, detach
 from tests.inference.compression.conftest import KINDS, ODD, TEXT, loaded_with
+from tests.inference.toys import score_text
 
 
 def squeezed(loaded: Loaded, content: bytes, **options: object) -> Compressed:

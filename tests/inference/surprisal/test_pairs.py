@@ -3,7 +3,7 @@
 import math
 
 from charlm.data.formats.pairs import Pair
-from charlm.inference.surprisal.pairs import PairScore, accuracies
+from charlm.inference.surprisal.pairs import PairCounts, PairScore
 
 
 def test_two_impossible_sentences_are_a_tie() -> None:
@@ -13,5 +13,7 @@ def test_two_impossible_sentences_are_a_tie() -> None:
         PairScore(pair, -math.inf, -math.inf, 1),
         PairScore(pair, -math.inf, -1.0, 0),
     ]
-    (found,) = accuracies(scores)
+    counts = PairCounts()
+    assert list(counts.count(scores)) == scores
+    (found,) = counts.accuracies()
     assert (found.pairs, found.correct, found.ties, found.unknown) == (3, 1, 1, 1)
