@@ -136,7 +136,7 @@ def check_use() -> str:
 
 def answer(question: str, loaded: "Loaded", text: "TokenizedText", **how: Any) -> None:
     """Answer a question of ``QUESTIONS``, or draw a heat-map."""
-    from charlm.console.explanations import show_explanation, tracked_tokens
+    from charlm.console.explanations import SHOWN, show_explanation, tracked_tokens
     from charlm.explain.activations import explain_unit
 
     layer, as_json = how["layer"], how["as_json"]
@@ -155,8 +155,8 @@ def answer(question: str, loaded: "Loaded", text: "TokenizedText", **how: Any) -
     elif question:
         save(loaded, text, **how)
     else:
-        found = tracked_tokens(explain_unit(loaded, text, layer, how["unit"]))
-        show_explanation(found, how["gate"], as_json=as_json)
+        drawn = explain_unit(loaded, text, layer, how["unit"], None if as_json else SHOWN)
+        show_explanation(drawn, how["gate"], as_json=as_json)
 
 
 def save(
@@ -180,14 +180,3 @@ def save(
     records = explain_text(loaded, text, layers, kept or units)
     write, path = (save_page, html) if html else (save_arrays, npz)
     show_saved(tracked_tokens(write(records, path, force=force)), path)
-
-
-def saver(html: Path | None) -> Any:
-    """What writes a page, or arrays."""
-    if html is None:
-        from charlm.explain.activations import save_arrays
-
-        return save_arrays
-    from charlm.web.reports import save_page
-
-    return save_page

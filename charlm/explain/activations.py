@@ -32,6 +32,7 @@ __all__ = [
     "choose",
     "explain_text",
     "explain_unit",
+    "most_varying",
     "save_arrays",
 ]
 
@@ -70,9 +71,9 @@ class Explanation:
     layers and units.
 
     ``surprisal`` (T,) is that of each token in nats given those before it, ``entropy`` (T,) that of
-    the prediction which it met, and ``likeliest`` are the tokens that this prediction found most
-    probable.  ``following`` are the likeliest after the end of the text.  ``cell`` is the kind of
-    cell.
+    the prediction which it met, ``likeliest`` are the tokens that this prediction found most
+    probable, and ``rank`` (T,) is the token's place among all, 1 if none was more probable.
+    ``following`` are the likeliest after the end of the text.  ``cell`` is the kind of cell.
     """
 
     text: str
@@ -86,6 +87,7 @@ class Explanation:
     statistics: dict[str, GateStatistics]
     surprisal: np.ndarray
     entropy: np.ndarray
+    rank: np.ndarray
     likeliest: tuple[Guesses, ...]
     following: Guesses
 
@@ -130,22 +132,36 @@ def explain_text(
 
 
 def explain_unit(
-    loaded: Loaded, text: TokenizedText, layer: int | None = None, unit: int | None = None
+    loaded: Loaded,
+    text: TokenizedText,
+    layer: int | None = None,
+    unit: int | None = None,
+    first: int | None = None,
 ) -> Iterator[TokensRead | Explanation]:
     """Explain a text by one unit of one layer, whose activations are kept.
 
-    ``layer`` is by default the last; ``unit`` the one whose hidden state varies most over the
-    first ``SEGMENT`` tokens.  Raises what ``explain_text`` does.
+    ``layer`` is by default the last, ``unit`` the ``most_varying``.  If the text has more than
+    ``first`` tokens, these are explained alone, at once, and then the whole text without any unit.
+    Raises what ``explain_text`` does.
     """
     network = require_recurrent(loaded)
     config = network.config
     layer = config.num_layers - 1 if layer is None else layer
     choose("layer", [layer], config.num_layers)
     if unit is None:
-        first, _ = ObservedReader(network).read(text.ids[:SEGMENT])
-        unit = int(first["hidden"][:, layer].std(dim=0, correction=0).argmax())
+        begun, _ = ObservedReader(network).read(text.ids[:SEGMENT])
+        unit = most_varying(begun["hidden"][:, layer].cpu().numpy())
     choose("unit", [unit], config.hidden_size)
-    yield from explain_text(loaded, text, [layer], [unit])
+    yield from explain_text(loaded, text.beginning(first), [layer], [unit])
+    if first is not None and first < len(text.ids):
+        yield from explain_text(loaded, text, units=[], top=0)
+
+
+def most_varying(hidden: np.ndarray) -> int:
+    """The place of the unit that is shown to begin with, in the terminal and on a page: the one
+    whose hidden state, of (T, H), has the largest variance over the first ``SEGMENT`` tokens.
+    """
+    return int(hidden[:SEGMENT].std(axis=0).argmax())
 
 
 class Gathered:
@@ -205,6 +221,7 @@ class Gathered:
             statistics=self.sums.means(),
             surprisal=np.array([each.nll for each in self.met]),
             entropy=np.array([each.entropy for each in self.met]),
+            rank=np.array([each.rank for each in self.met]),
             likeliest=tuple(named(tokenizer, each.guesses) for each in self.met),
             following=named(tokenizer, following.guesses),
         )

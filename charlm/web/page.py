@@ -74,30 +74,31 @@ def table(
 ) -> str:
     """A table of escaped text: a row for each name, whose cells are under all but the first title.
 
-    Numbers are aligned to the right, floats in the format ``digits``; the row ``own`` stands out.
+    Rows with numbers are aligned to the right, floats are in the format ``digits``; the row ``own``
+    stands out.
     """
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
-    lines = (
-        f"<tr{' class=own' if name == own else ''}>"
-        f'<th scope="row">{escape(name)}</th>{"".join(cell(each, digits) for each in cells)}</tr>'
-        for name, cells in rows.items()
-    )
+    lines = (row(name, [*cells], "own" * (name == own), digits) for name, cells in rows.items())
     return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="table"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
-def cell(value: object, digits: str) -> str:
-    """A cell of a table; None is a dash."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"<td>{'-' if value is None else escape(shown(value))}</td>"
-    text = f"{value:,}" if isinstance(value, int) else f"{value:,{digits}}"
-    return f'<td class="number">{text}</td>'
+def row(name: str, values: Sequence[object], kind: str, digits: str) -> str:
+    """A row of a table, of a class ``kind``; None is a dash."""
+    if any(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
+        kind += " number"
+    cells = "".join(f"<td>{escape(shown(each, digits))}</td>" for each in values)
+    return f'<tr class="{kind}"><th scope="row">{escape(name)}</th>{cells}</tr>'
 
 
-def shown(value: object) -> str:
-    """A value that is no number, in a cell."""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "-"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def shown(value: object, digits: str) -> str:
+    """A value in a cell."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:,{digits}}"
+    return (", ".join(map(str, value)) or "-") if isinstance(value, list | tuple) else str(value)

@@ -87,7 +87,7 @@ def samples(texts: tuple[Sampled, ...]) -> str:
     continued = "<details><summary>the text that it continues</summary>"
     before = f"{continued}<pre>{escape(prompt)}</pre></details>" if prompt else ""
     columns = (
-        f'<section><h3>temperature {each.temperature:g}</h3><pre tabindex="0">{escape(each.text)}'
+        f"<section><h3>temperature {each.temperature:g}</h3><pre>{escape(each.text)}"
         "</pre></section>"
         for each in texts
     )
