@@ -63,6 +63,7 @@ def explanation_section(explanation: Explanation) -> tuple[str, str]:
     features = {name: name.replace("-", " ") for name in record["features"]}
     section = resource("explanation.html")
     for mark, content in {
+        "TOKEN": "token" if max(map(len, explanation.tokens)) > 1 else "character",
         "GATES": choices(gates),
         "LAYERS": choices(layers),
         "FEATURES": choices(features),
