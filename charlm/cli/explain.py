@@ -180,14 +180,3 @@ def save(
     records = explain_text(loaded, text, layers, kept or units)
     write, path = (save_page, html) if html else (save_arrays, npz)
     show_saved(tracked_tokens(write(records, path, force=force)), path)
-
-
-def saver(html: Path | None) -> Any:
-    """What writes a page, or arrays."""
-    if html is None:
-        from charlm.explain.activations import save_arrays
-
-        return save_arrays
-    from charlm.web.reports import save_page
-
-    return save_page

@@ -137,7 +137,7 @@ def column_names(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for each in given:
         what, separator, name = each.partition("=")
         if what not in COLUMNS:
-            raise unknown_name(f"column {what}", what, list(COLUMNS))
+            raise unknown_name(f"column {what}", what, COLUMNS)
         if not separator or not name:
             raise ConfigError(
                 f"`column` takes 'WHAT=HEADER', got {each!r}", f"write `column='{what}=HEADER'`"
