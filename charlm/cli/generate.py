@@ -10,14 +10,14 @@ from typing import Any
 import click
 
 from charlm.cli.frame import Command, given_among, option
-from charlm.cli.options import Shares
+from charlm.cli.options import Numbers
 from charlm.cli.runs import ChosenRun, model_options
 from charlm.cli.shared import json_option, run_argument, seed_option
 from charlm.config import GenerationConfig, named_values
 from charlm.config.whole import refuse_unknown
 from charlm.errors import ConfigError
 
-__all__ = ["FILTERING", "FILTERS", "WRITING", "command", "generation_options", "what_not_to_copy"]
+__all__ = ["FILTERING", "FILTERS", "WRITING", "command", "generation_options"]
 
 WRITING, FILTERS, SHOWING = "Writing", "Choosing tokens", "Several texts"
 """Headings: what is written, how each token is chosen, and which texts are shown."""
@@ -74,9 +74,17 @@ def setting_option(entry: dataclasses.Field[Any]) -> Callable[..., Any]:
         help=(f"One of {', '.join(choices)}.  " if choices else "")
         + entry.metadata["help"].replace("`length`", "--length").replace("  [default: none]", "")
         + default,
-        multiple=True, callback=given_once,
         heading=FILTERS if entry.name in FILTERING else WRITING,
     )  # fmt: skip
+
+
+def unescaped(_: click.Context, __: click.Parameter, given: Any) -> Any:
+    r"""A text or several, with the line breaks and tabs that \n, \t and \r stand for; \\ is a
+    backslash.
+    """
+    if not isinstance(given, str):
+        return given and tuple(unescaped(_, __, text) for text in given)
+    return re.sub(r"\\([ntr\\])", lambda found: ESCAPES[found[1]], given)
 
 
 def generation_table(assignments: Sequence[str]) -> dict[str, Any]:
@@ -91,23 +99,6 @@ def generation_table(assignments: Sequence[str]) -> dict[str, Any]:
             )
         table[key] = value
     return table
-
-
-def given_once(_: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
-    """The value of an option, or None.  Raises ``BadParameter`` where it was given twice."""
-    if len(values) > 1:
-        shown = " and ".join(map(str, values))
-        raise click.BadParameter(f"given more than once: {shown}", param=option)
-    return values[0] if values else None
-
-
-def unescaped(_: click.Context, __: click.Parameter, given: Any) -> Any:
-    r"""A text or several, with the line breaks and tabs that \n, \t and \r stand for; \\ is a
-    backslash.
-    """
-    if not isinstance(given, str):
-        return given and tuple(unescaped(_, __, text) for text in given)
-    return re.sub(r"\\([ntr\\])", lambda found: ESCAPES[found[1]], given)
 
 
 IDLE = {
@@ -132,7 +123,8 @@ def check_modes(settings: Mapping[str, Any], fill: str | None, beam: int | None)
 
 
 def what_not_to_copy(loaded: Any) -> Any:
-    """The index of the training text."""
+    """The index of the training text, of a run that is not to copy from it."""
+    # Imported here, because few texts are written with --max-copy.
     from charlm.console.novelty import show_indexing
     from charlm.inference.loading import index_training_text
 
@@ -177,7 +169,7 @@ def what_not_to_copy(loaded: Any) -> Any:
 )  # fmt: skip
 @seed_option("The same seed gives the same text.  [default: random]", FILTERS)
 @option(
-    "--temperatures", type=Shares("0.5,0.8"), metavar="X,X,...", heading=SHOWING,
+    "--temperatures", type=Numbers("0.5,0.8"), metavar="X,X,...", heading=SHOWING,
     help="Write each text at these temperatures, side by side on a terminal.",
 )  # fmt: skip
 @option(

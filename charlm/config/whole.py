@@ -67,10 +67,12 @@ class Config:
                 refuse_unknown(name, key)
         hints = get_type_hints(cls)
 
-        def sections(tables: Mapping[str, Any]) -> dict[str, Section]:
+        def sections(tables: Mapping[str, Any]) -> dict[str, Any]:
             return {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
 
-        return cls(**sections(without_idle(tables, sections(tables)) if drop_idle else tables))  # type: ignore[arg-type]
+        if drop_idle:
+            tables = without_idle(tables, sections(tables))
+        return cls(**sections(tables))
 
     def to_tables(self) -> Tables:
         """All sections as TOML tables; settings that are None are left out."""

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -27,6 +27,7 @@ __all__ = [
     "print_note",
     "progress_bar",
     "read_prompts",
+    "result_of",
     "talk",
     "write_text",
 ]
@@ -73,6 +74,26 @@ def progress_bar(*columns: str | ProgressColumn) -> Progress:
     """A bar on stderr that disappears when it is done; nothing where that is no terminal."""
     console = talk()
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def result_of(
+    records: Iterable[Any],
+    progress: Mapping[type, Callable[[Any], tuple[str, float, float | None]]],
+    *columns: str | ProgressColumn,
+) -> Any:
+    """The last record; those before it move a bar.
+
+    ``progress`` says for each of their types what is being done, how much of it is done, and how
+    much there is to do, None where that is not known.
+    """
+    with progress_bar(*columns) as bar:
+        task = bar.add_task("", total=None)
+        for record in records:
+            if type(record) not in progress:
+                return record
+            what, done, total = progress[type(record)](record)
+            bar.update(task, description=what, completed=done, total=total)
+    raise AssertionError("long work ends with its result")
 
 
 def read_prompts(prompt: str, path: Path | None) -> list[str]:

@@ -89,7 +89,7 @@ def from_file(path: Path, data: DataConfig, encoding: str | None) -> Found:
         path.open("rb").close()
     except OSError as error:
         raise unreadable(name, error) from None
-    if tables.is_table(path):
+    if tables.kind_of(path):
         return tables.open_table(path, data)
     return text_file(path, name, encoding)
 
@@ -129,7 +129,7 @@ def from_folder(
     refused: CorpusError | None = None
     for path in files:
         try:
-            if tables.is_table(path) or is_text(path, encoding):
+            if tables.kind_of(path) or is_text(path, encoding):
                 origins.append(from_file(path, data, encoding))
                 continue
         except CorpusError as error:
