@@ -74,8 +74,17 @@ def setting_option(entry: dataclasses.Field[Any]) -> Callable[..., Any]:
         help=(f"One of {', '.join(choices)}.  " if choices else "")
         + entry.metadata["help"].replace("`length`", "--length").replace("  [default: none]", "")
         + default,
+        multiple=True, callback=given_once,
         heading=FILTERS if entry.name in FILTERING else WRITING,
     )  # fmt: skip
+
+
+def given_once(_: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
+    """The value of an option, or None.  Raises ``BadParameter`` where it was given twice."""
+    if len(values) > 1:
+        shown = " and ".join(map(str, values))
+        raise click.BadParameter(f"given more than once: {shown}", param=option)
+    return values[0] if values else None
 
 
 def unescaped(_: click.Context, __: click.Parameter, given: Any) -> Any:
