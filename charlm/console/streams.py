@@ -16,6 +16,9 @@ from rich.segment import Segment
 from charlm.console.figures import NAMES, in_columns
 from charlm.console.terminal import harmless, without_protection
 from charlm.data.formats.json_lines import json_line
+from charlm.data.formats.nbest import numbered_lines
+from charlm.data.sources.pieces import TextFile
+from charlm.data.sources.spool import lasting_file
 from charlm.errors import ConfigError, CorpusError
 
 __all__ = [
@@ -100,7 +103,8 @@ def read_prompts(prompt: str, path: Path | None) -> list[str]:
     """``prompt``, or all of stdin if it is ``-``; with a ``path`` the lines of a file, in which
     ``\\n`` is a line break.
 
-    Raises ``CorpusError`` for what is not UTF-8, and ``ConfigError`` for two sources or none.
+    Raises ``CorpusError`` for what is not UTF-8 or no file, and ``ConfigError`` for two sources or
+    none.
     """
     if path is None:
         return [prompt if prompt != "-" else utf8(sys.stdin.buffer.read(), "the prompt")]
@@ -108,14 +112,11 @@ def read_prompts(prompt: str, path: Path | None) -> list[str]:
         raise ConfigError(
             "`prompt` and `prompts` contradict each other", "put all prompts into the file"
         )
-    try:
-        content = utf8(path.read_bytes(), str(path)).replace("\r\n", "\n")
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror}", "check the path") from None
-    if not content:
+    lines = numbered_lines(TextFile(*lasting_file(str(path))))
+    prompts = [line.replace("\\n", "\n") for _, line in lines]
+    if not prompts:
         raise ConfigError(f"{path} holds no prompt", "write one on each line")
-    # splitlines() would also cut at a form feed or U+2028, which may belong to a prompt.
-    return [line.replace("\\n", "\n") for line in content.removesuffix("\n").split("\n")]
+    return prompts
 
 
 def utf8(content: bytes, name: str) -> str:
