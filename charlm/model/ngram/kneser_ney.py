@@ -265,7 +265,7 @@ def score_orders(
     before = np.array([[0] + [ABSENT] * (highest - 1)], dtype=np.int32)
     keys = (counts.grams[-1].keys for counts in grown)
     p = np.full(max(len(ids) - 1, 0), 1 / vocab_size)
-    found: tuple[np.ndarray, np.ndarray]
+    found = p, p  # nothing is looked up yet
     looked_up = look_up_rows(keys, np.asarray(ids)[None], before, vocab_size)
     for counts, (contexts, nodes) in zip(every, looked_up, strict=True):
         if counts.order > 1:  # a shorter length now counts preceding tokens
