@@ -153,7 +153,9 @@ def test_a_wrong_request_is_refused_with_cause_and_way_out(
 ) -> None:
     limits = {"lanes": 2, "waiting": 2, "length": 80, "body": 4096 if status == 413 else 1 << 20}
     if status == 429:
-        limits["length"] = 10**8  # texts that never end by themselves, or the other may come too late
+        limits["length"] = (
+            10**8
+        )  # texts that never end by themselves, or the other may come too late
         endless = {"n": 3, "max_tokens": 10**7, "logit_bias": {"0": -100}}
 
         async def use(app: Application) -> Reply:
