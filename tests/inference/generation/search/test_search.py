@@ -43,19 +43,16 @@ def all_texts(length: int) -> list[list[int]]:
     return whole + ended
 
 
-@pytest.mark.parametrize("power", [0.0, 1.0])
-def test_a_wide_beam_finds_the_best_of_all_texts(model: Recurrent, power: float) -> None:
+def test_a_wide_beam_finds_the_best_of_all_texts(model: Recurrent) -> None:
     prompt = [0, *map(int, LETTERS.encode("ab"))]
-    scored = {
-        tuple(text): log_prob(model, prompt + text, 3) / len(text) ** power for text in all_texts(4)
-    }
+    scored = {tuple(text): log_prob(model, prompt + text, 3) for text in all_texts(4)}
     expected = sorted(scored, key=lambda text: -scored[text])[:3]
     config = GenerationConfig(length=4)
-    found = beam_samples(model, LETTERS, "ab", config, width=200, count=3, power=power)
+    found = beam_samples(model, LETTERS, "ab", config, width=200, count=3)
     texts = ["".join(sample) for sample in found]
     assert texts == [LETTERS.decode(text) for text in expected]
     totals = [sample.log_prob for sample in found]
-    wanted = [scored[text] * len(text) ** power for text in expected]
+    wanted = [scored[text] for text in expected]
     # A boundary is no text: its log-probability is not among those of the tokens.
     for total, want, text in zip(totals, wanted, expected, strict=True):
         if text[-1]:
@@ -98,6 +95,15 @@ def test_the_best_of_several_has_the_largest_mean_log_probability(model: Recurre
             means[content] = np.mean([token.log_prob for token in sample.written])
     assert means[text] == max(means.values())
     assert best.log_prob / len(best.written) == pytest.approx(means[text])
+
+
+@pytest.mark.parametrize("how", [{}, {"best_of": 3}, {"beam": 3}])
+def test_a_text_that_a_pattern_ends_says_so(model: Recurrent, how: dict[str, int]) -> None:
+    config = GenerationConfig(length=9, pattern="[ab]{2}")
+    (sample,) = write_texts(model, LETTERS, [""], config, seeds=[1], **how)
+    assert len("".join(sample)) == 2
+    assert sample.finish == "end"
+    assert sample.constrained
 
 
 def test_log_probabilities_of_a_text_are_those_of_scoring(model: Recurrent) -> None:
