@@ -56,8 +56,8 @@ class Search(NamedTuple):
     bias: Tensor
     widths: Tensor
     length: float
-    power: float = 0.0
     constraints: Sequence[Constraint] = ()
+    power: float = 0.0
 
     def score(self, hypothesis: PartialText) -> float:
         """log-probability / (number of tokens)^power."""
@@ -151,7 +151,7 @@ def beam_samples(
     rules = rules_for(tokenizer, config, [prompt], training_text)
     widths = widths_of(tokenizer, config)
     search = Search(
-        width, rules.logit_bias, widths, config.length, config.length_penalty, rules.constraints
+        width, rules.logit_bias, widths, config.length, rules.constraints, config.length_penalty
     )
     ids = encode_prompt(tokenizer, prompt)
     decoder = open_decoder(model)
