@@ -28,20 +28,18 @@ def show_scored(
     format: str | None,
     as_json: bool,
 ) -> None:
-    """Print the surprisals; their sums, with those of a static model, on stderr."""
+    """Print a row for each surprisal, without a format as an aligned table on a terminal and as TSV
+    elsewhere; their sums, with those of a static model, go to stderr.
+    """
     units = without_sums(rows)
     if format == "neural-complexity":
         show_complexities(units, columns.measure, as_json=as_json)
+        return
+    format = "jsonl" if as_json else format or default_format()
+    if format == "table":
+        show_lines(units, columns)
     else:
-        show_surprisals(units, columns, "jsonl" if as_json else format)
-
-
-def show_surprisals(rows: Iterable[Surprisal], columns: Columns, format: str | None) -> None:
-    """A row for each unit; without a format, an aligned table on a terminal and TSV elsewhere."""
-    if (format or default_format()) == "table":
-        show_lines(rows, columns)
-    else:
-        print_rows(map(columns.record, rows), format or default_format())
+        print_rows(map(columns.record, units), format)
 
 
 def without_sums(rows: Iterable[Surprisal | SurprisalSums]) -> Iterator[Surprisal]:

@@ -130,7 +130,7 @@ def not_blank(
         except BlankText as error:
             blank.append(error)
     if not opened:
-        raise blank[0]
+        raise BlankText(", ".join(map(str, blank)), blank[0].hint)
     for found in blank:
         tell(f"left out: {found}")
     return opened
