@@ -172,6 +172,7 @@ def test_the_other_paths_answer(model: Model) -> None:
     assert one.json["id"] == "lstm"
     assert health.json == {"status": "ok"}
     assert page.body.startswith(b"<!doctype html>")
+    assert b"all in this page" not in page.body  # which is true of an exported one
     assert info.json["eos_token"] == "<|boundary|>"
     assert b'charlm_requests_total{path="/health",status="200"} 1\n' in metrics.body
 
