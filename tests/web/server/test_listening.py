@@ -182,8 +182,12 @@ def test_the_end_of_a_server_is_said_once_on_a_line_of_its_own(
         stderr.write("^C")
         check = announced(lambda: next(names), grace=5)
         assert [check(), check(), check()] == [None, "SIGINT", "SIGINT"]
+        stderr.write("over")
         stderr.flush()
-        first, *lines, last = screen.read(1000).split(b"\r\n")
+        shown = b""
+        while not shown.endswith(b"over"):
+            shown += screen.read(1000)
+        first, *lines, last = shown.removesuffix(b"over").split(b"\r\n")
     assert (first, last) == (b"^C", b"")
     assert b"5 seconds" in lines[0]
     assert sum(line.startswith(b"ending") for line in lines) == 1
