@@ -137,8 +137,8 @@ def read_sections(lines: Iterator[tuple[int, str]]) -> Iterator[list[Ngram]]:
     """The n-grams of each length.  Raises ``ValueError`` naming the line."""
     counts: list[int] = []
     for number, line in lines:
-        if count := re.fullmatch(r"ngram \d+ *= *(\d{1,12})\s*", line):
-            counts.append(int(count[1]))
+        if told := re.fullmatch(r"ngram \d+ *= *(\d{1,12})\s*", line):
+            counts.append(int(told[1]))
         elif counts and line.startswith("\\1-grams:"):
             break
         elif line.startswith("ngram ") or number > 1000:
