@@ -28,7 +28,7 @@ def numbered(_: click.Context, option: click.Parameter, text: str | None) -> lis
     found: dict[int, None] = {}
     for part in text.split(","):
         ends = re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", part)
-        if not ends:
+        if not ends or int(ends[1]) > int(ends[2] or ends[1]):
             raise click.BadParameter(f"{part!r} is no number and no range like 0-63", param=option)
         found |= dict.fromkeys(range(int(ends[1]), int(ends[2] or ends[1]) + 1))
     return list(found)

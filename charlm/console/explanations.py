@@ -12,7 +12,7 @@ import numpy as np
 
 from charlm.console.figures import print_pair, print_pairs
 from charlm.console.shades import HEIGHTS, SHADES, draw_rows, ramp, shade
-from charlm.console.streams import print_json, print_named, print_note, progress_bar, talk
+from charlm.console.streams import print_json, print_named, print_note, result_of, talk
 from charlm.errors import ConfigError, counted
 from charlm.explain.activations import Explanation, TokensRead
 from charlm.explain.statistics import LEFT, RIGHT, means_of_layers
@@ -36,13 +36,10 @@ SYMBOLS = {
 
 def tracked_tokens(records: Iterable[TokensRead | Result]) -> Result:
     """The last record, a result; those before it are drawn as a bar on a terminal."""
-    with progress_bar() as progress:
-        bar = progress.add_task("reading", total=None)
-        for record in records:
-            if not isinstance(record, TokensRead):
-                return record
-            progress.update(bar, completed=record.read, total=record.tokens)
-    raise AssertionError("long work ends with its result")
+    found: Result = result_of(
+        records, {TokensRead: lambda each: ("reading", each.read, each.tokens)}
+    )
+    return found
 
 
 def show_explanation(
