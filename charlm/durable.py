@@ -250,7 +250,9 @@ def check_output(path: Path, *, force: bool | None = None) -> None:
     mode = mode_of(path)
     if mode is None:
         if not path.resolve().parent.is_dir():
-            raise CorpusError(f"there is no folder {path.parent}", "make it, or name another file")
+            raise CorpusError(
+                f"there is no folder {path.parent}", "make it, or name a file elsewhere"
+            )
     elif stat.S_ISDIR(mode):
         raise CorpusError(f"{path} is a folder", "name a file")
     elif stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
@@ -285,9 +287,8 @@ def write_output(
 
 
 def mode_of(path: Path) -> int | None:
-    """What kind of file ``path`` leads to, as in ``os.stat``; None if there is none.
-
-    Raises ``CorpusError`` where the system does not say, as for a name that is too long.
+    """What kind of file ``path`` leads to, as in ``os.stat``; None if there is none.  Raises
+    ``CorpusError`` where the system does not say, as for a name that is too long.
     """
     try:
         return path.stat().st_mode

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from charlm.config import BOUNDARY_ID, TokenizerConfig
-from charlm.data.tokenizers.threads import in_thread
 from charlm.data.tokenizers.base import REMEDY, Tokenizer, as_text
+from charlm.data.tokenizers.threads import in_thread
 from charlm.durable import write_bytes
 from charlm.errors import TokenizerError
 

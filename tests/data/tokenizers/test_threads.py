@@ -7,8 +7,8 @@ import time
 import pytest
 
 from charlm.config import TokenizerConfig
-from charlm.data.tokenizers.threads import in_thread
 from charlm.data.tokenizers.kinds import tokenizer_trainer
+from charlm.data.tokenizers.threads import in_thread
 
 
 def test_results_and_errors_come_back() -> None:
