@@ -40,7 +40,7 @@ def test_tables_come_back_as_the_same_config() -> None:
         ("model.hidden_size=0", "at least 1", "model.hidden_size"),
         ("model.hidden_size=1.5", "a whole number, got 1.5", ""),
         ("model.hidden_size=true", "a whole number, got True", ""),
-        ("model.dropout=1", "at least 0 and less than 1, got 1.0", ""),
+        ("model.dropout=1", "at least 0 and less than 1, got 1", ""),
         ("model.dropout=nan", "`model.dropout` must be finite, got nan", ""),
         ("training.learning_rate=inf", "`training.learning_rate` must be finite, got inf", ""),
         (

@@ -9,6 +9,7 @@ import click
 
 from charlm import errors
 from charlm.cli.frame import DEBUG, RUNNING
+from charlm.cli.standard_streams import NO_READER
 from charlm.errors import CharlmError, ConfigError
 
 __all__ = ["ending_in_two_lines", "print_error"]
@@ -23,8 +24,10 @@ def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
     """Print every error of the block in two lines and exit: 1 failed, 2 wrong use, 128 + signal."""
     try:
         yield
-    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError, BrokenPipeError):
+    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError):
         raise
+    except BrokenPipeError:
+        ctx.exit(NO_READER)
     except KeyboardInterrupt as error:
         # A terminal has just echoed ^C, perhaps amid a line.
         click.echo("\ninterrupted" if sys.stderr.isatty() else "interrupted", err=True)

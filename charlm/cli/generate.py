@@ -123,8 +123,7 @@ def check_modes(settings: Mapping[str, Any], fill: str | None, beam: int | None)
     from charlm.inference.generation.modes import refuse_idle, refuse_rivals
 
     mode = "fill" if fill is not None else "beam" if beam else None
-    if mode:
-        refuse_idle(mode, [*settings, *given_among(IDLE[mode])])
+    refuse_idle(mode, [*settings, *given_among(IDLE.get(mode or "", ()))])
     if fill is None and given_among(["gap_length"]):
         raise ConfigError("`gap_length` does nothing without `fill`", "give `fill=TEXT`")
     temperatures = bool(given_among(["temperatures"]))

@@ -174,7 +174,8 @@ def check_range(name: str, value: Any, entry: Field[Any]) -> None:
     rules = {key: limits[key] for key in RULES if limits[key] is not None}
     if not all(RULES[key][1](value, limit) for key, limit in rules.items()):
         allowed = " and ".join(f"{RULES[key][0]} {limit}" for key, limit in rules.items())
-        raise ConfigError(f"`{name}` must be {allowed}, got {value}", f"change `{name}`")
+        shown = f"{value:g}" if isinstance(value, float) else value
+        raise ConfigError(f"`{name}` must be {allowed}, got {shown}", f"change `{name}`")
 
 
 def assignment(name: str, value: Any) -> str:

@@ -119,6 +119,7 @@ def test_units_whole_sentences_patterns_and_gaps(run: Path) -> None:
         (("--fill", "ba___", "--seed", "0"), "--seed does nothing with --fill"),
         (("--gap-length", "3"), "--gap-length does nothing without --fill"),
         (("--beam", "3", "-t", "2"), "--temperature does nothing with --beam"),
+        (("--set", "length_penalty=1"), "length_penalty does nothing without --beam"),
         (("--temperatures", "1,2", "-t", "1"), "--temperatures and --temperature contradict"),
         (("--temperatures", "1,x"), "'1,x' is no list of numbers like 0.5,0.8"),
         (("--beam", "3", "--seed", "2"), "--seed does nothing with --beam"),

@@ -89,7 +89,7 @@ def notes_on(data: DataConfig, prepared: Prepared, *, resumed: bool) -> Iterator
     if all(path.is_file() and not kind_of(path) for path in paths):
         for name in ("text_column", "dataset_split"):
             if getattr(data, name) != getattr(default, name):
-                yield Note(text=f"data.{name} does nothing: plain text is no table or dataset")
+                yield Note(text=f"`data.{name}` does nothing: plain text is no table or dataset")
     if not resumed and store_has_windows_lines(prepared.train, prepared.tokenizer):
         yield Note(text=WINDOWS_LINES)
     unknown = prepared.tokenizer.unknown_id
