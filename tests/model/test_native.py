@@ -220,7 +220,6 @@ def test_no_compiler_is_a_reason_and_no_error(
 
 def test_environment_switches_the_path_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLM_NATIVE", "0")
-    native.open_library.cache_clear()
     native.attempt.cache_clear()
     try:
         assert native.kernels() is None
@@ -228,7 +227,6 @@ def test_environment_switches_the_path_off(monkeypatch: pytest.MonkeyPatch) -> N
         assert native.kernels(native.decoding_agrees) is None
     finally:
         monkeypatch.undo()
-        native.open_library.cache_clear()
         native.attempt.cache_clear()
     assert native.status().startswith(("native, ", "torch: "))
 
