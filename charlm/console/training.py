@@ -209,7 +209,7 @@ class Display:
             return f"{trained}, {compact(rate)} tokens/s"
         if counts:
             return f"already counted: {trained}"
-        raised = {"patience": "training.patience", "epochs": "training.most_epochs"}
+        raised = {"patience": "--set training.patience", "epochs": "--set training.most_epochs"}
         full = "" if early else "already trained for its full budget: "
         return f"{full}{trained}; raise {raised.get(record.reason, 'the budget')} to continue"
 

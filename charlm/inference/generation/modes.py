@@ -20,17 +20,21 @@ __all__ = ["refuse_idle", "refuse_rivals", "write_texts"]
 
 USED = {
     "fill": {"banned", "allowed", "max_copy"},
-    "beam": {"length", "unit", "whole", "pattern", "banned", "allowed"},
+    "beam": {"length", "unit", "whole", "pattern", "banned", "allowed", "length_penalty"},
 }
 """The settings of generation that these ways to write use.  A run may hold others, but who gives
 one expects it to do something."""
 
 
-def refuse_idle(mode: str, given: Iterable[str]) -> None:
-    """Raise ``ConfigError`` for a name in ``given`` that does nothing with ``mode``."""
+def refuse_idle(mode: str | None, given: Iterable[str]) -> None:
+    """Raise ``ConfigError`` for a name in ``given`` that does nothing with ``mode``: one of
+    ``USED``, or None where tokens are sampled.
+    """
     for name in given:
-        if name not in USED[mode]:
+        if mode and name not in USED[mode]:
             raise ConfigError(f"`{name}` does nothing with `{mode}`", f"leave out `{name}`")
+        if not mode and name == "length_penalty":
+            raise ConfigError(f"`{name}` does nothing without `beam`", "give `beam=10`")
 
 
 def write_texts(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from charlm.config import Config
+from charlm.config.section import assignment
 from charlm.data.preparation.prepared import Prepared
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
@@ -125,8 +126,11 @@ def refuse_other_settings(run: Run, config: Config) -> None:
             old, new = before[section].get(key), now[section].get(key)
             free = {"training": CHANGEABLE, "data": NAMES}.get(section, ())
             if old != new and key not in free:
+                name = f"{section}.{key}"
+                shown = assignment(name, new if old is None else old)
+                begun = f"without `{shown}`" if old is None else f"with `{shown}`, not {new}"
                 raise ConfigError(
-                    f"{run.folder} was begun with {section}.{key} = {old}, not {new}",
+                    f"{run.folder} was begun {begun}",
                     "give the same settings to resume it, or another `out=FOLDER` to train anew",
                 )
 

@@ -48,7 +48,8 @@ class PartialText(NamedTuple):
 
 class Search(NamedTuple):
     """What a beam search of ``beam`` hypotheses keeps to: a text is over once its tokens'
-    ``widths`` (V,) sum to ``length``, or with the boundary.
+    ``widths`` (V,) sum to ``length``, or with the boundary; ``power`` is the exponent of the length
+    in its score.
     """
 
     beam: int
@@ -56,9 +57,16 @@ class Search(NamedTuple):
     widths: Tensor
     length: float
     constraints: Sequence[Constraint] = ()
+    power: float = 0.0
+
+    def score(self, hypothesis: PartialText) -> float:
+        """log-probability / (number of tokens)^power."""
+        return float(hypothesis.log_prob / max(len(hypothesis.tokens), 1) ** self.power)
 
 
-def beam_search(decoder: Decoder, search: Search, states: tuple[Any, ...]) -> list[PartialText]:
+def beam_search(
+    decoder: Decoder, search: Search, states: tuple[Any, ...] = ()
+) -> list[PartialText]:
     """The best texts that follow what ``decoder``, with one lane, has read; the best first.
 
     Of the bias only minus infinity counts, because a search is for the model's probabilities.
@@ -69,18 +77,20 @@ def beam_search(decoder: Decoder, search: Search, states: tuple[Any, ...]) -> li
         return going
     while going:
         candidates = extend(decoder.log_probs, going, search)
-        rows, going = [], []
+        rows, grown = [], []
         for row, hypothesis in candidates:
             length = float(search.widths[list(hypothesis.tokens)].sum())
             if hypothesis.tokens[-1] == 0 or length >= search.length:
                 over.append(hypothesis)
             else:
                 rows.append(row)
-                going.append(hypothesis)
-        over = sorted(over, key=lambda each: -each.log_prob)[: search.beam]
-        if len(over) == search.beam:  # further tokens only lower a probability
-            worst = over[-1].log_prob
-            alive = [n for n, each in enumerate(going) if each.log_prob > worst]
+                grown.append(hypothesis)
+        over = sorted(over, key=search.score, reverse=True)[: search.beam]
+        going = grown
+        # Without a power, further tokens only lower a score.
+        if len(over) == search.beam and search.power == 0 and going:
+            worst = search.score(over[-1])
+            alive = [n for n, each in enumerate(going) if search.score(each) > worst]
             rows, going = [rows[n] for n in alive], [going[n] for n in alive]
         if going:
             decoder.select(torch.tensor(rows))
@@ -140,7 +150,9 @@ def beam_samples(
         refuse_beside_pattern(stop=bool(stops))
     rules = rules_for(tokenizer, config, [prompt], training_text)
     widths = widths_of(tokenizer, config)
-    search = Search(width, rules.logit_bias, widths, config.length, rules.constraints)
+    search = Search(
+        width, rules.logit_bias, widths, config.length, rules.constraints, config.length_penalty
+    )
     ids = encode_prompt(tokenizer, prompt)
     decoder = open_decoder(model)
     decoder.advance(torch.tensor([[tokenizer.boundary_id, *ids]]))

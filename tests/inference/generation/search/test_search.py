@@ -43,16 +43,19 @@ def all_texts(length: int) -> list[list[int]]:
     return whole + ended
 
 
-def test_a_wide_beam_finds_the_best_of_all_texts(model: Recurrent) -> None:
+@pytest.mark.parametrize("power", [0.0, 1.0])
+def test_a_wide_beam_finds_the_best_of_all_texts(model: Recurrent, power: float) -> None:
     prompt = [0, *map(int, LETTERS.encode("ab"))]
-    scored = {tuple(text): log_prob(model, prompt + text, 3) for text in all_texts(4)}
+    scored = {
+        tuple(text): log_prob(model, prompt + text, 3) / len(text) ** power for text in all_texts(4)
+    }
     expected = sorted(scored, key=lambda text: -scored[text])[:3]
-    config = GenerationConfig(length=4)
+    config = GenerationConfig(length=4, length_penalty=power)
     found = beam_samples(model, LETTERS, "ab", config, width=200, count=3)
     texts = ["".join(sample) for sample in found]
     assert texts == [LETTERS.decode(text) for text in expected]
     totals = [sample.log_prob for sample in found]
-    wanted = [scored[text] for text in expected]
+    wanted = [scored[text] * len(text) ** power for text in expected]
     # A boundary is no text: its log-probability is not among those of the tokens.
     for total, want, text in zip(totals, wanted, expected, strict=True):
         if text[-1]:
