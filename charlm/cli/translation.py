@@ -56,7 +56,11 @@ def spelled(name: str, value: str | None, running: click.Context | None) -> str:
     if flag is not None:
         return f"{flag} {typed(value)}".rstrip()
     if "." in name and has_option(command, "--set"):
-        return f"--set {name if sets_sections(command) else key}={typed(value)}"
+        target = name if sets_sections(command) else key
+        listed = value.startswith("[")  # as in TOML, whose brackets a shell would read
+        return "--set " + (
+            shlex.quote(f"{target}={value}") if listed else f"{target}={typed(value)}"
+        )
     trains = next((flag for flag, target in SETTINGS.items() if target == name), None)
     if trains and command:
         return f"{trains} {typed(value)}"  # an option of charlm train

@@ -58,7 +58,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
     """The lines about one run, by name."""
     settings, train = summary.settings, table(summary.text, "train")
     counts = (counted(int(number(train, unit) or 0), noun) for unit, noun in UNITS.items())
-    step = "order" if settings["model"]["kind"] == "ngram" else "step"
+    step = step_name(summary)
     checkpoints = ", ".join(
         f"{entry['step']:,}" + ("" if entry["good"] else " (damaged)")
         for entry in summary.checkpoints
@@ -99,6 +99,11 @@ def describe_base(base: dict[str, Any]) -> str:
     return f"{names[0]}, step {step:,.0f}" + "".join(f", from {name}" for name in names[1:])
 
 
+def step_name(summary: RunSummary) -> str:
+    """What a checkpoint's number counts."""
+    return "order" if summary.settings["model"]["kind"] == "ngram" else "step"
+
+
 def describe_model(summary: RunSummary) -> str:
     """What kind of model, and how large."""
     model, size = summary.settings["model"], f"{summary.parameters:,}"
@@ -126,7 +131,8 @@ def describe_best(summary: RunSummary) -> str:
     nll, bpc = summary.valid_nll, summary.valid_bpc
     if nll is None or bpc is None:
         return "none yet"
-    return f"{nll:.4f} nats/token, {bpc:.3f} bpc (step {(summary.best or {})['step']:,})"
+    best = f"{step_name(summary)} {(summary.best or {})['step']:,}"
+    return f"{nll:.4f} nats/token, {bpc:.3f} bpc ({best})"
 
 
 def print_table(summaries: list[RunSummary], curves: list[dict[str, TrainingCurve]]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import Config
-from charlm.config.rules import without_idle
 from charlm.errors import CheckpointError
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import list_checkpoints, read_checkpoint, step_of
@@ -70,10 +69,8 @@ def summarise_run(run: Run) -> RunSummary:
         else:
             checkpoints.append({"step": step_of(path), "good": True})
     tokenizer, counters = run.tokenizer(), table(state, "counters")
-    parameters, settings = number(state, "parameters"), run.config.to_tables()
-    if run.config.model.kind == "ngram":
-        settings = without_idle(settings, run.config.sections())
-    else:
+    parameters = number(state, "parameters")
+    if run.config.model.kind != "ngram":
         parameters = LanguageModel(run.config.model, tokenizer.vocab_size).count_parameters()
     return RunSummary(
         run=str(run.folder),
@@ -89,7 +86,7 @@ def summarise_run(run: Run) -> RunSummary:
         bytes=size_of(run.folder),
         made=table(run.origin, "made"),
         base=table(run.origin, "base"),
-        settings=settings,
+        settings=run.config.useful_tables(),
     )
 
 

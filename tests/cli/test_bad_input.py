@@ -81,7 +81,7 @@ WRONG = [
     ("train book.txt --split 90,-10", "two or three positive shares", "--split 90,10"),
     ("train book.txt --split 90,inf", "two or three positive shares", "--split 90,10"),
     ("train book.txt --split 90,x", "no list of numbers like 90,5,5", "charlm train --help"),
-    ("train book.txt --split 9,1 --valid book.txt", "--split and --valid contradict each", "leave out"),
+    ("train book.txt --split 9,1 --valid book.txt", "--split and --valid contradict", "leave out"),
     ("train book.txt --vocab-size 3", "--vocab-size must be at least 4", "--vocab-size"),
     ("train book.txt --minutes 0", "--minutes must be more than 0, got 0", "--minutes"),
     ("train book.txt --minutes nan", "--minutes must be finite, got nan", "--minutes"),

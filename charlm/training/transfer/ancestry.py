@@ -80,7 +80,8 @@ def inherit(given: Tables, folder: Path, find_run: FindRun) -> Tables:
     the model and the tokenizer.
 
     A run in ``folder`` that was begun from this base knows them itself.  Raises ``ConfigError``
-    where ``given`` contradicts them or does nothing with them, and ``CheckpointError`` for a base that is no run.
+    where ``given`` contradicts them or does nothing with them, and ``CheckpointError`` for a base
+    that is no run.
     """
     name = str(given["training"]["base"])
     name = name if name.startswith("hf:") else str(Path(name))
