@@ -17,6 +17,9 @@ from charlm.cli.options import SETTINGS
 
 __all__ = ["translate", "translated"]
 
+METHODS = ("temperature", "dynamic", "cache")
+"""Options with values of their own, like --dynamic lr=0.1, which are methods of evaluation time."""
+
 QUOTED = re.compile(r"`([a-z]\w*(?:\.[a-z]\w*)?)(?:=([^`]*))?`")
 """A name, or a section and a key, with a value or without."""
 
@@ -46,8 +49,9 @@ def spelled(name: str, value: str | None, running: click.Context | None) -> str:
     command = running.command if running else None
     flag = option_of(name, command)
     section, _, key = name.partition(".")
-    if flag is None and key == "value" and has_option(command, f"--{section}"):
-        return f"--{section}"  # that of the command's method of evaluation time
+    if section in METHODS and key and has_option(command, f"--{section}"):
+        given = "" if value is None else f"={typed(value)}"
+        return f"--{section}" if key == "value" else f"--{section} {key}{given}"
     if running and key and is_set(name, flag, running):
         flag = None
     if value is None:

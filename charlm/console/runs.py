@@ -135,12 +135,17 @@ def describe_best(summary: RunSummary) -> str:
     return f"{nll:.4f} nats/token, {bpc:.3f} bpc ({best})"
 
 
+def shown(value: Any) -> str:
+    """The value of a setting as a cell."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def print_table(summaries: list[RunSummary], curves: list[dict[str, TrainingCurve]]) -> None:
     """A column for each run: settings that differ, then how far and how well it was trained, and
     its curves.
     """
     rows = {
-        name: [UNKNOWN if value is None else str(value) for value in values]
+        name: [UNKNOWN if value is None else shown(value) for value in values]
         for name, values in differing_settings(summaries).items()
     }
     rows |= {
