@@ -64,7 +64,7 @@ def remove_leftovers(path: Path) -> None:
     """
     for found in path.parent.glob(f"{glob.escape(path.name)}{TEMPORARY_MARK}*"):
         number, _, process = found.name.partition(TEMPORARY_MARK)[2].partition("-")
-        if number.isdigit() and not runs(int(number), process.partition("-")[0]):
+        if number.isdecimal() and not runs(int(number), process.partition("-")[0]):
             with suppress(OSError):
                 remove_folder(found) if found.is_dir() else remove_file(found)
 
@@ -247,8 +247,8 @@ def check_output(path: Path, *, force: bool | None = None) -> None:
     """Refuse a file that cannot or must not be written, before the long work that fills it.
 
     ``force`` replaces a file that exists; None where the caller cannot be asked to.  Raises
-    ``CorpusError`` for a file that exists, a folder, a block device or a socket, and where the
-    folder to write in is missing.
+    ``CorpusError`` for a file that exists, a folder, a block device or a socket, for a path that
+    no file can have, and where the folder to write in is missing.
     """
     if str(path) == "-":
         raise CorpusError("standard output is no file", "name a file, or ./- for -")
@@ -293,8 +293,15 @@ def write_output(
 
 
 def mode_of(path: Path) -> int | None:
-    """What kind of file ``path`` leads to, as in ``os.stat``; None if there is none."""
+    """What kind of file ``path`` leads to, as in ``os.stat``; None if there is none.
+
+    Raises ``CorpusError`` where the system does not say, as for a name that is too long.
+    """
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be written: {error.strerror}", way_out(error)) from None
+    except ValueError:  # a null character
+        raise CorpusError(f"{str(path)!r} is the name of no file", "name another file") from None

@@ -15,6 +15,7 @@ __all__ = [
     "TokenizerError",
     "counted",
     "describe",
+    "shortened",
     "way_out",
 ]
 
@@ -40,9 +41,13 @@ LONGEST = 2000
 """Characters of a cause and of a hint at most; both may quote a file that anybody has written."""
 
 
-def shortened(text: str) -> str:
-    """``text``, or its beginning and its end where it is too long."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 400]} ... {text[-395:]}"
+END = 100
+"""Characters of the end of a shortened text."""
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """``text``, or its beginning and its end where it has more than ``longest`` characters."""
+    return text if len(text) <= longest else f"{text[: longest - END - 5]} ... {text[-END:]}"
 
 
 class CharlmError(Exception):

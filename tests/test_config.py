@@ -12,6 +12,7 @@ from charlm.config import (
     lay_over,
     merge,
     parse_assignment,
+    parse_value,
     read_toml,
     tables_of,
 )
@@ -80,11 +81,17 @@ def test_an_assignment_of_the_wrong_form_is_refused(text: str) -> None:
         parse_assignment(text)
 
 
+def test_a_section_that_is_no_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown section 1"):
+        Config.from_tables({1: {}})  # type: ignore[dict-item]
+
+
 def test_values_are_toml_or_numbers_or_else_plain_text() -> None:
     assigned = ["training.learning_rate=1e-3", "model.dropout=.5", "model.cell=gru"]
     tables = merge(*map(parse_assignment, assigned))
     model = {"dropout": 0.5, "cell": "gru"}
     assert tables == {"training": {"learning_rate": 1e-3}, "model": model}
+    assert parse_value("3\nother = 4") == "3\nother = 4"
 
 
 def test_shares_are_fractions_of_the_whole() -> None:

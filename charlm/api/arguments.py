@@ -111,7 +111,7 @@ def require(name: str, value: object, kinds: tuple[type, ...], wanted: str) -> N
         raise ConfigError(f"`{name}` must be {wanted}, got {value!r:.60}", f"change `{name}`")
 
 
-def within(least: int, most: int | None = None, **numbers: int | None) -> None:
+def within(least: int, most: int | None = None, /, **numbers: int | None) -> None:
     """Raise ``ConfigError`` for a number below ``least`` or above ``most``; None is fine."""
     for name, value in numbers.items():
         if value is not None and not least <= value <= (value if most is None else most):

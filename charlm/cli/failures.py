@@ -18,9 +18,6 @@ LONGEST = 400
 """Most characters of a line.  Of a longer one, for example a text that was given as the name of a
 file, the beginning and the end are shown."""
 
-END = 100
-"""Characters of the end of a shortened line."""
-
 
 @contextmanager
 def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
@@ -89,10 +86,7 @@ def presentable(text: str) -> str:
     """``text`` in one line of limited length that cannot steer a terminal."""
     from charlm.console.terminal import harmless
 
-    text = harmless(one_line(text))
-    if len(text) <= LONGEST:
-        return text
-    return f"{text[: LONGEST - END]} ... {text[-END:]}"
+    return errors.shortened(harmless(one_line(text)), LONGEST)
 
 
 def one_line(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from charlm.cli.renamed import successor
+from charlm.cli import renamed
 from charlm.errors import ConfigError
 
 __all__ = [
@@ -83,7 +83,7 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            new = successor(self.name or "", error.option_name)
+            new = renamed.OPTIONS.get((self.name or "", error.option_name))
             if new is None:
                 raise
             cause = f"{error.option_name} is now {new}"

@@ -92,7 +92,7 @@ def setting_option(flag: str, target: str) -> Callable[[Callable[..., Any]], Cal
         help_text += f"  [default: {default}]"
     options: dict[str, Any] = {"help": help_text, "default": None}
     if kind == tuple[float, ...]:
-        options.update(type=Shares(), metavar="SHARES")
+        options.update(type=Numbers(), metavar="SHARES")
     elif kind == tuple[str, ...]:
         options.update(type=click.Path(), multiple=True, metavar="SOURCE")
     elif choices:
@@ -110,10 +110,10 @@ def plain_type(kind: Any) -> Any:
     return kind
 
 
-class Shares(click.ParamType[tuple[float, ...]]):
+class Numbers(click.ParamType[tuple[float, ...]]):
     """Numbers with commas between, like ``example``."""
 
-    name = "shares"
+    name = "numbers"
 
     def __init__(self, example: str = "90,5,5") -> None:
         self.example = example

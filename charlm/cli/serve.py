@@ -36,7 +36,7 @@ def command(
     docs/serve.md lists all paths.  Needs the extra serve.
     """
     from charlm.cli.signals import stopping
-    from charlm.console.serving import show_serving
+    from charlm.console.streams import print_named, talk
     from charlm.web.server.opening import ServeLimits, open_server
 
     server = open_server(
@@ -44,6 +44,8 @@ def command(
     )
     with stopping() as stop:
         stop.gentle = True
-        show_serving(server.url, list(server.models))
+        print_named(
+            talk(), "serving", f"{', '.join(server.models)} at {server.url}; Ctrl-C ends it"
+        )
         server.run(stop)
     click.get_current_context().exit(stop.code)

@@ -62,6 +62,9 @@ class GenerationConfig(Section):
     pattern: str = setting(
         "", "Regular expression that the whole text, prompt included, must match.  [default: none]"
     )
+    length_penalty: float = setting(
+        0.0, "`beam`: texts are compared by log-probability / (number of tokens)^X.", minimum=0
+    )
     logit_bias: tuple[str, ...] = setting(
         (), 'Add to the logit of a symbol, word or piece, like "the=1.5".'
     )

@@ -63,7 +63,8 @@ def parse_assignment(text: str) -> Tables:
 def parse_value(text: str) -> Any:
     """``text`` as a TOML value or a number, or as it is: 3, true, 0.5, .5, [1, 2], lstm."""
     try:
-        return parse_toml(f"value = {text}")["value"]
+        (value,) = parse_toml(f"value = {text}").values()  # a line break could begin another key
+        return value
     except ValueError:
         with suppress(ValueError):
             return float(text)

@@ -56,6 +56,13 @@ class FoundUnits:
     nll: float
     matches: tuple[UnitMatch, ...]
 
+    @property
+    def best(self) -> UnitMatch | None:
+        """The first match that is confirmed, None if none is: it was chosen on the first half
+        alone, so that its ``held_out`` correlation does not favour it.
+        """
+        return next((match for match in self.matches if match.confirmed), None)
+
 
 class Series(NamedTuple):
     """What is compared with a feature: a state of a unit of a layer."""

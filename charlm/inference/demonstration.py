@@ -57,7 +57,7 @@ def demonstrate(folder: str | Path) -> Demonstration:
     loaded = load_run(Path(folder))
     train, valid, test = (load_part(loaded, part) for part in ("train", "valid", "test"))
     parts = score_store(loaded.model, loaded.tokenizer, test)
-    score = sum((part.score for part in parts), start=Score())
+    score = sum(parts, start=Score())
     baselines = tuple(measure_baselines(loaded.tokenizer, train, valid, test))
     sample = write_sample(loaded, opening(test, loaded.tokenizer), SAMPLE, seed=1)
     return Demonstration(str(folder), score, baselines, sample)

@@ -64,7 +64,7 @@ __all__ = [
     "write_checkpoint",
 ]
 
-FOLDER_NAME = re.compile(r"step-(\d{8,12})(-again)?")
+FOLDER_NAME = re.compile(r"step-[0-9]{8,12}(-again)?")
 LARGEST_HEADER = 1 << 20
 """Bytes of the names, types and shapes of tensors at most: some 10,000 tensors."""
 

@@ -265,10 +265,10 @@ def open_run(folder: str | Path) -> Run:
     """Open a run folder.  Raises ``CheckpointError`` if it is none, or from a newer version."""
     folder = Path(folder)
     path = folder / SETTINGS
-    if not path.is_file():
-        raise no_run(folder)
-    integrity.refuse_special(folder, (SETTINGS, LOG, BEST, LOCK), (TOKENIZER, CHECKPOINTS))
     try:
+        if not path.is_file():
+            raise no_run(folder)
+        integrity.refuse_special(folder, (SETTINGS, LOG, BEST, LOCK), (TOKENIZER, CHECKPOINTS))
         tables = parse_toml(read_file(path, LARGEST_TOML))
         origin, written = tables.pop("origin", {}), tables.pop("charlm", {})
         if written.get("format", 0) > FORMAT:
@@ -279,7 +279,9 @@ def open_run(folder: str | Path) -> Run:
         return Run(folder, Config.from_tables(tables, drop_idle=True).with_defaults(), origin)
     except CheckpointError:
         raise
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError, CharlmError) as error:
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}", way_out(error)) from error
+    except (ValueError, TypeError, AttributeError, RecursionError, CharlmError) as error:
         raise CheckpointError(
             f"{path} cannot be read: {' '.join(str(error).split())}",
             "restore the file, or train anew into another `out=FOLDER`",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import Config
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, counted
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import list_checkpoints, read_checkpoint, step_of
 from charlm.storage.curves import is_number
@@ -52,6 +52,25 @@ class RunSummary:
     def valid_nll(self) -> float | None:
         """Nats per token on the validation text, of the best checkpoint."""
         return number(self.best or {}, "valid_nll")
+
+    @property
+    def model(self) -> str:
+        """What kind of model, and how large."""
+        model, size = self.settings["model"], f"{self.parameters:,}"
+        if model["kind"] == "ngram":
+            order = model.get("order") or self.step
+            return f"n-grams of up to {counted(order, 'token')}, {size} in all"
+        return f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
+
+    @property
+    def unit(self) -> str:
+        """What training counts: steps, or the orders of n-grams."""
+        return "order" if self.settings["model"]["kind"] == "ngram" else "step"
+
+    @property
+    def progress(self) -> str:
+        """How far training has come: the step, or the order that n-grams are counted up to."""
+        return f"{counted(self.step, self.unit)}, {counted(self.tokens, 'token')}"
 
 
 def summarise_run(run: Run) -> RunSummary:

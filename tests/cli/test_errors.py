@@ -3,7 +3,7 @@
 import click
 import pytest
 
-import charlm.console.machine
+import charlm.console.tables
 from charlm.cli.failures import in_two_lines, presentable, remedy
 from charlm.cli.main import cli
 from charlm.cli.translation import translate
@@ -26,10 +26,10 @@ def test_debug_shows_the_trace_wherever_it_stands() -> None:
 
 
 def test_what_was_not_foreseen_ends_in_two_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def surprise(about: object, *, as_json: bool) -> None:
+    def surprise(record: object, pairs: object, *, as_json: bool) -> None:
         raise ZeroDivisionError("a\nb")
 
-    monkeypatch.setattr(charlm.console.machine, "show_machine", surprise)
+    monkeypatch.setattr(charlm.console.tables, "print_record", surprise)
     done = call("doctor")
     assert done.code == 1
     assert done.err == [

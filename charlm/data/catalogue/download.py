@@ -146,13 +146,22 @@ def append(
 
 
 def expected_size(file: CardFile, response: http.client.HTTPResponse, start: int) -> int | None:
-    """Bytes of the whole file.  Raises ``CorpusError`` where card and server disagree."""
+    """Bytes of the whole file, if anybody tells.
+
+    Raises ``CorpusError`` where card and server disagree, and for more than ``LARGEST``.
+    """
     length = response.headers.get("Content-Length", "")
-    told = start + int(length) if length.isascii() and length.isdigit() else None
+    # Python refuses to convert numbers of many digits.
+    told = start + int(length[:20]) if length.isascii() and length.isdigit() else None
     if None not in (told, file.bytes) and told != file.bytes:
         raise CorpusError(
             f"{file.url} has {told:,} bytes, not {file.bytes:,}",
             "the text on the server has changed: please report it",
+        )
+    if file.bytes is None and told is not None and told > LARGEST:
+        raise CorpusError(
+            f"{file.url} is larger than {counted(LARGEST, 'byte')}",
+            "download it by hand, and give the file itself",
         )
     return file.bytes or told
 

@@ -6,7 +6,6 @@ jsonl   an object with ``text``, and ``id`` or ``list``, which names the list; `
 plain   text and nothing else
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charlm.errors import CorpusError
+from charlm.untrusted import parse_json
 
 __all__ = ["FORMATS", "PARSERS", "SEPARATOR", "TOTAL", "Hypothesis", "guess_format"]
 
@@ -102,11 +102,11 @@ def parse_moses(line: str, number: int, name: str) -> Hypothesis:
     return Hypothesis(columns[0], columns[TEXT], given, number, columns=columns)
 
 
-def parse_json(line: str, number: int, name: str) -> Hypothesis:
+def parse_object(line: str, number: int, name: str) -> Hypothesis:
     """An object with ``text``, and ``id`` or ``list``.  Raises ``CorpusError``."""
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
+        record = parse_json(line)
+    except ValueError:
         record = None
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
         raise CorpusError(
@@ -119,7 +119,7 @@ def parse_json(line: str, number: int, name: str) -> Hypothesis:
             "write the character as a pair, like \\ud83d\\ude00, or take it out",
         )
     id = record.get("list", record.get("id"))
-    if not isinstance(id, str | int):
+    if not isinstance(id, str | int) or isinstance(id, bool):
         raise CorpusError(
             f'{name} line {number} has neither "id" nor "list": {shortened(line)}',
             "say which list each hypothesis belongs to",
@@ -131,7 +131,7 @@ def parse_json(line: str, number: int, name: str) -> Hypothesis:
 PARSERS: dict[str, Callable[[str, int, str], Hypothesis]] = {
     "kaldi": parse_kaldi,
     "plain": parse_plain,
-    "jsonl": parse_json,
+    "jsonl": parse_object,
     "moses": parse_moses,
 }
 """A line, its number from 1 and the name of its file -> a hypothesis, by format."""

@@ -87,9 +87,9 @@ class Corpus:
         """The pieces, each with the number, from 0, of the file or table that it is from."""
         blank, last = True, -1
         for number, origin in enumerate(self.origins):
-            plain = isinstance(origin, TextFile)
-            encoding = self.encoding and (self.encoding if plain else "utf-8")
-            name, offset = origin.name, origin.mark if isinstance(origin, TextFile) else 0
+            name, encoding, offset = origin.name, self.encoding and "utf-8", 0
+            if isinstance(origin, TextFile):
+                encoding, offset = self.encoding, origin.mark
             for blocks in origin.contents():
                 document = hashing.passing(blocks) if hashing else blocks
                 for piece in decoded_pieces(document, encoding, name, offset):

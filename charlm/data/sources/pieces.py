@@ -89,15 +89,6 @@ class TextFile:
         except OSError as error:
             raise unreadable(self.name, error) from None
 
-    def without_mark(self) -> "TextFile":
-        """This file read as UTF-8 text: a byte order mark at its beginning is no part of it."""
-        head = b""
-        # A file that cannot be read is refused when it is read.
-        with contextlib.suppress(CorpusError):
-            head = next(self.blocks(), b"")
-        mark = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-        return TextFile(self.path, self.name, mark)
-
     def pieces(self, encoding: str | None) -> Iterator[Piece]:
         """The text as pieces; as bytes where ``encoding`` is None.
 

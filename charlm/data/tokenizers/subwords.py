@@ -27,7 +27,7 @@ import numpy as np
 
 from charlm.config import BOUNDARY_ID, TokenizerConfig
 from charlm.data.tokenizers.aside import aside
-from charlm.data.tokenizers.base import Tokenizer, as_text
+from charlm.data.tokenizers.base import REMEDY, Tokenizer, as_text
 from charlm.durable import write_bytes
 from charlm.errors import TokenizerError
 
@@ -51,7 +51,6 @@ SAMPLE = 1 << 23
 """Characters that the pieces are learned from, at most."""
 
 REQUIRED = re.compile(r"required_chars\. \d+ vs (\d+)")
-REMEDY = "the tokenizer folder is damaged: restore it, or train again"
 
 
 class SubwordTokenizer(Tokenizer):

@@ -15,7 +15,7 @@ from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.pieces import Piece, cut
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError, CorpusError
-from charlm.inference.adaptation.overlap import refuse_tuned
+from charlm.inference.adaptation.overlap import refuse_overlap
 from charlm.inference.comparison.units import PairedUnits, count_more, pair_lines, pair_tokens
 from charlm.inference.loading import Loaded, load_part
 from charlm.inference.texts import open_corpus_for, take_corpus
@@ -68,7 +68,7 @@ def pair_texts(
     else:
         corpus = take_corpus(reader, text, **data)
     for loaded in (a, b):
-        refuse_tuned(loaded, corpus)
+        refuse_overlap(loaded, loaded.tuned_on, corpus)
     if same:
         chunks = chunks_of(encode_documents(a.tokenizer, corpus))
         return Pairing("token", pair_tokens(a, b, chunks, most), corpus.names, corpus.size)
@@ -83,7 +83,7 @@ def pair_part(a: Loaded, b: Loaded, part: str, most: int) -> Pairing:
     """
     stores = (load_part(a, part), load_part(b, part))
     for loaded, store in zip((a, b), stores, strict=True):
-        refuse_tuned(loaded, store)
+        refuse_overlap(loaded, loaded.tuned_on, store)
     counts = stores[0].counts
     names = (f"the {part} part",)
     if same_tokenizer(a, b) and np.array_equal(stores[0].tokens, stores[1].tokens):

@@ -126,7 +126,7 @@ class Lanes:
     def sample(self, decoder: Decoder) -> tuple[list[list[int]], list[list[float]]]:
         """Sample and read tokens (B, T); also returns their log-probabilities (B, T)."""
         assert self.sampler is not None
-        if isinstance(decoder, CompiledDecoder) and not self.rules.constraints:
+        if isinstance(decoder, CompiledDecoder) and self.sampler.compiled:
             block = decoder.block
             texts = self.sampler.texts(block)
             tokens, log_probs = decoder.sample(

@@ -23,7 +23,27 @@ from charlm.inference.generation.filters import (
 from charlm.inference.generation.penalties import History, penalize
 from charlm.model.native.sampling import LaneTexts
 
-__all__ = ["Constraint", "Rules", "Sampler", "Start"]
+__all__ = ["Constraint", "PatternState", "Rules", "Sampler", "Start", "Tables"]
+
+
+class Tables(NamedTuple):
+    """A constraint as an automaton over tokens, by which the compiled decoder can sample.
+
+    The state after each token (S, V), int32; what tokens cost of what is ``left`` of the length
+    (K, V), in a state by row ``state % K``; and the least cost (S,) from each state to one where
+    the text may end, which is 0 there alone.  Costs are float32, and infinite for what never comes.
+    """
+
+    following: np.ndarray
+    costs: np.ndarray
+    distances: np.ndarray
+
+
+class PatternState(NamedTuple):
+    """Where a text stands: a row of ``Tables.following``, and how much of the length is left."""
+
+    row: int
+    left: float
 
 
 class Constraint(Protocol):
@@ -35,6 +55,10 @@ class Constraint(Protocol):
     """
 
     ends: bool
+
+    @property
+    def tables(self) -> Tables | None:
+        """What decides which tokens come, if tables do: then the states are ``PatternState``."""
 
     def start(self, prompt: str) -> Any:
         """The state after a prompt.  Raises ``ConfigError`` where the prompt breaks it."""
@@ -92,6 +116,10 @@ class Sampler:
         self.written = np.zeros(len(starts), dtype=np.float32)
         self.limit = np.full(len(starts), 2 * rules.config.mirostat_tau)  # bits
         self.states = [start.states for start in starts]
+        tables = [constraint.tables for constraint in rules.constraints]
+        self.tables = tables[0] if len(tables) == 1 else None
+        self.compiled = not tables or self.tables is not None
+        """Whether the compiled decoder can sample by these rules."""
 
     def select(self, lanes: Tensor) -> None:
         """Go on with these lanes (b,)."""
@@ -111,10 +139,20 @@ class Sampler:
             found.limit = self.limit.ctypes.data
         if config.temperature_end is not None and self.widths is not None:
             found.widths, found.written = self.widths.ctypes.data, self.written.ctypes.data
+        if self.tables is not None:
+            self.rows = np.array([state.row for (state,) in self.states], dtype=np.int32)
+            self.left = np.array([state.left for (state,) in self.states])
+            found.states, found.left = self.rows.ctypes.data, self.left.ctypes.data
+            found.kinds = len(self.tables.costs)
+            for name, table in self.tables._asdict().items():
+                setattr(found, name, table.ctypes.data)
         return found
 
     def go_on(self, count: int) -> None:
         """The compiled decoder has taken in so many tokens."""
+        if self.tables is not None:
+            after = zip(self.rows.tolist(), self.left.tolist(), strict=True)
+            self.states = [(PatternState(*each),) for each in after]
         if self.history is not None:
             self.history.go_on(count)
 

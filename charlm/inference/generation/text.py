@@ -15,7 +15,7 @@ from charlm.inference.generation.constraints.copying import copy_limits
 from charlm.inference.generation.constraints.patterns import Pattern
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import sample_tokens
-from charlm.inference.generation.pieces import Finish, Sample, pieces_of
+from charlm.inference.generation.pieces import Sample, pieces_of
 from charlm.inference.generation.sampling import Constraint, Rules, Start
 from charlm.inference.generation.states import SavedState
 from charlm.inference.generation.symbols import bias_of, breakers_of, widths_of
@@ -23,7 +23,6 @@ from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.predictor import Predictor
 
 __all__ = [
-    "Finish",
     "Sample",
     "check_count",
     "encode_prompt",
@@ -119,26 +118,17 @@ def write_samples(
     rules = rules_for(tokenizer, config, prompts, training_text, past_end=past_end)
     begin = open_decoder(model, state=None if state is None else state.state)
     given = tokenizer.boundary_id if state is None else state.last
-    texts = [each for each in prompts for _ in seeds]
-    starts = starts_for(tokenizer, given, prompts, rules, seeds)
+    texts, starts = [each for each in prompts for _ in seeds], []
+    for each in prompts:
+        ids = (given, *encode_prompt(tokenizer, each))
+        states = tuple(constraint.start(each) for constraint in rules.constraints)
+        starts += [Start(ids, seed, states) for seed in seeds]
     samples = []
     for each, start, blocks in zip(texts, starts, sample_tokens(begin, rules, starts), strict=True):
         after = each, start.ids[1:]
         pieces = pieces_of(tokenizer, after, blocks, Ending(config), stops, past_end=past_end)
         samples.append(Sample(each, start.seed, pieces, constrained=bool(config.pattern)))
     return samples
-
-
-def starts_for(
-    tokenizer: Tokenizer, given: int, prompts: Sequence[str], rules: Rules, seeds: Sequence[int]
-) -> list[Start]:
-    """Where the texts of each prompt and seed begin: with the token ``given``, then the prompt."""
-    starts = []
-    for prompt in prompts:
-        ids = (given, *encode_prompt(tokenizer, prompt))
-        states = tuple(constraint.start(prompt) for constraint in rules.constraints)
-        starts += [Start(ids, seed, states) for seed in seeds]
-    return starts
 
 
 def rules_for(

@@ -16,7 +16,7 @@ from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.predictors.predictor import Predictor
-from charlm.inference.scoring.documents import TextCounts, counts_of
+from charlm.inference.scoring.documents import TextCounts, of_counts
 from charlm.inference.scoring.scorer import PartialScore, Scorer, StreamOptions
 
 __all__ = ["score_windows"]
@@ -58,7 +58,10 @@ def score_windows(
             "the text has one token, which nanoGPT's windows take as given",
             "give a longer text, or another `convention`",
         )
-    yield counts_of(content) if isinstance(content, TokenStore) else counts.total()
+    if isinstance(content, TokenStore):
+        yield of_counts(content.counts, content.unknown)
+    else:
+        yield counts.total()
 
 
 def windows(chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

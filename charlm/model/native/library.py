@@ -7,7 +7,6 @@ import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -95,6 +94,18 @@ class ProbeJob(ctypes.Structure):
         *fields(ctypes.c_int64, "count repeats"),
         *fields(ctypes.c_void_p, "numbers sums"),
     )
+
+
+ARGUMENTS = {
+    "forward": Layer,
+    "backward": Layer,
+    "rows_times": Product,
+    "columns_times": Product,
+    "decode": Stack,
+    "probe_products": ProbeJob,
+    "probe_reads": ProbeJob,
+}
+"""What each compiled function takes, in the order of the fields of ``Kernels``."""
 
 
 @dataclass(frozen=True)
@@ -222,30 +233,15 @@ def load(folder: Path, forced: str = "") -> Kernels:
     width = next((w for w, name in VARIANTS.items() if name == forced), widest)
     if width > widest or (width == 4 and not forced):
         raise Unavailable("this processor has neither AVX2 nor AVX-512")
-    return kernels_of(library, width)
-
-
-def kernels_of(library: ctypes.CDLL, width: int) -> Kernels:
-    """The functions of the variant with ``width`` floats in a vector, their types declared."""
-    takes = {
-        "forward": [ctypes.POINTER(Layer)],
-        "backward": [ctypes.POINTER(Layer)],
-        "rows_times": [ctypes.POINTER(Product)],
-        "columns_times": [ctypes.POINTER(Product)],
-        "decode": [ctypes.POINTER(Stack)],
-        "probe_products": [ctypes.POINTER(ProbeJob)],
-        "probe_reads": [ctypes.POINTER(ProbeJob)],
-    }
     functions = []
-    for name, arguments in takes.items():
+    for name, arguments in ARGUMENTS.items():
         function = getattr(library, f"charlm_{name}_{VARIANTS[width]}")
         function.restype = ctypes.c_int if name == "decode" else None
-        function.argtypes = arguments
+        function.argtypes = [ctypes.POINTER(arguments)]
         functions.append(function)
     return Kernels(VARIANTS[width], width, torch_threads(), *functions)
 
 
-@cache
 def torch_threads() -> tuple[int, ...]:
     """The addresses of the functions that start and count torch's own OpenMP threads.
 

@@ -47,7 +47,7 @@ typedef struct {
 #define LINEAR 0
 #define COSINE 1
 #define GEOMETRIC 2
-#define LONGEST_MATCH 100 /* equals LONGEST_MATCH in charlm/inference/generation/penalties.py */
+#define LONGEST_MATCH 100 /* equals LONGEST_MATCH in sampling.py */
 
 /* How a token is sampled: settings of charlm/config/generation.py with their neutral values. */
 typedef struct {
@@ -80,6 +80,13 @@ typedef struct {
     const float *widths; /* (V) how far each token brings a text to its length */
     float *written;      /* (B) how far it has come */
     double *limit;       /* (B) surprise in bits that mirostat allows */
+    /* A pattern that the text has to match, as an automaton over tokens with S states. */
+    int64_t kinds;            /* of states, by which costs differ: that of a state is state % kinds */
+    const int32_t *following; /* (S, V) the state after a token */
+    const float *costs;       /* (kinds, V) units of the length that a token takes; infinite: banned */
+    const float *distances;   /* (S) least cost from a state to one where the text may end: 0 there */
+    int32_t *states;          /* (B) of each text */
+    double *left;             /* (B) units of the length that are left to each text */
 } Texts;
 
 /* A layer of a Stack, or its head.  A row of inputs: what comes from below, then the layer's own

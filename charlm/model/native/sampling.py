@@ -39,6 +39,8 @@ class LaneTexts(ctypes.Structure):
         *fields(ctypes.c_int64, "begin end capacity window"),
         *fields(ctypes.c_void_p, "tokens matches unbroken counts breakers dry"),
         *fields(ctypes.c_void_p, "widths written limit"),
+        *fields(ctypes.c_int64, "kinds"),
+        *fields(ctypes.c_void_p, "following costs distances states left"),
     )
 
 

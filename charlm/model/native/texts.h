@@ -1,6 +1,6 @@
 /* What the text so far changes in the next token of a lane: the penalties that
- * charlm/inference/generation/penalties.py computes, a temperature that changes along the text, and
- * the surprise that mirostat aims at.
+ * charlm/inference/generation/penalties.py computes, the pattern that the text has to match, a
+ * temperature that changes along the text, and the surprise that mirostat aims at.
  */
 
 #define BOUNDARY 0 /* never penalised: only the model ends a text */
@@ -96,6 +96,11 @@ TARGET static void NAME(take_in)(const Stack *stack, int64_t lane, int64_t t, in
     const int64_t row = lane * texts->capacity;
     if (texts->written)
         texts->written[lane] += texts->widths[token];
+    if (texts->states && token != BOUNDARY) {
+        int32_t *state = texts->states + lane;
+        texts->left[lane] -= texts->costs[*state % texts->kinds * stack->vocab + token];
+        *state = texts->following[*state * stack->vocab + token];
+    }
     if (!texts->tokens)
         return;
     int32_t *tokens = texts->tokens + row, word = (int32_t)token;
@@ -151,6 +156,27 @@ TARGET static double NAME(sum_exp)(const NAME(Row) *row) {
     return sum;
 }
 
+/* Excludes the tokens after which the pattern cannot be completed in what is left of the length,
+ * among them the boundary.  Where the text may end, their probability goes to the boundary. */
+TARGET static void NAME(constrain)(const Stack *stack, int64_t lane, const NAME(Row) *row) {
+    const Texts *texts = &stack->texts;
+    const int64_t vocab = stack->vocab, state = texts->states[lane];
+    const int32_t *following = texts->following + state * vocab;
+    const float *costs = texts->costs + state % texts->kinds * vocab;
+    /* Finite, so that it is less than the infinite cost of what never completes the pattern. */
+    const float left = texts->left[lane] < __FLT_MAX__ ? (float)texts->left[lane] : __FLT_MAX__;
+    const float low = -__builtin_inff();
+    for (int64_t token = 0; token < row->padded; token++) {
+        int out = token < vocab && costs[token] + texts->distances[following[token]] > left;
+        row->keys[token] = out ? row->numbers[token] : low;
+        row->numbers[token] = out ? low : row->numbers[token];
+    }
+    NAME(Row) excluded = {row->padded, row->keys, NULL, NULL, 0, 0};
+    excluded.largest = NAME(largest_of)(row->keys, row->padded);
+    if (texts->distances[state] == 0 && excluded.largest != low)
+        row->numbers[BOUNDARY] = excluded.largest + (float)log(NAME(sum_exp)(&excluded));
+}
+
 /* Filters, and samples by the uniform number; mirostat then corrects what it aims at. */
 TARGET static int64_t NAME(sample_filtered)(const Stack *stack, int64_t lane, NAME(Row) *row,
                                             double uniform) {
@@ -190,6 +216,8 @@ TARGET static int64_t NAME(sample)(const Stack *stack, int64_t lane, int64_t t) 
     /* Only this factor needs the log-probabilities themselves. */
     float less = stack->rule.repetition == 1 ? 0 : largest + log_sum;
     NAME(fill)(&row, logits, less, stack->logit_bias, vocab);
+    if (stack->texts.states)
+        NAME(constrain)(stack, lane, &row);
     NAME(penalize)(stack, lane, t, &row);
     if (temperature > 0) /* 0 takes the largest as it is */
         for (int64_t n = 0; n < padded; n += VECTOR)

@@ -112,7 +112,9 @@ def restore_optimizer(
     Raises ``CheckpointError`` for names or shapes that do not fit the model or the optimizer.
     """
     parameters = dict(model.named_parameters())
-    own = state_keys(optimizer)
+    own = {"momentum_buffer"} if optimizer.defaults.get("momentum") else set[str]()
+    if isinstance(optimizer, torch.optim.AdamW):
+        own = {"step", "exp_avg", "exp_avg_sq"}
     for full_name, tensor in tensors.items():
         prefix, _, rest = full_name.partition("/")
         if prefix != "optimizer":
@@ -128,13 +130,6 @@ def restore_optimizer(
     for name, parameter in parameters.items():
         if lacking := own - set(optimizer.state.get(parameter, own)):
             raise misfit(f"optimizer/{name}/{min(lacking)}")
-
-
-def state_keys(optimizer: torch.optim.Optimizer) -> set[str]:
-    """What an optimizer of ``make_optimizer`` keeps of each parameter that it has stepped."""
-    if isinstance(optimizer, torch.optim.AdamW):
-        return {"step", "exp_avg", "exp_avg_sq"}
-    return {"momentum_buffer"} if optimizer.defaults["momentum"] else set()
 
 
 def misfit(name: str) -> CheckpointError:

@@ -11,7 +11,7 @@ from charlm.config.section import assignment
 from charlm.data.cache import cache_folder
 from charlm.data.preparation.line_ends import store_has_windows_lines
 from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare
-from charlm.data.sources.tables import is_table
+from charlm.data.sources.tables import kind_of
 from charlm.data.tokenizers.growth import KnownTokenizer
 from charlm.errors import CorpusError
 from charlm.storage.run import Run
@@ -87,7 +87,7 @@ def notes_on(data: DataConfig, prepared: Prepared, *, resumed: bool) -> Iterator
     yield from (Note(text=note) for note in prepared.notes)
     default, every = DataConfig(), (*data.sources, *data.valid, *data.test)
     paths = [Path(source) for source in every if source != "-"]
-    if all(path.is_file() and not is_table(path) for path in paths):
+    if all(path.is_file() and not kind_of(path) for path in paths):
         for name in ("text_column", "dataset_split"):
             if getattr(data, name) != getattr(default, name):
                 yield Note(text=f"`data.{name}` does nothing: plain text is no table or dataset")

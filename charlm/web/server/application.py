@@ -25,7 +25,13 @@ from charlm.web.page import make_page
 from charlm.web.server.access import Access
 from charlm.web.server.answers import Answer, error_response, show, show_error
 from charlm.web.server.completions import BOUNDARY, Completion, encode_text
-from charlm.web.server.requests import Fields, Refused, parse_body, parse_completion
+from charlm.web.server.requests import (
+    Fields,
+    Refused,
+    check_ids,
+    parse_body,
+    parse_completion,
+)
 from charlm.web.server.service import Service
 from charlm.web.writer_page import writer_page
 
@@ -119,8 +125,10 @@ class Application:
         text, by = fields.text("text"), fields.text("by", "word")
         top = fields.whole("top", 0, 0, 20)
         fields.refuse_others()
-        if not text or by not in UNITS:
-            raise fields.wrong(*(("by", ", ".join(UNITS)) if text else ("text", "a text")))
+        if not text:
+            raise fields.wrong("text", "a text that is not empty")
+        if by not in UNITS:
+            raise fields.wrong("by", f"one of {', '.join(UNITS)}")
         length = len(await run_in_threadpool(model.tokenizer.encode, text))
         if length > self.limits.length:
             raise Refused(
@@ -157,7 +165,7 @@ class Application:
         """The text of token ids."""
         fields = await self.fields(request)
         _, model = self.service.model(fields.text("model"))
-        ids = fields.ids("tokens", model.tokenizer.vocab_size)
+        ids = check_ids("tokens", fields.take("tokens"), model.tokenizer.vocab_size)
         fields.refuse_others()
         named = ids == [model.tokenizer.boundary_id]
         return show({"prompt": BOUNDARY if named else model.tokenizer.decode(ids)})

@@ -26,11 +26,11 @@ from charlm.inference.comparison.units import LONGEST, cut_units, pair_lines
 from charlm.inference.loading import Loaded, load_run
 from charlm.inference.predictors.reader import Reader
 from charlm.inference.predictors.recurrent import Recurrent
-from charlm.inference.scoring.documents import score_text
 from charlm.model.language_model import LanguageModel
 from charlm.training.launch import launch
 from tests.data.tokenizers.trained import train
 from tests.inference.fixed import fixed_model, fixed_run, loaded_with
+from tests.inference.toys import score_text
 
 torch.set_num_threads(1)
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 20

@@ -209,10 +209,12 @@ def follow(automaton: Automaton, texts: Sequence[str | None]) -> np.ndarray:
 def distances(following: np.ndarray, costs: np.ndarray, accepting: np.ndarray) -> np.ndarray:
     """The least cost (S + 1,) from each state to an accepting one, infinite where there is no way.
 
-    ``following`` (S + 1, V) says where tokens lead, and ``costs`` (S + 1, V) what each costs.
+    ``following`` (S + 1, V) says where tokens lead, and ``costs`` (K, V) what each costs: in a
+    state by row ``state % K``.
     """
     into: list[list[tuple[int, float]]] = [[] for _ in following]
-    for state, (targets, prices) in enumerate(zip(following, costs, strict=True)):
+    for state, targets in enumerate(following):
+        prices = costs[state % len(costs)]
         order = np.lexsort((prices, targets))  # of several tokens the cheapest comes first
         distinct, first = np.unique(targets[order], return_index=True)
         for target, price in zip(distinct.tolist(), prices[order][first].tolist(), strict=True):
@@ -228,4 +230,4 @@ def distances(following: np.ndarray, costs: np.ndarray, accepting: np.ndarray) -
             if distance + price < found[before]:
                 found[before] = distance + price
                 heapq.heappush(waiting, (distance + price, before))
-    return found
+    return found.astype(np.float32)

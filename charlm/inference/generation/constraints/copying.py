@@ -64,7 +64,7 @@ class CopyLimit:
     With ``past_end`` a boundary is a line break, and is limited like one.
     """
 
-    ends = False
+    ends, tables = False, None
 
     def __init__(
         self, tokenizer: Tokenizer, training_text: SuffixIndex, most: int, *, past_end: bool = False

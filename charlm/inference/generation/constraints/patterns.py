@@ -1,7 +1,6 @@
 """Texts that match a regular expression as a whole, for every kind of tokenizer."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,19 +10,13 @@ from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.constraints.automata import compile_expression, distances, follow
+from charlm.inference.generation.sampling import PatternState, Tables
 from charlm.inference.generation.symbols import token_texts
 
 __all__ = ["Pattern"]
 
 MOST_CELLS = 1 << 26
 """Most numbers in a table of states and tokens (256 MiB)."""
-
-
-class PatternState(NamedTuple):
-    """Where a text stands: a row of the table, and how much of ``length`` is left."""
-
-    row: int
-    left: float
 
 
 class Pattern:
@@ -55,13 +48,12 @@ class Pattern:
         self.automaton = compile_expression(config.pattern, sorted(characters))
         usable = (logit_bias > -torch.inf).numpy()
         usable[self.boundary] = False
-        self.following, self.costs = self.token_table(tokenizer, texts, usable)
-        accepting = self.automaton.accepting
-        self.accepting = np.repeat(accepting, 2) if self.words else accepting
-        self.distances = distances(self.following, self.costs, self.accepting)
+        following, costs = self.token_table(tokenizer, texts, usable)
+        accepting = np.repeat(self.automaton.accepting, len(costs))
+        self.tables = Tables(following, costs, distances(following, costs, accepting))
         self.needed: dict[int, tuple[np.ndarray, float]] = {}
         self.masks: dict[int, np.ndarray] = {}
-        if not np.isfinite(self.distances[0]):
+        if not np.isfinite(self.tables.distances[0]):
             raise ConfigError(
                 f"no text that this model can write matches `pattern={self.expression}`",
                 "use characters of the text that it was trained on",
@@ -73,7 +65,7 @@ class Pattern:
         """Where each token leads from each row, and what it costs: characters, or 1 for tokens.
 
         A row is a state; for words, a state before any word and the state after a word, where
-        a space comes first.
+        a space comes first.  Costs are those of both kinds of rows.
         """
         states = len(self.automaton.table)
         if states * len(texts) * (2 if self.words else 1) > MOST_CELLS:
@@ -93,7 +85,7 @@ class Pattern:
             rows = [each * 2 + is_word for each in rows]
         following = np.stack(rows, axis=1).reshape(-1, len(texts))
         following[:, ~usable] = len(following) - 1
-        costs = np.tile(np.stack(widths).astype(float), (states, 1))
+        costs = np.stack(widths).astype(np.float32)
         if self.unit == "tokens":
             costs[:] = 1
         costs[:, ~usable] = np.inf
@@ -114,7 +106,7 @@ class Pattern:
                     "change the prompt, or let `pattern` begin with it",
                 )
         row = self.row_of(state, bool(prompt) and not prompt[-1].isspace())
-        needed = self.distances[row]
+        needed = float(self.tables.distances[row])
         if not np.isfinite(needed):
             raise ConfigError(
                 "the prompt breaks `pattern`: nothing this model can write completes it",
@@ -135,8 +127,9 @@ class Pattern:
         if mask is not None and state.left >= self.needed[state.row][1]:
             return mask
         if state.row not in self.needed:
-            needed = self.costs[state.row] + self.distances[self.following[state.row]]
-            needed[self.boundary] = 0 if self.accepting[state.row] else np.inf
+            following, costs, remaining = self.tables
+            needed = costs[state.row % len(costs)] + remaining[following[state.row]]
+            needed[self.boundary] = 0 if remaining[state.row] == 0 else np.inf
             most = needed[np.isfinite(needed)].max(initial=0)
             self.needed[state.row] = needed, float(most)
             self.masks[state.row] = needed <= most
@@ -148,5 +141,6 @@ class Pattern:
         """See ``Constraint``."""
         if token == self.boundary:
             return state
-        row = int(self.following[state.row, token])
-        return PatternState(row, state.left - self.costs[state.row, token])
+        following, costs, _ = self.tables
+        cost = float(costs[state.row % len(costs), token])
+        return PatternState(int(following[state.row, token]), state.left - cost)

@@ -2,7 +2,8 @@
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,13 @@ from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError
+from charlm.inference.generation import lanes
 from charlm.inference.generation.constraints.automata import compile_expression
-from charlm.inference.generation.text import write_samples
+from charlm.inference.generation.sampling import Rules, Sampler, Start
+from charlm.inference.generation.text import rules_for, write_samples
+from charlm.inference.predictors.decoder import CompiledDecoder, open_decoder
 from charlm.inference.predictors.recurrent import Recurrent
+from charlm.model import native
 from charlm.model.language_model import LanguageModel
 from tests.inference.toys import ToyTokenizer
 
@@ -85,6 +90,78 @@ def test_words_match_with_single_spaces_between_them(pattern: str) -> None:
     assert all(re.fullmatch(pattern, text) for text in texts("word", pattern))
     prompted = texts("word", f"ab the {pattern}", prompt="ab the ")
     assert all(re.fullmatch(f"ab the {pattern}", text) for text in prompted)
+
+
+class StepwiseSampler(Sampler):
+    """Samples token by token, also where the compiled decoder could."""
+
+    def __init__(self, rules: Rules, starts: Sequence[Start]) -> None:
+        super().__init__(rules, starts)
+        self.compiled = False
+
+
+FREE = {"temperature": 1.3, "logit_bias": ("a=1",)}
+EVERY = {
+    "temperature": 0.9, "temperature_end": 1.4, "repetition_penalty": 1.2, "presence_penalty": 0.1,
+    "penalty_window": 9, "dry_multiplier": 0.4, "dry_allowed_length": 1, "no_repeat_ngram": 4,
+    "top_n_sigma": 3, "typical_p": 0.97, "epsilon_cutoff": 0.001, "top_p": 0.95, "min_p": 0.01,
+    "xtc_probability": 0.3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", [FREE, EVERY, {"mirostat_tau": 3.0}, {"temperature": 0.0}])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_the_compiled_decoder_writes_what_steps_of_one_token_write(
+    kind: str, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With texts that end at different places, one that is dropped, and the length used up."""
+    if native.kernels() is None:
+        pytest.skip(f"the compiled decoder is not there: {native.status()}")
+
+    def written(config: GenerationConfig, seeds: Sequence[int]) -> list[object]:
+        given = MODELS[kind], TOKENIZERS[kind], ["", "a "], config
+        first, *samples = write_samples(*given, seeds=seeds)
+        begun = next(first, "")
+        first.close()
+        found = [("".join(sample), sample.finish) for sample in reversed(samples)]
+        return [begun, *found]
+
+    cases: list[tuple[str, dict[str, Any]]] = [
+        (pattern, {"unit": unit, "length": length})
+        for pattern in (r"a?( ?\S+)*", r"(\w+ )*[abd]{2}(dead|\n)?", r".{3,9}\n?")
+        for unit, length in (("characters", 90), ("tokens", 25))
+    ]
+    if how is FREE:  # the others need a length, or might go on for ever
+        cases.append((r"a?( ?[^e])+", {"length": -1}))
+    for pattern, end in cases:
+        config = GenerationConfig(pattern=pattern, **end, **how)
+        for seeds in ([7], range(5)):
+            found = written(config, seeds)
+            with monkeypatch.context() as patch:
+                patch.setattr(lanes, "Sampler", StepwiseSampler)
+                assert written(config, seeds) == found
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_the_compiled_decoder_gives_back_where_each_text_stands(kind: str) -> None:
+    model, tokenizer = MODELS[kind], TOKENIZERS[kind]
+    config = GenerationConfig(pattern=r"(\S+ )*(dead|the)", length=100, temperature=1.2)
+    rules = rules_for(tokenizer, config, [""])
+    begun = tuple(constraint.start("") for constraint in rules.constraints)
+    starts = [Start((tokenizer.boundary_id,), seed, begun) for seed in (1, 2, 3)]
+    begin = open_decoder(model)
+    if not isinstance(begin, CompiledDecoder):
+        pytest.skip(f"the compiled decoder is not there: {native.status()}")
+    group = lanes.Lanes(lanes.read_prompts(begin, [each.ids for each in starts]), rules, starts)
+    blocks = [group.blocks(place) for place in range(3)]
+    (pattern,), states = rules.constraints, [start.states[0] for start in starts]
+    for going in ([0, 1, 2], [0, 2]):
+        for place in going:
+            for token, _ in next(blocks[place]):
+                states[place] = pattern.advance(states[place], token)
+        assert group.sampler is not None
+        assert group.sampler.states == [(states[place],) for place in going]
+        blocks[1].close()
 
 
 def test_no_shorter_length_than_the_expression_needs_is_taken() -> None:
