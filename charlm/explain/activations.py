@@ -205,7 +205,9 @@ def expectations(tokenizer: Tokenizer, met: Sequence[Measures]) -> dict[str, Any
     """What an ``Explanation`` says of predictions, from their measures (T + 1); the last of them is
     that after the text.
     """
-    *likeliest, following = (named(tokenizer, each.guesses) for each in met)
+    *likeliest, following = (
+        tuple((spelled(tokenizer, token), prob) for token, prob in each.guesses) for each in met
+    )
     nll, entropy, rank = map(np.array, zip(*(each[:3] for each in met[:-1]), strict=True))
     return {
         "surprisal": nll,
@@ -229,11 +231,6 @@ def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, 
                 f"the model has {what}, numbered from 0",
             )
     return tuple(map(int, given))
-
-
-def named(tokenizer: Tokenizer, guesses: Iterable[tuple[int, float]]) -> Guesses:
-    """Tokens by their texts instead of their ids."""
-    return tuple((spelled(tokenizer, token), prob) for token, prob in guesses)
 
 
 def save_arrays(

@@ -270,6 +270,7 @@ def test_options_that_do_not_go_together_are_wrong_use(trained: Trained) -> None
         ("--find", "capitals", "--unit", 1),
         ("--memory", "--npz", "x.npz"),
         ("--npz", "x.npz", "--gate", "cell"),
+        ("--npz", "x.npz", "--unit", 1, "--units", "2-3"),
     ):
         assert call("explain", trained("char"), "ba", *wrong).code == 2
 
