@@ -137,13 +137,10 @@ def explain_text(
     yield Explanation(
         **vars(text),
         **expectations(loaded.tokenizer, met),
-        cell=config.cell,
-        layers=kept[0],
-        units=kept[1],
-        gates=gates,
+        cell=config.cell, layers=kept[0], units=kept[1], gates=gates,
         initial={name: part_of(values, *kept)[0] for name, values in reader.initial.items()},
         statistics=sums.means(),
-    )
+    )  # fmt: skip
 
 
 def explain_unit(
