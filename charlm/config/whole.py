@@ -66,17 +66,20 @@ class Config:
             for key in table:
                 refuse_unknown(name, key)
         hints = get_type_hints(cls)
-
-        def sections(tables: Mapping[str, Any]) -> dict[str, Any]:
-            return {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
-
+        sections = {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
         if drop_idle:
-            tables = without_idle(tables, sections(tables))
-        return cls(**sections(tables))
+            tables = without_idle(tables, sections)
+            sections = {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
+        return cls(**sections)
 
     def to_tables(self) -> Tables:
         """All sections as TOML tables; settings that are None are left out."""
         return {name: section.to_table() for name, section in self.sections().items()}
+
+    def useful_tables(self) -> Tables:
+        """``to_tables``, without the settings of networks for a model that counts n-grams."""
+        tables = self.to_tables()
+        return without_idle(tables, self.sections()) if self.model.kind == "ngram" else tables
 
     def sections(self) -> dict[str, Section]:
         """The five sections of these settings, by name."""
