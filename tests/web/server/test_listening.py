@@ -52,7 +52,7 @@ def server(runs: Path) -> Iterator[OpenServer]:
 
 @pytest.fixture(scope="module")
 def impatient(runs: Path) -> Iterator[OpenServer]:
-    with listening([runs / "lstm"], patience=0.5) as (found, _):
+    with listening([runs / "lstm"], patience=1) as (found, _):
         yield found
 
 
