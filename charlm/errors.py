@@ -24,14 +24,15 @@ REMEDIES = {
     errno.ENOSPC: SPACE,
     errno.EDQUOT: SPACE,
     errno.EFBIG: "allow larger files: ulimit -f unlimited",
-    errno.EACCES: "check who may read and write there: ls -l",
-    errno.EPERM: "check who may read and write there: ls -l",
+    errno.EACCES: "check the permissions, who may read and write there: ls -l",
+    errno.EPERM: "check the permissions, who may read and write there: ls -l",
     errno.EROFS: "choose a place that is not mounted read-only",
     errno.EMFILE: "allow more open files: ulimit -n 4096",
     errno.ENFILE: "close other programs: this machine has too many open files",
     errno.EIO: "check the disk: the system cannot read it or write to it",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path",
+    errno.EISDIR: "give a file",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 """What can be done about the failures of files and disks, by their number."""

@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import click
 
 from charlm.cli.frame import each_once, option
-from charlm.config import Config, merge, parse_assignment
+from charlm.config import Config, merge, named_values, tables_of
 from charlm.config.section import default_text
 
 __all__ = ["SETTINGS", "setting_options"]
@@ -53,7 +53,7 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_settings(assignments: tuple[str, ...], **arguments: Any) -> Any:
-        given = [parse_assignment(assignment) for assignment in assignments]
+        given = [tables_of(named_values(assignments))]
         for flag, target in SETTINGS.items():
             value = arguments.pop(parameter_name(flag))
             if value not in (None, ()):

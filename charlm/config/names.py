@@ -10,7 +10,7 @@ from charlm.config.whole import keys, refuse_unknown, unknown_setting
 from charlm.errors import ConfigError
 from charlm.untrusted import LARGEST_TOML, parse_toml
 
-__all__ = ["named_values", "parse_assignment", "parse_value", "read_toml", "tables_of"]
+__all__ = ["named_values", "parse_value", "read_toml", "tables_of"]
 
 ELSEWHERE = ("charlm", "origin")
 """Tables of a ``run.toml`` that hold no settings."""
@@ -50,14 +50,6 @@ def target_of(name: str) -> tuple[str, str]:
         targets = " or ".join(f"`{each}.{name}`" for each in found)
         raise ConfigError(f"`{name}` could be {targets}", "name the section too")
     raise unknown_setting(name)
-
-
-def parse_assignment(text: str) -> Tables:
-    """Turn ``section.key=value``, or a name that ``tables_of`` takes, into a table.
-
-    Raises ``ConfigError`` where the form is wrong or the name unknown.
-    """
-    return tables_of(named_values([text]))
 
 
 def parse_value(text: str) -> Any:

@@ -66,13 +66,11 @@ class Config:
             for key in table:
                 refuse_unknown(name, key)
         hints = get_type_hints(cls)
-
-        def sections(tables: Mapping[str, Any]) -> dict[str, Any]:
-            return {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
-
+        sections = {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
         if drop_idle:
-            tables = without_idle(tables, sections(tables))
-        return cls(**sections(tables))
+            tables = without_idle(tables, sections)
+            sections = {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
+        return cls(**sections)
 
     def to_tables(self) -> Tables:
         """All sections as TOML tables; settings that are None are left out."""

@@ -162,10 +162,10 @@ class Run:
         durable.make_folder(self.checkpoints)
         state = {**state, "best": best}
         path = checkpoints.write_checkpoint(self.checkpoints, step, model, train, state)
-        self.settle(best)
+        self.name_best(best)
         return path
 
-    def settle(self, best: Mapping[str, Any] | None) -> None:
+    def name_best(self, best: Mapping[str, Any] | None) -> None:
         """Say in ``best.json`` which step is best, and remove checkpoints no longer needed."""
         try:
             if best is not None and integrity.read_best(self.folder / BEST) != best:
@@ -189,7 +189,7 @@ class Run:
             durable.remove_folder(path) if path.is_dir() else durable.remove_file(path)
         best = self.best()
         if best is not None:
-            self.settle(best)
+            self.name_best(best)
 
     def best(self) -> dict[str, Any] | None:
         """The best step on validation with its figures, or None.

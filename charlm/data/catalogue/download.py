@@ -34,6 +34,10 @@ NETWORK_TROUBLE = (
 )
 
 
+class Unreachable(CorpusError):
+    """No connection, or one that died; what arrived is kept."""
+
+
 @dataclass(frozen=True)
 class Fetching:
     """Progress: ``done`` of ``total`` bytes of ``what``; ``phase`` is download or unpack."""
@@ -106,17 +110,12 @@ def receive(file: CardFile, part: Path) -> Generator[Fetching, None, bool]:
                 f"{AGAIN} later; if it stays so, please report the address",
             ) from None
     except NETWORK_TROUBLE as error:
-        raise Unreachable(file.url, error) from None
-    return start > 0
-
-
-class Unreachable(CorpusError):
-    """No connection, or one that died; what arrived is kept."""
-
-    def __init__(self, url: str, error: Exception) -> None:
         said = getattr(error, "reason", None) or error
         text = " ".join(str(said).split()) or type(said).__name__
-        super().__init__(f"{url} cannot be reached: {text}", f"go online and {AGAIN}")
+        raise Unreachable(
+            f"{file.url} cannot be reached: {text}", f"go online and {AGAIN}"
+        ) from None
+    return start > 0
 
 
 def append(

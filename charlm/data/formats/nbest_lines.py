@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from charlm.data.sources.tables import check_unicode
 from charlm.errors import CorpusError
 from charlm.untrusted import parse_json
 
@@ -113,11 +114,7 @@ def parse_object(line: str, number: int, name: str) -> Hypothesis:
             f"{name} line {number} is no JSON object with a text: {shortened(line)}",
             'each line is like {"id": "utt1", "score": -3.2, "text": "hello"}',
         )
-    if any("\ud800" <= char <= "\udfff" for char in record["text"]):
-        raise CorpusError(
-            f"{name} line {number}: the text holds half of a surrogate pair: {shortened(line)}",
-            "write the character as a pair, like \\ud83d\\ude00, or take it out",
-        )
+    check_unicode(record["text"], f"{name} line {number}")
     id = record.get("list", record.get("id"))
     if not isinstance(id, str | int) or isinstance(id, bool):
         raise CorpusError(

@@ -45,15 +45,11 @@ class Prepared:
         return f"Prepared({', '.join(tokens)} tokens, vocabulary {self.tokenizer.vocab_size})"
 
 
-def accept(key: str) -> None:
-    """Default for ``check``: accept every text."""
-
-
 def prepare(
     data: DataConfig,
     tokenizer: TokenizerConfig,
     cache: Path,
-    check: Callable[[str], None] = accept,
+    check: Callable[[str], None] | None = None,
     known: KnownTokenizer | None = None,
 ) -> Generator[Preparing | Prepared, None, None]:
     """Prepare a text, or find it prepared; the last record is ``Prepared``.
@@ -69,7 +65,8 @@ def prepare(
     yield Preparing("reading", 0, None)
     sources = yield from open_sources(data, raw=tokenizer.kind == "byte")
     key = key_of(sources, tokenizer, known)
-    check(key)
+    if check is not None:
+        check(key)
     prepared = find_prepared(cache, key, whole=True)
     if prepared is None:
         try:

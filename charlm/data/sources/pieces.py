@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import AnyStr
 
-from charlm.errors import ConfigError, CorpusError, counted
+from charlm.errors import ConfigError, CorpusError, counted, way_out
 
 __all__ = [
     "Piece",
@@ -228,13 +228,7 @@ def not_text(
 
 def unreadable(name: str, error: OSError) -> CorpusError:
     """The error for a file or folder that the system does not let us read."""
-    hints = {
-        FileNotFoundError: "check the path",
-        PermissionError: "check its permissions",
-        IsADirectoryError: "give a file",
-    }
-    hint = hints.get(type(error), "check the disk, then try again")
-    return CorpusError(f"{name} cannot be read: {reason(error)}", hint)
+    return CorpusError(f"{name} cannot be read: {reason(error)}", way_out(error))
 
 
 def printable(name: str, longest: int = 200) -> str:

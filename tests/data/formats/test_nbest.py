@@ -157,7 +157,7 @@ BAD = [
     ("kaldi", "u 1 a\nu 2 b\nv 1 c\nu 1 d\n", "line 4: u comes again, its list began in line 1"),
     ("jsonl", '{"id": "u", "text": "x"}\n{\n', "line 2 is no JSON object with a text: '{'"),
     ("jsonl", '{"id": "u", "text": 3}\n', "line 1 is no JSON object with a text"),
-    ("jsonl", '{"id": "u", "text": "\\ud83d"}\n', "line 1: the text holds half of a surrogate"),
+    ("jsonl", '{"id": "u", "text": "\\ud83d"}\n', "line 1: character 0 is half a surrogate pair"),
     ("moses", "0 ||| a ||| f ||| -1\n0 ||| b\n", "line 2 has not the columns of a Moses list"),
     ("moses", "0 ||| a ||| f ||| x\n", "line 1: the score 'x' is no number"),
     ("moses", "0 ||| a ||| f ||| 1\n0 ||| b ||| f\n", "line 2 has no score, unlike those before"),
