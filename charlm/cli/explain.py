@@ -125,6 +125,8 @@ def check_use() -> str:
     if len(asked) > 1:
         names = " and ".join(f"--{name}" for name in asked)
         raise click.UsageError(f"{names} are several questions: ask one at a time")
+    if {"unit", "units"} <= set(given):
+        raise click.UsageError("--unit and --units contradict each other: give one of them")
     question = asked[0] if asked else ""
     for name in given:
         if question not in GOES_WITH[name]:

@@ -36,7 +36,7 @@ def command(
     docs/serve.md lists all paths.  Needs the extra serve.
     """
     from charlm.cli.signals import stopping
-    from charlm.console.streams import print_named, talk
+    from charlm.console.serving import announced, show_serving
     from charlm.web.server.opening import ServeLimits, open_server
 
     server = open_server(
@@ -44,8 +44,6 @@ def command(
     )
     with stopping() as stop:
         stop.gentle = True
-        print_named(
-            talk(), "serving", f"{', '.join(server.models)} at {server.url}; Ctrl-C ends it"
-        )
-        server.run(stop)
+        show_serving(server.url, list(server.models))
+        server.run(announced(stop, server.limits.grace))
     click.get_current_context().exit(stop.code)

@@ -27,17 +27,6 @@ SHOWN = 2000
 MOST_BITS = 8
 """Surprisal that is drawn as the darkest shade, in bits."""
 
-LABELS = {
-    "input_gate": "input",
-    "forget_gate": "forget",
-    "output_gate": "output",
-    "reset_gate": "reset",
-    "update_gate": "update",
-    "candidate": "cand.",
-    "modulated": "mod. h",
-}
-"""What the rows of a heat-map are called, where it is not the name itself."""
-
 SYMBOLS = {
     "i": "input", "f": "forget", "g": "candidate", "o": "output", "r": "reset", "z": "update",
     "n": "candidate", "c": "cell", "h": "hidden",
@@ -81,7 +70,7 @@ def draw_unit(explanation: Explanation, names: Sequence[str]) -> None:
     (layer, *_), (unit, *_) = explanation.layers, explanation.units
     sys.stdout.write(f"{explanation.cell}, layer {layer}, unit {unit}\n\n")
     most = {name: highest(explanation, name) for name in names}
-    rows = {LABELS.get(name, name): marks_of(explanation, name, most[name]) for name in names}
+    rows = {label(name): marks_of(explanation, name, most[name]) for name in names}
     rows["surprise"] = shade(explanation.surprisal / math.log(2), 0, MOST_BITS, SHADES)
     for line in draw_rows(explanation.tokens, rows, shutil.get_terminal_size().columns):
         sys.stdout.write(line + "\n")
@@ -94,6 +83,11 @@ def show_saved(explanation: Explanation, path: Path) -> None:
     shape = next(iter(explanation.gates.values())).shape
     what = f"{', '.join(explanation.gates)}: {' x '.join(map(str, shape))} (tokens, layers, units)"
     print_named(talk(), "saved in", f"{path}: {what}")
+
+
+def label(name: str) -> str:
+    """What the row of an activation is called."""
+    return {"candidate": "cand.", "modulated": "mod. h"}.get(name, name.removesuffix("_gate"))
 
 
 def named_gates(explanation: Explanation, gates: Sequence[str]) -> list[str]:
@@ -131,14 +125,13 @@ def legend(most: Mapping[str, float]) -> dict[str, str]:
     shades, heights = ramp(SHADES), ramp(HEIGHTS)
     ends = np.linspace(0, 1, len(shades) + 1)[1:]
     steps = ", ".join(f"{mark} to {end:g}" for mark, end in zip(shades[1:], ends[1:], strict=True))
-    middle = heights[3:5]
     found = {}
     if any(name.endswith("_gate") for name in most):
         found["gates"] = f"blank to {ends[0]:g}, {steps}"
     for name, end in most.items():
         if not name.endswith("_gate"):
-            label = LABELS.get(name, name)
-            found[label] = f"{heights[0]} {-end:.2g}, {middle} about 0, {heights[-1]} {end:.2g}"
+            low, middle, high = heights[0], heights[3:5], heights[-1]
+            found[label(name)] = f"{low} {-end:.2g}, {middle} about 0, {high} {end:.2g}"
     found["surprise"] = f"the shades of gates, {shades[-1]} from {MOST_BITS * ends[-2]:g} bits on"
     return found
 
@@ -151,7 +144,7 @@ def show_statistics(rows: Sequence[Mapping[str, Any]]) -> None:
         sys.stdout.write("\nlayer  gate    mean    left   right\n")
     for row in rows:
         sys.stdout.write(
-            f"{row['layer']:5}  {LABELS[row['gate']]:7}{row['openness']:5.2f}"
+            f"{row['layer']:5}  {label(row['gate']):7}{row['openness']:5.2f}"
             f"{row['left']:8.1%}{row['right']:8.1%}\n"
         )
 

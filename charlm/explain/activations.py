@@ -137,13 +137,10 @@ def explain_text(
     yield Explanation(
         **vars(text),
         **expectations(loaded.tokenizer, met),
-        cell=config.cell,
-        layers=kept[0],
-        units=kept[1],
-        gates=gates,
+        cell=config.cell, layers=kept[0], units=kept[1], gates=gates,
         initial={name: part_of(values, *kept)[0] for name, values in reader.initial.items()},
         statistics=sums.means(),
-    )
+    )  # fmt: skip
 
 
 def explain_unit(
@@ -205,7 +202,9 @@ def expectations(tokenizer: Tokenizer, met: Sequence[Measures]) -> dict[str, Any
     """What an ``Explanation`` says of predictions, from their measures (T + 1); the last of them is
     that after the text.
     """
-    *likeliest, following = (named(tokenizer, each.guesses) for each in met)
+    *likeliest, following = (
+        tuple((spelled(tokenizer, token), prob) for token, prob in each.guesses) for each in met
+    )
     nll, entropy, rank = map(np.array, zip(*(each[:3] for each in met[:-1]), strict=True))
     return {
         "surprisal": nll,
@@ -223,17 +222,12 @@ def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, 
     for number in given:
         whole = isinstance(number, Integral) and not isinstance(number, bool)
         if not whole or not 0 <= number < existing:
-            what = name.rstrip("s") + ("s" if existing > 1 else "")
+            what, allowed = counted(existing, name.rstrip("s")), f"from 0 to {existing - 1}"
             raise ConfigError(
-                f"`{name}` must be from 0 to {existing - 1}, got {number!r}",
-                f"the model has {existing} {what}, numbered from 0",
+                f"`{name}` must be {allowed if existing > 1 else 0}, got {number!r}",
+                f"the model has {what}, numbered from 0",
             )
     return tuple(map(int, given))
-
-
-def named(tokenizer: Tokenizer, guesses: Iterable[tuple[int, float]]) -> Guesses:
-    """Tokens by their texts instead of their ids."""
-    return tuple((spelled(tokenizer, token), prob) for token, prob in guesses)
 
 
 def save_arrays(

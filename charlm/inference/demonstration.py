@@ -94,7 +94,7 @@ def opening(store: TokenStore, tokenizer: Tokenizer) -> str:
 
     Empty where they hold what the model does not know.
     """
-    text = tokenizer.decode(store.tokens[:OPENING])
+    text = tokenizer.decode(store.tokens[:OPENING]).rstrip("\ufffd")  # a character that is cut
     end = max(text.rfind("\n"), text.rfind(" ") if "\n" not in text else -1)
     lines = text[: end + 1] or text
     return "" if tokenizer.unknown(lines) else lines

@@ -202,11 +202,11 @@
       answer.textContent = `This is no regular expression: ${error.message}`;
       return;
     }
-    if (wanted.every((value) => value === wanted[0])) {
-      answer.textContent = "The feature is the same at every step of this text: choose another one.";
+    const half = tokens.length >> 1, rows = [];
+    if ([wanted.slice(0, half), wanted.slice(half)].some((part) => part.every((value) => value === part[0]))) {
+      answer.textContent = "The feature is the same at every step of one half of this text: choose another one.";
       return;
     }
-    const half = tokens.length >> 1, rows = [];
     layers.forEach((_, layer) => units.forEach((_, unit) => {
       const row = decode(gate, layer, unit);
       rows.push([correlation(row, wanted, 0, half), correlation(row, wanted, half, tokens.length), layer, unit]);

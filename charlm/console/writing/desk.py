@@ -127,7 +127,7 @@ class Desk:
         if self.by == "token" and self.session.tokenizer.kind == "word":
             self.by = None
 
-    def step_back(self, done: bool, what: str) -> None:
+    def tell_if_nothing(self, done: bool, what: str) -> None:
         """Tell where there was nothing to undo or redo."""
         if not done:
             self.message = f"there is nothing to {what}"

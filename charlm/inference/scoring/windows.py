@@ -46,13 +46,14 @@ def score_windows(
         parts = cut_store(tokenizer, content, "never")
     else:
         parts = cut_text(tokenizer, counts.count(encode_documents(tokenizer, content)), "never")
+    sizes = np.array([len(content) for content in tokenizer.table])
     tokens = 0
     found = windows((part.ids for part in parts), size)
     while batch := list(islice(found, LANES)):
         targets, first = [ids[1:] for ids in batch], [int(ids[0]) for ids in batch]
-        count = sum(map(len, targets))
-        tokens += count
-        yield scorer.score_lines(targets, count, [None] * len(batch), first)
+        tokens += sum(map(len, targets))
+        size_read = float(sizes[np.concatenate(targets)].sum())
+        yield scorer.score_lines(targets, size_read, [None] * len(batch), first)
     if not tokens:
         raise CorpusError(
             "the text has one token, which nanoGPT's windows take as given",

@@ -12,10 +12,7 @@ from charlm.inference.surprisal.regions import measure_regions
 from charlm.inference.surprisal.text import Surprisal, SurprisalSums, measure_surprisal, with_sums
 from charlm.inference.texts import has_tables, tell
 
-__all__ = ["REGION", "measure_rows"]
-
-REGION = "region"
-"""The unit of a table that has a row for each region of an item."""
+__all__ = ["measure_rows"]
 
 
 def measure_rows(
@@ -45,7 +42,7 @@ def measure_rows(
     if sentences:
         by, reset, more = "token" if kind == "word" else by, "line", False
     each: list[Iterator[Surprisal]]
-    if by == REGION:
+    if by == "region":
         if isinstance(given, Corpus):
             raise ConfigError("`by='region'` reads one table", "give the Path of a table")
         how: Any = {"encoding": encoding, "join": join, "top": top}

@@ -63,25 +63,17 @@ def recording() -> bool:
 
 
 @cache
-def open_library() -> Kernels | str:
-    """The kernels as they are; or the reason why there are none."""
+def attempt(test: Callable[[Kernels], bool]) -> Kernels | str:
+    """The kernels after a test, which is run once a process; or the reason why there are none."""
     wish = os.environ.get("CHARLM_NATIVE", "")
     if wish == "0":
         return "CHARLM_NATIVE=0"
     try:
-        return load(Path(__file__).parent, forced=wish)
+        found = load(Path(__file__).parent, forced=wish)
     except Unavailable as reason:
         return str(reason)
-
-
-@cache
-def attempt(test: Callable[[Kernels], bool]) -> Kernels | str:
-    """The kernels after a test, which is run once a process; or the reason why there are none."""
-    found = open_library()
     with torch.inference_mode(False), torch.enable_grad():
-        if isinstance(found, Kernels) and not test(found):
-            return "the native library's results are wrong on this machine"
-    return found
+        return found if test(found) else "the native library's results are wrong on this machine"
 
 
 def scans_agree(found: Kernels) -> bool:

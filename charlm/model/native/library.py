@@ -7,6 +7,7 @@ import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -214,8 +215,9 @@ def pack_gates(weight: Tensor, width: int) -> Tensor:
     return gates.view(4, -1, width, depth).permute(1, 3, 0, 2).contiguous()
 
 
+@cache
 def load(folder: Path, forced: str = "") -> Kernels:
-    """The fastest kernels for this processor from the library in ``folder``.
+    """The fastest kernels for this processor from the library in ``folder``, loaded once a process.
 
     ``forced`` names a variant to use instead.  Raises ``Unavailable`` if the library is missing,
     damaged, older than its source or of no use to this processor.

@@ -28,17 +28,13 @@ def make_optimizer(
     2018, arXiv:1801.06146).  AdamW: Loshchilov and Hutter 2019 (arXiv:1711.05101).
     """
     depths = depths_of(model) if config.depth_factor != 1 else {}
+    weights: dict[tuple[int, float], list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        decay = config.decay if weight.dim() > 1 else 0.0
+        weights.setdefault((depths.get(name, 0), decay), []).append(weight)
     groups = [
-        {"params": weights, "weight_decay": decay, "factor": config.depth_factor**depth}
-        for depth in sorted({0, *depths.values()})
-        for decay, matrix in ((config.decay, True), (0.0, False))
-        if (
-            weights := [
-                weight
-                for name, weight in model.named_parameters()
-                if depths.get(name, 0) == depth and (weight.dim() > 1) == matrix
-            ]
-        )
+        {"params": alike, "weight_decay": decay, "factor": config.depth_factor**depth}
+        for (depth, decay), alike in weights.items()
     ]
     if config.optimizer == "sgd":
         sgd = without_compiling(torch.optim.SGD)

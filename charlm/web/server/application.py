@@ -104,6 +104,8 @@ class Application:
                             "send less at a time", status=413,
                         )  # fmt: skip
                     parts.append(part)
+        except ClientDisconnect:
+            raise Refused("the client is gone", "send the whole body") from None  # nobody reads it
         except TimeoutError:
             raise Refused(
                 f"the body did not arrive within {counted(limits.patience, 'second')}",
@@ -116,7 +118,9 @@ class Application:
         fields = await self.fields(request)
         name, model = self.service.model(fields.text("model"))
         parsed = parse_completion(fields, model.tokenizer.vocab_size, self.limits)
-        return Answer(self.service, Completion(name, model, parsed, self.limits))
+        # In a thread: to encode a long prompt takes a second, in which others are answered.
+        completion = await run_in_threadpool(Completion, name, model, parsed, self.limits)
+        return Answer(self.service, completion)
 
     async def score(self, request: Request) -> Response:
         """How surprising a text was, in all and unit by unit."""
@@ -157,7 +161,7 @@ class Application:
         fields.refuse_others()
         if prompt is None:
             raise fields.wrong("prompt", "a text")
-        ids = encode_text(model.tokenizer, prompt)
+        ids = await run_in_threadpool(encode_text, model.tokenizer, prompt)
         ids = [model.tokenizer.boundary_id, *ids] if special else ids
         return show({"tokens": ids, "count": len(ids), "max_model_len": self.limits.length})
 

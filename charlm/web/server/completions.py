@@ -25,6 +25,9 @@ LEAST = -9999.0
 BROKEN = "\ufffd"
 """Stands in a text for bytes that are no character."""
 
+MOST_LOG_PROBS = 1 << 21
+"""Log-probabilities in one answer; each takes some 140 bytes of memory, and 25 of the answer."""
+
 FINISHES = {"length": "length", "stop": "stop", "end": "stop"}
 
 
@@ -86,11 +89,10 @@ class Completion:
             "model": name,
         }
         seed = random_seed() if request.seed is None else request.seed
+        prompts = [self.prompt(each) for each in request.prompts]
+        self.check_lengths([len(prompt.ids) for prompt in prompts], limits.length)
         self.texts = [
-            self.open(prompt, seed + number)
-            for prompt in map(self.prompt, request.prompts)
-            for number in range(request.n)
-            if self.check_length(prompt, limits)
+            self.open(prompt, seed + number) for prompt in prompts for number in range(request.n)
         ]
         self.choices = [Choice(text) for text in self.texts]
 
@@ -107,17 +109,25 @@ class Completion:
                 raise Refused(str(error), error.hint, param="prompt") from None
         return Prompt(self.tokenizer, given, top, text)
 
-    def check_length(self, prompt: Prompt, limits: ServeLimits) -> bool:
-        """Raise ``Refused`` for what is longer than the server allows."""
-        length = len(prompt.ids) + self.request.max_tokens
-        if length > limits.length:
+    def check_lengths(self, lengths: Sequence[int], most: int) -> None:
+        """Raise ``Refused`` for prompts of these ``lengths`` if they need more than the server has.
+
+        ``most`` is how many tokens a prompt and its text may have.
+        """
+        request, longest = self.request, max(lengths)
+        if longest + request.max_tokens > most:
             raise Refused(
-                f"the prompt ({counted(len(prompt.ids), 'token')}) and `max_tokens` "
-                f"({self.request.max_tokens:,}) are more than {counted(limits.length, 'token')}",
+                f"the prompt ({counted(longest, 'token')}) and `max_tokens` "
+                f"({request.max_tokens:,}) are more than {counted(most, 'token')}",
                 "send a shorter prompt, or ask for less", param="max_tokens",
                 code="context_length_exceeded",
             )  # fmt: skip
-        return True
+        tokens = request.n * sum(request.echo * length + request.max_tokens for length in lengths)
+        if request.logprobs is not None and tokens * (request.logprobs + 1) > MOST_LOG_PROBS:
+            raise Refused(
+                f"`logprobs` ({request.logprobs}) of {tokens:,} tokens are more than "
+                f"{MOST_LOG_PROBS:,} numbers", "ask for fewer at a time", param="logprobs",
+            )  # fmt: skip
 
     def open(self, prompt: Prompt, seed: int) -> ServedText:
         """A text to write."""

@@ -11,6 +11,7 @@ import torch
 
 from charlm.api.arguments import last_of
 from charlm.config import Config, ModelConfig, TokenizerConfig
+from charlm.data.preparation.counting import Counts
 from charlm.data.sources.pieces import Piece
 from charlm.data.synthetic.kinds import synthetic_source
 from charlm.data.tokenizers.kinds import Tokenizer
@@ -157,7 +158,9 @@ def test_unknown_tokens_are_counted_for_each_and_left_out_beside(tmp_path: Path)
 def test_documents_stay_apart() -> None:
     a, b = random_run("char"), random_run("byte")
     pieces = [Piece(text, True) for text in ("the cat\n", "sat on\n")]
-    pairing = Pairing("line", pair_lines(a, b, pieces, 0), ("text",), None)
+    pairing = Pairing(
+        "line", pair_lines(a, b, pieces, 0), ("text",), None, lambda: Counts(bytes=15)
+    )
     *_, found = compare_pairing(a, b, pairing, 0)
     assert isinstance(found, Comparison)
     ids = [a.tokenizer.encode(str(piece.text)) for piece in pieces]
@@ -184,7 +187,7 @@ def test_most_places_are_those_with_the_largest_differences(tmp_path: Path) -> N
 def test_no_text_is_an_error_with_a_remedy() -> None:
     a = random_run("char")
     with pytest.raises(CorpusError, match="no text to compare"):
-        list(compare_pairing(a, a, Pairing("token", iter(()), ("text",), 0), 3))
+        list(compare_pairing(a, a, Pairing("token", iter(()), ("text",), 0, Counts), 3))
     assert BLOCK == {"token": 256, "line": 1024}
 
 

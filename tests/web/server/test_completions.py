@@ -172,6 +172,7 @@ def test_the_other_paths_answer(model: Model) -> None:
     assert one.json["id"] == "lstm"
     assert health.json == {"status": "ok"}
     assert page.body.startswith(b"<!doctype html>")
+    assert b"all in this page" not in page.body  # which is true of an exported one
     assert info.json["eos_token"] == "<|boundary|>"
     assert b'charlm_requests_total{path="/health",status="200"} 1\n' in metrics.body
 
@@ -210,6 +211,7 @@ def test_the_other_paths_answer(model: Model) -> None:
         ({"presence_penalty": 1}, 400, "not supported"),
         ({"model": "gpt"}, 404, "there is no model 'gpt'"),
         ({"prompt": "It", "n": 9}, 400, "more than 4 texts"),
+        ({"logprobs": 20, "n": 4, "max_tokens": 10**5}, 400, "are more than 2,097,152 numbers"),
         ({"prompt": ["It"] * 3}, 429, "already, of at most"),
         (b" " * 5000, 413, "larger than 4,096 bytes"),
     ],
@@ -218,6 +220,8 @@ def test_a_wrong_request_is_refused_with_cause_and_way_out(
     model: Model, body: Any, status: int, says: str
 ) -> None:
     limits = {"lanes": 2, "waiting": 2, "length": 80, "body": 4096 if status == 413 else 1 << 20}
+    if "numbers" in says:
+        limits["length"] = 10**6
     if status == 429:
         # Texts that do not end by themselves, or the other may come too late.
         limits["length"] = 10**8
@@ -270,6 +274,29 @@ def test_a_vanished_client_frees_its_lane(model: Model) -> None:
         return (await ask(app, COMPLETIONS, {"max_tokens": 2})).status
 
     assert serving(model, use, lanes=1, waiting=0, length=10**8) == 200
+
+
+def test_a_client_that_leaves_amid_its_body_is_no_error_of_the_server(
+    model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def use(app: Application) -> Any:
+        messages = [
+            {"type": "http.request", "body": b"{", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        async def send(message: Any) -> None:
+            pass
+
+        scope = {"type": "http", "method": "POST", "path": "/tokenize", "headers": []}
+        await app(scope | {"query_string": b"", "root_path": ""}, receive, send)
+        return dict(app.service.requests)
+
+    assert serving(model, use) == {("/tokenize", 400): 1}
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
