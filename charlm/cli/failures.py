@@ -96,12 +96,14 @@ def one_line(text: str) -> str:
 
 def print_error(cause: str, hint: str) -> None:
     """Print an error on stderr, if there is anybody to read it."""
+    from charlm.console.figures import columns_of, in_columns
     from charlm.console.terminal import without_protection
 
     stream = without_protection(sys.stderr)  # of the styles; cause and hint are harmless
-    with suppress(OSError):
-        click.echo(click.style("error: ", fg="red", bold=True) + cause, stream)
-        click.echo(click.style("  try: ", fg="green", bold=True) + remedy(hint), stream)
+    for name, color, text in (("error:", "red", cause), ("  try:", "green", remedy(hint))):
+        lines = in_columns(name, text, columns_of(stream), len(name))
+        with suppress(OSError):
+            click.echo(click.style(name, fg=color, bold=True) + lines[len(name) :], stream)
 
 
 def remedy(hint: str) -> str:

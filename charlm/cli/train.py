@@ -23,14 +23,9 @@ from charlm.cli.shared import FILE, json_option, out_option
 @click.option("--dry-run", is_flag=True, help="Print the settings of the training, and stop.")
 @json_option("one JSON object per report")
 def command(
-    sources: tuple[str, ...],
-    out: Path | None,
-    recipe: str | None,
-    settings: dict[str, dict[str, Any]],
-    config_file: Path | None,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+    sources: tuple[str, ...], out: Path | None, recipe: str | None,
+    settings: dict[str, dict[str, Any]], config_file: Path | None, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Tokenize text and train a model on it.
 
     SOURCE is a file, folder, glob, .gz, table (.jsonl .csv .tsv .parquet), dataset folder,

@@ -17,6 +17,9 @@ from charlm.cli.options import SETTINGS
 
 __all__ = ["translate", "translated"]
 
+METHODS = ("temperature", "dynamic", "cache")
+"""Options with values of their own, like --dynamic lr=0.1, which are methods of evaluation time."""
+
 QUOTED = re.compile(r"`([a-z]\w*(?:\.[a-z]\w*)?)(?:=([^`]*))?`")
 """A name, or a section and a key, with a value or without."""
 
@@ -46,8 +49,9 @@ def spelled(name: str, value: str | None, running: click.Context | None) -> str:
     command = running.command if running else None
     flag = option_of(name, command)
     section, _, key = name.partition(".")
-    if flag is None and key == "value" and has_option(command, f"--{section}"):
-        return f"--{section}"  # that of the command's method of evaluation time
+    if section in METHODS and key and has_option(command, f"--{section}"):
+        given = "" if value is None else f"={typed(value)}"
+        return f"--{section}" if key == "value" else f"--{section} {key}{given}"
     if running and key and is_set(name, flag, running):
         flag = None
     if value is None:
@@ -56,7 +60,11 @@ def spelled(name: str, value: str | None, running: click.Context | None) -> str:
     if flag is not None:
         return f"{flag} {typed(value)}".rstrip()
     if "." in name and has_option(command, "--set"):
-        return f"--set {name if sets_sections(command) else key}={typed(value)}"
+        target = name if sets_sections(command) else key
+        listed = value.startswith("[")  # as in TOML, whose brackets a shell would read
+        return "--set " + (
+            shlex.quote(f"{target}={value}") if listed else f"{target}={typed(value)}"
+        )
     trains = next((flag for flag, target in SETTINGS.items() if target == name), None)
     if trains and command:
         return f"{trains} {typed(value)}"  # an option of charlm train

@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 from charlm.config.section import Section, setting
 from charlm.errors import ConfigError
 
-__all__ = ["GenerationConfig"]
+__all__ = ["LARGEST_SEED", "GenerationConfig"]
 
 COLDEST, HOTTEST = 1e-6, 1e6
 """Temperatures beyond them would overflow or underflow float32, in which logits are divided."""
+
+LARGEST_SEED = 2**63 - 1
+"""The seed of a text is a whole number from 0 to this."""
 
 ALWAYS = ("length", "temperature", "top_k", "top_p", "min_p")
 """Settings that every ``run.toml`` holds."""

@@ -76,6 +76,11 @@ class Config:
         """All sections as TOML tables; settings that are None are left out."""
         return {name: section.to_table() for name, section in self.sections().items()}
 
+    def useful_tables(self) -> Tables:
+        """``to_tables``, without the settings of networks for a model that counts n-grams."""
+        tables = self.to_tables()
+        return without_idle(tables, self.sections()) if self.model.kind == "ngram" else tables
+
     def sections(self) -> dict[str, Section]:
         """The five sections of these settings, by name."""
         return {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}

@@ -116,7 +116,13 @@ def describe_best(summary: RunSummary) -> str:
     nll, bpc = summary.valid_nll, summary.valid_bpc
     if nll is None or bpc is None:
         return "none yet"
-    return f"{nll:.4f} nats/token, {bpc:.3f} bpc (step {(summary.best or {})['step']:,})"
+    best = f"{summary.unit} {(summary.best or {})['step']:,}"
+    return f"{nll:.4f} nats/token, {bpc:.3f} bpc ({best})"
+
+
+def shown(value: Any) -> str:
+    """The value of a setting as a cell."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def print_table(summaries: list[RunSummary], curves: list[dict[str, TrainingCurve]]) -> None:
@@ -124,7 +130,7 @@ def print_table(summaries: list[RunSummary], curves: list[dict[str, TrainingCurv
     its curves.
     """
     rows = {
-        name: [UNKNOWN if value is None else str(value) for value in values]
+        name: [UNKNOWN if value is None else shown(value) for value in values]
         for name, values in differing_settings(summaries).items()
     }
     rows |= {

@@ -137,13 +137,10 @@ def explain_text(
     yield Explanation(
         **vars(text),
         **expectations(loaded.tokenizer, met),
-        cell=config.cell,
-        layers=kept[0],
-        units=kept[1],
-        gates=gates,
+        cell=config.cell, layers=kept[0], units=kept[1], gates=gates,
         initial={name: part_of(values, *kept)[0] for name, values in reader.initial.items()},
         statistics=sums.means(),
-    )
+    )  # fmt: skip
 
 
 def explain_unit(
@@ -225,10 +222,10 @@ def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, 
     for number in given:
         whole = isinstance(number, Integral) and not isinstance(number, bool)
         if not whole or not 0 <= number < existing:
-            what = name.rstrip("s") + ("s" if existing > 1 else "")
+            what, allowed = counted(existing, name.rstrip("s")), f"from 0 to {existing - 1}"
             raise ConfigError(
-                f"`{name}` must be from 0 to {existing - 1}, got {number!r}",
-                f"the model has {existing} {what}, numbered from 0",
+                f"`{name}` must be {allowed if existing > 1 else 0}, got {number!r}",
+                f"the model has {what}, numbered from 0",
             )
     return tuple(map(int, given))
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import Config
-from charlm.config.rules import without_idle
 from charlm.errors import CheckpointError, counted
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import list_checkpoints, read_checkpoint, step_of
@@ -64,10 +63,14 @@ class RunSummary:
         return f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
 
     @property
+    def unit(self) -> str:
+        """What training counts: steps, or the orders of n-grams."""
+        return "order" if self.settings["model"]["kind"] == "ngram" else "step"
+
+    @property
     def progress(self) -> str:
         """How far training has come: the step, or the order that n-grams are counted up to."""
-        step = "order" if self.settings["model"]["kind"] == "ngram" else "step"
-        return f"{counted(self.step, step)}, {counted(self.tokens, 'token')}"
+        return f"{counted(self.step, self.unit)}, {counted(self.tokens, 'token')}"
 
 
 def summarise_run(run: Run) -> RunSummary:
@@ -85,10 +88,8 @@ def summarise_run(run: Run) -> RunSummary:
         else:
             checkpoints.append({"step": step_of(path), "good": True})
     tokenizer, counters = run.tokenizer(), table(state, "counters")
-    parameters, settings = number(state, "parameters"), run.config.to_tables()
-    if run.config.model.kind == "ngram":
-        settings = without_idle(settings, run.config.sections())
-    else:
+    parameters = number(state, "parameters")
+    if run.config.model.kind != "ngram":
         parameters = LanguageModel(run.config.model, tokenizer.vocab_size).count_parameters()
     return RunSummary(
         run=str(run.folder),
@@ -104,7 +105,7 @@ def summarise_run(run: Run) -> RunSummary:
         bytes=size_of(run.folder),
         made=table(run.origin, "made"),
         base=table(run.origin, "base"),
-        settings=settings,
+        settings=run.config.useful_tables(),
     )
 
 

@@ -242,7 +242,7 @@ def test_memory_is_shown_beside_that_of_a_network_trained_alike(own_folder: Path
         (("", "--json"), "empty", "words"),
         (("ba", "--unit", 16), "--unit must be from 0 to 15, got 16", "16 units"),
         (("ba", "--npz", "x", "--units", "5-3"), "'5-3' is no number and no range", "explain"),
-        (("ba", "--layer", 1), "--layer must be from 0 to 0, got 1", "1 layer"),
+        (("ba", "--layer", 1), "--layer must be 0, got 1", "1 layer"),
         (("ba", "--gate", "reset_gate"), "no reset_gate", "forget_gate"),
         (("ba", "--find", "re:("), "no regular expression", "backslash"),
         (("ba", "--find", "quots"), "unknown feature", "quotes"),

@@ -73,6 +73,9 @@ def test_info_and_dry_run_say_what_it_is(ngrams: Path, book: Path) -> None:
     plan = call("train", book, "--model", "ngram", "--order", 3, "--out", "new", "--dry-run")
     assert 'kind = "ngram"' in plan.out
     assert "order = 3" in plan.out
+    assert "hidden_size" not in plan.out + about
+    assert "learning_rate" not in plan.out
+    assert re.search(r"^validation .*\(order \d\)$", about, re.MULTILINE)
     assert tree(Path()) == before
 
 

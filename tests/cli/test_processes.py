@@ -20,8 +20,7 @@ import pytest
 from charlm.console.samples import show_samples
 from charlm.console.streams import talk
 from charlm.console.terminal import TerminalStream
-from charlm.inference.generation.pieces import Written
-from charlm.inference.generation.text import Finish, Sample
+from charlm.inference.generation.pieces import Finish, Sample, Written
 from tests.cli.conftest import ONE_THREAD, SMALL, call, start
 
 pytestmark = pytest.mark.timeout(120)

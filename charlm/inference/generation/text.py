@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from charlm.config import GenerationConfig
+from charlm.config.generation import LARGEST_SEED
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmWarning, ConfigError, TokenizerError
@@ -40,8 +41,8 @@ DEFAULTS = GenerationConfig()
 NAMED = 8
 """Unknown characters or words that a message names at most."""
 
-SEEDS, RANDOM_SEEDS = 1 << 63, 1 << 31
-"""Seeds are whole numbers below the first; random ones below the second, short to write down."""
+RANDOM_SEEDS = 1 << 31
+"""Random seeds are below it, so that they are short to write down."""
 
 
 def check_count(samples: int | None) -> int:
@@ -198,8 +199,9 @@ def checked_stops(stop: str | Sequence[str]) -> tuple[str, ...]:
 def check_seeds(seeds: Sequence[int]) -> None:
     """Raise ``ConfigError`` for a seed out of range."""
     for seed in seeds:
-        if not 0 <= seed < SEEDS:
-            raise ConfigError(f"`seed` must be from 0 to {SEEDS - 1}, got {seed}", "change `seed`")
+        if not 0 <= seed <= LARGEST_SEED:
+            cause = f"`seed` must be from 0 to {LARGEST_SEED}, got {seed}"
+            raise ConfigError(cause, "change `seed`")
 
 
 def random_seed() -> int:

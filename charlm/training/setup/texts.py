@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from charlm.config import Config, DataConfig
+from charlm.config.section import assignment
 from charlm.data.cache import cache_folder
 from charlm.data.preparation.line_ends import store_has_windows_lines
 from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare
@@ -90,6 +91,10 @@ def notes_on(data: DataConfig, prepared: Prepared, *, resumed: bool) -> Iterator
         for name in ("text_column", "dataset_split"):
             if getattr(data, name) != getattr(default, name):
                 yield Note(text=f"`data.{name}` does nothing: plain text is no table or dataset")
+    if not resumed and data.split and round(sum(data.split), 6) not in (1, 100):
+        shares = ", ".join(f"{share:.3g} %" for share in np.multiply(data.shares, 100))
+        yield Note(text=f"`{assignment('data.split', data.split)}` adds up to "
+                   f"{sum(data.split):g}: the parts are {shares} of the text")  # fmt: skip
     if not resumed and store_has_windows_lines(prepared.train, prepared.tokenizer):
         yield Note(text=WINDOWS_LINES)
     unknown = prepared.tokenizer.unknown_id

@@ -214,9 +214,10 @@ def vocabulary_notes(ancestry: Ancestry, prepared: Prepared) -> Iterator[Note]:
             "leave `training.base` out to train a model on this text alone",
         )
     named = ", ".join(map(repr, new[:MOST_NAMED])) + ", ..." * (len(new) > MOST_NAMED)
+    rest = ", the others stay known" * (len(shared) < len(known))
     yield Note(
-        text=f"{from_base}: {len(shared):,} of its {len(known):,} {unit} are in this text, the "
-        f"others stay known; {len(new):,} new {unit}" + f": {named}" * bool(new)
+        text=f"{from_base}: {len(shared):,} of its {len(known):,} {unit} are in this text{rest}; "
+        + (f"{len(new):,} new {unit}: {named}" if new else f"no new {unit}")
     )
     if not ancestry.ancestor.grows:
         yield Note(text=f"an adaptive softmax keeps its vocabulary: new {unit} are unknown")
