@@ -83,13 +83,14 @@ class Rules(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a text begins: the ids of its prompt, boundary included, its seed, and the state of
-    each constraint after the prompt.
+    """Where a text begins: the ids of its prompt, boundary included, its seed, the state of each
+    constraint after the prompt, and the ids that come before, which the model has read already.
     """
 
     ids: tuple[int, ...]
     seed: int
     states: tuple[Any, ...] = ()
+    before: tuple[int, ...] = ()
 
 
 def restrict(logits: np.ndarray, allowed: np.ndarray, *, ends: bool) -> None:
@@ -236,8 +237,9 @@ def history_of(rules: Rules, starts: Sequence[Start]) -> History | None:
         return None
     # On the left, where it is least in the way, the boundary fills up shorter prompts: it is
     # neither counted nor matched.
-    tokens = np.full((len(starts), max(len(start.ids) for start in starts)), BOUNDARY_ID)
-    for row, start in zip(tokens, starts, strict=True):
-        row[len(row) - len(start.ids) :] = start.ids
+    texts = [start.before + start.ids for start in starts]
+    tokens = np.full((len(starts), max(map(len, texts))), BOUNDARY_ID)
+    for row, text in zip(tokens, texts, strict=True):
+        row[len(row) - len(text) :] = text
     breakers = None if rules.breakers is None else rules.breakers.numpy()
     return History(tokens, len(rules.logit_bias), config, breakers)

@@ -147,7 +147,7 @@ def test_the_compiled_decoder_gives_back_where_each_text_stands(kind: str) -> No
     model, tokenizer = MODELS[kind], TOKENIZERS[kind]
     config = GenerationConfig(pattern=r"(\S+ )*(dead|the)", length=100, temperature=1.2)
     rules = rules_for(tokenizer, config, [""])
-    starts = starts_for(tokenizer, tokenizer.boundary_id, [""], rules, [1, 2, 3])
+    starts = starts_for(tokenizer, [""], rules, [1, 2, 3])
     begin = open_decoder(model)
     if not isinstance(begin, CompiledDecoder):
         pytest.skip(f"the compiled decoder is not there: {native.status()}")
