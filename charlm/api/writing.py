@@ -42,7 +42,7 @@ class Writing:
         the model ends the document, unless ``past_end``.  The same ``seed`` gives the same text;
         without one it is random.  ``best_of`` keeps the most probable of so many texts, ``beam``
         searches for the most probable one; ``state`` is a file that keeps what the model knows
-        after the text, and its end, to go on later.  ``replace_unknown`` is put for characters the model has
+        after the text, to go on later.  ``replace_unknown`` is put for characters the model has
         never seen; ``precision="int8"`` rounds the weights.
         Returns a ``str``; a list of ``samples`` texts, of the seeds ``seed``, ``seed + 1``, ...;
         for a list of prompts a list of such results.

@@ -71,7 +71,7 @@ def state_after(
 ) -> SavedState:
     """The state after a ``text``, which follows what ``before`` has read."""
     network = require_recurrent(model)
-    ids = tokenizer.encode(text).tolist()
+    ids: list[int] = tokenizer.encode(text).tolist()
     *tokens, last = [before.last if before else BOUNDARY_ID, *ids]
     reader = Decoder(network, before.state if before else network.start())
     if tokens:
