@@ -1,4 +1,4 @@
-"""Scoring independent lines: one call of ``score_text`` per line, and ``--reset line``.
+"""Scoring independent lines: one call of ``score_documents`` per line, and ``--reset line``.
 
     python benchmarks/scoring_lines.py                    a table
     python benchmarks/scoring_lines.py --json             one object a line
@@ -30,8 +30,8 @@ from charlm.data.sources.corpora import open_corpus
 from charlm.data.tokenizers.kinds import Tokenizer, tokenizer_trainer
 from charlm.inference.predictors.lines import nll_of_lines
 from charlm.inference.predictors.recurrent import Recurrent
-from charlm.inference.scoring.documents import score_documents, score_text
-from charlm.inference.scoring.scorer import StreamOptions
+from charlm.inference.scoring.documents import score_documents
+from charlm.inference.scoring.scorer import CARRIED, StreamOptions
 from charlm.inference.timing import Way, compare_ways
 from charlm.metrics import Score
 from charlm.model import native
@@ -63,13 +63,16 @@ def model_of(size: str, tokenizer: Tokenizer) -> Recurrent:
 
 def together(model: Recurrent, tokenizer: Tokenizer, lines: list[str]) -> Score:
     """All lines in one text, as ``charlm perplexity --reset line`` reads it."""
-    return sum_of(model, tokenizer, [EncodedPiece(tokenizer.encode(t := "".join(lines)), t, True)])
+    text = "".join(lines)
+    piece = EncodedPiece(tokenizer.encode(text), text, True)
+    return sum_of(model, tokenizer, [piece], BY_LINE)
 
 
-def sum_of(model: Recurrent, tokenizer: Tokenizer, pieces: list[EncodedPiece]) -> Score:
-    """The score of pieces of text, line by line."""
-    parts = score_documents(model, tokenizer, pieces, BY_LINE)
-    return sum((part.score for part in parts), start=Score())
+def sum_of(
+    model: Recurrent, tokenizer: Tokenizer, pieces: list[EncodedPiece], options: StreamOptions
+) -> Score:
+    """The score of pieces of text."""
+    return sum(score_documents(model, tokenizer, pieces, options), start=Score())
 
 
 def measure(size: str, threads: int, rounds: int, lines: list[str]) -> dict[str, object]:
@@ -82,7 +85,8 @@ def measure(size: str, threads: int, rounds: int, lines: list[str]) -> dict[str,
     single: list[float] = []
 
     def one_by_one() -> None:
-        single[:] = [score_text(model, tokenizer, line).nll for line in lines]
+        pieces = (EncodedPiece(tokenizer.encode(line), line, True) for line in lines)
+        single[:] = [sum_of(model, tokenizer, [piece], CARRIED).nll for piece in pieces]
 
     ways = {
         "one by one": Way(one_by_one, len(lines)),
@@ -121,7 +125,7 @@ def score_once(source: str, count: int) -> None:
             text = "".join(lines[: count - begin])
             yield EncodedPiece(tokenizer.encode(text), text, begin == 0)
 
-    score = sum_of(model_of("1x128", tokenizer), tokenizer, pieces())  # type: ignore[arg-type]
+    score = sum_of(model_of("1x128", tokenizer), tokenizer, pieces(), BY_LINE)  # type: ignore[arg-type]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"lines": count, "tokens": score.tokens, "peak_mb": round(peak)}))
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from charlm.config import ModelConfig, TrainConfig, merge, parse_assignment
+from charlm.config import ModelConfig, TrainConfig, named_values, tables_of
 from charlm.data.batches import Segments
 from charlm.inference.speed import Size, Usual
 from charlm.inference.timing import PEER, Way, compare_ways, without_native
@@ -117,7 +117,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.everywhere:
         recurrence.NATIVE_FROM = recurrence.TABLE_FROM = stepped.PACKED_FROM = 1
-    model = merge(*map(parse_assignment, options.set)).get("model", {})
+    model = tables_of(named_values(options.set)).get("model", {})
     if not options.json:
         print(f"{native.status()}; torch {torch.__version__}; tokens/s and ratio to {PEER}")
     for size in options.sizes:

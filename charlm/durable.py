@@ -64,22 +64,21 @@ def remove_leftovers(path: Path) -> None:
     """
     for found in path.parent.glob(f"{glob.escape(path.name)}{TEMPORARY_MARK}*"):
         number, _, process = found.name.partition(TEMPORARY_MARK)[2].partition("-")
-        if number.isdigit() and not runs(int(number), process.partition("-")[0]):
+        if number.isdecimal() and not is_running(int(number), process.partition("-")[0]):
             with suppress(OSError):
                 remove_folder(found) if found.is_dir() else remove_file(found)
 
 
-def runs(number: int, process: str) -> bool:
-    """Whether a process of this machine still runs, as far as can be known."""
+def is_running(number: int, process: str) -> bool:
+    """Whether a process of this machine still runs, to judge by its number and its ``PROCESS``."""
     if number == os.getpid():
         return process == PROCESS
     try:
-        if os.name == "posix":  # elsewhere this would end the process
-            os.kill(number, 0)
+        with suppress(PermissionError):  # of somebody else
+            if os.name == "posix":  # elsewhere this would end the process
+                os.kill(number, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:
-        return True
     return True
 
 
@@ -109,16 +108,12 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``, all or nothing.  Raises ``OSError``; the old one stays."""
-    write_blocks(path, [content])
-
-
-def write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
-    """Replace ``path`` by all blocks in order, all or nothing.
+def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Replace ``path`` by ``content``, whole or in blocks, all or nothing.
 
     Raises ``OSError``; the old file stays.
     """
+    blocks = [content] if isinstance(content, bytes) else content
     temporary = temporary_name(path)
     try:
         with naming(path):
@@ -247,8 +242,8 @@ def check_output(path: Path, *, force: bool | None = None) -> None:
     """Refuse a file that cannot or must not be written, before the long work that fills it.
 
     ``force`` replaces a file that exists; None where the caller cannot be asked to.  Raises
-    ``CorpusError`` for a file that exists, a folder, a block device or a socket, and where the
-    folder to write in is missing.
+    ``CorpusError`` for a file that exists, a folder, a block device or a socket, for a path that
+    no file can have, and where the folder to write in is missing.
     """
     if str(path) == "-":
         raise CorpusError("standard output is no file", "name a file, or ./- for -")
@@ -256,7 +251,7 @@ def check_output(path: Path, *, force: bool | None = None) -> None:
     if mode is None:
         if not path.resolve().parent.is_dir():
             raise CorpusError(
-                f"there is no folder {path.parent}", "make it, or name a file in another one"
+                f"there is no folder {path.parent}", "make it, or name a file elsewhere"
             )
     elif stat.S_ISDIR(mode):
         raise CorpusError(f"{path} is a folder", "name a file")
@@ -275,16 +270,15 @@ def write_output(
     A link is followed.  Raises what ``check_output`` does, and ``CorpusError`` if writing fails.
     """
     check_output(path, force=force)
-    blocks = [content] if isinstance(content, bytes) else content
     mode = mode_of(path)
     try:
         if mode is None or stat.S_ISREG(mode):
             remove_leftovers(path.resolve())
-            write_blocks(path.resolve(), blocks)
+            write_bytes(path.resolve(), content)
         else:
             # Renaming a temporary file over /dev/null would leave the machine without it.
             with path.open("wb") as file:
-                file.writelines(blocks)
+                file.writelines([content] if isinstance(content, bytes) else content)
     except OSError as error:
         raise CorpusError(
             f"{path} cannot be written: {error.strerror or error}",
@@ -293,8 +287,14 @@ def write_output(
 
 
 def mode_of(path: Path) -> int | None:
-    """What kind of file ``path`` leads to, as in ``os.stat``; None if there is none."""
+    """What kind of file ``path`` leads to, as in ``os.stat``; None if there is none.  Raises
+    ``CorpusError`` where the system does not say, as for a name that is too long.
+    """
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be written: {error.strerror}", way_out(error)) from None
+    except ValueError:  # a null character
+        raise CorpusError(f"{str(path)!r} is the name of no file", "name another file") from None

@@ -15,6 +15,7 @@ __all__ = [
     "TokenizerError",
     "counted",
     "describe",
+    "shortened",
     "way_out",
 ]
 
@@ -23,14 +24,15 @@ REMEDIES = {
     errno.ENOSPC: SPACE,
     errno.EDQUOT: SPACE,
     errno.EFBIG: "allow larger files: ulimit -f unlimited",
-    errno.EACCES: "check who may read and write there: ls -l",
-    errno.EPERM: "check who may read and write there: ls -l",
+    errno.EACCES: "check the permissions, who may read and write there: ls -l",
+    errno.EPERM: "check the permissions, who may read and write there: ls -l",
     errno.EROFS: "choose a place that is not mounted read-only",
     errno.EMFILE: "allow more open files: ulimit -n 4096",
     errno.ENFILE: "close other programs: this machine has too many open files",
     errno.EIO: "check the disk: the system cannot read it or write to it",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path",
+    errno.EISDIR: "give a file",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 """What can be done about the failures of files and disks, by their number."""
@@ -40,9 +42,13 @@ LONGEST = 2000
 """Characters of a cause and of a hint at most; both may quote a file that anybody has written."""
 
 
-def shortened(text: str) -> str:
-    """``text``, or its beginning and its end where it is too long."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 400]} ... {text[-395:]}"
+END = 100
+"""Characters of the end of a shortened text."""
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """``text``, or its beginning and its end where it has more than ``longest`` characters."""
+    return text if len(text) <= longest else f"{text[: longest - END - 5]} ... {text[-END:]}"
 
 
 class CharlmError(Exception):

@@ -10,8 +10,8 @@ from charlm.config import (
     ModelConfig,
     TrainConfig,
     lay_over,
-    merge,
-    parse_assignment,
+    named_values,
+    parse_value,
     read_toml,
     tables_of,
 )
@@ -19,7 +19,7 @@ from charlm.errors import ConfigError
 
 
 def with_setting(assignment: str) -> Config:
-    return Config.from_tables(parse_assignment(assignment))
+    return Config.from_tables(tables_of(named_values([assignment])))
 
 
 def test_tables_come_back_as_the_same_config() -> None:
@@ -40,7 +40,7 @@ def test_tables_come_back_as_the_same_config() -> None:
         ("model.hidden_size=0", "at least 1", "model.hidden_size"),
         ("model.hidden_size=1.5", "a whole number, got 1.5", ""),
         ("model.hidden_size=true", "a whole number, got True", ""),
-        ("model.dropout=1", "at least 0 and less than 1, got 1.0", ""),
+        ("model.dropout=1", "at least 0 and less than 1, got 1", ""),
         ("model.dropout=nan", "`model.dropout` must be finite, got nan", ""),
         ("training.learning_rate=inf", "`training.learning_rate` must be finite, got inf", ""),
         (
@@ -77,14 +77,20 @@ def test_two_budgets_are_refused_naming_both() -> None:
 @pytest.mark.parametrize("text", ["", "model", "model.dropout", "=3", "model.=3", "data=3"])
 def test_an_assignment_of_the_wrong_form_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"given as name=value|unknown setting"):
-        parse_assignment(text)
+        tables_of(named_values([text]))
+
+
+def test_a_section_that_is_no_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown section 1"):
+        Config.from_tables({1: {}})  # type: ignore[dict-item]
 
 
 def test_values_are_toml_or_numbers_or_else_plain_text() -> None:
     assigned = ["training.learning_rate=1e-3", "model.dropout=.5", "model.cell=gru"]
-    tables = merge(*map(parse_assignment, assigned))
+    tables = tables_of(named_values(assigned))
     model = {"dropout": 0.5, "cell": "gru"}
     assert tables == {"training": {"learning_rate": 1e-3}, "model": model}
+    assert parse_value("3\nother = 4") == "3\nother = 4"
 
 
 def test_shares_are_fractions_of_the_whole() -> None:
@@ -200,7 +206,9 @@ def test_an_unknown_or_ambiguous_name_is_refused_with_the_right_one(
     ],
 )
 def test_a_key_alone_is_enough_where_one_section_has_it(text: str, meant: str) -> None:
-    assert parse_assignment("hidden_size=3") == parse_assignment("model.hidden_size=3")
+    assert tables_of(named_values(["hidden_size=3"])) == tables_of(
+        named_values(["model.hidden_size=3"])
+    )
     with pytest.raises(ConfigError) as caught:
-        parse_assignment(text)
+        tables_of(named_values([text]))
     assert caught.value.hint == meant

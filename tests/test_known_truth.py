@@ -41,7 +41,7 @@ def train(text: str, folder: Path) -> Score:
         pass
     loaded = load_run(folder / "run")
     scored = score_store(loaded.model, loaded.tokenizer, load_part(loaded, "test"))
-    return sum((part.score for part in scored), start=Score())
+    return sum(scored, start=Score())
 
 
 def four_gram_bits(train: str, test: str) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from charlm.config import Config, ModelConfig, TrainConfig, merge, parse_assignment
+from charlm.config import Config, ModelConfig, TrainConfig, merge, named_values, tables_of
 from charlm.model.language_model import LanguageModel
 
 PAGE = (Path(__file__).parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
@@ -28,12 +28,12 @@ def test_a_setting_that_is_named_is_there(name: str) -> None:
 )
 def test_a_setting_that_is_shown_can_be_given(assignment: str) -> None:
     more = {"num_layers": 2} if "connections" in assignment else {}
-    Config.from_tables(merge({"model": more}, parse_assignment(assignment)))
+    Config.from_tables(merge({"model": more}, tables_of(named_values([assignment]))))
 
 
 def test_the_example_is_a_model() -> None:
     assignments = re.findall(r"--set (\S+)", PAGE.partition("```sh")[2].partition("```")[0])
-    config = Config.from_tables(merge(*map(parse_assignment, assignments)))
+    config = Config.from_tables(tables_of(named_values(assignments)))
     assert config.training.average == "asgd"
     assert LanguageModel(config.model, vocab_size=100).count_parameters() > 10_000_000
 

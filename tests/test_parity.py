@@ -91,6 +91,17 @@ def test_perplexity_of_a_part_with_methods_and_of_a_mixture(model: Model) -> Non
     assert plain(mixture.perplexity(Path("text.txt")).record()) == plain(found)
 
 
+def test_perplexity_of_a_mixture_with_methods_shows_what_is_static(model: Model) -> None:
+    adapted = model.adapt(temperature=1.1, cache={"share": 0.2})
+    for table, options in (
+        (adapted.perplexity(Path("text.txt")), {}),
+        (adapted.mix("runs/second", weight=0.3).perplexity(Path("text.txt")), MIXED),
+    ):
+        (found,) = shown("perplexity", "text.txt", temperature=1.1, cache="share=0.2", **options)
+        del found["evaluation"]["options"]  # the command's own spelling
+        assert plain(table.record()) == plain(found)
+
+
 @pytest.mark.parametrize("by", ["token", "char", "word", "line"])
 def test_score(model: Model, by: str) -> None:
     found = shown("score", "text.txt", "--more", by=by, top=2, unit="nats")

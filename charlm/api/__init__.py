@@ -10,7 +10,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlm.api.arguments import Texts, check_part, last_of, listed, naming_unknown, run_folder
+from charlm.api.arguments import (
+    Texts,
+    check_part,
+    last_of,
+    listed,
+    naming_unknown,
+    run_folder,
+    within,
+)
 from charlm.api.model import Model
 from charlm.inference.loading import load_run
 
@@ -81,5 +89,6 @@ def compare(
 
     first, second = (each if isinstance(each, Model) else load(each) for each in (a, b))
     check_part(part)
+    within(0, most=most)
     records = compare_runs(first.loaded, second.loaded, listed(text), part=part, most=most)
     return last_of(records, Comparison)

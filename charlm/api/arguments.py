@@ -8,7 +8,7 @@ from inspect import signature
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import ParamSpec, TypeVar, get_args, get_origin
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
 from charlm.config import GenerationConfig
 from charlm.config.paths import path_of
@@ -111,7 +111,7 @@ def require(name: str, value: object, kinds: tuple[type, ...], wanted: str) -> N
         raise ConfigError(f"`{name}` must be {wanted}, got {value!r:.60}", f"change `{name}`")
 
 
-def within(least: int, most: int | None = None, **numbers: int | None) -> None:
+def within(least: int, most: int | None = None, /, **numbers: int | None) -> None:
     """Raise ``ConfigError`` for a number below ``least`` or above ``most``; None is fine."""
     for name, value in numbers.items():
         if value is not None and not least <= value <= (value if most is None else most):
@@ -139,31 +139,24 @@ def last_of(records: Iterable[object], kind: type[Result]) -> Result:
 
 
 def listed(text: Texts | None) -> str | Path | Sequence[str | Path] | None:
-    """``text``, an iterable of texts as a list.  Raises ``ConfigError`` for what is no text, and
-    warns of a text that is the name of a file.
+    """``text``, an iterable of texts as a list.
+
+    Raises ``ConfigError`` for what is no text, and warns of a text that is also the name of a file,
+    which is hardly what was to be measured.
     """
-    if text is None or isinstance(text, str | Path):
-        warn_of_name(text)
-        return text
-    if isinstance(text, bytes) or hasattr(text, "read") or not isinstance(text, Iterable):
+    single = text is None or isinstance(text, str | Path)
+    readable = isinstance(text, bytes) or hasattr(text, "read")
+    if not single and (readable or not isinstance(text, Iterable)):
         raise ConfigError(
             f"a text must be a str, or the Path of a file, or a list of them, got {text!r:.60}",
             "decode or read it first, or give the Path of the file",
         )
-    texts = list(text)
+    texts: list[Any] = [text] if single else list(text)  # type: ignore[arg-type]
     for each in texts:
-        warn_of_name(each)
-    return texts
-
-
-def warn_of_name(text: object) -> None:
-    """Warn where a text is also the name of a file, which is hardly what was to be measured."""
-    if isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and Path(text).is_file():
-        warnings.warn(
-            f"the text {text!r} is also the name of a file; Path({text!r}) is what it holds",
-            CharlmWarning,
-            stacklevel=5,
-        )
+        if isinstance(each, str) and 0 < len(each) <= LONGEST_NAME and Path(each).is_file():
+            about = f"the text {each!r} is also the name of a file; Path({each!r}) is what it holds"
+            warnings.warn(about, CharlmWarning, stacklevel=4)
+    return texts[0] if single else texts
 
 
 def check_part(part: str | None) -> None:

@@ -54,9 +54,8 @@ class Writing:
             print(model.generate("It was", pattern="It was [a-z ]{5,30}", repetition_penalty=1.1))
         """
         within(1, best_of=best_of, beam=beam)
-        if beam:
-            refuse_idle("beam", chosen(settings))
-        config, model = self._settings(settings), in_precision(self.loaded.model, precision)
+        config = self._settings(settings, "beam" if beam else None)
+        model = in_precision(self.loaded.model, precision)
         given = prompt if isinstance(prompt, list | tuple) else [prompt]
         prompts = [self._replaced(text, replace_unknown) for text in given]
         written = write_texts(
@@ -110,8 +109,7 @@ class Writing:
 
             print(model.fill("It was the ___ of times."))
         """
-        refuse_idle("fill", chosen(settings))
-        config = self._settings(settings)
+        config = self._settings(settings, "fill")
         found = fill(
             self.loaded.model, self.loaded.tokenizer, self._replaced(text, replace_unknown),
             config, gap_length=gap_length, width=beam, count=generation.check_count(samples),
@@ -143,12 +141,14 @@ class Writing:
             training_text=self._training_text(config),
         )  # fmt: skip
 
-    def _settings(self, given: Mapping[str, Any]) -> GenerationConfig:
+    def _settings(self, given: Mapping[str, Any], mode: str | None = None) -> GenerationConfig:
         """The run's generation settings with those of ``given`` that are not None.
 
-        Raises ``ConfigError`` for a wrong value.
+        Raises ``ConfigError`` for a wrong value, and for one that does nothing with ``mode``.
         """
-        return replace(self.loaded.run.config.generation, **chosen(given))
+        chosen = {name: value for name, value in given.items() if value is not None}
+        refuse_idle(mode, chosen)
+        return replace(self.loaded.run.config.generation, **chosen)
 
     def _training_text(self, config: GenerationConfig) -> SuffixIndex | None:
         """The index of the run's training text, if ``max_copy`` needs it."""
@@ -158,11 +158,6 @@ class Writing:
         """``prompt`` with ``replacement`` for what the model has never seen, if there is one."""
         require("prompt", prompt, (str,), "a str, or a list of them")
         return generation.replace_symbols(self.loaded.tokenizer, prompt, replacement)
-
-
-def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that are not None, which leaves the run's."""
-    return {name: value for name, value in settings.items() if value is not None}
 
 
 def stops(stop: str | Iterable[str]) -> list[str]:

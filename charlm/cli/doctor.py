@@ -14,7 +14,8 @@ def command(as_json: bool) -> None:
     """Show the versions of charlm and its libraries, the device and precision that training
     takes by default, which implementation of the LSTM is in use, and where the cache is.
     """
-    from charlm.console.machine import show_machine
+    from charlm.console.tables import print_record
     from charlm.inference.machine import describe_machine
 
-    show_machine(describe_machine(), as_json=as_json)
+    about = describe_machine()
+    print_record(about, {name: str(value) for name, value in about.items()}, as_json=as_json)

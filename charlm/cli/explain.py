@@ -28,7 +28,7 @@ def numbered(_: click.Context, option: click.Parameter, text: str | None) -> lis
     found: dict[int, None] = {}
     for part in text.split(","):
         ends = re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", part)
-        if not ends:
+        if not ends or int(ends[1]) > int(ends[2] or ends[1]):
             raise click.BadParameter(f"{part!r} is no number and no range like 0-63", param=option)
         found |= dict.fromkeys(range(int(ends[1]), int(ends[2] or ends[1]) + 1))
     return list(found)
@@ -53,7 +53,7 @@ GOES_WITH = {
 @click.argument("text", metavar="TEXT|FILE|-")
 @click.option(
     "--layer", type=click.IntRange(0), metavar="N",
-    help="Which layer is shown; 0 is the lowest.  [default: the last]",
+    help="Which layer is shown; 0 is the lowest.  [default: the last; all with --html and --npz]",
 )  # fmt: skip
 @click.option(
     "--unit", type=click.IntRange(0), metavar="N",
@@ -125,6 +125,8 @@ def check_use() -> str:
     if len(asked) > 1:
         names = " and ".join(f"--{name}" for name in asked)
         raise click.UsageError(f"{names} are several questions: ask one at a time")
+    if {"unit", "units"} <= set(given):
+        raise click.UsageError("--unit and --units contradict each other: give one of them")
     question = asked[0] if asked else ""
     for name in given:
         if question not in GOES_WITH[name]:
@@ -136,7 +138,7 @@ def check_use() -> str:
 
 def answer(question: str, loaded: "Loaded", text: "TokenizedText", **how: Any) -> None:
     """Answer a question of ``QUESTIONS``, or draw a heat-map."""
-    from charlm.console.explanations import show_explanation, tracked_tokens
+    from charlm.console.explanations import SHOWN, show_explanation, tracked_tokens
     from charlm.explain.activations import explain_unit
 
     layer, as_json = how["layer"], how["as_json"]
@@ -153,41 +155,19 @@ def answer(question: str, loaded: "Loaded", text: "TokenizedText", **how: Any) -
         records = compare_memory(loaded, text, cells, how["reach"] or 100)
         show_memory(tracked_memories(records), as_json=as_json)
     elif question:
-        save(loaded, text, **how)
+        save(loaded, text, how)
     else:
-        found = tracked_tokens(explain_unit(loaded, text, layer, how["unit"]))
-        show_explanation(found, how["gate"], as_json=as_json)
+        drawn = explain_unit(loaded, text, layer, how["unit"], None if as_json else SHOWN)
+        show_explanation(drawn, how["gate"], as_json=as_json)
 
 
-def save(
-    loaded: "Loaded",
-    text: "TokenizedText",
-    *,
-    html: Path | None,
-    npz: Path,
-    layer: int | None,
-    unit: int | None,
-    units: list[int] | None,
-    force: bool,
-    **_: Any,
-) -> None:
+def save(loaded: "Loaded", text: "TokenizedText", how: dict[str, Any]) -> None:
     """Explain a text, write the file of --html or --npz, and say what is in it."""
     from charlm.console.explanations import show_saved, tracked_tokens
     from charlm.explain.activations import explain_text, save_arrays
     from charlm.web.reports import save_page
 
-    layers, kept = (None if each is None else [each] for each in (layer, unit))
-    records = explain_text(loaded, text, layers, kept or units)
-    write, path = (save_page, html) if html else (save_arrays, npz)
-    show_saved(tracked_tokens(write(records, path, force=force)), path)
-
-
-def saver(html: Path | None) -> Any:
-    """What writes a page, or arrays."""
-    if html is None:
-        from charlm.explain.activations import save_arrays
-
-        return save_arrays
-    from charlm.web.reports import save_page
-
-    return save_page
+    layers, unit = (None if how[name] is None else [how[name]] for name in ("layer", "unit"))
+    records = explain_text(loaded, text, layers, unit or how["units"])
+    write, path = (save_page, how["html"]) if how["html"] else (save_arrays, how["npz"])
+    show_saved(tracked_tokens(write(records, path, force=how["force"])), path)

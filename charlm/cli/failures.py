@@ -9,6 +9,7 @@ import click
 
 from charlm import errors
 from charlm.cli.frame import DEBUG, RUNNING
+from charlm.cli.standard_streams import NO_READER
 from charlm.errors import CharlmError, ConfigError
 
 __all__ = ["ending_in_two_lines", "print_error"]
@@ -17,17 +18,16 @@ LONGEST = 400
 """Most characters of a line.  Of a longer one, for example a text that was given as the name of a
 file, the beginning and the end are shown."""
 
-END = 100
-"""Characters of the end of a shortened line."""
-
 
 @contextmanager
 def ending_in_two_lines(ctx: click.Context) -> Iterator[None]:
     """Print every error of the block in two lines and exit: 1 failed, 2 wrong use, 128 + signal."""
     try:
         yield
-    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError, BrokenPipeError):
+    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError):
         raise
+    except BrokenPipeError:
+        ctx.exit(NO_READER)
     except KeyboardInterrupt as error:
         # A terminal has just echoed ^C, perhaps amid a line.
         click.echo("\ninterrupted" if sys.stderr.isatty() else "interrupted", err=True)
@@ -86,10 +86,7 @@ def presentable(text: str) -> str:
     """``text`` in one line of limited length that cannot steer a terminal."""
     from charlm.console.terminal import harmless
 
-    text = harmless(one_line(text))
-    if len(text) <= LONGEST:
-        return text
-    return f"{text[: LONGEST - END]} ... {text[-END:]}"
+    return errors.shortened(harmless(one_line(text)), LONGEST)
 
 
 def one_line(text: str) -> str:
@@ -99,12 +96,14 @@ def one_line(text: str) -> str:
 
 def print_error(cause: str, hint: str) -> None:
     """Print an error on stderr, if there is anybody to read it."""
+    from charlm.console.figures import columns_of, in_columns
     from charlm.console.terminal import without_protection
 
     stream = without_protection(sys.stderr)  # of the styles; cause and hint are harmless
-    with suppress(OSError):
-        click.echo(click.style("error: ", fg="red", bold=True) + cause, stream)
-        click.echo(click.style("  try: ", fg="green", bold=True) + remedy(hint), stream)
+    for name, color, text in (("error:", "red", cause), ("  try:", "green", remedy(hint))):
+        lines = in_columns(name, text, columns_of(stream), len(name))
+        with suppress(OSError):
+            click.echo(click.style(name, fg=color, bold=True) + lines[len(name) :], stream)
 
 
 def remedy(hint: str) -> str:

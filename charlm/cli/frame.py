@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from charlm.cli.renamed import successor
+from charlm.cli import renamed
 from charlm.errors import ConfigError
 
 __all__ = [
@@ -26,7 +26,7 @@ DEBUG = "charlm.debug"
 """The key in a context's ``meta`` that asks for tracebacks."""
 
 RUNNING = "charlm.running"
-"""The key in a context's ``meta`` under which the command that runs is kept, for its errors."""
+"""The key in a context's ``meta`` under which that of the running command is, for its errors."""
 
 GENERAL = "General"
 """The last heading of a help, for the options that nearly every command has."""
@@ -78,12 +78,12 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse.  Raises ``ConfigError`` with the new name of an option that has one."""
-        ctx.meta[RUNNING] = self
+        ctx.meta[RUNNING] = ctx
         self.refuse_careless(ctx, args)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            new = successor(self.name or "", error.option_name)
+            new = renamed.OPTIONS.get((self.name or "", error.option_name))
             if new is None:
                 raise
             cause = f"{error.option_name} is now {new}"

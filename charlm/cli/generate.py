@@ -10,14 +10,14 @@ from typing import Any
 import click
 
 from charlm.cli.frame import Command, given_among, option
-from charlm.cli.options import Shares
+from charlm.cli.options import Numbers
 from charlm.cli.runs import ChosenRun, model_options
 from charlm.cli.shared import json_option, run_argument, seed_option
 from charlm.config import GenerationConfig, named_values
 from charlm.config.whole import refuse_unknown
 from charlm.errors import ConfigError
 
-__all__ = ["FILTERING", "FILTERS", "WRITING", "command", "generation_options", "what_not_to_copy"]
+__all__ = ["FILTERING", "FILTERS", "WRITING", "command", "generation_options"]
 
 WRITING, FILTERS, SHOWING = "Writing", "Choosing tokens", "Several texts"
 """Headings: what is written, how each token is chosen, and which texts are shown."""
@@ -79,20 +79,6 @@ def setting_option(entry: dataclasses.Field[Any]) -> Callable[..., Any]:
     )  # fmt: skip
 
 
-def generation_table(assignments: Sequence[str]) -> dict[str, Any]:
-    """The settings of generation in NAME=VALUE texts.  Raises ``ConfigError`` for another name."""
-    table: dict[str, Any] = {}
-    for name, value in named_values(assignments).items():
-        section, _, key = name.rpartition(".")
-        refuse_unknown(section or GenerationConfig.name, key)
-        if section not in ("", GenerationConfig.name):
-            raise ConfigError(
-                f"{name} belongs to training, and this run is trained", "leave it out"
-            )
-        table[key] = value
-    return table
-
-
 def given_once(_: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
     """The value of an option, or None.  Raises ``BadParameter`` where it was given twice."""
     if len(values) > 1:
@@ -110,6 +96,20 @@ def unescaped(_: click.Context, __: click.Parameter, given: Any) -> Any:
     return re.sub(r"\\([ntr\\])", lambda found: ESCAPES[found[1]], given)
 
 
+def generation_table(assignments: Sequence[str]) -> dict[str, Any]:
+    """The settings of generation in NAME=VALUE texts.  Raises ``ConfigError`` for another name."""
+    table: dict[str, Any] = {}
+    for name, value in named_values(assignments).items():
+        section, _, key = name.rpartition(".")
+        refuse_unknown(section or GenerationConfig.name, key)
+        if section not in ("", GenerationConfig.name):
+            raise ConfigError(
+                f"{name} belongs to training, and this run is trained", "leave it out"
+            )
+        table[key] = value
+    return table
+
+
 IDLE = {
     "fill": ("prompt", "prompts", "seed", "color", "best_of", "stop", "past_end", "state",
              "temperatures"),
@@ -123,8 +123,7 @@ def check_modes(settings: Mapping[str, Any], fill: str | None, beam: int | None)
     from charlm.inference.generation.modes import refuse_idle, refuse_rivals
 
     mode = "fill" if fill is not None else "beam" if beam else None
-    if mode:
-        refuse_idle(mode, [*settings, *given_among(IDLE[mode])])
+    refuse_idle(mode, [*settings, *given_among(IDLE.get(mode or "", ()))])
     if fill is None and given_among(["gap_length"]):
         raise ConfigError("`gap_length` does nothing without `fill`", "give `fill=TEXT`")
     temperatures = bool(given_among(["temperatures"]))
@@ -132,7 +131,8 @@ def check_modes(settings: Mapping[str, Any], fill: str | None, beam: int | None)
 
 
 def what_not_to_copy(loaded: Any) -> Any:
-    """The index of the training text."""
+    """The index of the training text, of a run that is not to copy from it."""
+    # Imported here, because few texts are written with --max-copy.
     from charlm.console.novelty import show_indexing
     from charlm.inference.loading import index_training_text
 
@@ -177,7 +177,7 @@ def what_not_to_copy(loaded: Any) -> Any:
 )  # fmt: skip
 @seed_option("The same seed gives the same text.  [default: random]", FILTERS)
 @option(
-    "--temperatures", type=Shares("0.5,0.8"), metavar="X,X,...", heading=SHOWING,
+    "--temperatures", type=Numbers("0.5,0.8"), metavar="X,X,...", heading=SHOWING,
     help="Write each text at these temperatures, side by side on a terminal.",
 )  # fmt: skip
 @option(

@@ -104,7 +104,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the program; the exit code is 0, 1 (failed), 2 (wrong use) or 128 + signal."""
-    from charlm.cli.standard_streams import flush_streams, replace_closed_streams
+    from charlm.cli.standard_streams import NO_READER, flush_streams, replace_closed_streams
     from charlm.console.terminal import protect_terminals
 
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown"):
@@ -121,10 +121,12 @@ def main() -> None:
         cli(prog_name="charlm", standalone_mode=True)
     except SystemExit as done:
         failure = flush_streams()
-        if failure and not done.code:
-            print_error(f"standard output: {failure}", "send it somewhere else: > FILE")
-            sys.exit(1)
-        raise
+        if done.code or not failure:
+            raise
+        if isinstance(failure, BrokenPipeError):
+            sys.exit(NO_READER)
+        print_error(f"standard output: {failure.strerror}", "send it somewhere else: > FILE")
+        sys.exit(1)
 
 
 def show_warning(

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from charlm.cli.frame import Command, option
-from charlm.cli.options import Shares
+from charlm.cli.options import Numbers
 from charlm.cli.runs import ChosenRun, model_options
 from charlm.cli.shared import data_options, json_option, run_argument, seed_option
 
@@ -17,7 +17,7 @@ SAMPLES = "Samples, without SOURCE"
 @run_argument
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...", type=click.Path())
 @option(
-    "--temperatures", type=Shares("0.5,0.8,1.1"), metavar="X,X,...", heading=SAMPLES,
+    "--temperatures", type=Numbers("0.5,0.8,1.1"), metavar="X,X,...", heading=SAMPLES,
     help="Temperatures of the samples.  [default: 0.5,0.8,1]",
 )  # fmt: skip
 @option(

@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import click
 
 from charlm.cli.frame import each_once, option
-from charlm.config import Config, merge, parse_assignment
+from charlm.config import Config, merge, named_values, tables_of
 from charlm.config.section import default_text
 
 __all__ = ["SETTINGS", "setting_options"]
@@ -53,7 +53,7 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_settings(assignments: tuple[str, ...], **arguments: Any) -> Any:
-        given = [parse_assignment(assignment) for assignment in assignments]
+        given = [tables_of(named_values(assignments))]
         for flag, target in SETTINGS.items():
             value = arguments.pop(parameter_name(flag))
             if value not in (None, ()):
@@ -92,7 +92,7 @@ def setting_option(flag: str, target: str) -> Callable[[Callable[..., Any]], Cal
         help_text += f"  [default: {default}]"
     options: dict[str, Any] = {"help": help_text, "default": None}
     if kind == tuple[float, ...]:
-        options.update(type=Shares(), metavar="SHARES")
+        options.update(type=Numbers(), metavar="SHARES")
     elif kind == tuple[str, ...]:
         options.update(type=click.Path(), multiple=True, metavar="SOURCE")
     elif choices:
@@ -110,10 +110,10 @@ def plain_type(kind: Any) -> Any:
     return kind
 
 
-class Shares(click.ParamType[tuple[float, ...]]):
+class Numbers(click.ParamType[tuple[float, ...]]):
     """Numbers with commas between, like ``example``."""
 
-    name = "shares"
+    name = "numbers"
 
     def __init__(self, example: str = "90,5,5") -> None:
         self.example = example

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["meant_command", "successor"]
+__all__ = ["OPTIONS", "meant_command"]
 
 OPTIONS = {
     ("score", "--context"): "--reset never|document|line",  # carried is now never
@@ -39,11 +39,6 @@ COMMANDS = {
 LIKENESS = 0.7
 """Least likeness (``difflib``'s ratio, 0 to 1) at which a name is taken for a misspelt one.
 Two letters swapped in a word of five give 0.8; ``serve`` and ``score`` have 0.6."""
-
-
-def successor(command: str, option: str) -> str | None:
-    """The new name of an option, or None for one that never existed."""
-    return OPTIONS.get((command, option))
 
 
 def meant_command(given: str, known: Iterable[str]) -> str | None:

@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ChosenRun", "model_options"]
 
-other_option = option(
-    "--mix", "other", type=RunPath(), metavar="RUN2", heading="Mixture",
-    help="Mix the probabilities of RUN with those of RUN2.",
-)  # fmt: skip
-
-weight_option = option(
-    "--mix-weight", "weight", type=click.FloatRange(0, 1), metavar="X", heading="Mixture",
-    help="Weight of RUN in the mixture.  [default: tuned on RUN's validation text]",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class ChosenRun:
@@ -68,8 +58,14 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     them reach it as one ``ChosenRun``, ``chosen``.
     """
 
-    @other_option
-    @weight_option
+    @option(
+        "--mix", "other", type=RunPath(), metavar="RUN2", heading="Mixture",
+        help="Mix the probabilities of RUN with those of RUN2.",
+    )  # fmt: skip
+    @option(
+        "--mix-weight", "weight", type=click.FloatRange(0, 1), metavar="X", heading="Mixture",
+        help="Weight of RUN in the mixture.  [default: tuned on RUN's validation text]",
+    )  # fmt: skip
     @step_option
     @device_option
     @functools.wraps(command)

@@ -72,7 +72,7 @@ def command(
     from charlm.console.adaptation import show_adapted
     from charlm.console.surprisals import show_scored
     from charlm.inference.adaptation.tuning import adapt_run
-    from charlm.inference.surprisal.columns import columns_for
+    from charlm.inference.surprisal.columns import Columns
     from charlm.inference.surprisal.rows import measure_rows
     from charlm.inference.texts import open_corpus_for
 
@@ -83,7 +83,10 @@ def command(
     models = [chosen.mix(each, texts, tell=not number) for number, each in enumerate(adapted)]
     how = options | {"encoding": data.get("encoding"), "sentences": format == "neural-complexity"}
     rows = measure_rows(models, *texts or sources, **how)
-    columns = columns_for(loaded.tokenizer, measure, **options)
+    columns = Columns(
+        measure=measure, top=min(options["top"], loaded.tokenizer.vocab_size), more=options["more"],
+        regions=options["by"] == "region", sentences=options["reset"] == "line",
+    )  # fmt: skip
     show_scored(rows, columns, format=format, as_json=as_json)
 
 

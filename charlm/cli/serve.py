@@ -36,7 +36,7 @@ def command(
     docs/serve.md lists all paths.  Needs the extra serve.
     """
     from charlm.cli.signals import stopping
-    from charlm.console.serving import show_serving
+    from charlm.console.serving import announced, show_serving
     from charlm.web.server.opening import ServeLimits, open_server
 
     server = open_server(
@@ -45,5 +45,5 @@ def command(
     with stopping() as stop:
         stop.gentle = True
         show_serving(server.url, list(server.models))
-        server.run(stop)
+        server.run(announced(stop, server.limits.grace))
     click.get_current_context().exit(stop.code)

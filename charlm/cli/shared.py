@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from charlm.cli.frame import option
+from charlm.config.generation import LARGEST_SEED
 
 __all__ = [
     "FILE",
@@ -56,7 +57,7 @@ def out_option(
 
 def seed_option(help: str, heading: str) -> Callable[[Decorated], Decorated]:
     """The option ``--seed`` of texts."""
-    seeds = click.IntRange(0, 2**31 - 1)
+    seeds = click.IntRange(0, LARGEST_SEED)
     return option("--seed", type=seeds, metavar="N", heading=heading, help=help)
 
 
@@ -76,7 +77,7 @@ device_option = click.option(
 
 encoding_option = option(
     "--encoding", metavar="ENCODING", heading="Files",
-    help="Encoding of SOURCE.  [default: as in training]",
+    help="Encoding of the files.  [default: as in training]",
 )  # fmt: skip
 
 

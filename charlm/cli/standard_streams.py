@@ -7,7 +7,10 @@ from typing import NoReturn
 
 from charlm.errors import CorpusError
 
-__all__ = ["flush_streams", "replace_closed_streams"]
+__all__ = ["NO_READER", "flush_streams", "replace_closed_streams"]
+
+NO_READER = 141
+"""Exit code where the reader of stdout went away, as ``head`` does: 128 + the number of SIGPIPE."""
 
 STANDARD = 2
 """The highest descriptor of a standard stream."""
@@ -52,7 +55,7 @@ def replace_closed_streams() -> None:
         sys.stdin = ClosedStream("standard input", "name a file, or pipe the text in")
 
 
-def flush_streams() -> str | None:
+def flush_streams() -> OSError | None:
     """Write out what stdout and stderr still hold; returns why stdout could not be written.
 
     What cannot be written is dropped: Python would fail to write it once more at its end, and exit
@@ -64,5 +67,5 @@ def flush_streams() -> str | None:
             stream.flush()
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            failure = error.strerror if stream is sys.stdout else failure
+            failure = error if stream is sys.stdout else failure
     return failure

@@ -23,14 +23,9 @@ from charlm.cli.shared import FILE, json_option, out_option
 @click.option("--dry-run", is_flag=True, help="Print the settings of the training, and stop.")
 @json_option("one JSON object per report")
 def command(
-    sources: tuple[str, ...],
-    out: Path | None,
-    recipe: str | None,
-    settings: dict[str, dict[str, Any]],
-    config_file: Path | None,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+    sources: tuple[str, ...], out: Path | None, recipe: str | None,
+    settings: dict[str, dict[str, Any]], config_file: Path | None, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Tokenize text and train a model on it.
 
     SOURCE is a file, folder, glob, .gz, table (.jsonl .csv .tsv .parquet), dataset folder,
@@ -44,6 +39,7 @@ def command(
     from charlm.api.arguments import run_folder
     from charlm.api.samples import with_samples
     from charlm.cli.signals import stopping
+    from charlm.cli.translation import translated
     from charlm.console.plan import show_plan
     from charlm.console.training import is_live, show_training
     from charlm.training.distributed import join_world
@@ -52,14 +48,14 @@ def command(
 
     given: Any = {"recipe": recipe, "config_file": config_file, **settings}
     if dry_run:
-        show_plan(plan(sources, out, find_run=run_folder, **given), as_json=as_json)
+        show_plan(translated(plan(sources, out, find_run=run_folder, **given)), as_json=as_json)
         return
     world = join_world()
     with stopping() as stop:
         reports = train(sources, out, stop=stop, save=stop.save, world=world, **given)
         reports = stop.from_first(Started, reports)
         watched = with_samples(reports) if is_live() and world.first and not as_json else reports
-        show_training(watched, as_json=as_json, silent=not world.first)
+        show_training(translated(watched), as_json=as_json, silent=not world.first)
     world.leave()
     leave(stop.code, at_once=world.size > 1)
 

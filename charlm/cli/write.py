@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from charlm.cli.frame import Command, option
-from charlm.cli.generate import FILTERING, FILTERS, WRITING, generation_options
+from charlm.cli.generate import FILTERING, FILTERS, WRITING, generation_options, what_not_to_copy
 from charlm.cli.runs import ChosenRun, model_options
 from charlm.cli.shared import run_argument, seed_option
 
@@ -47,6 +47,9 @@ def command(
     from charlm.api import Model
     from charlm.console.writing.conversation import write_together
 
-    model = Model(chosen.mix(chosen.load()))
+    loaded = chosen.mix(chosen.load())
+    if settings.get("max_copy", loaded.run.config.generation.max_copy):
+        what_not_to_copy(loaded)  # is slow, and kept in the cache for the session
+    model = Model(loaded)
     session = model.write_session(transcript.saved + prompt, seed=seed, **settings)
     write_together(session, transcript)

@@ -9,7 +9,7 @@ until it is decided.
 
 from charlm.config.generation import GenerationConfig
 from charlm.config.model import ModelConfig
-from charlm.config.names import named_values, parse_assignment, parse_value, read_toml, tables_of
+from charlm.config.names import named_values, parse_value, read_toml, tables_of
 from charlm.config.rules import Tables, lay_over, merge
 from charlm.config.text import BOUNDARY_ID, DataConfig, TokenizerConfig
 from charlm.config.training import DEFAULT_MINUTES, TrainConfig
@@ -28,7 +28,6 @@ __all__ = [
     "lay_over",
     "merge",
     "named_values",
-    "parse_assignment",
     "parse_value",
     "read_toml",
     "tables_of",

@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 from charlm.config.section import Section, setting
 from charlm.errors import ConfigError
 
-__all__ = ["GenerationConfig"]
+__all__ = ["LARGEST_SEED", "GenerationConfig"]
 
 COLDEST, HOTTEST = 1e-6, 1e6
 """Temperatures beyond them would overflow or underflow float32, in which logits are divided."""
+
+LARGEST_SEED = 2**63 - 1
+"""The seed of a text is a whole number from 0 to this."""
 
 ALWAYS = ("length", "temperature", "top_k", "top_p", "min_p")
 """Settings that every ``run.toml`` holds."""
@@ -58,6 +61,9 @@ class GenerationConfig(Section):
     )  # fmt: skip
     pattern: str = setting(
         "", "Regular expression that the whole text, prompt included, must match.  [default: none]"
+    )
+    length_penalty: float = setting(
+        0.0, "`beam`: texts are compared by log-probability / (number of tokens)^X.", minimum=0
     )
     logit_bias: tuple[str, ...] = setting(
         (), 'Add to the logit of a symbol, word or piece, like "the=1.5".'

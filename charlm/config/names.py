@@ -10,7 +10,7 @@ from charlm.config.whole import keys, refuse_unknown, unknown_setting
 from charlm.errors import ConfigError
 from charlm.untrusted import LARGEST_TOML, parse_toml
 
-__all__ = ["named_values", "parse_assignment", "parse_value", "read_toml", "tables_of"]
+__all__ = ["named_values", "parse_value", "read_toml", "tables_of"]
 
 ELSEWHERE = ("charlm", "origin")
 """Tables of a ``run.toml`` that hold no settings."""
@@ -52,18 +52,11 @@ def target_of(name: str) -> tuple[str, str]:
     raise unknown_setting(name)
 
 
-def parse_assignment(text: str) -> Tables:
-    """Turn ``section.key=value``, or a name that ``tables_of`` takes, into a table.
-
-    Raises ``ConfigError`` where the form is wrong or the name unknown.
-    """
-    return tables_of(named_values([text]))
-
-
 def parse_value(text: str) -> Any:
     """``text`` as a TOML value or a number, or as it is: 3, true, 0.5, .5, [1, 2], lstm."""
     try:
-        return parse_toml(f"value = {text}")["value"]
+        (value,) = parse_toml(f"value = {text}").values()  # a line break could begin another key
+        return value
     except ValueError:
         with suppress(ValueError):
             return float(text)

@@ -9,7 +9,7 @@ from charlm.config.section import Section, assignment
 from charlm.config.training import TrainConfig
 from charlm.errors import ConfigError
 
-__all__ = ["Tables", "lay_over", "merge", "refuse_idle", "without_idle"]
+__all__ = ["IdleSettingError", "Tables", "lay_over", "merge", "refuse_idle", "without_idle"]
 
 Tables = dict[str, dict[str, Any]]
 
@@ -55,6 +55,12 @@ RIVALS = {
 """Settings that exclude others, which give way where they come from a file, a recipe or a run."""
 
 
+class IdleSettingError(ConfigError):
+    """A setting that does nothing beside the value of another one, its ``companion``."""
+
+    companion = ""
+
+
 def merge(*tables: Mapping[str, Mapping[str, Any]]) -> Tables:
     """Lay section tables over each other, later ones winning key by key."""
     merged: Tables = {}
@@ -81,7 +87,7 @@ def lay_over(tables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) 
 
 
 def refuse_idle(sections: Mapping[str, Section]) -> None:
-    """Raise ``ConfigError`` for a setting that was changed but does nothing beside the others."""
+    """Raise ``IdleSettingError`` for a setting that was changed but does nothing beside others."""
     given = {
         f"{name}.{key}": value
         for name, section in sections.items()
@@ -89,11 +95,13 @@ def refuse_idle(sections: Mapping[str, Section]) -> None:
     }
     for target, companion, value, useful in idle(sections):
         if target in given:
-            raise ConfigError(
+            error = IdleSettingError(
                 f"`{assignment(target, given[target])}` does nothing with "
                 f"`{assignment(companion, value)}`",
                 f"leave it out, or choose another `{companion}`: {', '.join(useful)}",
             )
+            error.companion = companion
+            raise error
 
 
 def without_idle(

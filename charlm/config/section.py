@@ -113,8 +113,7 @@ class Section:
         known = [entry.name for entry in dataclasses.fields(cls)]
         for key in table:
             if key not in known:
-                what = f"setting `{cls.name}.{key}`"
-                raise unknown_name(what, str(key), known, f"{cls.name}.")
+                raise unknown_name(f"setting `{cls.name}.{key}`", key, known, f"{cls.name}.")
         return cls(**table)
 
     def to_table(self) -> dict[str, Any]:
@@ -167,7 +166,7 @@ def check_range(name: str, value: Any, entry: Field[Any]) -> None:
     if value is None or not limits:
         return
     if limits["choices"] and value not in limits["choices"]:
-        raise unknown_name(f"value `{assignment(name, value)}`", value, list(limits["choices"]))
+        raise unknown_name(f"value `{assignment(name, value)}`", value, limits["choices"])
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
     if not math.isfinite(value):
@@ -175,7 +174,8 @@ def check_range(name: str, value: Any, entry: Field[Any]) -> None:
     rules = {key: limits[key] for key in RULES if limits[key] is not None}
     if not all(RULES[key][1](value, limit) for key, limit in rules.items()):
         allowed = " and ".join(f"{RULES[key][0]} {limit}" for key, limit in rules.items())
-        raise ConfigError(f"`{name}` must be {allowed}, got {value}", f"change `{name}`")
+        shown = f"{value:g}" if isinstance(value, float) else value
+        raise ConfigError(f"`{name}` must be {allowed}, got {shown}", f"change `{name}`")
 
 
 def assignment(name: str, value: Any) -> str:
@@ -203,9 +203,9 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def unknown_name(what: str, given: str, known: list[str], prefix: str = "") -> ConfigError:
+def unknown_name(what: str, given: object, known: Sequence[str], prefix: str = "") -> ConfigError:
     """The error for a name that is none of ``known``; the nearest one is its way out."""
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(given), known, n=1, cutoff=0.5)
     hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
     return ConfigError(f"unknown {what}", hint)
 

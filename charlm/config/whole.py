@@ -59,15 +59,13 @@ class Config:
 
         A setting that does nothing beside the others is refused, or left out by ``drop_idle``.
         """
-        hints = get_type_hints(cls)
         for name, table in tables.items():
-            if name not in hints:
-                raise unknown_name(f"section {name}", name, list(hints))
+            refuse_unknown(name)
             if not isinstance(table, Mapping):
                 raise ConfigError(f"{name} must be a section, got {table!r}", f"write [{name}]")
             for key in table:
-                if key not in keys()[name]:
-                    raise unknown_setting(f"{name}.{key}")
+                refuse_unknown(name, key)
+        hints = get_type_hints(cls)
         sections = {name: hint(**tables.get(name, {})) for name, hint in hints.items()}
         if drop_idle:
             tables = without_idle(tables, sections)
@@ -77,6 +75,11 @@ class Config:
     def to_tables(self) -> Tables:
         """All sections as TOML tables; settings that are None are left out."""
         return {name: section.to_table() for name, section in self.sections().items()}
+
+    def useful_tables(self) -> Tables:
+        """``to_tables``, without the settings of networks for a model that counts n-grams."""
+        tables = self.to_tables()
+        return without_idle(tables, self.sections()) if self.model.kind == "ngram" else tables
 
     def sections(self) -> dict[str, Section]:
         """The five sections of these settings, by name."""
@@ -110,11 +113,11 @@ def keys() -> dict[str, list[str]]:
     }
 
 
-def refuse_unknown(section: str, key: str) -> None:
-    """Raise ``ConfigError`` with the nearest name unless ``section.key`` is a setting."""
+def refuse_unknown(section: str, key: str | None = None) -> None:
+    """Raise ``ConfigError`` with the nearest name unless there is such a section, or setting."""
     if section not in keys():
         raise unknown_name(f"section {section}", section, list(keys()))
-    if key not in keys()[section]:
+    if key is not None and key not in keys()[section]:
         raise unknown_setting(f"{section}.{key}")
 
 

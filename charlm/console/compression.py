@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from charlm.console.figures import print_pairs
-from charlm.console.streams import print_json, progress_bar, talk
+from charlm.console.streams import print_json, result_of, talk
 from charlm.errors import counted
 from charlm.inference.compression.codec import CodingProgress, Compressed, Decompressed
 from charlm.inference.compression.files import STREAM
@@ -18,15 +18,10 @@ Result = TypeVar("Result", Compressed, Decompressed)
 
 def draw_progress(records: Iterable[CodingProgress | Result]) -> Result:
     """Draw how many tokens are coded; returns the last record, which is the result."""
-    with progress_bar() as progress:
-        task = progress.add_task("")
-        for record in records:
-            if not isinstance(record, CodingProgress):
-                return record
-            progress.update(
-                task, description=record.what, completed=record.done, total=record.total
-            )
-    raise AssertionError("coding ends with a result")
+    found: Result = result_of(
+        records, {CodingProgress: lambda each: (each.what, each.done, each.total)}
+    )
+    return found
 
 
 def show_compressed(

@@ -8,7 +8,7 @@ from typing import Any
 from rich.progress import BarColumn, DownloadColumn, TextColumn
 
 from charlm.console.figures import print_pair
-from charlm.console.streams import progress_bar
+from charlm.console.streams import result_of, talk
 from charlm.console.tables import print_aligned, print_record, print_rows
 from charlm.data.catalogue.card import Card
 from charlm.data.catalogue.fetching import Fetched, Fetching
@@ -43,32 +43,26 @@ def show_card(card: Card, *, as_json: bool) -> None:
         "state": card.state,
     }
     print_record(record_of(card), about, as_json=as_json)
-    for figure in card.published if not as_json else ():
+    if as_json:
+        return
+    for figure in card.published:
         note = f" ({figure.note})" if figure.note else ""
         figures = f"{figure.value:g} {figure.metric}: {figure.model}{note}; {figure.paper}"
         print_pair("published", figures)
-    if not as_json:
-        print_pair("train", f"charlm train {card.name}")
+    print_pair("train", f"charlm train {card.name}")
 
 
 def show_fetching(name: str, records: Iterable[Fetching | Fetched]) -> None:
     """Draw a bar while a corpus is downloaded, then say where it is stored."""
-    label = TextColumn("{task.description}", markup=False)
-    with progress_bar(label, BarColumn(bar_width=24), DownloadColumn()) as progress:
-        task = progress.add_task(name, total=None)
-        for record in records:
-            if isinstance(record, Fetching):
-                progress.update(
-                    task,
-                    description=f"{record.phase} {record.what}",
-                    completed=record.done,
-                    total=record.total,
-                )
-            else:
-                where = record.paths[0].parent if record.paths else "no file is needed"
-                done = "was fetched before" if record.already else "is ready"
-                progress.console.print(f"{name} {done}: {where}", markup=False)
-                progress.console.print(f"next:  charlm train {name}", markup=False)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(24), DownloadColumn()
+    found: Fetched = result_of(
+        records,
+        {Fetching: lambda each: (f"{each.phase} {each.what}", each.done, each.total)},
+        *columns,
+    )
+    where = found.paths[0].parent if found.paths else "no file is needed"
+    done = "was fetched before" if found.already else "is ready"
+    talk().print(f"{name} {done}: {where}\nnext:  charlm train {name}")
 
 
 def show_synthetic(path: Path, facts: Mapping[str, Any], *, as_json: bool) -> None:

@@ -42,6 +42,13 @@ def show_figures(found: Demonstration) -> None:
         table.add_row(name, f"{bpc:.3f}", f"{2**bpc:.2f}")
     table.rows[-1].style = "bold"
     console.print(table)
+    best = min(found.baselines, key=lambda baseline: baseline.bpc)
+    if best.bpc < found.score.bpc:
+        console.print(
+            f"{best.name} is ahead so far: a network needs more training than counting does.  "
+            "The same command with more --minutes goes on with this run.\n",
+            markup=False,
+        )
 
 
 def show_sample(sample: Sampled) -> None:

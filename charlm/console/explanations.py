@@ -3,7 +3,8 @@
 import math
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,31 +12,20 @@ import numpy as np
 
 from charlm.console.figures import print_pair, print_pairs
 from charlm.console.shades import HEIGHTS, SHADES, draw_rows, ramp, shade
-from charlm.console.streams import print_json, print_named, print_note, progress_bar, talk
+from charlm.console.streams import print_json, print_named, print_note, result_of, talk
 from charlm.errors import ConfigError, counted
 from charlm.explain.activations import Explanation, TokensRead
 from charlm.explain.statistics import LEFT, RIGHT, means_of_layers
 
-__all__ = ["show_explanation", "show_saved", "tracked_tokens"]
+__all__ = ["SHOWN", "show_explanation", "show_saved", "tracked_tokens"]
 
 Result = TypeVar("Result")
 
 SHOWN = 2000
-"""Tokens drawn at most."""
+"""Tokens that are drawn at most."""
 
 MOST_BITS = 8
 """Surprisal that is drawn as the darkest shade, in bits."""
-
-LABELS = {
-    "input_gate": "input",
-    "forget_gate": "forget",
-    "output_gate": "output",
-    "reset_gate": "reset",
-    "update_gate": "update",
-    "candidate": "cand.",
-    "modulated": "mod. h",
-}
-"""What the rows of a heat-map are called, where it is not the name itself."""
 
 SYMBOLS = {
     "i": "input", "f": "forget", "g": "candidate", "o": "output", "r": "reset", "z": "update",
@@ -46,40 +36,46 @@ SYMBOLS = {
 
 def tracked_tokens(records: Iterable[TokensRead | Result]) -> Result:
     """The last record, a result; those before it are drawn as a bar on a terminal."""
-    with progress_bar() as progress:
-        bar = progress.add_task("reading", total=None)
-        for record in records:
-            if not isinstance(record, TokensRead):
-                return record
-            progress.update(bar, completed=record.read, total=record.tokens)
-    raise AssertionError("long work ends with its result")
+    found: Result = result_of(
+        records, {TokensRead: lambda each: ("reading", each.read, each.tokens)}
+    )
+    return found
 
 
 def show_explanation(
-    explanation: Explanation, gates: Sequence[str] = (), *, as_json: bool = False
+    records: Iterator[TokensRead | Explanation], gates: Sequence[str] = (), *, as_json: bool = False
 ) -> None:
-    """Draw the first layer and unit of an explanation under its text, then the gates of all layers.
+    """Draw what ``explain_unit`` yields: a unit under the beginning of a text as soon as that is
+    read, and how open the gates of all layers are, once the whole text is.
 
-    ``gates`` are the names of those that are drawn, by default all.  Raises ``ConfigError`` for a
+    ``gates`` are the names of those that are shown, by default all.  Raises ``ConfigError`` for a
     gate that the cell does not have.
     """
-    names = named_gates(explanation, gates)
+    begun = tracked_tokens(records)
+    names = named_gates(begun, gates)
+    if not as_json:
+        draw_unit(begun, names)
+    whole = tracked_tokens(chain(records, [begun]))
+    rows = [row for row in means_of_layers(whole.statistics) if row["gate"] in names]
     if as_json:
-        print_json(record_of(explanation, names))
+        print_json(record_of(whole, names) | {"statistics": rows})
         return
+    show_statistics(rows)
+    if len(whole.tokens) > SHOWN:
+        print_note(f"drawn: the first {SHOWN:,} of {counted(len(whole.tokens), 'token')}")
+
+
+def draw_unit(explanation: Explanation, names: Sequence[str]) -> None:
+    """Draw the first layer and unit of an explanation under its text, and a legend."""
     (layer, *_), (unit, *_) = explanation.layers, explanation.units
     sys.stdout.write(f"{explanation.cell}, layer {layer}, unit {unit}\n\n")
     most = {name: highest(explanation, name) for name in names}
-    rows = {LABELS.get(name, name): marks_of(explanation, name, most[name]) for name in names}
-    bits = explanation.surprisal[:SHOWN] / math.log(2)
-    rows["surprise"] = shade(bits, 0, MOST_BITS, SHADES)
-    columns = shutil.get_terminal_size().columns
-    for line in draw_rows(explanation.tokens[:SHOWN], rows, columns):
+    rows = {label(name): marks_of(explanation, name, most[name]) for name in names}
+    rows["surprise"] = shade(explanation.surprisal / math.log(2), 0, MOST_BITS, SHADES)
+    for line in draw_rows(explanation.tokens, rows, shutil.get_terminal_size().columns):
         sys.stdout.write(line + "\n")
     print_pairs(legend(most))
-    show_statistics(explanation)
-    if len(explanation.tokens) > SHOWN:
-        print_note(f"drawn: the first {SHOWN:,} of {counted(len(explanation.tokens), 'token')}")
+    sys.stdout.flush()  # a long text is still read for the table
 
 
 def show_saved(explanation: Explanation, path: Path) -> None:
@@ -87,6 +83,11 @@ def show_saved(explanation: Explanation, path: Path) -> None:
     shape = next(iter(explanation.gates.values())).shape
     what = f"{', '.join(explanation.gates)}: {' x '.join(map(str, shape))} (tokens, layers, units)"
     print_named(talk(), "saved in", f"{path}: {what}")
+
+
+def label(name: str) -> str:
+    """What the row of an activation is called."""
+    return {"candidate": "cand.", "modulated": "mod. h"}.get(name, name.removesuffix("_gate"))
 
 
 def named_gates(explanation: Explanation, gates: Sequence[str]) -> list[str]:
@@ -108,12 +109,12 @@ def highest(explanation: Explanation, name: str) -> float:
     """The end of the scale on which an activation is drawn: 1, or its largest without bounds."""
     if name not in ("cell", "modulated"):
         return 1.0
-    return max(float(np.abs(explanation.gates[name][:SHOWN, 0, 0]).max()), 1e-3)
+    return max(float(np.abs(explanation.gates[name][:, 0, 0]).max()), 1e-3)
 
 
 def marks_of(explanation: Explanation, name: str, most: float) -> list[str]:
     """A character for each token that is drawn: a shade for a gate, a height for the others."""
-    values = explanation.gates[name][:SHOWN, 0, 0]
+    values = explanation.gates[name][:, 0, 0]
     if name.endswith("_gate"):
         return shade(values, 0, most, SHADES)
     return shade(values, -most, most, HEIGHTS)
@@ -124,28 +125,26 @@ def legend(most: Mapping[str, float]) -> dict[str, str]:
     shades, heights = ramp(SHADES), ramp(HEIGHTS)
     ends = np.linspace(0, 1, len(shades) + 1)[1:]
     steps = ", ".join(f"{mark} to {end:g}" for mark, end in zip(shades[1:], ends[1:], strict=True))
-    middle = heights[3:5]
     found = {}
     if any(name.endswith("_gate") for name in most):
         found["gates"] = f"blank to {ends[0]:g}, {steps}"
     for name, end in most.items():
         if not name.endswith("_gate"):
-            label = LABELS.get(name, name)
-            found[label] = f"{heights[0]} {-end:.2g}, {middle} about 0, {heights[-1]} {end:.2g}"
+            low, middle, high = heights[0], heights[3:5], heights[-1]
+            found[label(name)] = f"{low} {-end:.2g}, {middle} about 0, {high} {end:.2g}"
     found["surprise"] = f"the shades of gates, {shades[-1]} from {MOST_BITS * ends[-2]:g} bits on"
     return found
 
 
-def show_statistics(explanation: Explanation) -> None:
+def show_statistics(rows: Sequence[Mapping[str, Any]]) -> None:
     """A line for each gate of each layer: how open it is and how often it is saturated."""
-    rows = means_of_layers(explanation.statistics)
     if rows:
         about = f"of all tokens and units, the mean, and the shares below {LEFT} and above {RIGHT}"
         print_pair("table", about)
         sys.stdout.write("\nlayer  gate    mean    left   right\n")
     for row in rows:
         sys.stdout.write(
-            f"{row['layer']:5}  {LABELS[row['gate']]:7}{row['openness']:5.2f}"
+            f"{row['layer']:5}  {label(row['gate']):7}{row['openness']:5.2f}"
             f"{row['left']:8.1%}{row['right']:8.1%}\n"
         )
 
@@ -164,5 +163,4 @@ def record_of(explanation: Explanation, names: Sequence[str]) -> dict[str, Any]:
         "following": explanation.following,
         "gates": {name: explanation.gates[name][:, 0, 0].tolist() for name in names},
         "initial": {name: float(explanation.initial[name][0, 0]) for name in names},
-        "statistics": means_of_layers(explanation.statistics),
     }

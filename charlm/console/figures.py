@@ -1,14 +1,24 @@
-"""Names and texts in two columns."""
+"""Names and texts in two columns, and sentences.
+
+Sentences are wrapped on a terminal, to COLUMNS or to its width, and nowhere else: in a pipe or a
+file each is one line, which programs can search.
+"""
 
 import shutil
 import sys
 from collections.abc import Mapping
 from textwrap import wrap
+from typing import TextIO
 
-__all__ = ["NAMES", "in_columns", "print_pair", "print_pairs"]
+__all__ = ["NAMES", "columns_of", "in_columns", "print_pair", "print_pairs", "print_sentences"]
 
 NAMES = 11
 """Columns that the names take at least."""
+
+
+def columns_of(stream: TextIO) -> int | None:
+    """The width that sentences in ``stream`` are wrapped to; None where it is no terminal."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def in_columns(name: str, text: str, columns: int | None = None, width: int = NAMES) -> str:
@@ -30,8 +40,12 @@ def in_columns(name: str, text: str, columns: int | None = None, width: int = NA
 
 def print_pair(name: str, text: str, width: int = NAMES) -> None:
     """Print a name and its text on stdout, wrapped where that is a terminal."""
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    sys.stdout.write(in_columns(name, text, columns, width) + "\n")
+    sys.stdout.write(in_columns(name, text, columns_of(sys.stdout), width) + "\n")
+
+
+def print_sentences(text: str) -> None:
+    """Print ``text`` on stdout, wrapped where that is a terminal."""
+    sys.stdout.write("\n".join(wrap(text, columns_of(sys.stdout) or len(text))) + "\n")
 
 
 def print_pairs(pairs: Mapping[str, str]) -> None:

@@ -2,12 +2,13 @@
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TimeElapsedColumn
 
-from charlm.console.figures import print_pairs
-from charlm.console.streams import on_one_line, print_json, print_note, progress_bar
+from charlm.console.figures import print_pairs, print_sentences
+from charlm.console.streams import on_one_line, print_json, print_note, result_of
 from charlm.data.suffixes.building import Indexing
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.errors import counted
@@ -23,6 +24,12 @@ SHOWN = (4, 8, 12, 16, 25, 50)
 SPAN = 200
 """Most columns of a span that is shown."""
 
+PROGRESS: dict[type, Callable[[Any], tuple[str, float, float | None]]] = {
+    Indexing: lambda each: (each.phase, each.done, each.total),
+    Comparing: lambda each: ("comparing", each.done, each.total),
+}
+COLUMNS = ("{task.description}", BarColumn(), TimeElapsedColumn())
+
 HEAD = (
     f"{'':<20} {'longest copy':>16}  {'% of n-grams that are new':>36}\n"
     f"{'':<20} {'verbatim':>9} {'near':>6}  " + "".join(f"{f'{n}':>6}" for n in SHOWN)
@@ -31,28 +38,13 @@ HEAD = (
 
 def show_indexing(records: Iterable[Indexing | SuffixIndex]) -> SuffixIndex:
     """Draw how the training text is read and sorted; returns the index."""
-    index = drawn(records)
-    assert isinstance(index, SuffixIndex)
-    return index
-
-
-def drawn(records: Iterable[object]) -> object:
-    """Draw the records of progress as a bar; returns the last record."""
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    record: object = None
-    with progress_bar(*columns) as progress:
-        task = progress.add_task("", total=None)
-        for record in records:
-            if isinstance(record, Indexing | Comparing):
-                name = record.phase if isinstance(record, Indexing) else "comparing"
-                progress.update(task, description=name, total=record.total, completed=record.done)
-    return record
+    found: SuffixIndex = result_of(records, PROGRESS, *COLUMNS)
+    return found
 
 
 def show_novelty(records: Iterable[object], *, as_json: bool) -> None:
     """Draw progress, then print all figures."""
-    table = drawn(records)
-    assert isinstance(table, NoveltyTable)
+    table: NoveltyTable = result_of(records, PROGRESS, *COLUMNS)
     if as_json:
         print_json(table.record())
         return
@@ -66,14 +58,14 @@ def show_novelty(records: Iterable[object], *, as_json: bool) -> None:
         show_group(table.human)
     else:
         print_note(f"no human text to compare with: {table.missing}")
-    sys.stdout.write(
-        "\nLongest copies in characters, of several texts the mean; near: without case and with "
-        "single\nspaces.  n-grams of 4 to 50 characters, for each length: --json.\n\n"
+    sys.stdout.write("\n")
+    print_sentences(
+        "Longest copies in characters, of several texts the mean; near: without case and with "
+        "single spaces.  n-grams of 4 to 50 characters, for each length: --json."
     )
-    for group in table.groups:
-        show_span(group.longest, group.name)
-    if table.human:
-        show_span(table.human.longest, table.human.name)
+    sys.stdout.write("\n")
+    groups = [*table.groups, *filter(None, [table.human])]
+    print_pairs({group.name: span_of(group.longest, group.name) for group in groups})
 
 
 def show_group(group: TextGroup, *, texts: bool = False) -> None:
@@ -96,19 +88,14 @@ def percent(share: float) -> str:
     return "" if math.isnan(share) else f"{100 * share:.1f}"
 
 
-def show_span(text: TextNovelty, name: str) -> None:
-    """The longest verbatim span of some texts, and where it stands."""
+def span_of(text: TextNovelty, name: str) -> str:
+    """The longest verbatim span of the texts of a group, and where it stands."""
     place = text.place
     if place is None:
-        print_pairs({name: "copies nothing"})
-        return
+        return "copies nothing"
     times = f", and {counted(place.times - 1, 'time')} more" if place.times > 1 else ""
     document = f"document {place.document:,}, " if place.document > 1 else ""
     own = "" if text.name == name else f"{text.name}: "
     where = f"{document}line {place.line:,} (character {place.position:,}){times}"
-    print_pairs(
-        {
-            f"{name}": f"{own}{counted(len(text.exact.longest), 'character')} from {where}\n"
-            + on_one_line(text.exact.longest, SPAN)
-        }
-    )
+    count = counted(len(text.exact.longest), "character")
+    return f"{own}{count} from {where}\n{on_one_line(text.exact.longest, SPAN)}"

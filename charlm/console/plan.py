@@ -31,7 +31,7 @@ def show_plan(
         about["parameters"] = plan.parameters
     if plan.prepared is not None:
         about["text"] = counted(plan.prepared)
-    settings = plan.config.to_tables()
+    settings = plan.config.useful_tables()
     if as_json:
         print_json({"type": "plan", **about, "settings": settings})
     else:

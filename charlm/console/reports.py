@@ -42,13 +42,10 @@ def print_report(record: Preparing | Prepared | Report) -> None:
     """Print one report, if it is one of those that are printed.  Raises ``OSError``."""
     if isinstance(record, Prepared):
         print_json({"type": "prepared", **counted(record)})
-    elif not isinstance(record, Preparing) and not is_skipped(record):
+    elif isinstance(record, Stepped) and record.step % EVERY:
+        return
+    elif not isinstance(record, Preparing):
         print_json({"type": type(record).__name__.lower(), **asdict(record)})
-
-
-def is_skipped(record: Report) -> bool:
-    """Whether a report is one of the many steps that are not printed."""
-    return isinstance(record, Stepped) and record.step % EVERY != 0
 
 
 def counted(prepared: Prepared) -> dict[str, Any]:

@@ -58,7 +58,6 @@ def facts(summary: RunSummary) -> dict[str, str]:
     """The lines about one run, by name."""
     settings, train = summary.settings, table(summary.text, "train")
     counts = (counted(int(number(train, unit) or 0), noun) for unit, noun in UNITS.items())
-    step = "order" if settings["model"]["kind"] == "ngram" else "step"
     checkpoints = ", ".join(
         f"{entry['step']:,}" + ("" if entry["good"] else " (damaged)")
         for entry in summary.checkpoints
@@ -71,10 +70,10 @@ def facts(summary: RunSummary) -> dict[str, str]:
         if train
         else "unknown: an imported model",
         "tokenizer": f"{settings['tokenizer']['kind']}, vocabulary {summary.vocab_size:,}",
-        "model": describe_model(summary),
+        "model": summary.model,
         **describe_training(summary),
-        "trained": f"{counted(summary.step, step)}, {counted(summary.tokens, 'token')}, "
-        f"{duration(summary.seconds)}" + (" (finished)" if summary.finished else ""),
+        "trained": f"{summary.progress}, {duration(summary.seconds)}"
+        + (" (finished)" if summary.finished else ""),
         "validation": describe_best(summary),
         "checkpoints": checkpoints or "none yet",
         "disk space": f"{compact(summary.bytes)}B",
@@ -99,15 +98,6 @@ def describe_base(base: dict[str, Any]) -> str:
     return f"{names[0]}, step {step:,.0f}" + "".join(f", from {name}" for name in names[1:])
 
 
-def describe_model(summary: RunSummary) -> str:
-    """What kind of model, and how large."""
-    model, size = summary.settings["model"], f"{summary.parameters:,}"
-    if model["kind"] == "ngram":
-        order = model.get("order") or summary.step
-        return f"n-grams of up to {counted(order, 'token')}, {size} in all"
-    return f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
-
-
 def describe_training(summary: RunSummary) -> dict[str, str]:
     """The settings of training that one asks for first; n-grams have none."""
     model, training = summary.settings["model"], summary.settings["training"]
@@ -126,7 +116,13 @@ def describe_best(summary: RunSummary) -> str:
     nll, bpc = summary.valid_nll, summary.valid_bpc
     if nll is None or bpc is None:
         return "none yet"
-    return f"{nll:.4f} nats/token, {bpc:.3f} bpc (step {(summary.best or {})['step']:,})"
+    best = f"{summary.unit} {(summary.best or {})['step']:,}"
+    return f"{nll:.4f} nats/token, {bpc:.3f} bpc ({best})"
+
+
+def shown(value: Any) -> str:
+    """The value of a setting as a cell."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def print_table(summaries: list[RunSummary], curves: list[dict[str, TrainingCurve]]) -> None:
@@ -134,7 +130,7 @@ def print_table(summaries: list[RunSummary], curves: list[dict[str, TrainingCurv
     its curves.
     """
     rows = {
-        name: [UNKNOWN if value is None else str(value) for value in values]
+        name: [UNKNOWN if value is None else shown(value) for value in values]
         for name, values in differing_settings(summaries).items()
     }
     rows |= {

@@ -138,7 +138,8 @@ def tell_shades() -> None:
 def tell_end(sample: Sample) -> None:
     """Note on stderr that a text is short because the model ended the document."""
     if sample.finish == "end" and not sample.constrained:
-        talk().print("the model ended the document here; --past-end begins another", style="dim")
+        advice = "" if sample.seed is None else "; --past-end begins another"  # no beam search does
+        talk().print(f"the model ended the document here{advice}", style="dim")
 
 
 def show_filled(found: Sequence[Filled], *, as_json: bool) -> None:

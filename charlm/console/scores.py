@@ -105,7 +105,9 @@ def show_rows(table: PerplexityTable, texts: Sequence[TextSource]) -> None:
 
 def detailed(score: TextScore, tokenizer: Tokenizer) -> dict[str, str]:
     """The figures of charlm's own convention, in every unit."""
-    error, of_literature = plus_minus(score.perplexity_se), has_line_ends(tokenizer)
+    error = plus_minus(score.perplexity_se)
+    # Words and line ends are the tokens of figures on PTB and WikiText.
+    of_literature = tokenizer.kind == "word" and any(b"\n" in each for each in tokenizer.table)
     kind = f"{tokenizer.kind}: {LITERATURE}" if of_literature else tokenizer.kind
     per_word = f"{score.word_perplexity:,.1f} per word"
     found = {
@@ -120,11 +122,6 @@ def detailed(score: TextScore, tokenizer: Tokenizer) -> dict[str, str]:
         "bits": f"{score.bpc:.4f} per character (bpc), {score.bpb:.4f} per byte (bpb)",
         "nats": f"{score.mean_nll:.4f} per token, {score.nll:,.1f} in all",
     }
-
-
-def has_line_ends(tokenizer: Tokenizer) -> bool:
-    """Whether tokens are words and line ends, as in figures on PTB and WikiText."""
-    return tokenizer.kind == "word" and any(b"\n" in content for content in tokenizer.table)
 
 
 def plus_minus(error: float) -> str:

@@ -1,5 +1,6 @@
 """Text with rows of shades beneath it, as wide as the terminal."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,6 +19,9 @@ HEIGHTS = "▁▂▃▄▅▆▇█"
 
 PLAIN = {SHADES: " .:*#", HEIGHTS: "12345678"}
 """What stands for them in an output that cannot show blocks."""
+
+LINE_END = re.compile(r"\n(?:[ \t\r]*\n)*")
+"""The end of a line and the empty lines after it, which have no rows of their own."""
 
 
 def ramp(characters: str) -> str:
@@ -42,7 +46,8 @@ def draw_rows(
     """Lines of ``columns`` columns at most: tokens, and under them each row's characters, one for
     each token; a token that is several columns wide repeats its character.
 
-    A line ends with a token that ends a line, or where the next does not fit.
+    A line ends with the line of the text, together with empty lines after it, or where the next
+    token does not fit.
     """
     label = max(map(len, rows)) + 1
     shown = [on_one_line(token) for token in tokens]
@@ -57,12 +62,14 @@ def draw_rows(
 
 def cut(tokens: Sequence[str], widths: Sequence[int], columns: int) -> Iterator[tuple[int, int]]:
     """Where lines of tokens begin and end, none wider than ``columns`` unless a token is."""
-    begin = used = 0
-    for at, width in enumerate(widths):
-        broken = at > begin and tokens[at - 1].endswith("\n")
-        if at > begin and (broken or used + width > columns):
+    ends = {match.end() for match in LINE_END.finditer("".join(tokens))}
+    begin = used = place = 0
+    for at, (token, width) in enumerate(zip(tokens, widths, strict=True)):
+        if at > begin and (place in ends or used + width > columns):
             yield begin, at
             begin, used = at, 0
+            ends.discard(place)  # an empty token begins where the next one does
         used += width
+        place += len(token)
     if begin < len(tokens):
         yield begin, len(tokens)

@@ -18,19 +18,15 @@ GIGA = 1e9
 def show_speeds(records: Iterable[Limits | Speed], *, as_json: bool) -> None:
     """Print the processor's limits, then each speed as soon as it is measured."""
     for record in records:
-        if as_json:
-            print_json(as_object(record))
-        elif isinstance(record, Limits):
-            print_limits(record)
+        if isinstance(record, Limits):
+            if as_json:
+                print_json({"type": "limits", "native": native.status(), **asdict(record)})
+            else:
+                print_limits(record)
+        elif as_json:
+            print_json({"type": "figure", **asdict(record)})
         else:
             print_speed(record)
-
-
-def as_object(record: Limits | Speed) -> dict[str, object]:
-    """A record as an object of JSON."""
-    if isinstance(record, Limits):
-        return {"type": "limits", "native": native.status(), **asdict(record)}
-    return {"type": "figure", **asdict(record)}
 
 
 def print_limits(limits: Limits) -> None:

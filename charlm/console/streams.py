@@ -4,7 +4,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,6 +16,9 @@ from rich.segment import Segment
 from charlm.console.figures import NAMES, in_columns
 from charlm.console.terminal import harmless, without_protection
 from charlm.data.formats.json_lines import json_line
+from charlm.data.formats.nbest import numbered_lines
+from charlm.data.sources.pieces import TextFile
+from charlm.data.sources.spool import lasting_file
 from charlm.errors import ConfigError, CorpusError
 
 __all__ = [
@@ -27,6 +30,7 @@ __all__ = [
     "print_note",
     "progress_bar",
     "read_prompts",
+    "result_of",
     "talk",
     "write_text",
 ]
@@ -75,11 +79,32 @@ def progress_bar(*columns: str | ProgressColumn) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
+def result_of(
+    records: Iterable[Any],
+    progress: Mapping[type, Callable[[Any], tuple[str, float, float | None]]],
+    *columns: str | ProgressColumn,
+) -> Any:
+    """The last record; those before it move a bar.
+
+    ``progress`` says for each of their types what is being done, how much of it is done, and how
+    much there is to do, None where that is not known.
+    """
+    with progress_bar(*columns) as bar:
+        task = bar.add_task("", total=None)
+        for record in records:
+            if type(record) not in progress:
+                return record
+            what, done, total = progress[type(record)](record)
+            bar.update(task, description=what, completed=done, total=total)
+    raise AssertionError("long work ends with its result")
+
+
 def read_prompts(prompt: str, path: Path | None) -> list[str]:
     """``prompt``, or all of stdin if it is ``-``; with a ``path`` the lines of a file, in which
     ``\\n`` is a line break.
 
-    Raises ``CorpusError`` for what is not UTF-8, and ``ConfigError`` for two sources or none.
+    Raises ``CorpusError`` for what is not UTF-8 or no file, and ``ConfigError`` for two sources or
+    none.
     """
     if path is None:
         return [prompt if prompt != "-" else utf8(sys.stdin.buffer.read(), "the prompt")]
@@ -87,14 +112,11 @@ def read_prompts(prompt: str, path: Path | None) -> list[str]:
         raise ConfigError(
             "`prompt` and `prompts` contradict each other", "put all prompts into the file"
         )
-    try:
-        content = utf8(path.read_bytes(), str(path)).replace("\r\n", "\n")
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror}", "check the path") from None
-    if not content:
+    lines = numbered_lines(TextFile(*lasting_file(str(path))))
+    prompts = [line.replace("\\n", "\n") for _, line in lines]
+    if not prompts:
         raise ConfigError(f"{path} holds no prompt", "write one on each line")
-    # splitlines() would also cut at a form feed or U+2028, which may belong to a prompt.
-    return [line.replace("\\n", "\n") for line in content.removesuffix("\n").split("\n")]
+    return prompts
 
 
 def utf8(content: bytes, name: str) -> str:

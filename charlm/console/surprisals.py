@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from charlm.console.streams import on_one_line, talk
@@ -14,7 +15,7 @@ from charlm.inference.surprisal.columns import (
     pair_record,
 )
 from charlm.inference.surprisal.neural_complexity import complexities
-from charlm.inference.surprisal.pairs import Accuracy, PairCounts, PairScore, accuracies
+from charlm.inference.surprisal.pairs import Accuracy, PairCounts, PairScore
 from charlm.inference.surprisal.text import Surprisal, SurprisalSums
 
 __all__ = ["show_pairs", "show_scored"]
@@ -27,20 +28,18 @@ def show_scored(
     format: str | None,
     as_json: bool,
 ) -> None:
-    """Print the surprisals; their sums, with those of a static model, on stderr."""
+    """Print a row for each surprisal, without a format as an aligned table on a terminal and as TSV
+    elsewhere; their sums, with those of a static model, go to stderr.
+    """
     units = without_sums(rows)
     if format == "neural-complexity":
         show_complexities(units, columns.measure, as_json=as_json)
+        return
+    format = "jsonl" if as_json else format or default_format()
+    if format == "table":
+        show_lines(units, columns)
     else:
-        show_surprisals(units, columns, "jsonl" if as_json else format)
-
-
-def show_surprisals(rows: Iterable[Surprisal], columns: Columns, format: str | None) -> None:
-    """A row for each unit; without a format, an aligned table on a terminal and TSV elsewhere."""
-    if (format or default_format()) == "table":
-        show_lines(rows, columns)
-    else:
-        print_rows(map(columns.record, rows), format or default_format())
+        print_rows(map(columns.record, units), format)
 
 
 def without_sums(rows: Iterable[Surprisal | SurprisalSums]) -> Iterator[Surprisal]:
@@ -100,13 +99,16 @@ def show_complexities(rows: Iterable[Surprisal], measure: str, *, as_json: bool)
 
 def show_pairs(scores: Iterable[PairScore], *, each: bool, format: str | None) -> None:
     """The accuracy per group; with ``each`` a row per pair, and the accuracy of all on stderr."""
-    if not each and format in (None, "table"):
-        print_accuracies(accuracies(scores))
-    elif not each:
-        print_rows(map(accuracy_record, accuracies(scores)), str(format))
+    counts = PairCounts()
+    passing, own = counts.count(scores), format or default_format()
+    if not each:
+        deque(passing, maxlen=0)  # all are counted before any is printed
+        found = counts.accuracies()
+        if format in (None, "table"):
+            print_accuracies(found)
+        else:
+            print_rows(map(accuracy_record, found), own)
     else:
-        counts = PairCounts()
-        passing, own = counts.count(scores), format or default_format()
         show_each(passing) if own == "table" else print_rows(map(pair_record, passing), own)
         whole = counts.accuracies()[0]
         talk().print(
@@ -120,7 +122,7 @@ def show_each(scores: Iterable[PairScore]) -> None:
     for number, score in enumerate(scores):
         if not number:
             sys.stdout.write(f"{'good nats':>10}{'bad nats':>10}{'':>8}  good | bad\n")
-        mark = "right" if score.correct else "tie" if score.difference == 0 else "wrong"
+        mark = "right" if score.correct else "tie" if score.good == score.bad else "wrong"
         figures = f"{score.good:10.2f}{score.bad:10.2f}{mark:>8}  "
         text = f"{score.pair.good} | {score.pair.bad}"
         sys.stdout.write(figures + on_one_line(text, max(1, width - len(figures))) + "\n")

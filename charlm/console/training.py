@@ -209,9 +209,10 @@ class Display:
             return f"{trained}, {compact(rate)} tokens/s"
         if counts:
             return f"already counted: {trained}"
-        raised = {"patience": "training.patience", "epochs": "training.most_epochs"}
+        limits = {"patience": "--set training.patience", "epochs": "--set training.most_epochs"}
+        limit = limits.get(record.reason, "--minutes, --epochs or --steps")
         full = "" if early else "already trained for its full budget: "
-        return f"{full}{trained}; raise {raised.get(record.reason, 'the budget')} to continue"
+        return f"{full}{trained}; raise {limit} to continue"
 
     def show_best(self, record: Done) -> None:
         """The best validation, if there was any."""

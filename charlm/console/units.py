@@ -52,8 +52,8 @@ def line_of(match: UnitMatch) -> str:
 
 def verdict(found: FoundUnits) -> str:
     """The result in a sentence."""
-    best = max(found.matches, key=lambda match: (match.confirmed, abs(match.held_out)))
-    if not best.confirmed:
+    best = found.best
+    if best is None:
         return "no unit follows the feature beyond chance"
     return (
         f"unit {best.unit} of layer {best.layer} follows it, with a correlation of "

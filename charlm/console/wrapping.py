@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-from typing import TextIO
 
 from rich.cells import cell_len
 from rich.color import ColorSystem
@@ -28,14 +27,14 @@ def shade_of(bits: float) -> str | None:
 
 
 class TerminalText:
-    """Writes text to a terminal of ``width`` columns as it comes, wrapped between words.
+    """Writes text to the terminal as it comes, wrapped between words.
 
     A word is held back until it is whole, or as wide as the terminal.
     """
 
-    def __init__(self, width: int | None = None, stream: TextIO | None = None) -> None:
-        self.width = width or shutil.get_terminal_size().columns
-        self.stream = stream or without_protection(sys.stdout)
+    def __init__(self) -> None:
+        self.width = shutil.get_terminal_size().columns
+        self.stream = without_protection(sys.stdout)
         self.column = self.marks = 0
         self.word: list[tuple[str, str | None]] = []
         self.space = ""

@@ -8,6 +8,7 @@ that its continuations leave to shorter contexts.  The boundary is ``<s>`` where
 import math
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -113,17 +114,15 @@ def read_arpa(path: Path) -> tuple[NgramModel, list[str]]:
     try:
         with path.open(encoding="utf-8") as file:
             sections = list(read_sections(iter(enumerate(file, 1))))
+        names = [words[0] for words, _, _ in sections[0] if words[0] not in {BEGIN, END, UNKNOWN}]
+        ids = {word: id for id, word in enumerate(names, UNKNOWN_ID + 1)}
+        ids |= {BEGIN: BOUNDARY_ID, END: BOUNDARY_ID, UNKNOWN: UNKNOWN_ID}
+        return built(sections, ids, len(names) + 2), names
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}", "name a file") from None
-    except (ValueError, IndexError, OverflowError) as error:
-        raise ModelError(f"{path} is no ARPA file: {error}", "export it again") from None
-    unigrams = {words[0]: (p, backoff) for words, p, backoff in sections[0]}
-    special = {BEGIN, END, UNKNOWN}
-    names = [word for word in unigrams if word not in special]
-    ids = {word: id for id, word in enumerate(names, UNKNOWN_ID + 1)}
-    ids |= {BEGIN: BOUNDARY_ID, END: BOUNDARY_ID, UNKNOWN: UNKNOWN_ID}
-    try:
-        return built(sections, ids, len(names) + 2), names
+    except (ValueError, OverflowError) as error:
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise ModelError(f"{path} is no ARPA file: {why}", "export it again") from None
     except KeyError as error:
         raise ModelError(
             f"{path}: an n-gram has {error}, which the shorter n-grams lack", "export it again"
@@ -136,32 +135,35 @@ Ngram = tuple[tuple[str, ...], float, float]
 
 def read_sections(lines: Iterator[tuple[int, str]]) -> Iterator[list[Ngram]]:
     """The n-grams of each length.  Raises ``ValueError`` naming the line."""
-    counts = []
+    counts: list[int] = []
     for number, line in lines:
-        if line.startswith("ngram "):
-            counts.append(int(line.split("=")[1]))
+        if told := re.fullmatch(r"ngram \d+ *= *(\d{1,12})\s*", line):
+            counts.append(int(told[1]))
         elif counts and line.startswith("\\1-grams:"):
             break
-        elif number > 1000:
-            raise ValueError("it has no \\1-grams:")
-    if not counts or sum(counts) > MOST_NGRAMS or min(counts) < 0:
+        elif line.startswith("ngram ") or number > 1000:
+            raise ValueError(f"line {number} is {line[:40].strip()!r}, before any \\1-grams:")
+    order = max((length for length, count in enumerate(counts, 1) if count), default=0)
+    if not order or sum(counts) > MOST_NGRAMS:
         raise ValueError("it counts no n-grams, or too many")
-    for length, count in enumerate(counts, 1):
-        yield list(distinct(take(lines, count), length))
-        for _, line in lines:  # up to the head of the next length
-            if line.startswith("\\"):
-                break
+    heads = [*(f"\\{length}-grams:" for length in range(2, len(counts) + 1)), "\\end\\"]
+    for length, (count, head) in enumerate(zip(counts, heads, strict=True), 1):
+        if length <= order:  # some tools name longer ones, of which there are none
+            yield list(distinct(islice(filter(filled, lines), count), length, count))
+        _, line = next(filter(filled, lines), (0, "nothing"))
+        if line.strip() != head:
+            raise ValueError(f"after the {length}-grams comes {line[:40].strip()!r}, not {head}")
 
 
-def take(lines: Iterable[tuple[int, str]], count: int) -> Iterator[tuple[int, str]]:
-    """So many lines that are not empty."""
-    found = ((number, line) for number, line in lines if line.strip())
-    for _, each in zip(range(count), found, strict=False):
-        yield each
+def filled(line: tuple[int, str]) -> bool:
+    """Whether a line is not empty."""
+    return not line[1].isspace()
 
 
-def distinct(lines: Iterable[tuple[int, str]], length: int) -> Iterator[Ngram]:
-    """The n-grams of lines.  Raises ``ValueError`` naming a line whose n-gram came before."""
+def distinct(lines: Iterable[tuple[int, str]], length: int, count: int) -> Iterator[Ngram]:
+    """The n-grams of so many lines.  Raises ``ValueError`` for fewer, and naming a line whose
+    n-gram came before.
+    """
     seen = set[tuple[str, ...]]()
     for number, line in lines:
         found = ngram_of(line, number, length)
@@ -169,6 +171,8 @@ def distinct(lines: Iterable[tuple[int, str]], length: int) -> Iterator[Ngram]:
             raise ValueError(f"line {number} repeats {' '.join(found[0])!r}")
         seen.add(found[0])
         yield found
+    if len(seen) < count:
+        raise ValueError(f"it ends after {len(seen):,} of {count:,} {length}-grams")
 
 
 def ngram_of(line: str, number: int, length: int) -> Ngram:
@@ -192,11 +196,11 @@ def built(sections: list[list[Ngram]], ids: dict[str, int], vocab_size: int) -> 
         entries = dict[tuple[int, ...], tuple[float, float]]()
         for words, p, backoff in section:
             gram = tuple(ids[word] for word in words)
-            if (
-                len(gram) == 1 and gram[0] == BOUNDARY_ID
-            ):  # <s> has the weight, </s> the probability
+            if gram == (BOUNDARY_ID,):  # <s> has the weight, </s> the probability
                 old = entries.get(gram, (0.0, 1.0))
                 entries[gram] = (old[0], backoff) if words[0] == BEGIN else (p, old[1])
+            elif gram in entries:
+                raise ValueError(f"{' '.join(words)!r} is there with {BEGIN} and with {END}")
             else:
                 entries[gram] = p, backoff
         known.append(entries)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from charlm import durable
 from charlm.config.paths import path_of
-from charlm.errors import ConfigError, CorpusError, ModelError
+from charlm.errors import ConfigError, CorpusError, ModelError, way_out
 from charlm.exchange.arpa import arpa_lines, spelled
 from charlm.exchange.onnx import onnx_model, verify_onnx
 from charlm.inference.loading import Loaded, load_run, require_recurrent
@@ -103,9 +103,7 @@ def write_onnx(loaded: Loaded, out: Path) -> float:
             durable.write_bytes(folder / "model.onnx", graph)
             write_companions(folder, loaded)
     except OSError as error:
-        raise CorpusError(
-            f"{out} cannot be written: {error.strerror}", "choose another `out`"
-        ) from None
+        raise CorpusError(f"{out} cannot be written: {error.strerror}", way_out(error)) from None
     return difference
 
 

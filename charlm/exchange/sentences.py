@@ -67,7 +67,12 @@ class KenlmScorer:
 
 
 def mean(log_probs: Tensor) -> float:
-    """The mean of log-probabilities (n,), which is minicons' default."""
+    """The mean of log-probabilities (n,), which is minicons' default.
+
+    Raises ``ConfigError`` for those of a text without tokens.
+    """
+    if not len(log_probs):
+        raise ConfigError("an empty text has no mean", "leave it out, or give a `reduction`")
     return log_probs.mean().item()
 
 

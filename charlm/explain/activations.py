@@ -5,7 +5,7 @@ Shapes: T tokens of the text, L layers and H units that are kept.
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from charlm.config import BOUNDARY_ID, ModelConfig
+from charlm.config import BOUNDARY_ID
 from charlm.data.tokenizers.base import Tokenizer
 from charlm.durable import check_output, write_output
 from charlm.errors import ConfigError, counted
@@ -32,6 +32,7 @@ __all__ = [
     "choose",
     "explain_text",
     "explain_unit",
+    "most_varying",
     "save_arrays",
 ]
 
@@ -70,9 +71,9 @@ class Explanation:
     layers and units.
 
     ``surprisal`` (T,) is that of each token in nats given those before it, ``entropy`` (T,) that of
-    the prediction which it met, and ``likeliest`` are the tokens that this prediction found most
-    probable.  ``following`` are the likeliest after the end of the text.  ``cell`` is the kind of
-    cell.
+    the prediction which it met, ``likeliest`` are the tokens that this prediction found most
+    probable, and ``rank`` (T,) is the token's place among all, 1 if none was more probable.
+    ``following`` are the likeliest after the end of the text.  ``cell`` is the kind of cell.
     """
 
     text: str
@@ -86,6 +87,7 @@ class Explanation:
     statistics: dict[str, GateStatistics]
     surprisal: np.ndarray
     entropy: np.ndarray
+    rank: np.ndarray
     likeliest: tuple[Guesses, ...]
     following: Guesses
 
@@ -117,97 +119,100 @@ def explain_text(
     and units that do not exist and for more activations than fit into memory.
     """
     network = require_recurrent(loaded)
-    config, tokenizer = network.config, loaded.tokenizer
-    yield TokensRead(0, len(text.ids))
-    chosen = choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
-    gathered = Gathered(*chosen, config, len(text.ids), min(top, tokenizer.vocab_size))
-    reader = ObservedReader(network)
-    for begin in range(0, len(text.ids), SEGMENT):
+    config, count = network.config, len(text.ids)
+    yield TokensRead(0, count)
+    kept = choose("layers", layers, config.num_layers), choose("units", units, config.hidden_size)
+    gates = empty_arrays(observed_names(config), count, *kept)
+    reader, sums, met = ObservedReader(network), GateSums(), list[Measures]()
+    top = min(top, loaded.tokenizer.vocab_size)
+    for begin in range(0, count, SEGMENT):
         ids = text.ids[begin : begin + SEGMENT]
-        gathered.add(begin, ids, *reader.read(ids))
-        yield TokensRead(begin + len(ids), len(text.ids))
-    yield gathered.explanation(tokenizer, text, reader)
+        activations, log_probs = reader.read(ids)
+        met += measures(log_probs, ids, top)
+        sums.add(activations)
+        for name, values in activations.items():
+            gates[name][begin : begin + len(ids)] = part_of(values, *kept)
+        yield TokensRead(begin + len(ids), count)
+    met += measures(reader.expected, np.array([BOUNDARY_ID]), top)
+    yield Explanation(
+        **vars(text),
+        **expectations(loaded.tokenizer, met),
+        cell=config.cell, layers=kept[0], units=kept[1], gates=gates,
+        initial={name: part_of(values, *kept)[0] for name, values in reader.initial.items()},
+        statistics=sums.means(),
+    )  # fmt: skip
 
 
 def explain_unit(
-    loaded: Loaded, text: TokenizedText, layer: int | None = None, unit: int | None = None
+    loaded: Loaded,
+    text: TokenizedText,
+    layer: int | None = None,
+    unit: int | None = None,
+    first: int | None = None,
 ) -> Iterator[TokensRead | Explanation]:
     """Explain a text by one unit of one layer, whose activations are kept.
 
-    ``layer`` is by default the last; ``unit`` the one whose hidden state varies most over the
-    first ``SEGMENT`` tokens.  Raises what ``explain_text`` does.
+    ``layer`` is by default the last, ``unit`` the ``most_varying``.  If the text has more than
+    ``first`` tokens, these are explained alone, at once, and then the whole text without any unit.
+    Raises what ``explain_text`` does.
     """
     network = require_recurrent(loaded)
     config = network.config
     layer = config.num_layers - 1 if layer is None else layer
     choose("layer", [layer], config.num_layers)
     if unit is None:
-        first, _ = ObservedReader(network).read(text.ids[:SEGMENT])
-        unit = int(first["hidden"][:, layer].std(dim=0, correction=0).argmax())
+        begun, _ = ObservedReader(network).read(text.ids[:SEGMENT])
+        unit = most_varying(begun["hidden"][:, layer].cpu().numpy())
     choose("unit", [unit], config.hidden_size)
-    yield from explain_text(loaded, text, [layer], [unit])
+    yield from explain_text(loaded, text.beginning(first), [layer], [unit])
+    if first is not None and first < len(text.ids):
+        yield from explain_text(loaded, text, units=[], top=0)
 
 
-class Gathered:
-    """What is kept of the tokens that have been read; ``top`` is how many guesses."""
+def most_varying(hidden: np.ndarray) -> int:
+    """The place of the unit that is shown to begin with, in the terminal and on a page: the one
+    whose hidden state, of (T, H), has the largest variance over the first ``SEGMENT`` tokens.
+    """
+    return int(hidden[:SEGMENT].std(axis=0).argmax())
 
-    def __init__(
-        self,
-        layers: tuple[int, ...],
-        units: tuple[int, ...],
-        config: ModelConfig,
-        tokens: int,
-        top: int,
-    ) -> None:
-        """Raises ``ConfigError`` for more activations of ``tokens`` tokens than fit into memory."""
-        names, shape = observed_names(config), (tokens, len(layers), len(units))
-        needed = 4 * len(names) * math.prod(shape)
-        if needed > MOST_BYTES:
-            fitting = MOST_BYTES * len(units) // needed
-            raise ConfigError(
-                f"the activations of {len(units):,} units in {len(layers):,} layers "
-                f"over {tokens:,} tokens take {needed / 1e9:.1f} GB",
-                f"choose {fitting:,} `units` at most, like `units=[0, 1]`, or a shorter text",
-            )
-        self.layers, self.units, self.cell, self.top = layers, units, config.cell, top
-        self.gates = {name: np.empty(shape, dtype=np.float32) for name in names}
-        self.sums = GateSums()
-        self.met: list[Measures] = []
 
-    def add(
-        self, begin: int, ids: np.ndarray, activations: Mapping[str, Tensor], log_probs: Tensor
-    ) -> None:
-        """Keep activations (n, L, H) of ids (n,) from token ``begin`` on, and measure the
-        log-probabilities (n, V) that met them.
-        """
-        self.met += measures(log_probs, ids, self.top)
-        self.sums.add(activations)
-        for name, values in activations.items():
-            self.gates[name][begin : begin + len(ids)] = self.kept(values)
-
-    def kept(self, values: Tensor) -> np.ndarray:
-        """Activations (T, L, H) of all -> those of the chosen layers and units."""
-        found: np.ndarray = values.cpu().numpy()[:, list(self.layers)][:, :, list(self.units)]
-        return found
-
-    def explanation(
-        self, tokenizer: Tokenizer, text: TokenizedText, reader: ObservedReader
-    ) -> Explanation:
-        """All that is known when ``reader`` has read the whole text."""
-        following = measures(reader.expected, np.array([BOUNDARY_ID]), self.top)[0]
-        return Explanation(
-            **vars(text),
-            layers=self.layers,
-            units=self.units,
-            cell=self.cell,
-            gates=self.gates,
-            initial={name: self.kept(values)[0] for name, values in reader.initial.items()},
-            statistics=self.sums.means(),
-            surprisal=np.array([each.nll for each in self.met]),
-            entropy=np.array([each.entropy for each in self.met]),
-            likeliest=tuple(named(tokenizer, each.guesses) for each in self.met),
-            following=named(tokenizer, following.guesses),
+def empty_arrays(
+    names: Sequence[str], tokens: int, layers: Sequence[int], units: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Arrays (tokens, layers, units).  Raises ``ConfigError`` for more than fit into memory."""
+    shape = tokens, len(layers), len(units)
+    needed = 4 * len(names) * math.prod(shape)
+    if needed > MOST_BYTES:
+        raise ConfigError(
+            f"the activations of {len(units):,} units in {len(layers):,} layers "
+            f"over {tokens:,} tokens take {needed / 1e9:.1f} GB",
+            f"choose {MOST_BYTES * len(units) // needed:,} `units` at most, like `units=[0, 1]`, "
+            "or a shorter text",
         )
+    return {name: np.empty(shape, dtype=np.float32) for name in names}
+
+
+def part_of(values: Tensor, layers: Sequence[int], units: Sequence[int]) -> np.ndarray:
+    """Activations (T, L, H) of all -> those of the chosen layers and units."""
+    found: np.ndarray = values.cpu().numpy()[:, list(layers)][:, :, list(units)]
+    return found
+
+
+def expectations(tokenizer: Tokenizer, met: Sequence[Measures]) -> dict[str, Any]:
+    """What an ``Explanation`` says of predictions, from their measures (T + 1); the last of them is
+    that after the text.
+    """
+    *likeliest, following = (
+        tuple((spelled(tokenizer, token), prob) for token, prob in each.guesses) for each in met
+    )
+    nll, entropy, rank = map(np.array, zip(*(each[:3] for each in met[:-1]), strict=True))
+    return {
+        "surprisal": nll,
+        "entropy": entropy,
+        "rank": rank,
+        "likeliest": tuple(likeliest),
+        "following": following,
+    }
 
 
 def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, ...]:
@@ -217,17 +222,12 @@ def choose(name: str, given: Sequence[int] | None, existing: int) -> tuple[int, 
     for number in given:
         whole = isinstance(number, Integral) and not isinstance(number, bool)
         if not whole or not 0 <= number < existing:
-            what = name.rstrip("s") + ("s" if existing > 1 else "")
+            what, allowed = counted(existing, name.rstrip("s")), f"from 0 to {existing - 1}"
             raise ConfigError(
-                f"`{name}` must be from 0 to {existing - 1}, got {number!r}",
-                f"the model has {existing} {what}, numbered from 0",
+                f"`{name}` must be {allowed if existing > 1 else 0}, got {number!r}",
+                f"the model has {what}, numbered from 0",
             )
     return tuple(map(int, given))
-
-
-def named(tokenizer: Tokenizer, guesses: Iterable[tuple[int, float]]) -> Guesses:
-    """Tokens by their texts instead of their ids."""
-    return tuple((spelled(tokenizer, token), prob) for token, prob in guesses)
 
 
 def save_arrays(

@@ -33,7 +33,7 @@ def measure_feature(name: str, tokens: Sequence[str]) -> np.ndarray:
     elif name in FEATURES:
         values = FEATURES[name](text)
     else:
-        raise unknown_name(f"feature `find={name!r}`", name, [*FEATURES, f"{PATTERN}PATTERN"])
+        raise unknown_name(f"`feature` {name!r}", name, [*FEATURES, f"{PATTERN}PATTERN"])
     ends = np.cumsum([len(token) for token in tokens])
     values = np.asarray(np.append(0.0, values)[ends])
     if not len(values) or values.min() == values.max():

@@ -10,7 +10,7 @@ import numpy as np
 from charlm.config import BOUNDARY_ID
 from charlm.data.preparation.encoding import EncodedPiece, encode_documents
 from charlm.data.sources.corpora import Corpus
-from charlm.data.tokenizers.base import Tokenizer
+from charlm.data.tokenizers.base import TextStream, Tokenizer
 from charlm.errors import CharlmWarning, ConfigError
 from charlm.inference.loading import Loaded, open_for
 from charlm.inference.surprisal.text import spelled
@@ -27,8 +27,9 @@ slash."""
 class TokenizedText:
     """A text, its ids (T,) int64, and the text ``tokens`` that each id stands for.
 
-    A character that the vocabulary lacks is shown as itself, though it is read as the unknown
-    symbol.  Between two documents there is a boundary.
+    ``tokens`` are what each id adds to the text: a word has the space before it, and the bytes of a
+    character add it with the last of them and are empty before.  What the vocabulary lacks is shown
+    as itself, though it is read as the unknown symbol.  Between two documents there is a boundary.
     """
 
     text: str
@@ -39,6 +40,13 @@ class TokenizedText:
     def stream(self) -> np.ndarray:
         """What a network reads (T + 1,): a boundary, and the ids."""
         return np.append(BOUNDARY_ID, self.ids)
+
+    def beginning(self, count: int | None) -> "TokenizedText":
+        """The first ``count`` tokens, None for all."""
+        if count is None or count >= len(self.ids):
+            return self
+        tokens = self.tokens[:count]
+        return TokenizedText("".join(tokens), tokens, self.ids[:count])
 
 
 def open_text(loaded: Loaded, text: str, encoding: str | None = None) -> Corpus:
@@ -71,12 +79,14 @@ def read_text(tokenizer: Tokenizer, corpus: Corpus) -> TokenizedText:
     ids: list[np.ndarray] = []
     tokens: list[str] = []
     texts: list[str] = []
+    decoder = tokenizer.stream()
     for piece in encode_documents(tokenizer, corpus):
         if ids and piece.starts:
             ids.append(np.array([BOUNDARY_ID]))
             tokens.append(spelled(tokenizer, BOUNDARY_ID))
+            decoder = tokenizer.stream()
         ids.append(piece.ids)
-        tokens += shown_tokens(tokenizer, piece)
+        tokens += shown_tokens(tokenizer, decoder, piece)
         texts.append(
             piece.text if isinstance(piece.text, str) else piece.text.decode("utf-8", "replace")
         )
@@ -91,8 +101,12 @@ def read_text(tokenizer: Tokenizer, corpus: Corpus) -> TokenizedText:
     return TokenizedText("".join(texts), tuple(tokens), stream)
 
 
-def shown_tokens(tokenizer: Tokenizer, piece: EncodedPiece) -> list[str]:
-    """What is shown for each id of a piece; U+FFFD for a part of a character."""
-    if tokenizer.kind == "char":
-        return list(str(piece.text))
-    return [spelled(tokenizer, id) for id in piece.ids.tolist()]
+def shown_tokens(tokenizer: Tokenizer, decoder: TextStream, piece: EncodedPiece) -> list[str]:
+    """What is shown for each id of a piece, by a ``decoder`` that goes on from the last."""
+    shown = [decoder.push(id) for id in piece.ids.tolist()]
+    unknown = tokenizer.unknown_id
+    if unknown is not None and unknown in piece.ids:
+        symbols, mark = tokenizer.symbols_of(piece.text), spelled(tokenizer, unknown)
+        for at in np.flatnonzero(piece.ids == unknown).tolist():
+            shown[at] = shown[at].replace(mark, symbols[at])
+    return shown

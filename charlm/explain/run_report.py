@@ -57,10 +57,10 @@ class RunReport:
     """
 
     run: TrainedRun
-    table: PerplexityTable | None
-    samples: tuple[Sampled, ...]
-    passage: Explanation | None
     notes: tuple[str, ...]
+    table: PerplexityTable | None = None
+    samples: tuple[Sampled, ...] = ()
+    passage: Explanation | None = None
 
 
 def describe_run(run: Run) -> TrainedRun:
@@ -77,9 +77,7 @@ def report_run(run: Run, device: str = "cpu") -> Iterator[Reporting | ScoringPro
     try:
         loaded = load_run(run.folder, device=device)
     except CheckpointError as error:
-        yield RunReport(
-            run=described, table=None, samples=(), passage=None, notes=(f"{error}: {error.hint}",)
-        )
+        yield RunReport(run=described, notes=(f"{error}: {error.hint}",))
         return
     table = yield from measured(loaded, notes)
     yield Reporting("writing samples")

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from charlm.config import ModelConfig
 from charlm.explain.activations import SEGMENT, TokensRead, choose
 from charlm.explain.correlation import Chance, Half, chance_level, split_in_halves
 from charlm.explain.features import measure_feature
@@ -56,13 +54,12 @@ class FoundUnits:
     nll: float
     matches: tuple[UnitMatch, ...]
 
-
-class Series(NamedTuple):
-    """What is compared with a feature: a state of a unit of a layer."""
-
-    layer: int
-    unit: int
-    state: str
+    @property
+    def best(self) -> UnitMatch | None:
+        """The first match that is confirmed, None if none is: it was chosen on the first half
+        alone, so that its ``held_out`` correlation does not favour it.
+        """
+        return next((match for match in self.matches if match.confirmed), None)
 
 
 def find_units(
@@ -76,32 +73,24 @@ def find_units(
     network = require_recurrent(loaded)
     config = network.config
     layers = choose("layer", None if layer is None else [layer], config.num_layers)
-    series = series_of(config, layers)
     halves = split_in_halves(measure_feature(feature, text.tokens), feature)
-    tokens, top = len(text.ids), min(top, len(layers) * config.hidden_size)
+    names, tokens = states_of(config.cell), len(text.ids)
+    shape = len(names), len(layers), config.hidden_size
+    top = min(top, len(layers) * config.hidden_size)
     total = (2 + top) * tokens  # once observed, once as it is, once without each unit
     for read in add_states(network, text, halves, layers):
         yield TokensRead(read, total)
     first, second = (half.correlations() for half in halves)
     chance, nll = chance_level(first, second), nll_of_text(network, text)
     matches: list[UnitMatch] = []
-    for index in best_units(np.abs(first[:, 0]), series)[:top]:
+    for place in best_units(np.abs(first[:, 0]).reshape(shape))[:top]:
         yield TokensRead((2 + len(matches)) * tokens, total)
-        without = nll_of_text(silenced(network, series[index].layer, series[index].unit), text)
-        pair = float(first[index, 0]), float(second[index, 0])
-        confirmed = chance.beaten_by(*pair)
-        matches.append(UnitMatch(*series[index], *pair, confirmed, cost_of(nll, without)))
-    yield FoundUnits(feature, tokens, len(series), chance, float(nll.mean()), tuple(matches))
-
-
-def series_of(config: ModelConfig, layers: Sequence[int]) -> list[Series]:
-    """The series in the order in which ``add_states`` has them."""
-    return [
-        Series(layer, unit, state)
-        for state in states_of(config.cell)
-        for layer in layers
-        for unit in range(config.hidden_size)
-    ]
+        state, at, unit = map(int, np.unravel_index(place, shape))
+        without = nll_of_text(silenced(network, layers[at], unit), text)
+        pair = float(first[place, 0]), float(second[place, 0])
+        confirmed, cost = chance.beaten_by(*pair), cost_of(nll, without)
+        matches.append(UnitMatch(layers[at], unit, names[state], *pair, confirmed, cost))
+    yield FoundUnits(feature, tokens, len(first), chance, float(nll.mean()), tuple(matches))
 
 
 def states_of(cell: str) -> list[str]:
@@ -123,9 +112,12 @@ def add_states(
             yield end
 
 
-def best_units(correlations: np.ndarray, series: Sequence[Series]) -> list[int]:
-    """The places of the series in falling order of ``correlations`` (K,), one for each unit."""
-    places: dict[tuple[int, int], int] = {}
-    for place in np.argsort(-correlations, kind="stable").tolist():
-        places.setdefault((series[place].layer, series[place].unit), place)
-    return list(places.values())
+def best_units(correlations: np.ndarray) -> list[int]:
+    """The places of series in falling order of correlations (states, L, H), one for each unit: the
+    state that follows best.
+    """
+    units = correlations[0].size
+    order = np.argsort(-correlations.ravel(), kind="stable")
+    _, firsts = np.unique(order % units, return_index=True)
+    found: list[int] = order[np.sort(firsts)].tolist()
+    return found

@@ -57,7 +57,7 @@ def demonstrate(folder: str | Path) -> Demonstration:
     loaded = load_run(Path(folder))
     train, valid, test = (load_part(loaded, part) for part in ("train", "valid", "test"))
     parts = score_store(loaded.model, loaded.tokenizer, test)
-    score = sum((part.score for part in parts), start=Score())
+    score = sum(parts, start=Score())
     baselines = tuple(measure_baselines(loaded.tokenizer, train, valid, test))
     sample = write_sample(loaded, opening(test, loaded.tokenizer), SAMPLE, seed=1)
     return Demonstration(str(folder), score, baselines, sample)
@@ -94,7 +94,7 @@ def opening(store: TokenStore, tokenizer: Tokenizer) -> str:
 
     Empty where they hold what the model does not know.
     """
-    text = tokenizer.decode(store.tokens[:OPENING])
+    text = tokenizer.decode(store.tokens[:OPENING]).rstrip("\ufffd")  # a character that is cut
     end = max(text.rfind("\n"), text.rfind(" ") if "\n" not in text else -1)
     lines = text[: end + 1] or text
     return "" if tokenizer.unknown(lines) else lines

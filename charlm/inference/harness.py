@@ -15,6 +15,7 @@ from lm_eval.api.model import LM
 from lm_eval.api.registry import register_model
 
 from charlm.config import GenerationConfig
+from charlm.data.formats.alignment import token_spans
 from charlm.inference.generation.text import replace_symbols, stream
 from charlm.inference.loading import Loaded, load_run
 from charlm.inference.predictors.lines import nll_of_lines
@@ -56,10 +57,12 @@ class HarnessModel(LM):
 
     def continuation(self, context: str, continuation: str) -> tuple[float, bool]:
         """The log-probability of a continuation, which white space before it belongs to."""
-        encode = self.run_tokenizer.encode
-        ids = encode(context + continuation)
+        whole, given = context + continuation, len(context.rstrip().encode())
+        ids = self.run_tokenizer.encode(whole)
+        # A token that lies in both is the continuation's: the context alone has other tokens.
+        ends = token_spans(self.run_tokenizer, whole, ids)[:, 1]
+        begin = int(np.searchsorted(ends, given, side="right"))
         reader, log_probs, greedy = Reader(self.model), 0.0, True
-        begin = len(encode(context.rstrip()))
         reader.nll(ids[:begin])
         for first in range(begin, len(ids), reader.chunk):
             part = ids[first : first + reader.chunk]

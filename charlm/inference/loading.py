@@ -21,9 +21,10 @@ from charlm.errors import (
     CorpusError,
     ModelError,
 )
+from charlm.inference.predictors.mixture import Mixture
 from charlm.inference.predictors.ngram import NgramPredictor
 from charlm.inference.predictors.predictor import Predictor
-from charlm.inference.predictors.recurrent import Recurrent
+from charlm.inference.predictors.recurrent import NetworkPredictor, Recurrent
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import from_tensors
@@ -92,9 +93,19 @@ def load_run(folder: str | Path, step: int | None = None, device: str = "cpu") -
 
 
 def require_recurrent(loaded: Loaded) -> LanguageModel:
-    """The network of a run.  Raises ``ModelError`` if it holds another kind of model."""
+    """The network of a run.
+
+    Raises ``ModelError`` for another kind of model, and for a network that methods of evaluation
+    time or another run change the predictions of.
+    """
     if isinstance(loaded.model, Recurrent):
         return loaded.model.network
+    if isinstance(loaded.model, NetworkPredictor | Mixture):
+        raise ModelError(
+            f"this needs the network of {loaded.run.folder} alone, without methods of evaluation "
+            "time and not mixed with another run",
+            "use the model as it was loaded",
+        )
     raise ModelError(
         f"{loaded.run.folder} holds no recurrent network, and this needs one",
         "name a run that was trained with `model.kind='recurrent'`",

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,7 +130,7 @@ def not_blank(
         except BlankText as error:
             blank.append(error)
     if not opened:
-        raise blank[0]
+        raise BlankText(", ".join(map(str, blank)), blank[0].hint)
     for found in blank:
         tell(f"left out: {found}")
     return opened
@@ -248,25 +248,21 @@ def has_tables(corpus: Corpus) -> bool:
 
 
 def row_cells(corpus: Corpus) -> Iterator[Mapping[str, str]]:
-    """For each document, the other cells of its row; none where it is no row of a table."""
+    """For each document, the other cells of its row as text, "" for null; none where it is no row
+    of a table.
+    """
     for origin in corpus.origins:
-        if isinstance(origin, TextTable):
-            yield from table_cells(origin)
-        else:
+        if not isinstance(origin, TextTable):
             yield {}
-
-
-def table_cells(table: TextTable) -> Iterator[Mapping[str, str]]:
-    """For each row with a text, the cells beside it, as text; an empty cell for null."""
-    for _, row in table.rows():
-        if isinstance(row, str):
-            yield from repeat({}, int(bool(row)))
-        elif row.get(table.column):
-            yield {
-                str(name): "" if cell is None else str(cell)
-                for name, cell in row.items()
-                if name not in (table.column, None)
-            }
+            continue
+        for _, row in origin.rows():
+            cells = {origin.column: row} if isinstance(row, str) else row
+            if cells.get(origin.column):  # a row without a text is no document
+                yield {
+                    str(name): "" if cell is None else str(cell)
+                    for name, cell in cells.items()
+                    if name not in (origin.column, None)
+                }
 
 
 def line_end_note(loaded: Loaded, corpus: Corpus) -> str | None:

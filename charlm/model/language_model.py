@@ -173,9 +173,7 @@ class LanguageModel(nn.Module):
             inputs = drop_tokens(self.embedding(tokens.T), tokens.T, self.vocab_size, share)
             hidden, layer_state = layers[0](self.input_dropout(inputs), state[0])  # (T, B, H)
         else:
-            hidden, layer_state = layers[0].forward_tokens(
-                self.embedding.weight, tokens.T, state[0]
-            )
+            hidden, layer_state = layers[0](self.embedding.weight, state[0], tokens.T)
         after, total = [layer_state], hidden
         for layer, before in zip(layers[1:], state[1:], strict=True):
             below = hidden

@@ -15,7 +15,7 @@ from charlm.model import native
 from charlm.model.cells import CELLS, LayerState
 from charlm.model.dropout import drop_weights
 
-__all__ = ["RecurrentLayer"]
+__all__ = ["RecurrentLayer", "prefers_table"]
 
 # cuDNN copies weights that do not lie one behind the other and warns about it at each call.
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous")
@@ -27,7 +27,7 @@ of this size is as fast with either, stacks are a tenth and more faster with the
 
 TABLE_FROM = 64
 """Hidden size from which training uses the native scans if the inputs are rows of an embedding
-(``forward_tokens``), which makes steps of this size a third faster; measured likewise."""
+(``tokens`` of ``forward``), which makes steps of this size a third faster; measured likewise."""
 
 
 class RecurrentLayer(nn.Module):
@@ -98,42 +98,33 @@ class RecurrentLayer(nn.Module):
         """
         return self.recurrent_weights()
 
-    def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+    def forward(
+        self, inputs: Tensor, state: LayerState, tokens: Tensor | None = None
+    ) -> tuple[Tensor, LayerState]:
         """inputs (T, B, I) and a state -> hidden states (T, B, H) and the last state.
 
-        Raises ``ModelError`` for a state of another shape.
+        With ``tokens`` (T, B) the inputs are the rows that they name of an embedding (V, I); the
+        native path multiplies each row by the weights only once if there are fewer rows than
+        tokens.  Raises ``ModelError`` for a state of another shape.
         """
+        if not native.recording():
+            self.check(state, lanes=(inputs if tokens is None else tokens).shape[1])
+        if tokens is not None:
+            if prefers_table(inputs, tokens):
+                kernels = self.native_kernels(inputs, state, TABLE_FROM)
+                if kernels is not None:
+                    return native.fused_lstm(kernels, inputs, state, self.weights(), tokens)
+            inputs = nn.functional.embedding(tokens, inputs)
         if native.recording():
             # A decision about sizes would be recorded too, and hold for these sizes only.
             return self.torch_layer(inputs, state)
-        self.check(state, lanes=inputs.shape[1])
         if len(inputs) == 1 and not native.learns(inputs, *state, *self.parameters()):
-            last = self.step(self.project(inputs[0]), state)
+            last = self.advance(self.project(inputs[0]), state, self.recurrent_weights())
             return last[0][None], last
         kernels = self.native_kernels(inputs, state, NATIVE_FROM)
         if kernels is None:
             return self.torch_layer(inputs, state)
         return native.fused_lstm(kernels, inputs, state, self.weights())
-
-    def forward_tokens(
-        self, embedding: Tensor, tokens: Tensor, state: LayerState
-    ) -> tuple[Tensor, LayerState]:
-        """``forward(embedding[tokens], state)`` for embedding (V, I) and tokens (T, B).
-
-        With fewer rows than tokens, the native path multiplies each row by the weights only once.
-        """
-        if self.prefers_table(embedding, tokens):
-            self.check(state, lanes=tokens.shape[1])
-            kernels = self.native_kernels(embedding, state, TABLE_FROM)
-            if kernels is not None:
-                return native.fused_lstm(kernels, embedding, state, self.weights(), tokens)
-        return self.forward(nn.functional.embedding(tokens, embedding), state)
-
-    @staticmethod
-    def prefers_table(embedding: Tensor, tokens: Tensor) -> bool:
-        """Whether a product for each row of embedding (V, I) costs less than one for each of
-        tokens (T, B)."""
-        return not native.recording() and 2 * len(embedding) <= tokens.numel()
 
     def weights(self) -> tuple[Tensor, ...]:
         """What fused layers multiply by: input weights, recurrent weights, bias."""
@@ -205,3 +196,10 @@ class RecurrentLayer(nn.Module):
         if self.kind == "gru":
             return torch.cat([zeros[: 2 * self.hidden_size], self.bias_hn])
         return zeros
+
+
+def prefers_table(embedding: Tensor, tokens: Tensor) -> bool:
+    """Whether a product for each row of embedding (V, I) costs less than one for each of
+    tokens (T, B); not while operations are recorded, when both sizes may change later.
+    """
+    return not native.recording() and 2 * len(embedding) <= tokens.numel()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from charlm.model import native
 from charlm.model.affine import Linear
 from charlm.model.cells import Affine, LayerState, mogrify, normalise
-from charlm.model.recurrence import RecurrentLayer
+from charlm.model.recurrence import RecurrentLayer, prefers_table
 
 __all__ = ["Mogrifier", "SteppedLayer"]
 
@@ -156,20 +156,17 @@ class SteppedLayer(RecurrentLayer):
         scales = (self.gain_h, self.gain_c, self.bias_c)
         return self.cell.step(projection, state, weights.recurrent, *scales)
 
-    def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        """inputs (T, B, I) and a state -> hidden states (T, B, H) and the last state.
-
-        Raises ``ModelError`` for a state of another shape.
+    def forward(
+        self, inputs: Tensor, state: LayerState, tokens: Tensor | None = None
+    ) -> tuple[Tensor, LayerState]:
+        """What ``RecurrentLayer.forward`` computes from inputs (T, B, I), or from an embedding
+        (V, I) and the tokens (T, B) that name its rows.
         """
         if not native.recording():
-            self.check(state, lanes=inputs.shape[1])
-        return self.advance_all(self.project(inputs), state)
-
-    def forward_tokens(
-        self, embedding: Tensor, tokens: Tensor, state: LayerState
-    ) -> tuple[Tensor, LayerState]:
-        """``forward(embedding[tokens], state)`` for embedding (V, I) and tokens (T, B)."""
-        if not self.prefers_table(embedding, tokens):
-            return self.forward(nn.functional.embedding(tokens, embedding), state)
-        self.check(state, lanes=tokens.shape[1])
-        return self.advance_all(nn.functional.embedding(tokens, self.project(embedding)), state)
+            self.check(state, lanes=(inputs if tokens is None else tokens).shape[1])
+        if tokens is not None and prefers_table(inputs, tokens):
+            projections = nn.functional.embedding(tokens, self.project(inputs))
+        else:
+            inputs = inputs if tokens is None else nn.functional.embedding(tokens, inputs)
+            projections = self.project(inputs)
+        return self.advance_all(projections, state)

@@ -64,9 +64,12 @@ __all__ = [
     "write_checkpoint",
 ]
 
-FOLDER_NAME = re.compile(r"step-(\d{8,12})(-again)?")
+FOLDER_NAME = re.compile(r"step-[0-9]{8,12}(-again)?")
 LARGEST_HEADER = 1 << 20
 """Bytes of the names, types and shapes of tensors at most: some 10,000 tensors."""
+
+NEWEST = 2
+"""Newest checkpoints that are kept: the last one may turn out to be damaged."""
 
 MARK = durable.TEMPORARY_MARK
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -217,12 +220,12 @@ def step_of(path: Path) -> int:
     return int(path.name.removeprefix("step-").removesuffix(AGAIN))
 
 
-def prune(folder: Path, keep: set[int], newest: int = 2) -> None:
-    """Remove whole checkpoints but the ``newest`` ones and those whose step is in ``keep``.
+def prune(folder: Path, keep: set[int]) -> None:
+    """Remove whole checkpoints but the ``NEWEST`` ones and those whose step is in ``keep``.
 
     What is damaged or cannot be read is not counted and stays.
     """
-    for path in list(filter(is_whole, list_checkpoints(folder)))[:-newest]:
+    for path in list(filter(is_whole, list_checkpoints(folder)))[:-NEWEST]:
         if step_of(path) not in keep:
             durable.remove_folder(path)
 

@@ -1,13 +1,17 @@
 """How a training went: its curves, read from the log of a run."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from charlm.untrusted import parse_json
+
 __all__ = ["TrainingCurve", "is_number", "read_curves"]
+
+LONGEST = 1 << 20
+"""Characters of a line of a log at most; a report has some hundred."""
 
 LARGEST = 1e300
 """Numbers of a file that are larger are no counts and no figures."""
@@ -76,10 +80,10 @@ def records(log: Path) -> Iterator[dict[str, Any]]:
     """The objects of a log; none where there is no log yet."""
     if not log.is_file():
         return
-    with log.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
+    with log.open(encoding="utf-8", errors="replace") as file:
+        while line := file.readline(LONGEST):
             try:
-                record = json.loads(line)
+                record = parse_json(line)
             except ValueError:
                 continue
             if isinstance(record, dict):

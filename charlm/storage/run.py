@@ -162,10 +162,10 @@ class Run:
         durable.make_folder(self.checkpoints)
         state = {**state, "best": best}
         path = checkpoints.write_checkpoint(self.checkpoints, step, model, train, state)
-        self.settle(best)
+        self.name_best(best)
         return path
 
-    def settle(self, best: Mapping[str, Any] | None) -> None:
+    def name_best(self, best: Mapping[str, Any] | None) -> None:
         """Say in ``best.json`` which step is best, and remove checkpoints no longer needed."""
         try:
             if best is not None and integrity.read_best(self.folder / BEST) != best:
@@ -189,7 +189,7 @@ class Run:
             durable.remove_folder(path) if path.is_dir() else durable.remove_file(path)
         best = self.best()
         if best is not None:
-            self.settle(best)
+            self.name_best(best)
 
     def best(self) -> dict[str, Any] | None:
         """The best step on validation with its figures, or None.
@@ -265,10 +265,10 @@ def open_run(folder: str | Path) -> Run:
     """Open a run folder.  Raises ``CheckpointError`` if it is none, or from a newer version."""
     folder = Path(folder)
     path = folder / SETTINGS
-    if not path.is_file():
-        raise no_run(folder)
-    integrity.refuse_special(folder, (SETTINGS, LOG, BEST, LOCK), (TOKENIZER, CHECKPOINTS))
     try:
+        if not path.is_file():
+            raise no_run(folder)
+        integrity.refuse_special(folder, (SETTINGS, LOG, BEST, LOCK), (TOKENIZER, CHECKPOINTS))
         tables = parse_toml(read_file(path, LARGEST_TOML))
         origin, written = tables.pop("origin", {}), tables.pop("charlm", {})
         if written.get("format", 0) > FORMAT:
@@ -279,7 +279,9 @@ def open_run(folder: str | Path) -> Run:
         return Run(folder, Config.from_tables(tables, drop_idle=True).with_defaults(), origin)
     except CheckpointError:
         raise
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError, CharlmError) as error:
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}", way_out(error)) from error
+    except (ValueError, TypeError, AttributeError, RecursionError, CharlmError) as error:
         raise CheckpointError(
             f"{path} cannot be read: {' '.join(str(error).split())}",
             "restore the file, or train anew into another `out=FOLDER`",

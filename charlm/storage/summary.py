@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import Config
-from charlm.config.rules import without_idle
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, counted
 from charlm.model.language_model import LanguageModel
 from charlm.storage.checkpoints import list_checkpoints, read_checkpoint, step_of
 from charlm.storage.curves import is_number
@@ -54,6 +53,25 @@ class RunSummary:
         """Nats per token on the validation text, of the best checkpoint."""
         return number(self.best or {}, "valid_nll")
 
+    @property
+    def model(self) -> str:
+        """What kind of model, and how large."""
+        model, size = self.settings["model"], f"{self.parameters:,}"
+        if model["kind"] == "ngram":
+            order = model.get("order") or self.step
+            return f"n-grams of up to {counted(order, 'token')}, {size} in all"
+        return f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
+
+    @property
+    def unit(self) -> str:
+        """What training counts: steps, or the orders of n-grams."""
+        return "order" if self.settings["model"]["kind"] == "ngram" else "step"
+
+    @property
+    def progress(self) -> str:
+        """How far training has come: the step, or the order that n-grams are counted up to."""
+        return f"{counted(self.step, self.unit)}, {counted(self.tokens, 'token')}"
+
 
 def summarise_run(run: Run) -> RunSummary:
     """Read all of a run but its weights' values, and verify each checkpoint.
@@ -70,10 +88,8 @@ def summarise_run(run: Run) -> RunSummary:
         else:
             checkpoints.append({"step": step_of(path), "good": True})
     tokenizer, counters = run.tokenizer(), table(state, "counters")
-    parameters, settings = number(state, "parameters"), run.config.to_tables()
-    if run.config.model.kind == "ngram":
-        settings = without_idle(settings, run.config.sections())
-    else:
+    parameters = number(state, "parameters")
+    if run.config.model.kind != "ngram":
         parameters = LanguageModel(run.config.model, tokenizer.vocab_size).count_parameters()
     return RunSummary(
         run=str(run.folder),
@@ -89,7 +105,7 @@ def summarise_run(run: Run) -> RunSummary:
         bytes=size_of(run.folder),
         made=table(run.origin, "made"),
         base=table(run.origin, "base"),
-        settings=settings,
+        settings=run.config.useful_tables(),
     )
 
 

@@ -71,7 +71,7 @@ class Session:
             lanes = counted(segments.batch_size, "lane")
             raise ModelError(
                 f"{lanes} cannot be shared by {world.size} processes",
-                "use fewer processes, a larger training.batch_size, or more text",
+                "use fewer processes, a larger `training.batch_size`, or more text",
             )
         self.learner = Learner(model.to(device), segments, config, world)
         if found is not None and found.step > 0:

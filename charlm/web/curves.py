@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 from charlm.storage.curves import TrainingCurve
-from charlm.web.page import table
+from charlm.web.page import figure, table
 
 __all__ = ["Line", "curve_panels", "lines_of", "ticks"]
 
@@ -35,12 +35,11 @@ def lines_of(runs: Mapping[str, Sequence[TrainingCurve]]) -> dict[str, list[Line
     each kind of curve, with a line for each run.
     """
     pictures: dict[str, list[Line]] = {}
+    alone = len(runs) == 1
     for run, curves in runs.items():
         for curve in curves:
-            alone = len(runs) == 1
-            title = (
-                "loss and validation" if alone and curve.unit == "nats per token" else curve.name
-            )
+            both = alone and sum(each.unit == "nats per token" == curve.unit for each in curves) > 1
+            title = "loss and validation" if both else curve.name
             pictures.setdefault(title, []).append((curve.name if alone else run, curve))
     return pictures
 
@@ -57,22 +56,24 @@ def panel(title: str, lines: Sequence[Line], order: Sequence[str]) -> str:
     short = [(name, curve.shortened(MOST)) for name, curve in lines]
     styles = [order.index(name) % STYLES if name in order else 0 for name, _ in lines]
     unit = lines[0][1].unit
-    spoken = "; ".join(f"{name}: {ends(curve)}" for name, curve in lines)
+    several = len(lines) > 1
+    spoken = "; ".join(f"{name} {ends(curve)}" if several else ends(curve) for name, curve in lines)
     label = escape(f"{title}, {unit}: {spoken}" if unit else f"{title}: {spoken}")
-    legend = legend_of([name for name, _ in lines], styles) if len(lines) > 1 else ""
+    legend = legend_of([name for name, _ in lines], styles) if several else ""
     return (
         f'<section class="panel"><h3>{escape(title)} <small>{escape(unit)}</small></h3>{legend}'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
         f"{''.join(drawing(short, styles))}</svg>"
-        f"<details><summary>values</summary>{values_table(lines)}</details></section>"
+        f"<details><summary>values of {escape(title)}</summary>{values_table(lines)}</details>"
+        "</section>"
     )
 
 
 def ends(curve: TrainingCurve) -> str:
     """Where a curve begins, and where it ends."""
     return (
-        f"from {curve.values[0]:.4g} at step {curve.steps[0]:,} "
-        f"to {curve.values[-1]:.4g} at step {curve.steps[-1]:,}"
+        f"from {figure(curve.values[0])} at step {curve.steps[0]:,} "
+        f"to {figure(curve.values[-1])} at step {curve.steps[-1]:,}"
     )
 
 
@@ -114,7 +115,7 @@ def drawing(lines: Sequence[Line], styles: Sequence[int]) -> Iterator[str]:
     for (name, curve), style in zip(lines, styles, strict=True):
         for index in spread(len(curve.steps)):
             place = f'cx="{x(curve.steps[index])}" cy="{y(curve.values[index])}"'
-            title = f"{name}, step {curve.steps[index]:,}: {curve.values[index]:.4g}"
+            title = f"{name}, step {curve.steps[index]:,}: {figure(curve.values[index])}"
             yield f'<circle class="dot s{style}" {place} r="2.5"/>'
             yield f'<circle class="target" {place} r="9"><title>{escape(title)}</title></circle>'
 

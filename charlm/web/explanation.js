@@ -6,14 +6,15 @@
   const rowChars = Math.ceil(((tokens.length + 1) * record.bytes) / 3) * 4;
   const digits = record.bytes === 2 ? 3 : 2, mostBits = 8;
   const at = { step: 0, layer: 0, unit: 0, shown: gates.includes("cell") ? "cell" : "hidden" };
-  const spans = [];
+  const spans = [], column = tokens.every((token) => token.length < 3) ? 12 : 32; // words have room for their beginnings
   const inBits = () => at.shown === "surprisal" || at.shown === "entropy";
   let decoded = new Map(); // gate -> its values for the chosen unit, the one before the text first
 
   /* Values of one unit over all steps: T + 1 numbers, the first from before the text. */
   function decode(gate, layer, unit) {
     const index = gates.indexOf(gate), place = layer * units.length + unit;
-    const packed = place ? $("others").childNodes[place - 1] : $("first").firstChild; // comments
+    const packed = place === record.first // comments
+      ? $("first").firstChild : $("others").childNodes[place - (place > record.first ? 1 : 0)];
     const raw = atob(packed.data.slice(index * rowChars, (index + 1) * rowChars));
     const low = record.lowest[index][place], step = record.step[index][place];
     const values = new Float64Array(tokens.length + 1);
@@ -44,9 +45,11 @@
     return [-most, most];
   }
 
-  const number = (value) => value.toFixed(digits).replace("-", "−");
+  const number = (value) => value.toFixed(digits).replace(/^-(?=.*[1-9])/, "−").replace("-", "");
   const name = (gate) => $("shown").querySelector(`option[value=${gate}]`).textContent;
-  const visible = (token) => token.replace(/\n/g, "↵").replace(/\t/g, "→").replace(/\r/g, "\\r").replace(/^ +$/, (s) => "␣".repeat(s.length));
+  /* A token with what cannot be seen in it; one that is empty is a part of a character. */
+  const visible = (token) => token.replace(/\n/g, "↵").replace(/\t/g, "→").replace(/^ +$/, (s) => "␣".repeat(s.length))
+    .replace(/^\p{M}/u, "◌$&").replace(/[\p{Cc}\p{Cf}\p{Z}]/gu, (s) => (s === " " ? s : `U+${s.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`)) || "·";
   const unitName = (layer, unit) => (layers.length > 1 ? `layer ${layers[layer]}, ` : "") + `unit ${units[unit]}`;
   const title = () => (inBits() ? `${at.shown} in bits` : `${name(at.shown)} of ${unitName(at.layer, at.unit)}`);
 
@@ -105,11 +108,12 @@
   }
 
   function showExpected() {
-    const body = $("expected"), next = tokens[at.step + 1];
+    const body = $("expected"), rank = record.rank[at.step + 1];
     body.replaceChildren();
-    for (const [token, probability] of record.expected[at.step + 1]) {
-      const row = element(body, "tr", undefined, token === next ? { class: "came" } : {});
-      element(row, "td", visible(token) + (token === next ? " (came)" : ""));
+    for (const [place, [token, probability]] of record.expected[at.step + 1].entries()) {
+      const came = place + 1 === rank;
+      const row = element(body, "tr", undefined, came ? { class: "came" } : {});
+      element(row, "td", visible(token) + (came ? " (came)" : ""));
       const cell = element(row, "td");
       element(cell, "span", "", { class: "bar", "aria-hidden": "true" }).style.width = `${(probability * 5).toFixed(2)}rem`;
       cell.append(`${(probability * 100).toFixed(1)} %`);
@@ -119,7 +123,7 @@
   /* The course of what is shown over the steps around this one. */
   function trace() {
     const svg = $("trace"), width = Math.max(240, svg.clientWidth), [low, high] = range();
-    const count = Math.min(Math.floor((width - 50) / 12), tokens.length);
+    const count = Math.min(Math.floor((width - 50) / column), tokens.length);
     const begin = Math.min(Math.max(0, at.step - (count >> 1)), tokens.length - count);
     const x = (step) => 46 + ((step - begin + 0.5) * (width - 50)) / count;
     const y = (value) => 92 - 84 * Math.min(1, Math.max(0, (value - low) / (high - low)));
@@ -133,7 +137,10 @@
     element(svg, "path", undefined, { class: "cursor", d: `M${x(at.step)} 4V96` });
     const points = Array.from({ length: count }, (_, index) => `${x(begin + index)} ${y(valueAt(begin + index))}`);
     element(svg, "path", undefined, { class: "line s0", d: `M${points.join("L")}` });
-    for (let step = begin; step < begin + count; step++) element(svg, "text", visible(tokens[step]).slice(0, 2), { x: x(step), y: 112 });
+    for (let step = begin; step < begin + count; step++) {
+      const shown = [...visible(tokens[step]).trimStart().replace(/U\+[0-9A-F]{4,}/g, "·")], label = element(svg, "text", shown.join(""), { x: x(step), y: 112 });
+      while (shown.length > 1 && label.getComputedTextLength() > column - 2) label.textContent = (shown.pop(), shown.join(""));
+    }
   }
 
   function showNumbers() {
@@ -195,11 +202,11 @@
       answer.textContent = `This is no regular expression: ${error.message}`;
       return;
     }
-    if (wanted.every((value) => value === wanted[0])) {
-      answer.textContent = "The feature is the same at every step of this text: choose another one.";
+    const half = tokens.length >> 1, rows = [];
+    if ([wanted.slice(0, half), wanted.slice(half)].some((part) => part.every((value) => value === part[0]))) {
+      answer.textContent = "The feature is the same at every step of one half of this text: choose another one.";
       return;
     }
-    const half = tokens.length >> 1, rows = [];
     layers.forEach((_, layer) => units.forEach((_, unit) => {
       const row = decode(gate, layer, unit);
       rows.push([correlation(row, wanted, 0, half), correlation(row, wanted, half, tokens.length), layer, unit]);
@@ -219,7 +226,7 @@
   }
 
   tokens.forEach((token, step) => {
-    const span = element($("text"), "span", token.replace(/\n/g, "↵\n"));
+    const span = element($("text"), "span", token.replace(/\n/g, "↵\n").replace(/\r/g, "␍") || "·");
     span.step = step;
     spans.push(span);
   });
@@ -228,7 +235,7 @@
   $("layer").parentElement.hidden = layers.length < 2;
   $("shown").value = at.shown;
   $("followed").value = "hidden";
-  choose(0, 0);
+  choose(Math.floor(record.first / units.length), record.first % units.length);
 
   $("text").addEventListener("click", (event) => event.target.step === undefined || visit(event.target.step));
   $("text").addEventListener("mouseover", ({ target }) => {

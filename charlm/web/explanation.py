@@ -1,8 +1,9 @@
 """The page on an explanation: a text in the colours of any unit, and the cell at every step.
 
 The activations are rounded to whole multiples of a step of each unit's range and packed as base64,
-a comment for each unit, which the page decodes when it is shown.  Those of the first unit stand
-before the script and the others after it, so that the page can be used while they are still read.
+a comment for each unit, which the page decodes when it is shown.  Those of the unit that is shown
+first stand before the script and the others after it, so that the page can be used while they are
+still read.
 """
 
 import base64
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from charlm.errors import ConfigError, CorpusError, counted
-from charlm.explain.activations import Explanation
+from charlm.explain.activations import Explanation, most_varying
 from charlm.explain.features import FEATURES, measure_feature
 from charlm.web.page import data_block, make_page, resource
 
@@ -62,16 +63,18 @@ def explanation_section(explanation: Explanation) -> tuple[str, str]:
     features = {name: name.replace("-", " ") for name in record["features"]}
     section = resource("explanation.html")
     for mark, content in {
+        "TOKEN": "token" if max(map(len, explanation.tokens)) > 1 else "character",
         "GATES": choices(gates),
         "LAYERS": choices(layers),
         "FEATURES": choices(features),
         "DIAGRAM": diagram_of(explanation),
     }.items():
         section = section.replace(f"<!-- {mark} -->", content)
-    first, *others = (f"<!--{packed}-->" for packed in pack(explanation, size))
+    units = [f"<!--{packed}-->" for packed in pack(explanation, size)]
+    first = units.pop(record["first"])
     return (
         f'{section}{data_block("record", record)}<div id="first" hidden>{first}</div>',
-        f'<div id="others" hidden>{"".join(others)}</div>',
+        f'<div id="others" hidden>{"".join(units)}</div>',
     )
 
 
@@ -118,6 +121,7 @@ def record_of(explanation: Explanation, size: int) -> dict[str, Any]:
         "tokens": explanation.tokens,
         "surprisal": rounded(explanation.surprisal / math.log(2), 5),
         "entropy": rounded(explanation.entropy / math.log(2), 5),
+        "rank": explanation.rank.tolist(),
         "expected": [
             [[token, round(probability, 4)] for token, probability in guesses]
             for guesses in (*explanation.likeliest, explanation.following)
@@ -125,12 +129,19 @@ def record_of(explanation: Explanation, size: int) -> dict[str, Any]:
         "features": dict(features_of(explanation)),
         "layers": explanation.layers,
         "units": explanation.units,
+        "first": first_place(explanation),
         "gates": list(explanation.gates),
         "bytes": size,
         "lowest": [rounded(low.ravel(), 6) for low, _ in scales],
         "step": [rounded(step.ravel(), 9) for _, step in scales],
         "equations": equations_of(explanation),
     }
+
+
+def first_place(explanation: Explanation) -> int:
+    """The place of the unit that is shown first: the most varying one of the last layer."""
+    above = (len(explanation.layers) - 1) * len(explanation.units)
+    return above + most_varying(explanation.gates["hidden"][:, -1])
 
 
 def equations_of(explanation: Explanation) -> dict[str, str]:

@@ -12,7 +12,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["data_block", "make_page", "resource", "table"]
+__all__ = ["data_block", "figure", "make_page", "resource", "table"]
 
 POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
 
@@ -23,14 +23,12 @@ def make_page(
     *,
     styles: Sequence[str] = (),
     scripts: Sequence[str] = (),
-    policy: Sequence[str] = (),
     rest: str = "",
 ) -> str:
     """A whole page: ``body`` is HTML, ``title`` text.
 
     ``styles`` and ``scripts`` name files beside this module, after ``style.css``, which every page
-    has.  ``policy`` are further directives, such as ``"worker-src blob:"``.  ``rest`` is HTML that
-    the scripts do not wait for.
+    has.  ``rest`` is HTML that the scripts do not wait for.
     """
     css = "\n".join(map(resource, ("style.css", *styles)))
     code = "\n".join(map(resource, scripts))
@@ -38,7 +36,7 @@ def make_page(
     script = f"<script>{code}</script>\n" if code else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{"; ".join([*rules, *policy])}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{"; ".join(rules)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n'
@@ -74,30 +72,38 @@ def table(
 ) -> str:
     """A table of escaped text: a row for each name, whose cells are under all but the first title.
 
-    Numbers are aligned to the right, floats in the format ``digits``; the row ``own`` stands out.
+    Rows with numbers are aligned to the right, small floats in the format ``digits``; the row
+    ``own`` stands out.
     """
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
-    lines = (
-        f"<tr{' class=own' if name == own else ''}>"
-        f'<th scope="row">{escape(name)}</th>{"".join(cell(each, digits) for each in cells)}</tr>'
-        for name, cells in rows.items()
-    )
+    names = list(map(escape, titles))
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    label = f"table: {', '.join(filter(None, names))}"
+    lines = (row(name, [*cells], "own" * (name == own), digits) for name, cells in rows.items())
     return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
-def cell(value: object, digits: str) -> str:
-    """A cell of a table; None is a dash."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"<td>{'-' if value is None else escape(shown(value))}</td>"
-    text = f"{value:,}" if isinstance(value, int) else f"{value:,{digits}}"
-    return f'<td class="number">{text}</td>'
+def row(name: str, values: Sequence[object], kind: str, digits: str) -> str:
+    """A row of a table, of a class ``kind``; None is a dash."""
+    if any(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
+        kind += " number"
+    cells = "".join(f"<td>{escape(shown(each, digits))}</td>" for each in values)
+    return f'<tr class="{kind}"><th scope="row">{escape(name)}</th>{cells}</tr>'
 
 
-def shown(value: object) -> str:
-    """A value that is no number, in a cell."""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "-"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def shown(value: object, digits: str) -> str:
+    """A value in a cell."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return figure(value, digits)
+    return (", ".join(map(str, value)) or "-") if isinstance(value, list | tuple) else str(value)
+
+
+def figure(value: float, digits: str = ".4g") -> str:
+    """A number as it is read: a whole one, or one of 10,000 or more, without decimals."""
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1e4 else f"{value:{digits}}"

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from charlm.errors import CharlmError
 from charlm.storage.curves import TrainingCurve
@@ -32,8 +31,15 @@ def draw_curves(runs: Mapping[str, Sequence[TrainingCurve]], ending: str) -> byt
             f"{' and '.join(runs)} has no curves: its log is empty, as that of an imported run is",
             "write a page: `out=FILE.html`",
         )
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise CharlmError(
+            "pictures need matplotlib, which is not installed",
+            "pip install -c constraints.txt -e '.[plot]', or write a page: `out=FILE.html`",
+        ) from None
     rows = -(-len(pictures) // COLUMNS)
-    figure = make_figure((INCHES[0] * COLUMNS, INCHES[1] * rows))
+    figure = Figure(figsize=(INCHES[0] * COLUMNS, INCHES[1] * rows), layout="constrained")
     for place, (title, lines) in enumerate(pictures.items(), start=1):
         axes = figure.add_subplot(rows, COLUMNS, place)
         for number, (name, curve) in enumerate(lines):
@@ -51,15 +57,3 @@ def draw_curves(runs: Mapping[str, Sequence[TrainingCurve]], ending: str) -> byt
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending, {})
     figure.savefig(buffer, format=ending[1:], dpi=160, metadata=metadata)
     return buffer.getvalue()
-
-
-def make_figure(size: tuple[float, float]) -> Any:
-    """An empty figure of a size in inches.  Raises ``CharlmError`` without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise CharlmError(
-            "pictures need matplotlib, which is not installed",
-            "pip install -c constraints.txt -e '.[plot]', or write a page: `out=FILE.html`",
-        ) from None
-    return Figure(figsize=size, layout="constrained")

@@ -45,17 +45,11 @@ NO_CURVES = "<p>The log of this run holds no curve.</p>"
 def heading(run: TrainedRun) -> str:
     """What was trained on what, how long, and how well."""
     summary, settings = run.summary, run.summary.settings
-    model, size = settings["model"], f"{summary.parameters:,}"
-    if model["kind"] == "ngram":
-        kind = f"n-grams of up to {counted(summary.step, 'token')}, {size} in all"
-    else:
-        kind = f"{model['num_layers']} x {model['hidden_size']} {model['cell']}, {size} parameters"
     sources = ", ".join(map(str, settings["data"]["sources"])) or "its text"
     facts = [
-        kind,
+        summary.model,
         f"{settings['tokenizer']['kind']} tokens, vocabulary {summary.vocab_size:,}",
-        f"trained on {sources}: {counted(summary.step, 'step')}, "
-        f"{counted(summary.tokens, 'token')}, {counted(round(summary.seconds), 'second')}",
+        f"trained on {sources}: {summary.progress}, {counted(round(summary.seconds), 'second')}",
     ]
     if summary.valid_nll is not None and summary.valid_bpc is not None:
         facts.append(
@@ -87,7 +81,7 @@ def samples(texts: tuple[Sampled, ...]) -> str:
     continued = "<details><summary>the text that it continues</summary>"
     before = f"{continued}<pre>{escape(prompt)}</pre></details>" if prompt else ""
     columns = (
-        f'<section><h3>temperature {each.temperature:g}</h3><pre tabindex="0">{escape(each.text)}'
+        f"<section><h3>temperature {each.temperature:g}</h3><pre>{escape(each.text)}"
         "</pre></section>"
         for each in texts
     )

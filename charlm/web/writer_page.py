@@ -45,13 +45,14 @@ def export_page(
     path = path_of("out", out)
     durable.check_output(path, force=force)
     loaded = run if isinstance(run, Loaded) else load_run(path_of("run", run), step=step)
-    content = writer_page(loaded, precision).encode()
+    content = writer_page(loaded, precision, note=" It is all in this page.").encode()
     durable.write_output(path, content, force=force)
     return Exported(str(loaded.run.folder), loaded.step, "html", str(out), len(content))
 
 
-def writer_page(loaded: Loaded, precision: str = "int16") -> str:
-    """A page that writes with a run's network and measures texts by it.
+def writer_page(loaded: Loaded, precision: str = "int16", note: str = "") -> str:
+    """A page that writes with a run's network and measures texts by it; ``note`` ends what it says
+    of the model.
 
     Raises ``ModelError`` for a model that the page cannot hold, naming the setting.
     """
@@ -79,7 +80,7 @@ def writer_page(loaded: Loaded, precision: str = "int16") -> str:
     about = (
         f"A language model of {config.num_layers} x {config.hidden_size} {config.cell}, tokenizer "
         f"{loaded.tokenizer.kind}, vocabulary {loaded.tokenizer.vocab_size:,}, step "
-        f"{loaded.step:,}. It is all in this page."
+        f"{loaded.step:,}.{note}"
     )
     body = resource("writer.html").replace("<!-- TITLE -->", escape(name))
     body = body.replace("<!-- ABOUT -->", escape(about)) + data_block("spec", spec)

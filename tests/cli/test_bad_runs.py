@@ -111,6 +111,6 @@ def test_other_settings_than_the_run_began_with() -> None:
     before = tree(Path())
     done = call("train", "--out", "run", "--set", "model.dropout=0.5")
     dropout = ModelConfig().with_defaults().dropout
-    begun = f"run was begun with model.dropout = {dropout}, not 0.5"
+    begun = f"run was begun with --set model.dropout={dropout}, not 0.5"
     failed(done, 2, begun, "another --out FOLDER")
     assert tree(Path()) == before

@@ -7,12 +7,14 @@ import time
 import pytest
 from rich.console import Console
 
-from charlm.console.demo import show_sample
+from charlm.console.demo import show_demo, show_sample
 from charlm.console.figures import in_columns
 from charlm.console.streams import compact, duration, print_named
 from charlm.console.training import Display
 from charlm.data.preparation.prepared import Preparing
-from charlm.inference.demonstration import Sampled
+from charlm.inference.demonstration import Demonstration, Sampled
+from charlm.inference.scoring.baselines import Baseline
+from charlm.metrics import Score
 from charlm.training.reports import Done, Stepped
 
 DONE = Done(
@@ -82,6 +84,15 @@ def test_the_sample_of_the_demo_is_whole_without_a_terminal(
     assert lines[-2:] == [" " * 4 + line for line in written.splitlines()]
 
 
+def test_the_demo_says_why_counting_may_be_ahead(capsys: pytest.CaptureFixture[str]) -> None:
+    score = Score(nll=140.0, tokens=100, chars=100, bytes=100)
+    sample = Sampled("text", "", 0.7)
+    for bpc in (2.0, 2.1):
+        show_demo(Demonstration("runs/demo", score, (Baseline("PPM", bpc, bpc),), sample))
+        ahead = "PPM is ahead so far: a network needs more training" in capsys.readouterr().err
+        assert ahead == (bpc < score.bpc)
+
+
 def test_columns_keep_every_line_and_word_whole_on_a_terminal() -> None:
     text = "a corpus of some words\nhttps://example.org/" + "long/" * 8
     assert in_columns("name", text).splitlines() == [
@@ -101,11 +112,11 @@ def test_columns_keep_every_line_and_word_whole_on_a_terminal() -> None:
     [
         (
             {},
-            "done        already trained for its full budget: 1,200 steps in 1:01; raise the",
+            "done        already trained for its full budget: 1,200 steps in 1:01; raise --minutes",
         ),
         (
             {"reason": "epochs"},
-            "done        already trained for its full budget: 1,200 steps in 1:01; raise training",
+            "done        already trained for its full budget: 1,200 steps in 1:01; raise --set tr",
         ),
         ({"reason": "patience"}, "done        early, because validation got no better: 1,200"),
         ({"skipped_steps": 3}, "note        3 steps without finite numbers were left out"),

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-import charlm.console.machine
+import charlm.console.tables
 from charlm.cli.failures import in_two_lines, presentable, remedy
 from charlm.cli.main import cli
 from charlm.cli.translation import translate
@@ -26,10 +26,10 @@ def test_debug_shows_the_trace_wherever_it_stands() -> None:
 
 
 def test_what_was_not_foreseen_ends_in_two_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def surprise(about: object, *, as_json: bool) -> None:
+    def surprise(record: object, pairs: object, *, as_json: bool) -> None:
         raise ZeroDivisionError("a\nb")
 
-    monkeypatch.setattr(charlm.console.machine, "show_machine", surprise)
+    monkeypatch.setattr(charlm.console.tables, "print_record", surprise)
     done = call("doctor")
     assert done.code == 1
     assert done.err == [
@@ -71,7 +71,9 @@ TRANSLATED = [
     ("perplexity", "name `sources`", "name SOURCE"),
     ("pairs", "give `weight=0.5`", "give --mix-weight 0.5"),
     ("perplexity", "train with `tokenizer.kind='byte'`", "train with --tokenizer byte"),
-    ("train", "`training.minutes` must be more than 0", "training.minutes must be more than 0"),
+    ("train", "`training.minutes` must be more than 0", "--minutes must be more than 0"),
+    ("train", "leave `model.hidden_size` out", "leave --hidden-size out"),
+    ("train", "leave `training.momentum` out", "leave training.momentum out"),
     ("train", "give `training.steps=100`", "give --steps 100"),
     ("train", "give `steps=100`", "give --steps 100"),
     ("train", "give `data.split=[90, 10]`", "give --split 90,10"),
@@ -85,7 +87,34 @@ TRANSLATED = [
 def test_names_of_settings_are_shown_as_the_options_of_the_running_command(
     name: str, written: str, shown: str
 ) -> None:
-    assert translate(written, cli.get_command(click.Context(cli), name)) == shown
+    assert translate(written, context_of(name)) == shown
+
+
+def context_of(name: str, *arguments: str) -> click.Context:
+    """The context of a command that was given ``arguments``."""
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    parent = click.Context(cli, **cli.context_settings)
+    if not arguments:
+        return click.Context(command, parent)
+    return command.make_context(name, [*arguments], parent)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("--set training.minutes=2", "training.minutes, not --set training.minutes=2"),
+        ("--set minutes=2", "training.minutes, not --set training.minutes=2"),
+        ("--config my.toml", "training.minutes, not --set training.minutes=2"),
+        ("--config my.toml --minutes 2", "--minutes, not --minutes 2"),
+        ("--set training.bptt=2", "--minutes, not --minutes 2"),
+    ],
+)
+def test_a_setting_keeps_its_name_where_it_was_not_given_by_its_option(
+    given: str, shown: str
+) -> None:
+    written = "`training.minutes`, not `training.minutes=2`"
+    assert translate(written, context_of("train", *given.split())) == shown
 
 
 def test_without_a_command_names_of_settings_lose_their_quotes() -> None:

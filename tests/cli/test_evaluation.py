@@ -97,9 +97,9 @@ def test_a_score_without_methods_says_nothing_of_them(run: Path, book: Path) -> 
 
 
 BAD = [
-    (("--dynamic", "lr=-1"), 2, "dynamic.lr must be at least 0, got -1", "change dynamic.lr"),
+    (("--dynamic", "lr=-1"), 2, "--dynamic lr must be at least 0, got -1", "change --dynamic lr"),
     (("--dynamic", "book.txt"), 2, "--dynamic takes name=value, got 'book.txt'", "SOURCE before"),
-    (("--cache", "shear=0.1"), 2, "unknown setting cache.shear", "cache.share"),
+    (("--cache", "shear=0.1"), 2, "unknown setting --cache shear", "cache.share"),
     (("--temperature",), 2, "--temperature lacks its value", "--tune-on valid"),
     (("--tune-on", "valid"), 2, "--tune-on has nothing to choose", "--dynamic"),
     (("--cache", "--tune-on", "book.txt"), 1, "to score are the same", "--tune-on valid"),

@@ -3,7 +3,9 @@
 import json
 import math
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,14 @@ import pytest
 from rich.cells import cell_len
 
 import charlm
+from charlm.console import explanations
+from charlm.console.units import show_units
+from charlm.explain.activations import Explanation, TokensRead, explain_text, explain_unit
+from charlm.explain.correlation import Chance
+from charlm.explain.reading import read_text
+from charlm.explain.search import FoundUnits, UnitMatch
+from charlm.inference.scoring.uncertainty import Estimate
+from charlm.inference.texts import take_corpus
 from tests.cli.conftest import SMALL, book_text, call, failed
 
 Trained = Callable[[str], Path]
@@ -45,6 +55,63 @@ def test_shades_stand_for_the_values_below_their_token(trained: Trained) -> None
     assert "input " not in done.out.split("gates")[0]
     for gate in ("forget", "f"):
         assert call("explain", run, "bacodi", "--unit", "3", "--gate", gate).out == done.out
+
+
+def test_an_empty_line_has_no_rows_of_its_own(trained: Trained) -> None:
+    done = call("explain", trained("char"), "ba\n\n \t\n\nco\n\n", "--gate", "cell")
+    texts = [line.strip() for line in done.out.splitlines() if line.startswith(" " * 9)]
+    assert texts == ["ba␊␊ ␉␊␊", "co␊␊"]
+    rows = [line for line in done.out.split("gates")[0].splitlines() if line.startswith("cell ")]
+    assert list(map(len, rows)) == [9 + len(text) for text in texts] + [len(rows[-1])]
+
+
+def test_the_table_has_the_gates_that_are_asked_for(trained: Trained) -> None:
+    run = trained("char")
+    for asked in (("forget",), ("o", "input")):
+        gates = [part for name in asked for part in ("--gate", name)]
+        table = call("explain", run, "bacodi", *gates).out.split("right\n")[1]
+        names = {"forget": {"forget"}, "o": {"output", "input"}}[asked[0]]
+        assert {line.split()[1] for line in table.splitlines()} == names
+        record = json.loads(call("explain", run, "bacodi", *gates, "--json").out)
+        assert {row["gate"].removesuffix("_gate") for row in record["statistics"]} == names
+    assert "table" not in call("explain", run, "bacodi", "--gate", "cell").out
+
+
+def test_the_beginning_of_a_long_text_is_drawn_before_the_rest_is_read(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(explanations, "SHOWN", 700)
+    loaded = charlm.load(trained("char")).loaded
+    text = read_text(loaded.tokenizer, take_corpus(loaded, book_text(400)))
+    assert len(text.ids) > 1400
+    drawn = []
+
+    def watched() -> Iterator[TokensRead | Explanation]:
+        for record in explain_unit(loaded, text, first=700):
+            drawn.append(capsys.readouterr().out)
+            yield record
+
+    explanations.show_explanation(watched())
+    *_, whole = explain_text(loaded, text)
+    at = next(place for place, out in enumerate(drawn) if out)
+    assert 2 <= at < len(drawn) - 2
+    assert drawn[at].startswith("lstm, layer 0, unit ")
+    assert "surprise" in drawn[at]
+    table = capsys.readouterr().out
+    assert f"{whole.statistics['forget_gate'].openness.mean():5.2f}" in table
+
+
+@pytest.mark.parametrize("kind", ["char", "byte", "bpe", "unigram", "word"])
+def test_tokens_join_to_the_text_with_what_the_vocabulary_lacks(
+    kind: str, trained: Trained
+) -> None:
+    loaded = charlm.load(trained(kind)).loaded
+    text = "ba co médi 日\nfu ☃ 👍🏽 lo"
+    with warnings.catch_warnings(action="ignore"):
+        found = read_text(loaded.tokenizer, take_corpus(loaded, text))
+    assert "".join(found.tokens) == text
+    assert len(found.tokens) == len(found.ids)
+    assert "".join(found.beginning(3).tokens) == "".join(found.tokens[:3])
 
 
 def test_an_output_without_blocks_gets_plain_characters(
@@ -138,6 +205,18 @@ def test_find_names_units_with_what_chance_reaches(trained: Trained, own_folder:
     assert f"unit {found.matches[0].unit} of layer 0 follows it" in drawn.replace("\n", " ")
 
 
+def test_the_verdict_names_the_first_unit_that_is_confirmed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tried = [(3, 0.9, 0.1, False), (7, 0.8, 0.5, True), (9, 0.7, 0.6, True)]
+    matches = [UnitMatch(1, n, "cell", a, b, sure, Estimate(0.0)) for n, a, b, sure in tried]
+    found = FoundUnits("capitals", 9000, 128, Chance(0.3, 0.3, 199), 1.0, tuple(matches))
+    show_units(found, as_json=False)
+    assert "unit 7 of layer 1 follows it, with a correlation of 0.50" in capsys.readouterr().out
+    show_units(replace(found, matches=found.matches[:1]), as_json=False)
+    assert "no unit follows the feature beyond chance" in capsys.readouterr().out
+
+
 def test_memory_is_shown_beside_that_of_a_network_trained_alike(own_folder: Path) -> None:
     Path("book.txt").write_text(book_text(1500), encoding="utf-8")
     assert call("train", "book.txt", "--out", "run", *SMALL).code == 0
@@ -162,7 +241,8 @@ def test_memory_is_shown_beside_that_of_a_network_trained_alike(own_folder: Path
     [
         (("", "--json"), "empty", "words"),
         (("ba", "--unit", 16), "--unit must be from 0 to 15, got 16", "16 units"),
-        (("ba", "--layer", 1), "--layer must be from 0 to 0, got 1", "1 layer"),
+        (("ba", "--npz", "x", "--units", "5-3"), "'5-3' is no number and no range", "explain"),
+        (("ba", "--layer", 1), "--layer must be 0, got 1", "1 layer"),
         (("ba", "--gate", "reset_gate"), "no reset_gate", "forget_gate"),
         (("ba", "--find", "re:("), "no regular expression", "backslash"),
         (("ba", "--find", "quots"), "unknown feature", "quotes"),
@@ -190,6 +270,7 @@ def test_options_that_do_not_go_together_are_wrong_use(trained: Trained) -> None
         ("--find", "capitals", "--unit", 1),
         ("--memory", "--npz", "x.npz"),
         ("--npz", "x.npz", "--gate", "cell"),
+        ("--npz", "x.npz", "--unit", 1, "--units", "2-3"),
     ):
         assert call("explain", trained("char"), "ba", *wrong).code == 2
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.cli.conftest import call
+from tests.cli.conftest import SMALL, call
 
 Trained = Callable[[str], Path]
 
@@ -40,6 +40,13 @@ def test_several_runs_are_shown_side_by_side(trained: Trained) -> None:
         "tokenizer.kind", "parameters", "step", "valid bpc", "disk space", "loss", "valid nll"
     }  # fmt: skip
     assert all(cell[0] == "\u2588" and cell[-1] == "\u2581" for cell in table["valid nll"])
+
+
+def test_texts_of_runs_are_named_as_they_were_given(run: Path, book: Path) -> None:
+    first = call("train", book, "--valid", book, "--out", "new", *SMALL[:-1], "1")
+    assert first.code == 0, first.err
+    rows = dict(row.split(maxsplit=1) for row in call("info", run, "new").out.splitlines())
+    assert rows["data.sources"].split()[-1] == str(book)
 
 
 def test_several_runs_are_as_many_objects(trained: Trained) -> None:

@@ -73,6 +73,9 @@ def test_info_and_dry_run_say_what_it_is(ngrams: Path, book: Path) -> None:
     plan = call("train", book, "--model", "ngram", "--order", 3, "--out", "new", "--dry-run")
     assert 'kind = "ngram"' in plan.out
     assert "order = 3" in plan.out
+    assert "hidden_size" not in plan.out + about
+    assert "learning_rate" not in plan.out
+    assert re.search(r"^validation .*\(order \d\)$", about, re.MULTILINE)
     assert tree(Path()) == before
 
 
@@ -112,8 +115,8 @@ def test_each_run_of_a_mixture_is_shown_alone(ngrams: Path, run: Path) -> None:
 
 WRONG = [
     ("--order 3", "--order 3 does nothing with --model recurrent", "ngram"),
-    ("--model ngram --order 0", "model.order must be at least 1", "model.order"),
-    ("--model ngram --order 33", "model.order must be at least 1 and at most 32", "model.order"),
+    ("--model ngram --order 0", "--order must be at least 1", "--order"),
+    ("--model ngram --order 33", "--order must be at least 1 and at most 32", "--order"),
     ("--model ngram --minutes 3", "--minutes 3 does nothing with --model ngram", "leave it out"),
     (
         "--model ngram --hidden-size 9",
@@ -175,9 +178,18 @@ def test_damage_is_named(ngrams: Path) -> None:
     unchanged("is damaged", "restore", 1, "generate", ngrams)
 
 
+def test_what_counting_on_does_without_is_refused_in_the_words_that_were_given(
+    ngrams: Path, book: Path
+) -> None:
+    done = call("train", book, "--from", ngrams, "--steps", 9, "--out", "new")
+    failed(
+        done, 2, f"--steps 9 does nothing with --model ngram, which {ngrams} has", "leave --from"
+    )
+
+
 def test_another_kind_does_not_go_on_with_a_run(ngrams: Path, run: Path, book: Path) -> None:
     done = call("train", book, "--out", ngrams)
-    failed(done, 2, "was begun with model.kind = ngram, not recurrent", "another --out")
+    failed(done, 2, "was begun with --model ngram, not recurrent", "another --out")
 
 
 def test_every_block_of_the_document_runs(book: Path) -> None:

@@ -214,13 +214,18 @@ def test_an_empty_file_among_several_is_named_and_left_out(run: Path) -> None:
         "note        left out: empty.txt is empty",
         "note        left out: blank.txt holds nothing but white space",
     ]
-    told = ["note        left out, because empty: empty.txt"]
+    told = ["note        left out: empty.txt is empty"]
     assert call("score", "run", "a.txt", "empty.txt").err == told
     assert call("compare", "run", "run", "a.txt", "empty.txt").err == told
     Path("pairs.tsv").write_text("ba co\tba ba\n")
     done = call("pairs", "run", "pairs.tsv", "empty.txt")
     assert (done.code, done.err) == (0, ["note        left out: empty.txt holds no pairs"])
-    failed(call("perplexity", "run", "empty.txt", "blank.txt"), 1, "empty.txt is empty", "words")
+    Path("void.txt").touch()
+    done = call("score", "run", "empty.txt", "a.txt", "void.txt")
+    assert done.err == ["note        left out: empty.txt, void.txt are empty"]
+    done = call("perplexity", "run", "empty.txt", "blank.txt")
+    failed(done, 1, "empty.txt is empty, blank.txt holds nothing but", "words")
+    failed(call("score", "run", "empty.txt", "void.txt"), 1, "empty.txt, void.txt are", "words")
 
 
 @pytest.mark.parametrize("kind", ["char", "word"])

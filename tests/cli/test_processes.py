@@ -20,8 +20,7 @@ import pytest
 from charlm.console.samples import show_samples
 from charlm.console.streams import talk
 from charlm.console.terminal import TerminalStream
-from charlm.inference.generation.pieces import Written
-from charlm.inference.generation.text import Finish, Sample
+from charlm.inference.generation.pieces import Finish, Sample, Written
 from tests.cli.conftest import ONE_THREAD, SMALL, call, start
 
 pytestmark = pytest.mark.timeout(120)
@@ -48,6 +47,14 @@ def test_text_is_utf_8_in_pipes_and_a_reader_that_goes_away_is_no_error(run: Pat
     header, row = done.stdout.splitlines()
     assert header.startswith("index\t")
     assert row.split("\t")[2] == "mé "
+    assert done.returncode == 141
+
+
+def test_a_command_ends_quietly_with_141_where_nobody_reads_its_output(run: Path) -> None:
+    # Of more than a pipe holds, and of what is written at the end only.
+    for command in ("generate run -n 20000 --seed 1", "info run", "generate -h"):
+        done = shell(f"charlm {command} | true")
+        assert (done.returncode, done.stderr) == (141, ""), command
 
 
 def test_a_damaged_best_checkpoint_is_a_note_of_one_line(run: Path) -> None:

@@ -57,7 +57,7 @@ ELSEWHERE = {
                          "charlm.training.transfer.scores:Validation.nll", 1),
     "importing": ("import model.pt --vocab symbols.txt --out mine",
                   "charlm.storage.checkpoints:write_file", 2),
-    "exporting a page": ("export run --to html", "charlm.durable:write_blocks", 1),
+    "exporting a page": ("export run --to html", "charlm.durable:write_bytes", 1),
     "exporting a graph": ("export run --to onnx", "charlm.exchange.exporting:write_companions", 1),
     "downloading": ("corpora fetch tinyshakespeare", "charlm.data.catalogue.download:append", 1),
 }  # fmt: skip

@@ -139,11 +139,27 @@ def test_another_budget_for_a_run_is_said(run: Path) -> None:
         "note        30 steps in all now, not 20; the learning rate rises again, so validation may "
         "get worse at first"
     ) in lines
+    lines = call("train", "--out", run, "--epochs", 1).err
+    assert any(
+        line.startswith("note        1 epochs in all now, not 30 steps; the learning rate may rise")
+        for line in lines
+    )
+
+
+def test_shares_that_do_not_add_up_are_said(book: Path) -> None:
+    def said(split: str) -> list[str]:
+        lines = call("train", book, "--split", split, "--dry-run", "--steps", 1).err
+        return [line for line in lines if "--split" in line]
+
+    assert said("90,5") == [
+        "note        --split 90,5 adds up to 95: the parts are 94.7 %, 5.26 % of the text"
+    ]
+    assert said("90,5,5") == said("0.8,0.1,0.1") == []
 
 
 def test_settings_of_tables_are_noted_where_the_text_is_plain(book: Path) -> None:
     lines = call("train", book, "--text-column", "foo", "--dry-run", "--steps", 1).err
-    assert "note        data.text_column does nothing: plain text is no table or dataset" in lines
+    assert "note        --text-column does nothing: plain text is no table or dataset" in lines
     Path("t.csv").write_text("foo\n" + "ba co lo\n" * 300)
     lines = call("train", "t.csv", "--text-column", "foo", "--dry-run", "--steps", 1).err
     assert not any("does nothing" in line for line in lines)

@@ -208,6 +208,24 @@ def test_a_pipe_and_wrong_files_are_refused_in_two_lines(run: Path) -> None:
     ]
 
 
+def test_the_index_that_keeps_from_copying_is_drawn_before_the_screen_opens(
+    monkeypatch: pytest.MonkeyPatch, run: Path
+) -> None:
+    pytest.importorskip("prompt_toolkit", reason="the extra write is not installed")
+    from charlm.console import novelty
+    from charlm.console.writing import conversation, readiness
+    from charlm.data.suffixes.index import SuffixIndex
+
+    done, draw = [], novelty.show_indexing
+    monkeypatch.setattr(readiness, "check_terminal", lambda: None)
+    monkeypatch.setattr(novelty, "show_indexing", lambda each: done.append(draw(each)))
+    monkeypatch.setattr(conversation, "write_together", lambda *_: done.append("screen"))
+    for option, drawn in (("", []), ("--max-copy 9", [SuffixIndex])):
+        done.clear()
+        assert call("write", run, *option.split()).code == 0
+        assert [*map(type, done)] == [*drawn, str]
+
+
 def test_a_small_terminal_is_refused(monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
     from charlm.console.writing.readiness import check_terminal
     from charlm.errors import CharlmError, ConfigError

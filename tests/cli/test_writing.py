@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import charlm
+from charlm.config.generation import LARGEST_SEED
 from charlm.console.terminal import harmless
+from charlm.errors import ConfigError
 from tests.cli.conftest import call
 
 Trained = Callable[[str], Path]
@@ -60,6 +63,15 @@ def test_text_ends_before_a_stop_string(run: Path) -> None:
     stop = whole[10:12]
     short = write(run, "--length", 80, "--seed", 3, "--prompt", "ba ", "--stop", stop)[3:]
     assert short == whole[: whole.index(stop)]
+
+
+def test_the_command_and_python_take_the_same_seeds(run: Path) -> None:
+    model = charlm.load(run)
+    for seed in (2**31, LARGEST_SEED):
+        assert write(run, "--length", 20, "--seed", seed) == model.generate(length=20, seed=seed)
+    assert call("generate", run, "--seed", LARGEST_SEED + 1).code == 2
+    with pytest.raises(ConfigError, match="`seed` must be from 0"):
+        model.generate(seed=LARGEST_SEED + 1)
 
 
 def test_temperature_zero_needs_no_seed(run: Path) -> None:

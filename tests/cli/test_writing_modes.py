@@ -53,6 +53,17 @@ def test_prompts_from_a_file_are_continued_as_each_would_be_alone(run: Path) -> 
     assert (done.code, done.err[0]) == (2, "error: --prompt and --prompts contradict each other")
 
 
+def test_prompts_are_read_from_files_and_not_from_devices(run: Path) -> None:
+    done = call("generate", run, "--prompts", "/dev/zero")
+    assert (done.code, done.err[0]) == (1, "error: /dev/zero is neither a file nor a pipe")
+    Path("empty.txt").touch()
+    assert "holds no prompt" in call("generate", run, "--prompts", "empty.txt").err[0]
+    Path("latin.txt").write_bytes(b"ba\ncaf\xe9\n")
+    done = call("generate", run, "--prompts", "latin.txt")
+    assert "latin.txt is not utf-8 text" in done.err[0]
+    assert "in line 2" in done.err[0]
+
+
 def test_a_saved_state_goes_on_as_the_whole_text_would(run: Path) -> None:
     first = write(run, "-p", "ba co", "-n", 15, "--seed", 1, "--state", "s")
     second = write(run, "-p", " lo", "-n", 15, "--seed", 2, "--state", "s")
@@ -123,6 +134,7 @@ def test_units_whole_sentences_patterns_and_gaps(run: Path) -> None:
         (("--fill", "ba___", "--seed", "0"), "--seed does nothing with --fill"),
         (("--gap-length", "3"), "--gap-length does nothing without --fill"),
         (("--beam", "3", "-t", "2"), "--temperature does nothing with --beam"),
+        (("--set", "length_penalty=1"), "length_penalty does nothing without --beam"),
         (("--temperatures", "1,2", "-t", "1"), "--temperatures and --temperature contradict"),
         (("--temperatures", "1,x"), "'1,x' is no list of numbers like 0.5,0.8"),
         (("--beam", "3", "--seed", "2"), "--seed does nothing with --beam"),

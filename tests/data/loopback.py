@@ -31,6 +31,7 @@ class Server:
     status: int | None = None
     location: str | None = None
     honest: bool = True
+    told: str | None = None
     asked: list[str | None] = field(default_factory=list)
 
 
@@ -58,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         if state.honest:
-            self.send_header("Content-Length", str(len(whole) - start))
+            self.send_header("Content-Length", state.told or str(len(whole) - start))
         self.end_headers()
         end = len(whole) if state.breaks_after is None else start + state.breaks_after
         # The client hangs up on a text that is too long.

@@ -86,6 +86,14 @@ def test_pruned_files_back_off(tmp_path: Path) -> None:
     assert -model.nll(stream) / np.log(10) == pytest.approx(expected, abs=1e-6)
 
 
+def test_an_order_of_which_there_are_no_ngrams_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "m.arpa").write_text(
+        "\\data\\\nngram 1=3\nngram 2=1\nngram 3=0\n\n\\1-grams:\n-0.6\t</s>\n-99\t<s>\t-0.2\n"
+        "-0.5\ta\t-0.1\n\n\\2-grams:\n-0.4\t<s> a\n\n\\3-grams:\n\n\\end\\\n"
+    )
+    assert import_model(tmp_path / "m.arpa", tmp_path / "run").sizes == (2,)
+
+
 def test_bytes_and_white_space_have_names() -> None:
     names = spelled(ByteTokenizer())
     assert len(set(names)) == 257
@@ -119,7 +127,19 @@ def test_a_run_goes_out_and_comes_back(tmp_path: Path) -> None:
         ("\\data\\\nngram 1=2\n\n\\1-grams:\n-1 a\nx b\n", "could not convert"),
         ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1 a b c\n", "line 5 is no 1-gram"),
         ("\\data\\\nngram 1=2\n\n\\1-grams:\n-1 a\n-2 a\n", "line 6 repeats 'a'"),
-        ("\\data\\\nngram 1=1\nngram 2=1\n\n\\1-grams:\n-1 a\n\n\\2-grams:\n-1 a c\n", "has 'c'"),
+        (
+            "\\data\\\nngram 1=1\nngram 2=1\n\n\\1-grams:\n-1 a\n\n\\2-grams:\n-1 a c\n\\end\\\n",
+            "has 'c'",
+        ),
+        ("\\data\\\nngram 1=x\n", "line 2 is 'ngram 1=x'"),
+        ("\\data\\\nngram 1=2\n\n\\1-grams:\n-1 a\n", "ends after 1 of 2 1-grams"),
+        ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1 a\n", "after the 1-grams comes 'nothing'"),
+        ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1 a\n-1 b\n\\end\\", "comes '-1.b', not"),
+        (
+            "\\data\\\nngram 1=3\nngram 2=2\n\n\\1-grams:\n-1 a\n-1 <s>\n-1 </s>\n\n"
+            "\\2-grams:\n-1 <s> a\n-2 </s> a\n\n\\end\\\n",
+            "'</s> a' is there with <s> and with </s>",
+        ),
         ("\\data\\\nngram 1=99999999999\n\n\\1-grams:\n", "or too many"),
     ],
 )

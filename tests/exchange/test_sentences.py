@@ -57,3 +57,6 @@ def test_minicons_methods_give_the_surprisal_of_each_token(ngrams: Model) -> Non
     sums = scorer.sequence_score(SENTENCES[:3], reduction=lambda own: own.sum().item())
     assert sums == pytest.approx([-ngrams.score(each).nll for each in SENTENCES[:3]])
     assert scorer.sequence_score(text)[0] == pytest.approx(sums[0] / len(tokens))
+    assert scorer.sequence_score("", reduction=lambda own: own.sum().item()) == [0]
+    with pytest.raises(ConfigError, match="an empty text has no mean"):
+        scorer.sequence_score([text, ""])

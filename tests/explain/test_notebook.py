@@ -17,7 +17,7 @@ def made(tokens: tuple[str, ...], bits: list[float]) -> Explanation:
         text="".join(tokens), tokens=tokens, ids=np.arange(len(tokens)), cell="lstm",
         layers=(0, 1), units=(0, 1), gates={}, initial={}, statistics=statistics,
         surprisal=np.array(bits) * np.log(2), entropy=np.ones(len(tokens)),
-        likeliest=((),) * len(tokens), following=(),
+        rank=np.ones(len(tokens), dtype=int), likeliest=((),) * len(tokens), following=(),
     )  # fmt: skip
 
 

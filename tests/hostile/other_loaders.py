@@ -6,7 +6,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import charlm
-from charlm.config import Config, DataConfig, parse_assignment, read_toml
+from charlm.config import Config, DataConfig, named_values, read_toml, tables_of
 from charlm.data.catalogue import index
 from charlm.data.preparation.prepared import Prepared, prepare
 from charlm.data.preparation.store import open_store
@@ -64,7 +64,7 @@ def other_loaders(folder: Path) -> list[Loader]:
                into(settings, lambda: Config.from_tables(read_toml(settings))), ""),
         Loader("--set", [b"model.hidden_size=64", b"data.sources=['a', 'b']", b"training.clip=.5"],
                mutate_bytes, lambda content: Config.from_tables(
-                   parse_assignment(content.decode("utf-8", "surrogateescape"))), ""),
+                   tables_of(named_values([content.decode("utf-8", "surrogateescape")]))), ""),
         Loader("toy.toml", [CARD], mutate_toml, into(cards / "toy.toml", card), "toy"),
         Loader("store.json", [summary.read_bytes()], mutate_json,
                into(summary, lambda: open_store(prepared.folder, "valid")), str(prepared.folder)),

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,8 +17,9 @@ from charlm.config import Config, GenerationConfig
 from charlm.inference.generation.text import stream
 from charlm.inference.loading import Loaded, load_run
 from charlm.inference.predictors.reader import Reader
-from charlm.inference.scoring.documents import score_text
 from charlm.training.launch import launch
+from tests.inference.fixed import fixed_model, loaded_with
+from tests.inference.toys import ToyTokenizer, score_text
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("default")  # what other packages warn of is theirs
@@ -107,7 +109,7 @@ def evaluate(harness: Any, run: Path, task: str, rows: list[Any], folder: Path) 
     return found["results"][name]
 
 
-def model_of(run: Path) -> Any:
+def model_of(run: Path | Loaded) -> Any:
     from charlm.inference.harness import HarnessModel
 
     return HarnessModel(run)
@@ -129,7 +131,7 @@ def test_perplexities_are_those_of_hand_made_arithmetic(
 
 def log_prob(loaded: Loaded, context: str, continuation: str) -> float:
     ids = loaded.tokenizer.encode(context + continuation)
-    return -Reader(float(loaded.model).nll(ids)[len(context) :].sum())
+    return -float(Reader(loaded.model).nll(ids)[len(context) :].sum())
 
 
 def test_choices_are_those_of_the_largest_log_probabilities(
@@ -160,6 +162,14 @@ def test_a_log_probability_is_that_of_the_continuation(
 ) -> None:
     found, _ = model_of(run).continuation(context, continuation)
     assert found == pytest.approx(log_prob(load_run(run), given, scored), rel=1e-5)
+
+
+def test_a_token_that_lies_in_both_is_predicted(harness: Any) -> None:
+    tokenizer = ToyTokenizer("bpe", ["a", "b", "ab"])
+    model = model_of(loaded_with(tokenizer, fixed_model(np.array([0.1, 0.2, 0.3, 0.4]))))
+    assert model.continuation("a", "b") == (pytest.approx(math.log(0.4)), True)
+    assert model.continuation("b", "ab")[0] == pytest.approx(math.log(0.4))
+    assert model.continuation("ba", "a")[0] == pytest.approx(math.log(0.2))
 
 
 def greedy(run: Path, context: str, length: int) -> str:

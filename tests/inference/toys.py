@@ -14,7 +14,8 @@ from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.predictors.recurrent import Recurrent
-from charlm.inference.scoring.scorer import in_blocks, sums
+from charlm.inference.scoring.documents import score_documents
+from charlm.inference.scoring.scorer import CARRIED, StreamOptions, in_blocks, sums
 from charlm.metrics import Score
 from charlm.model.language_model import LanguageModel
 from tests.data.tokenizers.trained import train
@@ -122,6 +123,14 @@ def model_for(tokenizer: Tokenizer) -> Recurrent:
 
 def pieces_of(tokenizer: Tokenizer, *texts: str) -> list[EncodedPiece]:
     return [EncodedPiece(tokenizer.encode(text), text, True) for text in texts]
+
+
+def score_text(
+    model: Predictor, tokenizer: Tokenizer, text: str, options: StreamOptions = CARRIED
+) -> Score:
+    """The score of one text."""
+    pieces = pieces_of(tokenizer, text) if text else []
+    return sum(score_documents(model, tokenizer, pieces, options), start=Score())
 
 
 def score_ids(nll: np.ndarray, ids: np.ndarray, unknown_id: int | None) -> Score:

@@ -74,6 +74,19 @@ def test_dropped_weights_are_single_numbers() -> None:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_weights_are_dropped_in_training_whether_gradients_are_computed_or_not(cell: str) -> None:
+    layer = RecurrentLayer(cell, 5, 8, weight_drop=0.5)
+    layer.initialise(torch.Generator().manual_seed(1))
+    state = tuple(torch.ones(3, 8) for _ in layer.zero_state(3))
+    hidden = []
+    for enabled in (True, False):
+        torch.manual_seed(2)
+        with torch.set_grad_enabled(enabled):
+            hidden.append(layer.train()(torch.zeros(1, 3, 5), state)[0])
+    torch.testing.assert_close(*hidden, check_stride=False)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("size", [8, 256])
 def test_dropped_weights_are_the_same_at_every_step_of_a_segment(cell: str, size: int) -> None:
     """The fused layer is the reference walked with one fixed matrix; 256 is the native scan's."""

@@ -1,12 +1,9 @@
 """The order of an n-gram model is chosen by the prediction of other text."""
 
-from itertools import islice
-
 import numpy as np
 import pytest
 
 from charlm.data.synthetic.kinds import MarkovSource
-from charlm.model.ngram.counts import grow_grams
 from charlm.model.ngram.kneser_ney import (
     score_orders,
     train_ngrams,
@@ -26,8 +23,8 @@ def random_stream(seed: int, vocab_size: int, tokens: int, concentration: float)
 
 def test_orders_scored_together_are_the_models_of_these_orders() -> None:
     ids = np.array(random_stream(6, 20, 1500, 0.3))
-    grown = islice(grow_grams(ids[:1200], 20), 5)
-    for order, (counts, nll) in enumerate(score_orders(grown, ids[1200:]), start=1):
+    scored = score_orders(ids[:1200], ids[1200:], 20, 5)
+    for order, (counts, nll) in enumerate(scored, start=1):
         assert counts.order == order
         assert nll == pytest.approx(train_ngrams(ids[:1200], 20, order).nll(ids[1200:]), abs=1e-12)
 

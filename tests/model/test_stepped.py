@@ -121,7 +121,7 @@ def test_tokens_give_what_their_embeddings_give(variant: str, vocab_size: int) -
     layer = make_layer(variant)
     embedding = torch.randn(vocab_size, 3, dtype=torch.float64)
     ids, state = torch.randint(2, (5, 2)), layer.zero_state(2)
-    by_tokens = layer.forward_tokens(embedding, ids, state)
+    by_tokens = layer(embedding, state, ids)
     torch.testing.assert_close(by_tokens, layer(embedding[ids], state))
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from charlm.storage.curves import TrainingCurve, read_curves
+from charlm.storage.curves import LONGEST, TrainingCurve, read_curves
 
 
 def test_a_log_becomes_curves_and_what_is_damaged_is_left_out(tmp_path: Path) -> None:
@@ -13,6 +13,8 @@ def test_a_log_becomes_curves_and_what_is_damaged_is_left_out(tmp_path: Path) ->
         '{"type": "stepped", "step": 20, "loss": NaN, "gradient_norm": 0.5}',
         '{"type": "stepped", "step": 30, "loss": "low", "gradient_norm": true}',
         "[1]",
+        "[" * 100_000,
+        '{"step": 35, "loss": 2.5, "text": "' + "x" * LONGEST + '"}',
         json.dumps({"type": "stepped", "step": 40, "loss": 2.0}),
         '{"type": "stepped", "step": 50, "lo',
     ]

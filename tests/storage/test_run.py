@@ -97,6 +97,9 @@ def test_settings_that_cannot_be_read_are_refused(made: Run, content: str, messa
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not a run"):
         open_run(tmp_path)
+    with pytest.raises(CheckpointError, match="File name too long") as raised:
+        open_run("It was the best of times. " * 20)
+    assert raised.value.hint == "choose a shorter name"
 
 
 def test_creating_over_something_harms_nothing(tmp_path: Path) -> None:

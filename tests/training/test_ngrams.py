@@ -58,7 +58,7 @@ def test_the_reported_validation_is_the_score_of_the_saved_model(
     assert loaded.model.ngrams.order == loaded.step == done.step
     assert loaded.model.ngrams.size == done.parameters
     parts = score_store(loaded.model, loaded.tokenizer, load_part(loaded, "valid"))
-    score = sum((part.score for part in parts), start=Score())
+    score = sum(parts, start=Score())
     assert score.mean_nll == pytest.approx(done.valid_nll, abs=1e-12)
     assert score.bpc == pytest.approx(done.valid_bpc, abs=1e-12)
 

@@ -139,7 +139,7 @@ def test_more_epochs_at_most_take_a_run_further(config, tmp_path: Path) -> None:
 
 def test_other_settings_are_refused_naming_both_values(config, tmp_path: Path) -> None:
     train_into(config(), tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"training.bptt = 7, not 9"):
+    with pytest.raises(ConfigError, match=r"`training.bptt=7`, not 9"):
         train_into(config(bptt=9), tmp_path / "run")
 
 

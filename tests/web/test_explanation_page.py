@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import charlm
 from charlm.config import ModelConfig
-from charlm.explain.activations import Explanation
+from charlm.explain.activations import Explanation, explain_unit
 from charlm.explain.features import FEATURES, measure_feature
 from charlm.explain.observation import observed_names
+from charlm.explain.reading import read_text
+from charlm.inference.texts import take_corpus
 from charlm.model.cells import CELLS
 from charlm.web import explanation as pages
 from charlm.web.explanation import explanation_page, pack, scale_of, steps_of
@@ -38,8 +42,8 @@ def made(
         text="x" * tokens, tokens=("x",) * tokens, ids=np.ones(tokens, dtype=np.int64), cell=cell,
         layers=tuple(range(layers)), units=tuple(range(units)), gates=gates,
         initial={name: values[0] * 0 for name, values in gates.items()}, statistics={},
-        surprisal=np.ones(tokens), entropy=np.ones(tokens), likeliest=(guesses,) * tokens,
-        following=guesses,
+        surprisal=np.ones(tokens), entropy=np.ones(tokens), rank=np.full(tokens, 3),
+        likeliest=(guesses,) * tokens, following=guesses,
     )  # fmt: skip
 
 
@@ -49,6 +53,8 @@ def page(explanation: Explanation, browser: Browser, tmp_path: Path) -> Any:
     (tmp_path / "page.html").write_text(explanation_page(explanation), encoding="utf-8")
     browser.view(1200)
     browser.open(tmp_path / "page.html")
+    browser.fill("#layer", 0)
+    browser.fill("#unit", 0)
     yield browser
     assert browser.errors == []
     assert browser.requests == []
@@ -201,13 +207,16 @@ def test_a_search_by_a_feature_finds_what_the_library_finds(
         page.fill("#feature", name)
         page.fill("#followed", "cell")
         page.click("#search button")
+        feature, half = measure_feature(name, explanation.tokens), len(TEXT) // 2
+        if not (feature[:half].std() and feature[half:].std()):
+            assert "the same at every step of one half" in page.text("#answer")
+            assert page.run("document.getElementById('found').hidden")
+            continue
         unit, first, second = page.text("#found tbody tr").replace(MINUS, "-").split("\t")
         layer, number = map(int, re.findall(r"\d+", unit))
         values = explanation.gates["cell"][:, layer, number]
-        feature, half = measure_feature(name, explanation.tokens), len(TEXT) // 2
         for shown, part in ((first, slice(half)), (second, slice(half, None))):
-            wanted = np.corrcoef(values[part], feature[part])[0, 1] if feature[part].std() else 0
-            assert near([float(shown)], [wanted])
+            assert near([float(shown)], [np.corrcoef(values[part], feature[part])[0, 1]])
 
 
 @pytest.mark.parametrize(
@@ -229,6 +238,7 @@ def test_every_kind_of_cell_has_its_equations_and_its_drawing(
     found = made(cell, mogrifier=mogrifier)
     (tmp_path / "page.html").write_text(explanation_page(found), encoding="utf-8")
     browser.open(tmp_path / "page.html")
+    browser.fill("#unit", 0)
     shown = browser.text("#equations").replace(MINUS, "-")
     for name, values in found.gates.items():
         assert f"{values[0, 0, 0]:.3f}" in shown
@@ -260,12 +270,58 @@ def test_the_first_unit_is_shown_while_the_others_are_still_read(
     page: Browser, explanation: Explanation
 ) -> None:
     html = explanation_page(explanation)
+    page.call("Page.reload")
+    page.wait("document.readyState === 'complete' && traced.textContent")
+    begun = page.text("#traced")
     assert html.index('id="first"') < html.index("<script>") < html.index('id="others"')
     page.run("Object.defineProperty(document, 'readyState', {value: 'loading'})")
     page.fill("#unit", 5)
-    assert page.text("#traced").endswith("unit 0")
+    assert page.text("#traced") == begun != "cell state of layer 1, unit 5"
     page.run("document.dispatchEvent(new Event('DOMContentLoaded'))")
-    assert page.text("#traced").endswith("unit 5")
+    assert page.text("#traced") == "cell state of layer 1, unit 5"
+
+
+def test_the_page_begins_with_the_unit_that_the_terminal_draws(
+    explanation: Explanation, browser: Browser, tmp_path: Path, runs: Path
+) -> None:
+    loaded = charlm.load(runs / "lstm").loaded
+    *_, drawn = explain_unit(loaded, read_text(loaded.tokenizer, take_corpus(loaded, TEXT)))
+    assert drawn.layers == (1,)
+    assert drawn.units != (0,)
+    (tmp_path / "page.html").write_text(explanation_page(explanation), encoding="utf-8")
+    browser.open(tmp_path / "page.html")
+    assert browser.text("#traced") == f"cell state of layer 1, unit {drawn.units[0]}"
+    cell = float(drawn.gates["cell"][0, 0, 0])
+    assert near([equation(browser, "c")[-1]], [cell])
+
+
+def test_the_guess_that_came_is_told_by_its_rank_not_by_its_spelling(
+    browser: Browser, tmp_path: Path
+) -> None:
+    guesses = (("\ufffd", 0.5), ("\ufffd", 0.3))  # bytes of two characters
+    found = replace(made("lstm"), likeliest=(guesses,) * 8, rank=np.full(8, 2))
+    (tmp_path / "page.html").write_text(explanation_page(found), encoding="utf-8")
+    browser.open(tmp_path / "page.html")
+    rows = browser.text("#expected").split("\n")
+    assert ["came" in row for row in rows] == [False, True]
+
+
+def test_labels_keep_apart_and_no_character_is_cut_in_two(browser: Browser, tmp_path: Path) -> None:
+    for tokens in (
+        ("Überraschung", " 吾輩は", "", "e\u0301", "👍🏽", "\u200d", "\r", "x" * 9),
+        ("😀",) * 8,
+    ):
+        found = replace(made("lstm"), tokens=tokens)
+        (tmp_path / "page.html").write_text(explanation_page(found), encoding="utf-8")
+        browser.open(tmp_path / "page.html")
+        boxes = browser.run(
+            "[...document.querySelectorAll('#trace text:not(.end)')].map(e => "
+            "[e.getBoundingClientRect().left, e.getBoundingClientRect().right, e.textContent])"
+        )
+        assert len(boxes) == 8
+        assert all(left[1] <= right[0] for left, right in pairwise(boxes))
+        assert not any("\ufffd" in text or text == "" for *_, text in boxes)
+        assert browser.errors == []
 
 
 def test_a_large_page_has_two_decimals(
@@ -274,6 +330,8 @@ def test_a_large_page_has_two_decimals(
     monkeypatch.setattr(pages, "FINE_BYTES", 0)
     (tmp_path / "page.html").write_text(explanation_page(explanation), encoding="utf-8")
     browser.open(tmp_path / "page.html")
+    browser.fill("#layer", 0)
+    browser.fill("#unit", 0)
     browser.click("#text span:nth-child(9)")
     (shown,) = equation(browser, "f")
     assert shown == pytest.approx(explanation.gates["forget_gate"][8, 0, 0], abs=0.008)

@@ -38,6 +38,13 @@ def test_text_in_data_and_tables_is_escaped() -> None:
     assert "<img" not in make_page(EVIL, "")
 
 
+def test_numbers_are_whole_from_ten_thousand_on_and_stand_to_the_right() -> None:
+    drawn = table(["", "speed"], {"a": [38374.6], "b": [0.12345], "c": [None, 7], "d": [None, "x"]})
+    assert re.findall("<td>(.*?)</td>", drawn) == ["38,375", "0.1235", "-", "7", "-", "x"]
+    assert [kind.strip() for kind in re.findall('<tr class="(.*?)">', drawn)][:3] == ["number"] * 3
+    assert 'aria-label="table: speed"' in drawn
+
+
 def test_every_element_is_closed(explanation: Explanation) -> None:
     class Balance(HTMLParser):
         def __init__(self) -> None:

@@ -133,6 +133,8 @@ def test_a_model_of_ngrams_has_a_page_without_an_inside(
     list(charlm.train(str(runs / "book.txt"), tmp_path / "run", **{"model.kind": "ngram"}, order=2))
     shown = page(tmp_path / "run").text("main")
     assert "n-grams of up to 2 tokens" in shown
+    assert ": 2 orders, " in shown
+    assert "loss and" not in shown
     assert "What it writes" in shown
     assert "Inside" not in shown
 

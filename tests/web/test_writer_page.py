@@ -201,6 +201,7 @@ def test_what_a_page_cannot_hold_is_refused(trained: Any, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="unknown `precision='half'`"):
         export_page(run, tmp_path / "a.html", precision="half")
     export_page(run, tmp_path / "a.html")
+    assert "It is all in this page." in (tmp_path / "a.html").read_text()
     with pytest.raises(CorpusError, match="exists already"):
         export_page(run, tmp_path / "a.html")
     done = call("export", run, "--to", "onnx", "--precision", "int8")

@@ -1,6 +1,5 @@
 """What the screen of a writing session shows, and what its keys do, without a terminal."""
 
-import dataclasses
 import json
 import re
 import shlex
@@ -9,6 +8,7 @@ from typing import Any, Literal
 
 from charlm.config import GenerationConfig, named_values
 from charlm.errors import CharlmError
+from charlm.inference.generation.text import DEFAULTS
 from charlm.inference.generation.writing.candidates import Candidate
 from charlm.inference.generation.writing.session import WritingSession
 from charlm.inference.generation.writing.transcripts import Transcript
@@ -127,7 +127,7 @@ class Desk:
         if self.by == "token" and self.session.tokenizer.kind == "word":
             self.by = None
 
-    def step_back(self, done: bool, what: str) -> None:
+    def tell_if_nothing(self, done: bool, what: str) -> None:
         """Tell where there was nothing to undo or redo."""
         if not done:
             self.message = f"there is nothing to {what}"
@@ -159,7 +159,7 @@ class Desk:
             words = self.entry.split()
         given = named_values(words)
         removed = changed(self.session.config).keys() - given.keys()
-        self.session.change(**{name: default_of(name) for name in removed}, **given)
+        self.session.change(**{name: getattr(DEFAULTS, name) for name in removed}, **given)
         return True
 
     def save(self) -> bool:
@@ -169,17 +169,8 @@ class Desk:
 
 def changed(config: GenerationConfig) -> dict[str, Any]:
     """The settings that differ from the defaults, but for those of a text's length."""
-    return {
-        entry.name: getattr(config, entry.name)
-        for entry in dataclasses.fields(config)
-        if entry.name not in ("length", "unit", "whole")
-        and getattr(config, entry.name) != entry.default
-    }
-
-
-def default_of(name: str) -> Any:
-    """The default of a setting."""
-    return next(each.default for each in dataclasses.fields(GenerationConfig) if each.name == name)
+    lengths = ("length", "unit", "whole")
+    return {name: value for name, value in config.changed().items() if name not in lengths}
 
 
 def shown(value: Any) -> str:

@@ -34,8 +34,8 @@ def bind_keys(
     on("backspace c-h", lambda: take_back(desk))
     on("c-w escape+backspace", lambda: in_text(desk, lambda: session.take_back("word")))
     on("c-k", lambda: in_text(desk, lambda: session.take_back("line")))
-    on("c-z", lambda: in_text(desk, lambda: desk.step_back(session.undo(), "undo")))
-    on("c-y", lambda: in_text(desk, lambda: desk.step_back(session.redo(), "redo")))
+    on("c-z", lambda: in_text(desk, lambda: desk.tell_if_nothing(session.undo(), "undo")))
+    on("c-y", lambda: in_text(desk, lambda: desk.tell_if_nothing(session.redo(), "redo")))
     on("c-n", lambda: in_text(desk, desk.switch))
     on("c-s", lambda: save(desk))
     on("c-t", lambda: in_text(desk, desk.open_settings))
@@ -46,7 +46,7 @@ def bind_keys(
     on("pageup", lambda: scroll(desk, 5))
     on("pagedown", lambda: scroll(desk, -5))
     on("f1 escape+?", lambda: show_help(desk))
-    on("escape", lambda: set_mode(desk))
+    on("escape", lambda: show_text(desk))
     on("c-x c-q", lambda: leave(False))
     on("c-c", lambda: leave(True))
     bindings.add(Keys.Any)(handle(lambda event: type_keys(desk, event)))
@@ -57,13 +57,13 @@ def bind_keys(
 def in_text(desk: Desk, act: Act) -> None:
     """Do what changes the text; in the help and the line of settings such a key goes back to it."""
     if desk.mode != "text":
-        set_mode(desk)
+        show_text(desk)
         return
     desk.back = 0
     act()
 
 
-def set_mode(desk: Desk) -> None:
+def show_text(desk: Desk) -> None:
     """Go back to the text."""
     desk.mode, desk.back = "text", 0
 
@@ -102,10 +102,7 @@ def scroll(desk: Desk, rows: int) -> None:
 
 def show_help(desk: Desk) -> None:
     """Show the help, or go back."""
-    back_to_text = desk.mode == "help"
-    set_mode(desk)
-    if not back_to_text:
-        desk.mode = "help"
+    desk.mode, desk.back = "text" if desk.mode == "help" else "help", 0
 
 
 def save(desk: Desk) -> None:
@@ -119,10 +116,9 @@ def type_keys(desk: Desk, event: KeyPressEvent) -> None:
     text = event.data
     if text and text.isprintable():
         if desk.mode == "help":
-            set_mode(desk)
+            show_text(desk)
         else:
-            desk.back = 0
-            desk.type(text)
+            paste(desk, text)
 
 
 def paste(desk: Desk, text: str) -> None:

@@ -177,14 +177,9 @@ def draw_footer(desk: Desk, columns: int, height: int) -> list[Fragments]:
             place, used = place + 1, 0
         if place == height or size > columns:
             break
-        rows[place] += [("key", key), ("", f" {word}  ")]
+        rows[place] += [("", "  ")] * (used > 0) + [("key", key), ("", f" {word}")]
         used += size + 2
-    return [trimmed(row) for row in rows]
-
-
-def trimmed(row: Fragments) -> Fragments:
-    """A row without the spaces at its end, which might not fit."""
-    return [*row[:-1], (row[-1][0], row[-1][1].rstrip())] if row else row
+    return rows
 
 
 def draw_help(desk: Desk, screen: Screen) -> None:

@@ -287,7 +287,7 @@ def check_sources(card: Card) -> None:
         raise ValueError(f"the parts {', '.join(parts)} do not go together")
     if parts and parts != ["all"] and "train" not in parts:
         raise ValueError("no file is the part train")
-    if (card.shares or card.byte_split) and card.parts and not card.byte_split:
+    if card.shares and card.parts:
         raise ValueError("split does not go with parts that have a text of their own")
     if card.byte_split and parts != ["all"]:
         raise ValueError("split.bytes needs a single file")

@@ -34,6 +34,10 @@ NETWORK_TROUBLE = (
 )
 
 
+class Unreachable(CorpusError):
+    """No connection, or one that died; what arrived is kept."""
+
+
 @dataclass(frozen=True)
 class Fetching:
     """Progress: ``done`` of ``total`` bytes of ``what``; ``phase`` is download or unpack."""
@@ -106,17 +110,12 @@ def receive(file: CardFile, part: Path) -> Generator[Fetching, None, bool]:
                 f"{AGAIN} later; if it stays so, please report the address",
             ) from None
     except NETWORK_TROUBLE as error:
-        raise Unreachable(file.url, error) from None
-    return start > 0
-
-
-class Unreachable(CorpusError):
-    """No connection, or one that died; what arrived is kept."""
-
-    def __init__(self, url: str, error: Exception) -> None:
         said = getattr(error, "reason", None) or error
         text = " ".join(str(said).split()) or type(said).__name__
-        super().__init__(f"{url} cannot be reached: {text}", f"go online and {AGAIN}")
+        raise Unreachable(
+            f"{file.url} cannot be reached: {text}", f"go online and {AGAIN}"
+        ) from None
+    return start > 0
 
 
 def append(
@@ -146,13 +145,22 @@ def append(
 
 
 def expected_size(file: CardFile, response: http.client.HTTPResponse, start: int) -> int | None:
-    """Bytes of the whole file.  Raises ``CorpusError`` where card and server disagree."""
+    """Bytes of the whole file, if anybody tells.
+
+    Raises ``CorpusError`` where card and server disagree, and for more than ``LARGEST``.
+    """
     length = response.headers.get("Content-Length", "")
-    told = start + int(length) if length.isascii() and length.isdigit() else None
+    # Python refuses to convert numbers of many digits.
+    told = start + int(length[:20]) if length.isascii() and length.isdigit() else None
     if None not in (told, file.bytes) and told != file.bytes:
         raise CorpusError(
             f"{file.url} has {told:,} bytes, not {file.bytes:,}",
             "the text on the server has changed: please report it",
+        )
+    if file.bytes is None and told is not None and told > LARGEST:
+        raise CorpusError(
+            f"{file.url} is larger than {counted(LARGEST, 'byte')}",
+            "download it by hand, and give the file itself",
         )
     return file.bytes or told
 

@@ -54,7 +54,11 @@ def fetch(card: Card) -> Iterator[Fetching | Fetched]:
             for file in {file.url: file for file in card.files}.values():
                 yield from download(file, arrivals / file.arrival)
         except Unreachable as error:
-            raise CorpusError(str(error), by_hand(card, arrivals)) from None
+            raise CorpusError(
+                str(error),
+                "go online and give the same command again; or download "
+                f"{', '.join(card.origins)} elsewhere into {arrivals} and give it then",
+            ) from None
         yield from unpack(card, arrivals)
     with suppress(OSError):
         durable.remove_folder(arrivals)
@@ -77,15 +81,6 @@ def alone(card: Card, arrivals: Path) -> Iterator[None]:
             f"{card.name} cannot be stored under {cache_folder()}: {reason(error)}",
             f"{way_out(error)}, or set CHARLM_CACHE to another folder, then give the command again",
         ) from None
-
-
-def by_hand(card: Card, arrivals: Path) -> str:
-    """What to do without a network."""
-    urls = dict.fromkeys(file.url for file in card.files)
-    return (
-        f"go online and give the same command again; or download {', '.join(urls)} elsewhere "
-        f"into {arrivals} and give it then"
-    )
 
 
 def unpack(card: Card, arrivals: Path) -> Iterator[Fetching]:

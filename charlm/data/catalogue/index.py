@@ -75,5 +75,5 @@ def expand(data: DataConfig) -> tuple[DataConfig, Tables]:
         return data, {}
     card, part = found
     if not card.fetched:
-        card.path(part)
+        card.path(part)  # raises
     return (data if part else card.data(data)), card.settings

@@ -24,7 +24,7 @@ JSON_NAMES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 LONGEST = 1 << 20
 """Characters of a line at most; longer lines are no sentences, and could fill the memory."""
 
-NUMBERED = re.compile(r"(.+)-(0|[1-9][0-9]*)", re.DOTALL)
+NUMBERED = re.compile(r"(.+)-(0|[1-9][0-9]{0,8})", re.DOTALL)
 FIRST_NUMBERS = (0, 1)
 """What the number of the first hypothesis of a list may be."""
 

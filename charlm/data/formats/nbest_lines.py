@@ -6,14 +6,15 @@ jsonl   an object with ``text``, and ``id`` or ``list``, which names the list; `
 plain   text and nothing else
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from charlm.data.sources.tables import check_unicode
 from charlm.errors import CorpusError
+from charlm.untrusted import parse_json
 
 __all__ = ["FORMATS", "PARSERS", "SEPARATOR", "TOTAL", "Hypothesis", "guess_format"]
 
@@ -102,24 +103,20 @@ def parse_moses(line: str, number: int, name: str) -> Hypothesis:
     return Hypothesis(columns[0], columns[TEXT], given, number, columns=columns)
 
 
-def parse_json(line: str, number: int, name: str) -> Hypothesis:
+def parse_object(line: str, number: int, name: str) -> Hypothesis:
     """An object with ``text``, and ``id`` or ``list``.  Raises ``CorpusError``."""
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
+        record = parse_json(line)
+    except ValueError:
         record = None
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
         raise CorpusError(
             f"{name} line {number} is no JSON object with a text: {shortened(line)}",
             'each line is like {"id": "utt1", "score": -3.2, "text": "hello"}',
         )
-    if any("\ud800" <= char <= "\udfff" for char in record["text"]):
-        raise CorpusError(
-            f"{name} line {number}: the text holds half of a surrogate pair: {shortened(line)}",
-            "write the character as a pair, like \\ud83d\\ude00, or take it out",
-        )
+    check_unicode(record["text"], f"{name} line {number}")
     id = record.get("list", record.get("id"))
-    if not isinstance(id, str | int):
+    if not isinstance(id, str | int) or isinstance(id, bool):
         raise CorpusError(
             f'{name} line {number} has neither "id" nor "list": {shortened(line)}',
             "say which list each hypothesis belongs to",
@@ -131,7 +128,7 @@ def parse_json(line: str, number: int, name: str) -> Hypothesis:
 PARSERS: dict[str, Callable[[str, int, str], Hypothesis]] = {
     "kaldi": parse_kaldi,
     "plain": parse_plain,
-    "jsonl": parse_json,
+    "jsonl": parse_object,
     "moses": parse_moses,
 }
 """A line, its number from 1 and the name of its file -> a hypothesis, by format."""

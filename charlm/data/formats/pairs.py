@@ -4,7 +4,6 @@ Lines of ``good<TAB>bad`` or ``good<TAB>bad<TAB>context``, a CSV, or the JSON Li
 (Warstadt et al. 2020, arXiv:1912.00582).  A first line of column names is recognised.
 """
 
-import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from charlm.data.formats.listing import Listing
 from charlm.data.sources.delimited import read_records
 from charlm.data.sources.tables import check_unicode
 from charlm.errors import CharlmWarning, counted
+from charlm.untrusted import parse_json
 
 __all__ = ["Pair", "PairList"]
 
@@ -101,8 +101,8 @@ def from_json(listing: Listing, number: int, line: str) -> dict[str, str]:
     """What an object holds of a pair.  Raises ``CorpusError``."""
     hint = 'write {"sentence_good": "...", "sentence_bad": "..."}'
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(line)
+    except ValueError as error:
         raise listing.wrong(number, f"is no JSON: {error}", hint) from None
     cells = {name: found[key] for name, key in KEYS.items() if key in found}
     for name, value in cells.items():

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from charlm.config.section import unknown_name
 from charlm.data.formats.listing import Listing
-from charlm.data.sources.delimited import choose_separator, read_records
+from charlm.data.sources.delimited import named_rows
 from charlm.errors import ConfigError, CorpusError
 
 __all__ = ["COLUMNS", "Item", "Region", "RegionTable", "column_names"]
@@ -100,13 +100,11 @@ class RegionTable:
     def rows(self) -> Iterator[Row]:
         """The rows below the header.  Raises ``CorpusError``."""
         usual = "," if self.listing.is_csv else "\t"
-        first = next((line for line in self.listing.lines() if line.strip()), "")
-        separator = choose_separator(first, self.names["text"][0], usual)
-        records = read_records(self.listing.lines(), self.listing.name, separator)
-        _, header = next(records, (0, []))
+        _, header, rows = named_rows(
+            self.listing.lines, self.listing.name, column=self.names["text"][0], usual=usual
+        )
         self.check(header)
-        for number, cells in records:
-            yield number, dict(zip(header, cells, strict=True))
+        yield from rows
 
     def check(self, header: list[str]) -> None:
         """Raise ``CorpusError`` for a header with a column missing or there twice."""
@@ -137,7 +135,7 @@ def column_names(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for each in given:
         what, separator, name = each.partition("=")
         if what not in COLUMNS:
-            raise unknown_name(f"column {what}", what, list(COLUMNS))
+            raise unknown_name(f"column {what}", what, COLUMNS)
         if not separator or not name:
             raise ConfigError(
                 f"`column` takes 'WHAT=HEADER', got {each!r}", f"write `column='{what}=HEADER'`"

@@ -45,15 +45,11 @@ class Prepared:
         return f"Prepared({', '.join(tokens)} tokens, vocabulary {self.tokenizer.vocab_size})"
 
 
-def accept(key: str) -> None:
-    """Default for ``check``: accept every text."""
-
-
 def prepare(
     data: DataConfig,
     tokenizer: TokenizerConfig,
     cache: Path,
-    check: Callable[[str], None] = accept,
+    check: Callable[[str], None] | None = None,
     known: KnownTokenizer | None = None,
 ) -> Generator[Preparing | Prepared, None, None]:
     """Prepare a text, or find it prepared; the last record is ``Prepared``.
@@ -69,12 +65,12 @@ def prepare(
     yield Preparing("reading", 0, None)
     sources = yield from open_sources(data, raw=tokenizer.kind == "byte")
     key = key_of(sources, tokenizer, known)
-    check(key)
-    folder = cache / "tokens" / key[:32]
-    prepared = found(folder, key, whole=True)
+    if check is not None:
+        check(key)
+    prepared = find_prepared(cache, key, whole=True)
     if prepared is None:
         try:
-            prepared = yield from build_alone(sources, tokenizer, folder, key, known)
+            prepared = yield from build_alone(sources, tokenizer, cache, key, known)
         except OSError as error:
             raise CorpusError(
                 f"{cache} cannot be written: {error.strerror or error}",
@@ -100,11 +96,18 @@ def key_of(
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
-def found(folder: Path, key: str, *, whole: bool) -> Prepared | None:
-    """The prepared text in ``folder``; None if there is none, or a damaged one.
+def folder_of(cache: Path, key: str) -> Path:
+    """Where the text lies that was prepared under a key."""
+    return cache / "tokens" / key[:32]
+
+
+def find_prepared(cache: Path, key: str, *, whole: bool = False) -> Prepared | None:
+    """The text that was prepared under a key (``Prepared.digest``); None if the cache lacks it, or
+    has a damaged one.
 
     ``whole``: check the hashes of its tokens even if their files were not written to.
     """
+    folder = folder_of(cache, key)
     try:
         summary = store.read_summary(folder)
         if summary.get("key") != key:
@@ -120,14 +123,6 @@ def found(folder: Path, key: str, *, whole: bool) -> Prepared | None:
     train, valid, test = map(stores.get, PARTS)
     assert train is not None
     return Prepared(tokenizer, train, valid, test, key, notes, folder)
-
-
-def find_prepared(cache: Path, key: str, *, whole: bool = False) -> Prepared | None:
-    """The text that was prepared under a key (``Prepared.digest``); None if the cache lacks it.
-
-    ``whole``: check the hashes of its tokens even if their files were not written to.
-    """
-    return found(cache / "tokens" / key[:32], key, whole=whole)
 
 
 def prepare_again(
@@ -159,11 +154,12 @@ def prepare_again(
 def build_alone(
     sources: list[Source],
     config: TokenizerConfig,
-    folder: Path,
+    cache: Path,
     key: str,
     known: KnownTokenizer | None,
 ) -> Generator[Preparing, None, Prepared]:
     """Build the store, or wait while another process builds it; returns the prepared text."""
+    folder = folder_of(cache, key)
     make_folder(folder.parent)
     lock = FileLock(lock_path(folder), thread_local=False)
     try:
@@ -172,11 +168,11 @@ def build_alone(
                 lock.acquire(timeout=PATIENCE)
             except Timeout:
                 yield Preparing("waiting for another process to prepare this text", 0, None)
-        prepared = found(folder, key, whole=True)
+        prepared = find_prepared(cache, key, whole=True)
         if prepared is None:
             clean(folder.parent, own=folder)
             yield from build(sources, config, folder, key, known)
-            prepared = found(folder, key, whole=True)
+            prepared = find_prepared(cache, key, whole=True)
     finally:
         lock.release()
     if prepared is None:

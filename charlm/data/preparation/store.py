@@ -21,6 +21,7 @@ from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer, as_text
 from charlm.durable import create, write_text
 from charlm.errors import CorpusError
+from charlm.untrusted import parse_json, read_file
 
 __all__ = ["FORMAT", "PartWriter", "TokenStore", "open_store", "read_summary", "write_summary"]
 
@@ -123,11 +124,10 @@ def write_summary(
 def read_summary(folder: Path) -> dict[str, Any]:
     """The JSON of a store.  Raises ``CorpusError`` if it is missing, damaged or too new."""
     try:
-        with (folder / SUMMARY).open("rb") as file:
-            summary = json.loads(file.read(LARGEST_SUMMARY))
+        summary = parse_json(read_file(folder / SUMMARY, LARGEST_SUMMARY))
     except OSError as error:
         raise damaged(folder, f"{SUMMARY} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise damaged(folder, f"{SUMMARY} is no JSON") from None
     if not isinstance(summary, dict) or summary.get("format") != FORMAT:
         raise damaged(folder, f"{SUMMARY} has not format {FORMAT}")

@@ -65,7 +65,8 @@ class Corpus:
 
         Complete after the whole corpus has been read once.
         """
-        empty = (f"left out, because empty: {shown(list(self.empty))}",) if self.empty else ()
+        verb = "is" if len(self.empty) == 1 else "are"
+        empty = (f"left out: {shown(list(self.empty))} {verb} empty",) if self.empty else ()
         return (*self.remarks, *chain.from_iterable(each.notes for each in self.origins), *empty)
 
     @property
@@ -86,9 +87,9 @@ class Corpus:
         """The pieces, each with the number, from 0, of the file or table that it is from."""
         blank, last = True, -1
         for number, origin in enumerate(self.origins):
-            plain = isinstance(origin, TextFile)
-            encoding = self.encoding and (self.encoding if plain else "utf-8")
-            name, offset = origin.name, origin.mark if isinstance(origin, TextFile) else 0
+            name, encoding, offset = origin.name, self.encoding and "utf-8", 0
+            if isinstance(origin, TextFile):
+                encoding, offset = self.encoding, origin.mark
             for blocks in origin.contents():
                 document = hashing.passing(blocks) if hashing else blocks
                 for piece in decoded_pieces(document, encoding, name, offset):
@@ -98,7 +99,9 @@ class Corpus:
             if last < number:
                 self.empty[name] = None
         if blank:
-            what = "is empty" if last < 0 else "holds nothing but white space"
+            single = len(self.names) == 1
+            is_empty, is_blank = ("is", "holds") if single else ("are", "hold")
+            what = f"{is_blank} nothing but white space" if last >= 0 else f"{is_empty} empty"
             raise BlankText(f"{shown(self.names)} {what}", "give a text with words in it")
 
     def digest(self) -> str:

@@ -8,12 +8,12 @@ doubled; such a cell may go on over lines of which none has as many cells as the
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from charlm.errors import CorpusError, counted
 
-__all__ = ["Record", "choose_separator", "read_records"]
+__all__ = ["LONGEST_CELL", "Record", "named_rows", "read_records"]
 
 Record = tuple[int, list[str]]
 """The number of the line in which a row ends, and its cells."""
@@ -29,10 +29,24 @@ TAB_CELL = re.compile(rf'"(?P<quoted>{INNER})"(?=\t|\Z)|(?P<plain>[^\t]*)')
 OPEN_CELL = re.compile(f'"{INNER}')
 
 
-def choose_separator(header: str, column: str, usual: str) -> str:
-    """The separator of a table by its header line: ``usual``, unless only a comma, semicolon or
-    tab makes ``column`` one of the cells.
+def named_rows(
+    lines: Callable[[], Iterable[str]], name: str, *, column: str, usual: str
+) -> tuple[str, list[str], Iterator[tuple[int, dict[str, str]]]]:
+    """The separator of a table, its header, and its rows by the names in the header, each with the
+    number of the line in which it ends.
+
+    ``lines`` gives the lines anew at each call.  The separator is ``usual``, unless only a comma,
+    semicolon or tab makes ``column`` one of the names.  Raises what ``read_records`` does.
     """
+    separator = choose_separator(next(filter(str.strip, lines()), ""), column, usual)
+    records = read_records(lines(), name, separator)
+    _, header = next(records, (0, []))
+    rows = ((number, dict(zip(header, cells, strict=True))) for number, cells in records)
+    return separator, header, rows
+
+
+def choose_separator(header: str, column: str, usual: str) -> str:
+    """The separator with which ``column`` is one of the cells of a header line, else ``usual``."""
     csv.field_size_limit(LONGEST_CELL)
     for separator in dict.fromkeys((usual, ",", ";", "\t")):
         with suppress(csv.Error):  # which the reader of the table reports with its line

@@ -4,7 +4,10 @@ import errno
 import glob
 import os
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from charlm.config import DataConfig
@@ -43,8 +46,9 @@ def find_origins(
     if source.startswith("hf:"):
         return [tables.open_hub(source, data)], []
     path = Path(source)
-    if exists(path):
-        return from_path(path, data, encoding)
+    mode = mode_of(path)
+    if mode is not None:
+        return from_path(path, mode, data, encoding)
     if found := catalogue.find(source):
         return [known_corpus(*found, source, data, encoding)], []
     if glob.has_magic(source):
@@ -52,23 +56,26 @@ def find_origins(
     raise missing(source)
 
 
-def exists(path: Path) -> bool:
-    """Whether ``path`` exists, or is hidden by a folder that may not be entered."""
+def mode_of(path: Path) -> int | None:
+    """What kind of file ``path`` leads to, as in ``os.stat``; None if there is none.
+
+    Raises ``CorpusError`` where a folder that may not be entered hides it.
+    """
     try:
-        path.stat()
+        return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        return False
+        return None
     except OSError as error:
         # A text that was given by mistake is no name that any file could have.
         if error.errno == errno.ENAMETOOLONG:
-            return False
+            return None
         raise unreadable(printable(str(path)), error) from None
-    return True
 
 
-def from_path(path: Path, data: DataConfig, encoding: str | None) -> tuple[list[Found], list[str]]:
+def from_path(
+    path: Path, mode: int, data: DataConfig, encoding: str | None
+) -> tuple[list[Found], list[str]]:
     """A folder, a file, or a pipe with a name.  Raises ``CorpusError``."""
-    mode = path.stat().st_mode
     name = printable(str(path))
     if stat.S_ISDIR(mode):
         if huggingface.is_saved_dataset(path):
@@ -89,15 +96,18 @@ def from_file(path: Path, data: DataConfig, encoding: str | None) -> Found:
         path.open("rb").close()
     except OSError as error:
         raise unreadable(name, error) from None
-    if tables.is_table(path):
+    if tables.kind_of(path):
         return tables.open_table(path, data)
     return text_file(path, name, encoding)
 
 
 def text_file(path: Path, name: str, encoding: str | None) -> TextFile:
     """A file of plain text; read as UTF-8, it is read without its byte order mark."""
-    file = TextFile(path, name)
-    return file.without_mark() if encoding == "utf-8" else file
+    file, head = TextFile(path, name), b""
+    if encoding == "utf-8":
+        with suppress(CorpusError):  # a file that cannot be read is refused when it is read
+            head = next(file.blocks(), b"")
+    return replace(file, mark=len(BOM_UTF8)) if head.startswith(BOM_UTF8) else file
 
 
 def from_glob(source: str, data: DataConfig, encoding: str | None) -> list[Found]:
@@ -129,7 +139,7 @@ def from_folder(
     refused: CorpusError | None = None
     for path in files:
         try:
-            if tables.is_table(path) or is_text(path, encoding):
+            if tables.kind_of(path) or is_text(path, encoding):
                 origins.append(from_file(path, data, encoding))
                 continue
         except CorpusError as error:

@@ -53,7 +53,7 @@ def parquet_rows(place: str, column: str) -> Iterator[dict[str, Any]]:
     # The library takes the path for a glob pattern, in which brackets escape special characters.
     path = str(Path(place).absolute()).translate({ord(char): f"[{char}]" for char in "[*?"})
     dataset = library().load_dataset("parquet", data_files=path, split="train", streaming=True)
-    return only(dataset, column)
+    return rows_of(dataset, column)
 
 
 def saved_rows(place: str, column: str, split: str) -> Iterator[dict[str, Any]]:
@@ -66,7 +66,7 @@ def saved_rows(place: str, column: str, split: str) -> Iterator[dict[str, Any]]:
                 "choose one with `data.dataset_split=NAME`",
             )
         dataset = dataset[split]
-    return only(dataset, column)
+    return rows_of(dataset, column)
 
 
 def hub_rows(
@@ -82,7 +82,7 @@ def hub_rows(
         # What was stored is still found then, and for the rest the library does not try for long.
         datasets.config.HF_HUB_OFFLINE = True
         sys.modules["huggingface_hub"].constants.HF_HUB_OFFLINE = True
-    return only(datasets.load_dataset(name, config, split=split, streaming=streaming), column)
+    return rows_of(datasets.load_dataset(name, config, split=split, streaming=streaming), column)
 
 
 @functools.cache
@@ -99,7 +99,7 @@ def hub_answers() -> bool:
     return True
 
 
-def only(dataset: Any, column: str) -> Iterator[dict[str, Any]]:
+def rows_of(dataset: Any, column: str) -> Iterator[dict[str, Any]]:
     """The rows of ``dataset``, of which nothing but ``column`` is read where it exists."""
     if column in (dataset.column_names or ()):
         dataset = dataset.select_columns([column])

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import AnyStr
 
-from charlm.errors import ConfigError, CorpusError, counted
+from charlm.errors import ConfigError, CorpusError, counted, way_out
 
 __all__ = [
     "Piece",
@@ -88,15 +88,6 @@ class TextFile:
             ) from None
         except OSError as error:
             raise unreadable(self.name, error) from None
-
-    def without_mark(self) -> "TextFile":
-        """This file read as UTF-8 text: a byte order mark at its beginning is no part of it."""
-        head = b""
-        # A file that cannot be read is refused when it is read.
-        with contextlib.suppress(CorpusError):
-            head = next(self.blocks(), b"")
-        mark = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-        return TextFile(self.path, self.name, mark)
 
     def pieces(self, encoding: str | None) -> Iterator[Piece]:
         """The text as pieces; as bytes where ``encoding`` is None.
@@ -204,7 +195,7 @@ def decoded(blocks: Iterable[bytes], encoding: str, name: str, offset: int = 0) 
         except UnicodeError as error:
             raise CorpusError(
                 f"{name} is not {encoding} text: {reason(error)}",
-                "give its `encoding`, or train on its bytes with `tokenizer.kind='byte'`",
+                "give its `encoding`; models of bytes, `tokenizer.kind='byte'`, need none",
             ) from None
 
 
@@ -222,14 +213,14 @@ def not_text(
     what = f"byte 0x{byte:02x} at offset {at:,} ({error.reason})"
     cause = f"{name} is not {encoding} text: {what}"
     hint = (
-        "give its encoding, like `encoding='latin-1'`, or train on its bytes with "
-        "`tokenizer.kind='byte'`"
+        "give its encoding, like `encoding='latin-1'`; models of bytes, `tokenizer.kind='byte'`, "
+        "need none"
     )
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         hint = "it begins like UTF-16: try `encoding='utf-16'`"
     elif b"\0" in head or b"\0" in error.object:
         cause = f"{name} looks like a binary file: {what}"
-        hint = "give a text file, or train on the bytes of any file with `tokenizer.kind='byte'`"
+        hint = "give a text file; models of bytes, `tokenizer.kind='byte'`, take any file"
     found = UndecodableText(cause, hint)
     found.offset = at
     return found
@@ -237,13 +228,7 @@ def not_text(
 
 def unreadable(name: str, error: OSError) -> CorpusError:
     """The error for a file or folder that the system does not let us read."""
-    hints = {
-        FileNotFoundError: "check the path",
-        PermissionError: "check its permissions",
-        IsADirectoryError: "give a file",
-    }
-    hint = hints.get(type(error), "check the disk, then try again")
-    return CorpusError(f"{name} cannot be read: {reason(error)}", hint)
+    return CorpusError(f"{name} cannot be read: {reason(error)}", way_out(error))
 
 
 def printable(name: str, longest: int = 200) -> str:

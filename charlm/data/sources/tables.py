@@ -13,14 +13,14 @@ from typing import Any
 
 from charlm.config import DataConfig
 from charlm.data.sources import huggingface
-from charlm.data.sources.delimited import LONGEST_CELL, choose_separator, read_records
+from charlm.data.sources.delimited import LONGEST_CELL, named_rows
 from charlm.data.sources.lines import read_lines
 from charlm.data.sources.lists import list_items
 from charlm.data.sources.pieces import TextFile, blocks_of, printable, standard_encoding
 from charlm.errors import CharlmError, CorpusError, counted
 from charlm.untrusted import parse_json
 
-__all__ = ["TextTable", "check_unicode", "is_table", "open_hub", "open_table"]
+__all__ = ["TextTable", "check_unicode", "kind_of", "open_hub", "open_table"]
 
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 Row = dict[str, Any] | str
@@ -142,11 +142,6 @@ def shown_place(place: Place) -> str:
     return f"{place[0]} {place[1]:,}" if place[1] else "the list"
 
 
-def is_table(path: Path) -> bool:
-    """Whether the name of ``path`` says that it holds rows."""
-    return kind_of(path) is not None
-
-
 def open_table(path: Path, data: DataConfig) -> TextTable:
     """A file of rows, or a folder with a saved dataset.  Raises ``CorpusError``, also where it
     lacks the column of the text.
@@ -194,7 +189,7 @@ def check_unicode(text: str, where: str) -> None:
 
 
 def kind_of(path: Path) -> str | None:
-    """Which reader a file's name asks for."""
+    """Which reader of rows a file's name asks for; None where it names no table."""
     name = path.name.lower().removesuffix(".gz")
     kinds = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".tsv": "tsv"}
     kinds[".parquet"] = "parquet"
@@ -215,14 +210,14 @@ def json_rows(table: TextTable) -> Iterator[tuple[Place, Row]]:
         try:
             for number, text in enumerate(list_items(texts, LONGEST_CELL), 1):
                 place = ("row", number)
-                yield place, json_row(parsed(text, table, place), table, place)
+                yield place, json_row(text, table, place)
         except ValueError as error:
             raise no_json(table, ("row", 0), error) from None
         return
     for number, line in enumerate(lines_of(table), 1):
         if line.strip():
             place = ("line", number)
-            yield place, json_row(parsed(line, table, place), table, place)
+            yield place, json_row(line, table, place)
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -237,51 +232,43 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 DECODER = json.JSONDecoder(object_pairs_hook=unique)
 
 
-def parsed(text: str, table: TextTable, place: Place) -> Any:
-    """The value of some JSON.  Raises ``CorpusError``."""
+JSON_HINT = "write one JSON object a line, or one list of objects"
+
+
+def json_row(text: str, table: TextTable, place: Place) -> Row:
+    """The row in some JSON.  Raises ``CorpusError``."""
     try:
-        return parse_json(text, decode=DECODER.decode)
+        row = parse_json(text, decode=DECODER.decode)
     except ValueError as error:
         raise no_json(table, place, error) from None
+    if isinstance(row, dict | str):
+        return row
+    what = f"a row is an object or a text, not {type(row).__name__}"
+    raise CorpusError(f"{table.name}: {shown_place(place)}: {what}", JSON_HINT)
 
 
 def no_json(table: TextTable, place: Place, error: ValueError) -> CorpusError:
     """The error for what is no JSON."""
-    return CorpusError(
-        f"{table.name} is no JSON: {shown_place(place)}: {error}",
-        "write one JSON object a line, or one list of objects",
-    )
-
-
-def json_row(row: Any, table: TextTable, place: Place) -> Row:
-    """``row`` if it can be one.  Raises ``CorpusError``."""
-    if isinstance(row, dict | str):
-        return row
-    raise CorpusError(
-        f"{table.name}: {shown_place(place)}: a row is an object or a text, not "
-        f"{type(row).__name__}",
-        "write one JSON object a line, or one list of objects",
-    )
+    return CorpusError(f"{table.name} is no JSON: {shown_place(place)}: {error}", JSON_HINT)
 
 
 def delimited_rows(table: TextTable) -> Iterator[tuple[Place, Row]]:
     """The rows of a CSV or TSV file, by the names in its first line.  Raises ``CorpusError``."""
     usual = SEPARATORS[table.kind]
-    first = next((line for line in lines_of(table) if line.strip()), "")
-    separator = choose_separator(first, table.column, usual)
+    separator, header, rows = named_rows(
+        lambda: lines_of(table), table.name, column=table.column, usual=usual
+    )
     if separator != usual:
         plural = {",": "commas", ";": "semicolons", "\t": "tabs"}[separator]
         table.remarks["separator"] = f"{table.name}: cells are separated by {plural}"
-    records = read_records(lines_of(table), table.name, separator)
-    _, header = next(records, (0, []))
     if header and table.column not in header:
         raise table.lacking(dict.fromkeys(header), "")
     if header.count(table.column) > 1:
         raise CorpusError(
             f"{table.name} has the column {table.column!r} twice", "rename one of them"
         )
-    for number, cells in records:
-        yield ("line", number), dict(zip(header, cells, strict=True))
+    for number, row in rows:
+        yield ("line", number), row
 
 
 def dataset_rows(table: TextTable) -> Iterator[dict[str, Any]]:

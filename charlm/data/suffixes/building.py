@@ -137,7 +137,9 @@ def build(
 ) -> Iterator[Indexing]:
     """Make the index ``folder``.  Raises ``OSError``, ``CorpusError`` and ``CharlmError``."""
     divsufsort = sorter()
-    check_memory(sum(store.counts.bytes for store in stores))
+    size, free = sum(store.counts.bytes for store in stores), free_memory()
+    if free is not None and memory_for(size) > max(free, SMALL):
+        raise too_large(size, free)
     make_folder(folder.parent)
     remove_leftovers(folder)
     if folder.exists():
@@ -226,13 +228,6 @@ def sorter() -> Callable[[bytes], Any]:
 def memory_for(size: int) -> int:
     """Bytes of memory that sorting a text of ``size`` bytes takes: the text and its offsets."""
     return size * (1 + (4 if size < NARROW else 8))
-
-
-def check_memory(size: int) -> None:
-    """Raise ``CorpusError`` where less memory is free than a text of ``size`` bytes needs."""
-    free = free_memory()
-    if free is not None and memory_for(size) > max(free, SMALL):
-        raise too_large(size, free)
 
 
 def free_memory() -> int | None:

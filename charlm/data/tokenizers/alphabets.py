@@ -8,7 +8,7 @@ import numpy as np
 
 from charlm.config import TokenizerConfig
 from charlm.data.preparation.counting import CODE_SPACE, check_text, code_points
-from charlm.data.tokenizers.base import UNKNOWN, UNKNOWN_ID, Tokenizer, as_text
+from charlm.data.tokenizers.base import REMEDY, UNKNOWN, UNKNOWN_ID, Tokenizer, as_text
 from charlm.errors import TokenizerError, counted
 
 __all__ = ["ByteTokenizer", "CharTokenizer", "CharTrainer"]
@@ -88,9 +88,6 @@ class CharTokenizer(Tokenizer):
     def definition(self) -> dict[str, Any]:
         """The alphabet in the order of the ids."""
         return {"kind": self.kind, "symbols": self.symbols}
-
-
-REMEDY = "the tokenizer folder is damaged: restore it, or train again"
 
 
 class CharTrainer:

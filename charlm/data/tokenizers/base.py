@@ -17,7 +17,16 @@ from charlm.data.preparation.counting import check_text
 from charlm.durable import write_text
 from charlm.errors import TokenizerError
 
-__all__ = ["DEFINITION", "FORMAT", "UNKNOWN", "UNKNOWN_ID", "TextStream", "Tokenizer", "as_text"]
+__all__ = [
+    "DEFINITION",
+    "FORMAT",
+    "REMEDY",
+    "UNKNOWN",
+    "UNKNOWN_ID",
+    "TextStream",
+    "Tokenizer",
+    "as_text",
+]
 
 UNKNOWN_ID = 1
 """The id of the unknown symbol, in tokenizers that have one."""
@@ -26,6 +35,8 @@ UNKNOWN = "<unk>"
 DEFINITION = "tokenizer.json"
 FORMAT = 1
 """Version of the tokenizer folder; another one is refused."""
+
+REMEDY = "the tokenizer folder is damaged: restore it, or train again"
 
 
 class Tokenizer(ABC):

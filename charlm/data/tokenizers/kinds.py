@@ -10,8 +10,8 @@ from typing import Any
 
 from charlm.config import TokenizerConfig
 from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer, CharTrainer
-from charlm.data.tokenizers.base import DEFINITION, FORMAT, TextStream, Tokenizer, as_text
-from charlm.data.tokenizers.subwords import MODEL, REMEDY, SubwordTokenizer, SubwordTrainer
+from charlm.data.tokenizers.base import DEFINITION, FORMAT, REMEDY, TextStream, Tokenizer, as_text
+from charlm.data.tokenizers.subwords import MODEL, SubwordTokenizer, SubwordTrainer
 from charlm.data.tokenizers.words import WordTokenizer, WordTrainer
 from charlm.errors import TokenizerError
 from charlm.untrusted import parse_json, read_file
@@ -86,7 +86,11 @@ def tokenizer_of(folder: Path, definition: dict[str, Any]) -> Tokenizer:
     if kind == "byte":
         return ByteTokenizer()
     if kind in ("bpe", "unigram"):
-        return SubwordTokenizer(kind, read_model(folder, definition))
+        model = read_bounded(folder / MODEL, LARGEST_MODEL)
+        # SentencePiece has crashed on damaged models.
+        if hashlib.sha256(model).hexdigest() != definition.get("model_sha256"):
+            raise TokenizerError(f"{folder / MODEL} is not the model that was saved", REMEDY)
+        return SubwordTokenizer(kind, model)
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
         raise damaged(folder, f"of kind {kind!r} without a list of symbols")
     if kind == "char":
@@ -94,15 +98,6 @@ def tokenizer_of(folder: Path, definition: dict[str, Any]) -> Tokenizer:
     if kind == "word" and isinstance(definition.get("end_of_line"), bool):
         return WordTokenizer(symbols, end_of_line=definition["end_of_line"])
     raise damaged(folder, f"of an unknown kind, {kind!r}")
-
-
-def read_model(folder: Path, definition: dict[str, Any]) -> bytes:
-    """The SentencePiece model, which must be the one named.  Raises ``TokenizerError``."""
-    model = read_bounded(folder / MODEL, LARGEST_MODEL)
-    # SentencePiece is given no byte that it did not write itself.
-    if hashlib.sha256(model).hexdigest() != definition.get("model_sha256"):
-        raise TokenizerError(f"{folder / MODEL} is not the model that was saved", REMEDY)
-    return model
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

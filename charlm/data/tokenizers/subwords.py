@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from charlm.config import BOUNDARY_ID, TokenizerConfig
-from charlm.data.tokenizers.aside import aside
-from charlm.data.tokenizers.base import Tokenizer, as_text
+from charlm.data.tokenizers.base import REMEDY, Tokenizer, as_text
+from charlm.data.tokenizers.threads import in_thread
 from charlm.durable import write_bytes
 from charlm.errors import TokenizerError
 
@@ -51,7 +51,6 @@ SAMPLE = 1 << 23
 """Characters that the pieces are learned from, at most."""
 
 REQUIRED = re.compile(r"required_chars\. \d+ vs (\d+)")
-REMEDY = "the tokenizer folder is damaged: restore it, or train again"
 
 
 class SubwordTokenizer(Tokenizer):
@@ -183,7 +182,7 @@ class SubwordTrainer:
         """
         asked = self.config.vocab_size or DEFAULT_SIZE
         try:
-            model = aside(partial(self.train, asked))
+            model = in_thread(partial(self.train, asked))
         except RuntimeError as error:
             needed = self.needed(error)
             if self.config.vocab_size is not None:
@@ -193,7 +192,7 @@ class SubwordTrainer:
                     f"use `tokenizer.vocab_size={2 * needed}`, or `tokenizer.kind='byte'`",
                 ) from None
             asked = 2 * needed
-            model = aside(partial(self.train, asked))
+            model = in_thread(partial(self.train, asked))
         tokenizer = SubwordTokenizer(self.config.kind, model)
         size = tokenizer.vocab_size
         note = f"the text allows a vocabulary of {size:,} pieces instead of {asked:,}"

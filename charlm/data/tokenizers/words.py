@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from charlm.config import TokenizerConfig
-from charlm.data.tokenizers.base import UNKNOWN, UNKNOWN_ID, TextStream, Tokenizer, as_text
+from charlm.data.tokenizers.base import (
+    REMEDY,
+    UNKNOWN,
+    UNKNOWN_ID,
+    TextStream,
+    Tokenizer,
+    as_text,
+)
 from charlm.errors import TokenizerError, counted
 
 __all__ = ["END_OF_LINE", "WordTokenizer", "WordTrainer"]
@@ -44,10 +51,8 @@ class WordTokenizer(Tokenizer):
         """
         ids = WordIds((word, id) for id, word in enumerate([UNKNOWN, *symbols], UNKNOWN_ID))
         if len(ids) != len(symbols) + 1 or " ".join(symbols).split() != list(symbols):
-            raise TokenizerError(
-                "the vocabulary holds something that is no word, or a word twice",
-                "the tokenizer folder is damaged: restore it, or train again",
-            )
+            cause = "the vocabulary holds something that is no word, or a word twice"
+            raise TokenizerError(cause, REMEDY)
         if end_of_line and END_OF_LINE not in ids:
             raise TokenizerError(f"the vocabulary lacks {END_OF_LINE}", "train again")
         as_text("".join(symbols))

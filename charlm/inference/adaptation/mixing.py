@@ -77,6 +77,18 @@ class Mixed(Loaded):
         first, second = self.parts
         return f"{self.weight:g} x {first.name} + {1 - self.weight:g} x {second.name}"
 
+    @property
+    def static(self) -> "Mixed | None":
+        """The mixture without the first run's methods of evaluation time; None if it has none."""
+        first, second = self.parts
+        return join(first.static, second, self.weight) if isinstance(first, Adapted) else None
+
+
+def join(first: Loaded, second: Loaded, weight: float, tuned_on: tuple[str, ...] = ()) -> Mixed:
+    """The mixture of two runs, with the first one's settings."""
+    mixture, run, step = Mixture(first.model, second.model, weight), first.run, first.step
+    return Mixed(run, first.tokenizer, mixture, step, (first, second), weight, tuned_on=tuned_on)
+
 
 def mixed(
     loaded: Loaded,
@@ -108,9 +120,7 @@ def mixed(
         for content in scored:
             refuse_overlap(loaded, (VALID,), content)
         weight = tune_weight(loaded.model, second.model, valid)
-    mixture, parts = Mixture(loaded.model, second.model, weight), (loaded, second)
-    run, tokenizer, step = loaded.run, loaded.tokenizer, loaded.step
-    return Mixed(run, tokenizer, mixture, step, parts, weight, tuned_on=tuned_on)
+    return join(loaded, second, weight, tuned_on)
 
 
 def with_parts(loaded: Loaded) -> tuple[Loaded, ...]:

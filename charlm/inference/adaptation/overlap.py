@@ -9,7 +9,7 @@ from charlm.data.sources.corpora import Corpus
 from charlm.errors import CorpusError
 from charlm.inference.loading import Loaded, load_part, open_for
 
-__all__ = ["VALID", "refuse_overlap", "refuse_tuned"]
+__all__ = ["VALID", "refuse_overlap"]
 
 VALID = "valid"
 """The name that stands for a run's own validation part among the texts to tune on."""
@@ -22,8 +22,8 @@ def refuse_overlap(loaded: Loaded, tuned_on: Sequence[str], scored: Corpus | Tok
     whole, by their hashes, and a part of a run stands for the files that it was cut from; two parts
     of a run are different texts.  A passage that two different files share is not noticed.
     """
-    text = part_of(loaded, scored) if isinstance(scored, TokenStore) else scored
     for name in tuned_on:
+        text = part_of(loaded, scored) if isinstance(scored, TokenStore) else scored
         if isinstance(text, str) and name == VALID:
             same = text == VALID
         else:
@@ -36,12 +36,6 @@ def refuse_overlap(loaded: Loaded, tuned_on: Sequence[str], scored: Corpus | Tok
                 "tune on text that is not scored (`tune_on='valid'`, or another file), or give the "
                 "weight or the values",
             )
-
-
-def refuse_tuned(loaded: Loaded, scored: Corpus | TokenStore) -> None:
-    """Raise ``CorpusError`` if values of the model were tuned on the text that is scored."""
-    if loaded.tuned_on:
-        refuse_overlap(loaded, loaded.tuned_on, scored)
 
 
 def part_of(loaded: Loaded, store: TokenStore) -> str:

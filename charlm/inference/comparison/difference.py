@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -193,15 +193,17 @@ def compare_pairing(
         yield ScoringProgress(name, part.read, pairing.size)
     if not sums.units:
         raise CorpusError("there is no text to compare the models on", "name a file that has some")
+    counts = pairing.counts()
+    of_text: Any = {"chars": counts.chars, "bytes": counts.bytes, "words": counts.words}
     joined, times = join_blocks(sums.differences)
-    scale = float(joined[1].sum()) / sums.scores[0].bytes
+    scale = float(joined[1].sum()) / counts.bytes
     known, _ = join_blocks(sums.known)
     yield Comparison(
         a=a,
         b=b,
         names=pairing.names,
         unit=pairing.unit,
-        scores=sums.scores,
+        scores=(replace(sums.scores[0], **of_text), replace(sums.scores[1], **of_text)),
         difference=estimate_ratio(*joined).scaled(scale),
         units=sums.units,
         better=sums.better,

@@ -1,7 +1,7 @@
 """Two models set on one text: what they read in step, from which source."""
 
 import codecs
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +15,8 @@ from charlm.data.preparation.store import TokenStore
 from charlm.data.sources.pieces import Piece, cut
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError, CorpusError
-from charlm.inference.adaptation.overlap import refuse_tuned
-from charlm.inference.comparison.units import PairedUnits, count_more, pair_lines, pair_tokens
+from charlm.inference.adaptation.overlap import refuse_overlap
+from charlm.inference.comparison.units import PairedUnits, pair_lines, pair_tokens
 from charlm.inference.loading import Loaded, load_part
 from charlm.inference.texts import open_corpus_for, take_corpus
 
@@ -29,13 +29,14 @@ AT_ONCE = 1 << 16
 @dataclass(frozen=True)
 class Pairing:
     """A text that two models read: the unit they are compared by, what they found, unit by unit,
-    the names of its files and its bytes, None if unknown.
+    the names of its files and its bytes, None if unknown; ``counts`` of the text once it is read.
     """
 
     unit: str
     parts: Iterator[PairedUnits]
     names: tuple[str, ...]
     size: int | None
+    counts: Callable[[], Counts]
 
 
 def pair_texts(
@@ -68,11 +69,14 @@ def pair_texts(
     else:
         corpus = take_corpus(reader, text, **data)
     for loaded in (a, b):
-        refuse_tuned(loaded, corpus)
+        refuse_overlap(loaded, loaded.tuned_on, corpus)
+    counter = TextCounter()
     if same:
-        chunks = chunks_of(encode_documents(a.tokenizer, corpus))
-        return Pairing("token", pair_tokens(a, b, chunks, most), corpus.names, corpus.size)
-    return Pairing("line", pair_lines(a, b, corpus.pieces(), most), corpus.names, corpus.size)
+        chunks = chunks_of(encode_documents(a.tokenizer, corpus), counter)
+        unit, parts = "token", pair_tokens(a, b, chunks, most)
+    else:
+        unit, parts = "line", pair_lines(a, b, counted_by(counter, corpus.pieces()), most)
+    return Pairing(unit, parts, corpus.names, corpus.size, lambda: counter.counts)
 
 
 def pair_part(a: Loaded, b: Loaded, part: str, most: int) -> Pairing:
@@ -83,12 +87,14 @@ def pair_part(a: Loaded, b: Loaded, part: str, most: int) -> Pairing:
     """
     stores = (load_part(a, part), load_part(b, part))
     for loaded, store in zip((a, b), stores, strict=True):
-        refuse_tuned(loaded, store)
+        refuse_overlap(loaded, loaded.tuned_on, store)
     counts = stores[0].counts
     names = (f"the {part} part",)
     if same_tokenizer(a, b) and np.array_equal(stores[0].tokens, stores[1].tokens):
-        parts = pair_tokens(a, b, chunks_of_store(stores[0]), most)
-        return Pairing("token", parts, names, counts.bytes)
+        tokens = stores[0].tokens[1:]
+        chunks = (tokens[at : at + AT_ONCE] for at in range(0, len(tokens), AT_ONCE))
+        parts = pair_tokens(a, b, chunks, most)
+        return Pairing("token", parts, names, counts.bytes, lambda: counts)
     texts = [replace(store.counts, tokens=0) for store in stores]
     if same_tokenizer(a, b) or texts[0] != texts[1]:
         raise CorpusError(
@@ -98,7 +104,8 @@ def pair_part(a: Loaded, b: Loaded, part: str, most: int) -> Pairing:
     for loaded, store in zip((a, b), stores, strict=True):
         if keeps_text(loaded.tokenizer, store):
             pieces = pieces_of_store(loaded.tokenizer, store)
-            return Pairing("line", pair_lines(a, b, pieces, most), names, counts.bytes)
+            parts = pair_lines(a, b, pieces, most)
+            return Pairing("line", parts, names, counts.bytes, lambda: counts)
     raise CorpusError(
         f"neither tokenizer gives the text of the {part} part back as it was",
         "name the text to compare them on",
@@ -131,18 +138,18 @@ def pieces_of_store(tokenizer: Tokenizer, store: TokenStore) -> Iterator[Piece]:
             starts = False
 
 
-def chunks_of(pieces: Iterable[EncodedPiece]) -> Iterator[tuple[np.ndarray, Counts]]:
-    """The stream of documents, with boundaries between them: ids (N,) and counts of their text."""
-    counter = TextCounter()
+def counted_by(counter: TextCounter, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Count pieces as they pass."""
     for piece in pieces:
-        counts = count_more(counter, Piece(piece.text, piece.starts))
-        if piece.starts and counter.counts.documents > 1:
-            yield np.zeros(1, dtype=piece.ids.dtype), Counts()
+        counter.add(piece)
+        yield piece
+
+
+def chunks_of(pieces: Iterable[EncodedPiece], counter: TextCounter) -> Iterator[np.ndarray]:
+    """The ids (N,) of documents, with boundaries between them, whose text is counted."""
+    for number, piece in enumerate(pieces):
+        counter.add(Piece(piece.text, piece.starts))
+        if piece.starts and number:
+            yield np.zeros(1, dtype=piece.ids.dtype)
         for begin in range(0, len(piece.ids), AT_ONCE):
-            yield piece.ids[begin : begin + AT_ONCE], Counts() if begin else counts
-
-
-def chunks_of_store(store: TokenStore) -> Iterator[tuple[np.ndarray, Counts]]:
-    """The stream of a store: ids (N,), all counts of the text with the first of them."""
-    for begin in range(1, len(store.tokens), AT_ONCE):
-        yield store.tokens[begin : begin + AT_ONCE], Counts() if begin > 1 else store.counts
+            yield piece.ids[begin : begin + AT_ONCE]

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charlm.data.preparation.counting import Counts, TextCounter
 from charlm.data.sources.pieces import Piece
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.reader import Reader
 from charlm.metrics import Score
 
-__all__ = ["PairedUnit", "PairedUnits", "count_more", "cut_units", "pair_lines", "pair_tokens"]
+__all__ = ["PairedUnit", "PairedUnits", "cut_units", "pair_lines", "pair_tokens"]
 
 CONTEXT = 40
 """Tokens before and after one that is shown."""
@@ -73,23 +72,23 @@ class PairedUnits:
 
 
 def pair_tokens(
-    a: Loaded, b: Loaded, chunks: Iterable[tuple[np.ndarray, Counts]], most: int
+    a: Loaded, b: Loaded, chunks: Iterable[np.ndarray], most: int
 ) -> Iterator[PairedUnits]:
     """Pair the nll of two models of one tokenizer token by token.
 
-    ``chunks`` are ids (N,) of one stream, boundaries among them, and the counts of their text;
-    ``most`` examples are kept for either model.
+    ``chunks`` are ids (N,) of one stream, boundaries among them; ``most`` examples are kept for
+    either model.
     """
     readers = (Reader(a.model), Reader(b.model))
     tokenizer, index = a.tokenizer, 0
     sizes = np.array([max(1, len(content)) for content in tokenizer.table])
-    for ids, counts in chunks:
+    for ids in chunks:
         nll = np.stack([reader.nll(ids) for reader in readers])
         of_text = ids != tokenizer.boundary_id
         ids, nll = ids[of_text], nll[:, of_text]
         unknown = ids == (-1 if tokenizer.unknown_id is None else tokenizer.unknown_id)
         ones = np.ones(len(ids), dtype=np.int64)
-        scores = tuple(score_of(row, ones, row[unknown], counts) for row in nll)
+        scores = tuple(score_of(row, len(ids), row[unknown]) for row in nll)
         found = largest(nll[0] - nll[1], most)
         examples = tuple(example_of(tokenizer, ids, nll, at, index) for at in found)
         yield PairedUnits(nll, sizes[ids], ones, unknown, (scores[0], scores[1]), examples)
@@ -102,15 +101,14 @@ def pair_lines(a: Loaded, b: Loaded, pieces: Iterable[Piece], most: int) -> Iter
     The pieces are text, not bytes.  Raises ``TokenizerError`` for text that cannot be encoded.
     """
     readers = (Reader(a.model), Reader(b.model))
-    counter, index = TextCounter(), 0
-    for piece in pieces:
-        counts = count_more(counter, piece)
+    index = 0
+    for number, piece in enumerate(pieces):
         units = cut_units(str(piece.text))
         sides = []
         for loaded, reader in ((a, readers[0]), (b, readers[1])):
-            if piece.starts and counter.counts.documents > 1:
+            if piece.starts and number:
                 reader.nll(np.zeros(1, dtype=loaded.tokenizer.dtype))
-            sides.append(read_units(reader, loaded.tokenizer, units, counts))
+            sides.append(read_units(reader, loaded.tokenizer, units))
         nll = np.stack([side[0] for side in sides])
         sizes = np.array([len(unit.encode()) for unit in units])
         examples = tuple(
@@ -123,7 +121,7 @@ def pair_lines(a: Loaded, b: Loaded, pieces: Iterable[Piece], most: int) -> Iter
 
 
 def read_units(
-    reader: Reader, tokenizer: Tokenizer, units: list[str], counts: Counts
+    reader: Reader, tokenizer: Tokenizer, units: list[str]
 ) -> tuple[np.ndarray, np.ndarray, Score]:
     """The nll (n,) of units, which hold unknown tokens (n,), and the score of all."""
     encoded = [tokenizer.encode(unit) for unit in units]
@@ -133,20 +131,13 @@ def read_units(
     unknown = ids == (-1 if tokenizer.unknown_id is None else tokenizer.unknown_id)
     sums = np.bincount(owner, weights=nll, minlength=len(units))
     holds = np.bincount(owner[unknown], minlength=len(units)) > 0
-    return sums, holds, score_of(sums, ids, nll[unknown], counts)
+    return sums, holds, score_of(sums, len(ids), nll[unknown])
 
 
-def score_of(nll: np.ndarray, tokens: np.ndarray, of_unknown: np.ndarray, counts: Counts) -> Score:
-    """The score of units with ``nll`` (n,), made of ``tokens`` (N,), of a text of ``counts``."""
-    return Score(
-        nll=float(nll.sum()),
-        tokens=len(tokens),
-        oov=len(of_unknown),
-        oov_nll=float(of_unknown.sum()),
-        chars=counts.chars,
-        bytes=counts.bytes,
-        words=counts.words,
-    )
+def score_of(nll: np.ndarray, tokens: int, of_unknown: np.ndarray) -> Score:
+    """The score of units with ``nll`` (n,), made of so many tokens; their text is not counted."""
+    oov_nll = float(of_unknown.sum())
+    return Score(nll=float(nll.sum()), tokens=tokens, oov=len(of_unknown), oov_nll=oov_nll)
 
 
 def cut_units(text: str) -> list[str]:
@@ -180,15 +171,3 @@ def example_of(
     own = at - begin
     before, after = "".join(texts[:own]), "".join(texts[own + 1 :])
     return PairedUnit(offset + at, float(nll[0, at]), float(nll[1, at]), texts[own], before, after)
-
-
-def count_more(counter: TextCounter, piece: Piece) -> Counts:
-    """Count a piece; returns what it adds."""
-    before = counter.counts
-    counter.add(piece)
-    after = counter.counts
-    return Counts(
-        chars=after.chars - before.chars,
-        bytes=after.bytes - before.bytes,
-        words=after.words - before.words,
-    )

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from charlm.errors import CheckpointError, ConfigError, CorpusError, ModelError
@@ -49,7 +49,7 @@ class Compressed:
     ``extra_bytes`` are those of what tokens cannot say.
     """
 
-    content: bytes
+    content: bytes = field(repr=False)
     bytes_in: int
     bytes_out: int
     tokens: int

@@ -11,6 +11,7 @@ from enum import IntEnum
 import torch
 
 from charlm.inference.adaptation.dynamic import DynamicPredictor
+from charlm.inference.adaptation.mixing import Mixed, evaluation_of
 from charlm.inference.compression.fixed_point import FixedPointNetwork, fits
 from charlm.inference.compression.learning import RoundedSteps
 from charlm.inference.loading import Loaded, require_recurrent
@@ -86,15 +87,22 @@ def open_model(loaded: Loaded, plan: CodingPlan) -> Predictor:
 
 
 def fingerprint(loaded: Loaded) -> bytes:
-    """The first 12 bytes of a SHA-256 over the tokenizer and all weights."""
+    """The first 12 bytes of a SHA-256 over the tokenizer and all weights, and over the methods of
+    evaluation time and the share of the first run where the model has them.
+    """
     found = hashlib.sha256(loaded.tokenizer.digest().encode())
-    if isinstance(loaded.model, Recurrent):
-        tensors = loaded.model.network.tensors()
-    else:
-        tensors = loaded.run.checkpoint(loaded.step).model
-    for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
-        found.update(tensor.cpu().numpy().tobytes())
+    for run in loaded.parts if isinstance(loaded, Mixed) else (loaded,):
+        if isinstance(run.model, Recurrent):
+            tensors = run.model.network.tensors()
+        else:
+            tensors = run.run.checkpoint(run.step).model
+        for name, tensor in sorted(tensors.items()):
+            found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+            found.update(tensor.cpu().numpy().tobytes())
+    if loaded.model.mode != "static":
+        found.update(repr(evaluation_of(loaded).methods).encode())
+    if isinstance(loaded, Mixed):
+        found.update(repr(loaded.weight).encode())
     return found.digest()[:12]
 
 

@@ -12,7 +12,7 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.pieces import Finish, Sample, Written
 from charlm.inference.generation.search.beam import beam_samples
-from charlm.inference.generation.states import SavedState, read_state, state_after, write_state
+from charlm.inference.generation.states import read_state, state_after, write_state
 from charlm.inference.generation.text import warn_of_stops, write_samples
 from charlm.inference.predictors.predictor import Predictor
 
@@ -20,17 +20,21 @@ __all__ = ["refuse_idle", "refuse_rivals", "write_texts"]
 
 USED = {
     "fill": {"banned", "allowed", "max_copy"},
-    "beam": {"length", "unit", "whole", "pattern", "banned", "allowed"},
+    "beam": {"length", "unit", "whole", "pattern", "banned", "allowed", "length_penalty"},
 }
 """The settings of generation that these ways to write use.  A run may hold others, but who gives
 one expects it to do something."""
 
 
-def refuse_idle(mode: str, given: Iterable[str]) -> None:
-    """Raise ``ConfigError`` for a name in ``given`` that does nothing with ``mode``."""
+def refuse_idle(mode: str | None, given: Iterable[str]) -> None:
+    """Raise ``ConfigError`` for a name in ``given`` that does nothing with ``mode``: one of
+    ``USED``, or None where tokens are sampled.
+    """
     for name in given:
-        if name not in USED[mode]:
+        if mode and name not in USED[mode]:
             raise ConfigError(f"`{name}` does nothing with `{mode}`", f"leave out `{name}`")
+        if not mode and name == "length_penalty":
+            raise ConfigError(f"`{name}` does nothing without `beam`", "give `beam=10`")
 
 
 def write_texts(
@@ -112,13 +116,13 @@ def at_temperatures(
 def best_samples(samples: Sequence[Sample], best_of: int) -> list[Sample]:
     """Of every ``best_of`` texts the one whose tokens have the largest mean log-probability.
 
-    All are finished when this returns.
+    All are finished when this returns, and those that are returned can be iterated again.
     """
     for sample in samples:
         for _ in sample:
             pass
     groups = [samples[begin : begin + best_of] for begin in range(0, len(samples), best_of)]
-    return [again(max(group, key=mean_log_prob)) for group in groups]
+    return [rewound(max(group, key=mean_log_prob)) for group in groups]
 
 
 def mean_log_prob(sample: Sample) -> float:
@@ -126,15 +130,17 @@ def mean_log_prob(sample: Sample) -> float:
     return sample.log_prob / len(sample.written) if sample.written else float("-inf")
 
 
-def again(sample: Sample) -> Sample:
-    """A sample that can be iterated, of one that has ended."""
+def rewound(sample: Sample) -> Sample:
+    """A sample that has ended, made ready to be iterated again."""
+    written, finish = sample.written, sample.finish
+    assert finish is not None
 
     def pieces() -> Generator[list[Written], None, Finish]:
-        yield from ([token] for token in sample.written)
-        assert sample.finish is not None
-        return sample.finish
+        yield from ([token] for token in written)
+        return finish
 
-    return Sample(sample.prompt, sample.seed, pieces())
+    sample.pieces, sample.written, sample.finish = pieces(), [], None
+    return sample
 
 
 def with_state(
@@ -162,21 +168,14 @@ def with_state(
             "`state` keeps the state of one text, not of several",
             "leave out `samples` and `prompts`",
         )
-    sample.pieces = keep_state(path, model, tokenizer, before, sample, sample.pieces)
+    made = sample.pieces
+
+    def pieces() -> Generator[list[Written], None, Finish]:
+        finish = yield from made
+        text = sample.prompt + "".join(token.text for token in sample.written)
+        # The prompt has been checked, and a word that the length has cut may be an unknown one.
+        write_state(path, model, state_after(model, tokenizer, text, before))
+        return finish
+
+    sample.pieces = pieces()
     return sample
-
-
-def keep_state(
-    path: Path,
-    model: Predictor,
-    tokenizer: Tokenizer,
-    before: SavedState | None,
-    sample: Sample,
-    pieces: Generator[list[Written], None, Finish],
-) -> Generator[list[Written], None, Finish]:
-    """The ``pieces`` of a sample; at their end the state after them is written."""
-    finish = yield from pieces
-    # The prompt has been checked, and a word that the length has cut may be an unknown one.
-    text = sample.prompt + "".join(token.text for token in sample.written)
-    write_state(path, model, state_after(model, tokenizer, text, before))
-    return finish

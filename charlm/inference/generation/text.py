@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from charlm.config import GenerationConfig
+from charlm.config.generation import LARGEST_SEED
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CharlmWarning, ConfigError, TokenizerError
@@ -14,7 +15,7 @@ from charlm.inference.generation.constraints.copying import copy_limits
 from charlm.inference.generation.constraints.patterns import Pattern
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import sample_tokens
-from charlm.inference.generation.pieces import Finish, Sample, pieces_of
+from charlm.inference.generation.pieces import Sample, pieces_of
 from charlm.inference.generation.sampling import Constraint, Rules, Start
 from charlm.inference.generation.states import SavedState, text_after
 from charlm.inference.generation.symbols import bias_of, breakers_of, widths_of
@@ -22,7 +23,6 @@ from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.predictor import Predictor
 
 __all__ = [
-    "Finish",
     "Sample",
     "check_count",
     "encode_prompt",
@@ -41,8 +41,8 @@ DEFAULTS = GenerationConfig()
 NAMED = 8
 """Unknown characters or words that a message names at most."""
 
-SEEDS, RANDOM_SEEDS = 1 << 63, 1 << 31
-"""Seeds are whole numbers below the first; random ones below the second, short to write down."""
+RANDOM_SEEDS = 1 << 31
+"""Random seeds are below it, so that they are short to write down."""
 
 
 def check_count(samples: int | None) -> int:
@@ -214,8 +214,9 @@ def checked_stops(stop: str | Sequence[str]) -> tuple[str, ...]:
 def check_seeds(seeds: Sequence[int]) -> None:
     """Raise ``ConfigError`` for a seed out of range."""
     for seed in seeds:
-        if not 0 <= seed < SEEDS:
-            raise ConfigError(f"`seed` must be from 0 to {SEEDS - 1}, got {seed}", "change `seed`")
+        if not 0 <= seed <= LARGEST_SEED:
+            cause = f"`seed` must be from 0 to {LARGEST_SEED}, got {seed}"
+            raise ConfigError(cause, "change `seed`")
 
 
 def random_seed() -> int:

@@ -1,7 +1,7 @@
 """What a text has in common with a training text: its longest copied span, its new n-grams."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,8 +26,8 @@ class Overlap:
 
     chars: int
     longest: str
-    new: np.ndarray
-    total: np.ndarray
+    new: np.ndarray = field(repr=False)
+    total: np.ndarray = field(repr=False)
 
     def share(self, n: int) -> float:
         """The share of n-grams of ``n`` characters that are new; NaN where there are none."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ Named = tuple[str, str]
 class SampleChoice:
     """The samples that are compared: ``samples`` of ``length`` characters at each temperature."""
 
-    temperatures: tuple[float, ...] = (0.5, 0.8, 1.0)
+    temperatures: Sequence[float] = (0.5, 0.8, 1.0)
     samples: int = 5
     length: int = 500
     seed: int = 1
@@ -46,34 +47,19 @@ class SampleChoice:
                 raise ConfigError(f"`{name}` must be {least} or more, got {value}", "raise it")
 
 
-DEFAULT = SampleChoice()
-
-
-def sampling(
-    *,
-    texts: bool,
-    temperatures: Sequence[float] | None = None,
-    samples: int | None = None,
-    length: int | None = None,
-    seed: int | None = None,
-) -> SampleChoice:
-    """The samples to compare, by what was given of them.
+def sampling(*, texts: bool, **given: Any) -> SampleChoice:
+    """The samples to compare, by what is ``given`` of the fields of ``SampleChoice``, None for
+    nothing.
 
     Raises ``ConfigError`` for numbers out of range, and where ``texts`` are compared instead.
     """
-    given = {
-        "temperatures": None if temperatures is None else tuple(temperatures),
-        "samples": samples,
-        "length": length,
-        "seed": seed,
-    }
     chosen = {name: value for name, value in given.items() if value is not None}
     if texts and chosen:
         name = next(iter(chosen))
         raise ConfigError(
             f"`{name}` does nothing where a text is compared", f"leave out `{name}`, or the text"
         )
-    return SampleChoice(**chosen)  # type: ignore[arg-type]
+    return SampleChoice(**chosen)
 
 
 @dataclass(frozen=True)
@@ -85,7 +71,7 @@ class Comparing:
 
 
 def measure_novelty(
-    loaded: Loaded, texts: Sequence[TextSource] = (), samples: SampleChoice = DEFAULT
+    loaded: Loaded, texts: Sequence[TextSource], samples: SampleChoice
 ) -> Iterator[Indexing | Comparing | NoveltyTable]:
     """Compare ``texts``, or samples where there are none, with the run's training text; the last
     record is the table.

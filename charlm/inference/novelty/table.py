@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from charlm.data.suffixes.index import Place
+from charlm.errors import counted
 from charlm.inference.novelty.overlaps import LENGTHS, Overlap, sum_overlaps
 
 __all__ = ["NoveltyTable", "TextGroup", "TextNovelty"]
@@ -38,12 +39,16 @@ class TextNovelty:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextGroup:
     """Texts that belong together: samples at one temperature, documents of one file."""
 
     name: str
     texts: tuple[TextNovelty, ...]
+
+    def __repr__(self) -> str:
+        copy = f"longest copy {counted(len(self.exact.longest), 'character')}"
+        return f"TextGroup({self.name!r}, {counted(len(self.texts), 'text')}, {copy})"
 
     @cached_property
     def exact(self) -> Overlap:

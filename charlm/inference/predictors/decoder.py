@@ -127,27 +127,27 @@ class MixedDecoder(Decoder):
 
     def __init__(self, first: Decoder, second: Decoder, weight: float) -> None:
         self.first, self.second, self.weight = first, second, weight
-        self.log_probs = torch.empty(0)
+
+    @property
+    def log_probs(self) -> Tensor:  # type: ignore[override]
+        """(B, V) of what follows, float64."""
+        first = self.first.log_probs
+        return mix_log_probs(first, self.second.log_probs.to(first.device), self.weight)
 
     def advance(self, tokens: Tensor) -> Tensor:
         """See ``Decoder``."""
-        first, second = self.first.advance(tokens), self.second.advance(tokens)
-        self.log_probs = mix_log_probs(first, second.to(first.device), self.weight)
+        self.first.advance(tokens)
+        self.second.advance(tokens)
         return self.log_probs
 
     def select(self, lanes: Tensor) -> None:
         """See ``Decoder``."""
         self.first.select(lanes)
         self.second.select(lanes)
-        if len(self.log_probs):
-            self.log_probs = self.log_probs[lanes.to(self.log_probs.device)]
 
     def fork(self, lanes: Tensor) -> "MixedDecoder":
         """See ``Decoder``."""
-        other = MixedDecoder(self.first.fork(lanes), self.second.fork(lanes), self.weight)
-        if len(self.log_probs):
-            other.log_probs = self.log_probs[lanes.to(self.log_probs.device)]
-        return other
+        return MixedDecoder(self.first.fork(lanes), self.second.fork(lanes), self.weight)
 
 
 def open_decoder(model: Predictor, lanes: int = 1, state: State = None) -> Decoder:

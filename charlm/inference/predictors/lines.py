@@ -58,7 +58,9 @@ def measure_lines(
         own = [streams[key] for key in batch]
         steps = max(1, min(STEPS, NUMBERS_AT_ONCE // model.vocab_size // len(own)))
         lengths = torch.tensor([len(stream) - 1 for stream in own])
-        for begin, tokens, log_probs in read_batch(model, own, steps, advance_of(model)):
+        # The last token of a call is only predicted: it is read as the first of the next.
+        read = read_batch(model, own, steps, lambda ids, state: model.advance(ids[:, :-1], state))
+        for begin, tokens, log_probs in read:
             times = torch.arange(begin, begin + log_probs.shape[1])
             real = times < lengths[: len(tokens), None]  # (B, T)
             ids = tokens[:, 1:][real].numpy()
@@ -66,11 +68,6 @@ def measure_lines(
             for key, count in zip(batch, real.sum(dim=1).tolist(), strict=False):
                 found[key] += [next(results) for _ in range(count)]
     return [found[key] for key in keys]
-
-
-def advance_of(model: Predictor) -> Callable[[Tensor, State], tuple[Tensor, State]]:
-    """``advance`` for tokens (B, T + 1) of which the last are only predicted."""
-    return lambda tokens, state: model.advance(tokens[:, :-1], state)
 
 
 def streams_of(

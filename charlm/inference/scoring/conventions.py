@@ -121,8 +121,8 @@ def score_pages(
     words = PageWords()
     counted = words.count_in(pieces)
     for part in score_documents(loaded.model, loaded.tokenizer, counted, options, names):
-        yield replace(part, score=replace(part.score, words=0))
-    yield PartialScore(Score(words=words.count))
+        yield replace(part, words=0)
+    yield PartialScore(words=words.count)
 
 
 class PageWords:

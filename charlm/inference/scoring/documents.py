@@ -9,7 +9,7 @@ its text.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from charlm.data.preparation.counting import TextCounter
+from charlm.data.preparation.counting import Counts, TextCounter
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.preparation.store import TokenStore
 from charlm.data.preparation.streams import cut_store, cut_text
@@ -18,9 +18,8 @@ from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.predictors.predictor import Predictor
 from charlm.inference.scoring.scorer import CARRIED, PartialScore, Scorer, StreamOptions
-from charlm.metrics import Score
 
-__all__ = ["TextCounts", "counts_of", "score_documents", "score_store", "score_text"]
+__all__ = ["TextCounts", "of_counts", "score_documents", "score_store"]
 
 
 class TextCounts:
@@ -44,8 +43,7 @@ class TextCounts:
         counts = self.counter.counts
         if not counts.documents:
             raise CorpusError("there is no text to score", "name a file that has some")
-        score = Score(chars=counts.chars, bytes=counts.bytes, words=counts.words)
-        return PartialScore(score, self.unknown)
+        return of_counts(counts, self.unknown)
 
 
 def score_documents(
@@ -80,22 +78,11 @@ def score_store(
     Raises ``CorpusError`` where its tokens do not say where a stream ends, or a token has
     probability zero.
     """
-    yield counts_of(store)
+    yield of_counts(store.counts, store.unknown)
     parts = cut_store(tokenizer, store, options.reset, line_breaks=options.line_breaks)
     yield from Scorer(model, tokenizer, options).score(parts)
 
 
-def score_text(
-    model: Predictor, tokenizer: Tokenizer, text: str, options: StreamOptions = CARRIED
-) -> Score:
-    """The score of one text.  Raises ``CorpusError`` if it is empty."""
-    piece = EncodedPiece(ids=tokenizer.encode(text), text=text, starts=True)
-    scored = score_documents(model, tokenizer, [piece] if text else [], options)
-    return sum((part.score for part in scored), start=Score())
-
-
-def counts_of(store: TokenStore) -> PartialScore:
-    """What a store tells of its text: a score without nll or tokens, and what was unknown."""
-    counts = store.counts
-    score = Score(chars=counts.chars, bytes=counts.bytes, words=counts.words)
-    return PartialScore(score, store.unknown)
+def of_counts(counts: Counts, unknown: Counter[str]) -> PartialScore:
+    """What counting alone tells of a text: a score without nll or tokens."""
+    return PartialScore(chars=counts.chars, bytes=counts.bytes, words=counts.words, unknown=unknown)

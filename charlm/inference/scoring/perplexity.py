@@ -5,14 +5,13 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from charlm.inference.adaptation.mixing import with_parts
-from charlm.inference.adaptation.overlap import refuse_tuned
+from charlm.inference.adaptation.overlap import refuse_overlap
 from charlm.inference.loading import Loaded
 from charlm.inference.scoring.baselines import measure_references
 from charlm.inference.scoring.conventions import ScoringOptions, score
-from charlm.inference.scoring.results import PerplexityTable, TextScore, micro_average, named_score
+from charlm.inference.scoring.results import PerplexityTable, TextScore, micro_average
 from charlm.inference.scoring.scorer import PartialScore
 from charlm.inference.texts import TextSource
-from charlm.metrics import Score
 
 __all__ = ["ScoringProgress", "measure_perplexity"]
 
@@ -43,7 +42,7 @@ def measure_perplexity(
     """
     options = options or ScoringOptions()
     for text in texts:
-        refuse_tuned(loaded, text.content)
+        refuse_overlap(loaded, loaded.tuned_on, text.content)
     measured = tuple(measure_references(loaded, texts)) if baselines else ()
     began = time.monotonic()
     rows = yield from score_each(loaded, texts, options)
@@ -72,9 +71,9 @@ def score_each(
     """Score texts one after the other; returns their scores."""
     rows = []
     for text in texts:
-        whole = PartialScore(Score())
+        whole = PartialScore()
         for part in score(loaded, text, options):
             whole += part
             yield ScoringProgress(text.name, part.read, text.size)
-        rows.append(named_score(text.name, whole))
+        rows.append(TextScore(name=text.name, **vars(whole)))
     return rows

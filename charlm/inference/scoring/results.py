@@ -1,9 +1,8 @@
 """What came out for texts: the score of each, of all of them together, and the mean over texts."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +10,6 @@ from charlm.inference.adaptation.mixing import evaluation_of
 from charlm.inference.loading import Loaded
 from charlm.inference.scoring.baselines import Baseline
 from charlm.inference.scoring.conventions import Convention, ScoringOptions, figures
-from charlm.inference.scoring.curve import Curve
 from charlm.inference.scoring.scorer import PartialScore
 from charlm.inference.scoring.uncertainty import Estimate, estimate_mean, estimate_nll
 from charlm.metrics import Score
@@ -23,7 +21,6 @@ __all__ = [
     "key_of",
     "macro_average",
     "micro_average",
-    "named_score",
 ]
 
 MEANS = ("perplexity", "perplexity_without_oov", "char_perplexity", "word_perplexity",
@@ -38,16 +35,14 @@ COUNTED = ("nll", "tokens", "chars", "bytes", "words", "oov", "boundaries", "bou
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class TextScore(Score):
+class TextScore(PartialScore):
     """The score of a text, with its name and how uncertain its perplexity is.
 
     ``unknown`` counts the characters or words that the vocabulary lacks; it is empty where the text
-    is not kept.  ``curve`` is the nll by position, if it was asked for.
+    is not kept.
     """
 
     name: str = "the text"
-    unknown: Counter[str] = field(default_factory=Counter)
-    curve: Curve = field(default_factory=Curve)
 
     @cached_property
     def estimate(self) -> Estimate:
@@ -164,18 +159,11 @@ class PerplexityTable:
         return record
 
 
-def named_score(name: str, whole: PartialScore) -> TextScore:
-    """The score of a text from the sum of its parts."""
-    sums = {each.name: getattr(whole.score, each.name) for each in fields(Score)}
-    return TextScore(name=name, unknown=whole.unknown, curve=whole.curve, **sums)
-
-
 def micro_average(rows: Sequence[TextScore]) -> TextScore:
     """All texts as one: a long text counts more than a short one."""
     if len(rows) == 1:
         return rows[0]
-    parts = (PartialScore(row, row.unknown, curve=row.curve) for row in rows)
-    return named_score("all together (micro)", sum(parts, start=PartialScore(Score())))
+    return TextScore(name="all together (micro)", **vars(sum(rows, start=PartialScore())))
 
 
 def macro_average(rows: Sequence[TextScore], convention: Convention) -> dict[str, Any]:

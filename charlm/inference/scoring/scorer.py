@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NoReturn
 
 import numpy as np
@@ -49,25 +49,23 @@ class StreamOptions:
     curve: bool = False
 
 
-@dataclass(frozen=True)
-class PartialScore:
-    """What some more text adds to a score, and the unknown characters or words in it.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PartialScore(Score):
+    """The score of some more text, and the characters or words in it that the vocabulary lacks.
 
-    ``read`` is about how many bytes of text it was, for progress.  Partial scores add.
+    ``read`` is about how many bytes of text it was, for progress; ``curve`` is the nll by position,
+    if it was asked for.  Partial scores add.
     """
 
-    score: Score
     unknown: Counter[str] = field(default_factory=Counter)
     read: float = 0.0
     curve: Curve = field(default_factory=Curve)
 
-    def __add__(self, other: "PartialScore") -> "PartialScore":
-        return PartialScore(
-            self.score + other.score,
-            self.unknown + other.unknown,
-            self.read + other.read,
-            self.curve + other.curve,
-        )
+    def __add__(self, other: Score) -> "PartialScore":
+        sums = {
+            f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(PartialScore)
+        }
+        return PartialScore(**sums)
 
 
 CARRIED = StreamOptions()
@@ -158,7 +156,7 @@ class Scorer:
         curve = Curve()
         if self.options.curve:
             curve = curve_of(nll[counted], positions[counted], labels[counted])
-        return PartialScore(score, read=size, curve=curve)
+        return PartialScore(**vars(score), read=size, curve=curve)
 
     def impossible(self, nll: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """The indices of tokens of the score that have no probability."""

@@ -16,7 +16,7 @@ from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import CorpusError
 from charlm.inference.predictors.predictor import Predictor
-from charlm.inference.scoring.documents import TextCounts, counts_of
+from charlm.inference.scoring.documents import TextCounts, of_counts
 from charlm.inference.scoring.scorer import PartialScore, Scorer, StreamOptions
 
 __all__ = ["score_windows"]
@@ -46,19 +46,23 @@ def score_windows(
         parts = cut_store(tokenizer, content, "never")
     else:
         parts = cut_text(tokenizer, counts.count(encode_documents(tokenizer, content)), "never")
+    sizes = np.array([len(content) for content in tokenizer.table])
     tokens = 0
     found = windows((part.ids for part in parts), size)
     while batch := list(islice(found, LANES)):
         targets, first = [ids[1:] for ids in batch], [int(ids[0]) for ids in batch]
-        count = sum(map(len, targets))
-        tokens += count
-        yield scorer.score_lines(targets, count, [None] * len(batch), first)
+        tokens += sum(map(len, targets))
+        size_read = float(sizes[np.concatenate(targets)].sum())
+        yield scorer.score_lines(targets, size_read, [None] * len(batch), first)
     if not tokens:
         raise CorpusError(
             "the text has one token, which nanoGPT's windows take as given",
             "give a longer text, or another `convention`",
         )
-    yield counts_of(content) if isinstance(content, TokenStore) else counts.total()
+    if isinstance(content, TokenStore):
+        yield of_counts(content.counts, content.unknown)
+    else:
+        yield counts.total()
 
 
 def windows(chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

@@ -1,7 +1,7 @@
 """What a caller asks for: a prompt, and texts that follow it and grow token by token."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from charlm.config import GenerationConfig
+from charlm.data.formats.alignment import token_spans
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.filters import uniforms
@@ -83,8 +84,8 @@ class Prompt:
         text: str | None = None,
     ) -> None:
         """``text`` is what was encoded, if it was text: words keep no white space."""
-        self.ids, self.top = list(ids), top
-        self.text = tokenizer.decode(self.ids) if text is None else text
+        self.tokenizer, self.ids, self.top, self.given = tokenizer, list(ids), top, text
+        self.text = "".join(self.pieces) if text is None else text
         begun = self.ids[:1] == [tokenizer.boundary_id]
         self.stream = torch.tensor(self.ids if begun else [tokenizer.boundary_id, *self.ids])
         self.measured: list[ServedToken] = []
@@ -95,6 +96,18 @@ class Prompt:
         self.done = 0
         self.texts = 0
         """How many texts still need the decoder."""
+
+    @cached_property
+    def pieces(self) -> list[str]:
+        """What each id adds to the text: nothing for the first bytes of a character; a word has the
+        white space before it, the last one also that after it.
+        """
+        if self.given is None or self.tokenizer.kind != "word":
+            return list(map(self.tokenizer.stream().push, self.ids))
+        content = self.given.encode()
+        ends = token_spans(self.tokenizer, self.given, np.array(self.ids))[:, 1].tolist()
+        ends[-1:] = [len(content)] * bool(ends)
+        return [content[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
 
     @property
     def unmeasured(self) -> Tensor:

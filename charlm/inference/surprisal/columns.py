@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.surprisal.pairs import Accuracy, PairScore
 from charlm.inference.surprisal.text import Surprisal
 
-__all__ = ["MEASURES", "Columns", "accuracy_record", "columns_for", "pair_record"]
+__all__ = ["MEASURES", "Columns", "accuracy_record", "pair_record"]
 
 MEASURES = {"bits": 1 / math.log(2), "nats": 1.0, "log10": 1 / math.log(10)}
 """Units of surprisal and entropy, as how many of them a nat is."""
@@ -60,23 +59,6 @@ class Columns:
         own = numbers | {"text": row.text} | measured
         cells = {f"table_{name}" if name in own else name: cell for name, cell in row.cells.items()}
         return numbers | cells | own
-
-
-def columns_for(
-    tokenizer: Tokenizer,
-    measure: str,
-    *,
-    by: str,
-    reset: str | None,
-    top: int,
-    more: bool,
-    **_: Any,
-) -> Columns:
-    """The columns of rows that were measured so; at most as many guesses as the vocabulary has."""
-    return Columns(
-        measure=measure, top=min(top, tokenizer.vocab_size), more=more,
-        regions=by == "region", sentences=reset == "line",
-    )  # fmt: skip
 
 
 def scaled(nats: float | None, scale: float) -> float | None:

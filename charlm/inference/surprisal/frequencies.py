@@ -57,24 +57,23 @@ def count_units(loaded: Loaded, by: str) -> Frequencies | None:
             "bring that text back, or leave `more` out",
         ) from None
     counts: Counter[str] = Counter()
-    chunks = (tokens[at : at + AT_ONCE] for at in range(0, len(tokens), AT_ONCE))
-    if by == "token":
-        for ids in chunks:
-            counts.update(map(spelled, map(loaded.tokenizer.token_bytes, ids.tolist())))
-        del counts[""]  # the boundary
-        return Frequencies(counts, words=False, single=True)
+    # No word goes on from one document to the next; elsewhere a boundary stands for no text.
+    boundary = b"\n" if by == "word" else b""
+    table = [boundary, *loaded.tokenizer.table[1:]]
+    single = by in ("token", loaded.tokenizer.kind)
+    chunks = (tokens[at : at + AT_ONCE].tolist() for at in range(0, len(tokens), AT_ONCE))
+    contents = (map(table.__getitem__, ids) for ids in chunks)
+    if single:
+        for tokens_of_chunk in contents:
+            counts.update(content.decode("utf-8", "replace") for content in tokens_of_chunk)
+        del counts[boundary.decode()]  # and, among words, the line break
+        return Frequencies(counts, by == "word", single)
     rest = ""
-    for text in codecs.iterdecode(map(loaded.tokenizer.decode_bytes, chunks), "utf-8", "replace"):
+    for text in codecs.iterdecode(map(b"".join, contents), "utf-8", "replace"):
         if by == "char":
             counts.update(text)
         else:
             *words, rest = NOT_IN_WORDS.split(rest + text)
             counts.update(filter(None, words))
     counts.update(filter(None, [rest]))
-    single = (by, loaded.tokenizer.kind) == ("word", "word")
-    return Frequencies(counts, words=by == "word", single=single)
-
-
-def spelled(content: bytes) -> str:
-    """The text of a token, as a row of surprisals shows it."""
-    return content.decode("utf-8", errors="replace")
+    return Frequencies(counts, by == "word", single)

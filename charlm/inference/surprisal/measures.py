@@ -14,7 +14,6 @@ from torch import Tensor
 
 from charlm.data.preparation.encoding import EncodedPiece
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.inference.predictors.predictor import nll_of_targets
 from charlm.inference.predictors.reader import Reader
 
 __all__ = [
@@ -130,19 +129,19 @@ def split(found: Prediction, log_share: float, rest: Measures) -> Prediction:
 
 def measures(log_probs: Tensor, ids: np.ndarray, top: int) -> list[Measures]:
     """log_probs (T, V) and the ids (T,) that met them -> the measures of each."""
-    nll = nll_of_targets(log_probs, torch.from_numpy(ids.astype(np.int64)))
+    targets = torch.from_numpy(ids.astype(np.int64)).to(log_probs.device)
+    met = log_probs.gather(1, targets[:, None])  # (T, 1)
     probs = log_probs.exp()
     # Finite, so that 0 log 0 is 0.
     finite = log_probs.clamp_min(torch.finfo(log_probs.dtype).min)
     entropy = -torch.linalg.vecdot(probs, finite)
-    met = torch.from_numpy(-nll).to(log_probs)
-    rank = (log_probs > met[:, None]).sum(dim=1) + 1
+    rank = (log_probs > met).sum(dim=1) + 1
     best, tokens = probs.topk(top, dim=1)
     guesses = [
         tuple((token, prob) for token, prob in zip(*row, strict=True) if prob)
         for row in zip(tokens.tolist(), best.tolist(), strict=True)
     ]
-    return list(map(Measures, nll.tolist(), entropy.tolist(), rank.tolist(), guesses))
+    return list(map(Measures, (-met[:, 0]).tolist(), entropy.tolist(), rank.tolist(), guesses))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -3,20 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from charlm.data.sources.corpora import Corpus
-from charlm.inference.loading import Loaded
-from charlm.inference.surprisal.text import Surprisal, measure_surprisal
+from charlm.inference.surprisal.text import Surprisal
 
-__all__ = ["complexities", "measure_sentences"]
-
-
-def measure_sentences(loaded: Loaded, corpus: Corpus) -> Iterator[Surprisal]:
-    """Yield the words of a corpus, the state reset on each line, which is a sentence.
-
-    The end of a line is a row by itself for a word tokenizer, and else the end of the last word.
-    """
-    by = "token" if loaded.tokenizer.kind == "word" else "word"
-    return measure_surprisal(loaded, corpus, by, reset="line")
+__all__ = ["complexities"]
 
 
 def complexities(rows: Iterable[Surprisal], scale: float = 1.0) -> Iterator[dict[str, Any]]:

@@ -29,7 +29,6 @@ __all__ = [
     "PairCounts",
     "PairScore",
     "PairScores",
-    "accuracies",
     "measure_pairs",
     "take_pairs",
 ]
@@ -113,7 +112,7 @@ class PairCounts:
     def count(self, scores: Iterable[PairScore]) -> Iterator[PairScore]:
         """Count pairs as they pass."""
         for score in scores:
-            found = np.array([1, score.correct, score.difference == 0, score.oov > 0])
+            found = np.array([1, score.correct, score.good == score.bad, score.oov > 0])
             for group in ("all", ""), ("field", score.pair.field), ("UID", score.pair.uid):
                 if group[1] or group[0] == "all":
                     self.counts[group] = self.counts.get(group, 0) + found
@@ -125,22 +124,16 @@ class PairCounts:
         return [Accuracy(*group, *self.counts[group].tolist()) for group in order]
 
 
-def accuracies(scores: Iterable[PairScore]) -> list[Accuracy]:
-    """How often the good sentence wins: in all pairs, in each field and for each UID."""
-    counts = PairCounts()
-    for _ in counts.count(scores):
-        pass
-    return counts.accuracies()
-
-
 def take_pairs(
     pairs: str | Path | Iterable[str | Path | Pair | tuple[str, str]], encoding: str = "utf-8"
 ) -> Sequence[Pair] | PairList:
     """Pairs as Python users give them: tuples (good, bad), or files by their paths.
 
-    Raises ``ConfigError`` for a run in place of a file, and for what is no pair.
+    Raises ``ConfigError`` for no pairs, for a run in place of a file, and for what is no pair.
     """
     given = [pairs] if isinstance(pairs, str | Path) else list(pairs)
+    if not given:
+        raise ConfigError("no pair was given", "give tuples (good, bad), or a Path")
     if all(isinstance(each, str | Path) for each in given):
         return PairList([Listing(refuse_run(str(path)), encoding) for path in given])
     return [pair_of(each) for each in given]
@@ -150,15 +143,12 @@ def pair_of(given: object) -> Pair:
     """A pair from a pair or from (good, bad).  Raises ``ConfigError``."""
     if isinstance(given, Pair):
         return given
-    if isinstance(given, tuple | list) and len(given) == 2 and all(map(is_text, given)):
-        check_unicode("".join(given), "the pair")
-        return Pair(good=given[0], bad=given[1])
+    if isinstance(given, tuple | list) and len(given) == 2:
+        good, bad = given
+        if isinstance(good, str) and isinstance(bad, str) and good.strip() and bad.strip():
+            check_unicode(good + bad, "the pair")
+            return Pair(good=good, bad=bad)
     raise ConfigError(f"a pair is (good, bad), two texts, got {given!r}", "give tuples, or a Path")
-
-
-def is_text(value: object) -> bool:
-    """Whether this is a text with something in it."""
-    return isinstance(value, str) and bool(value.strip())
 
 
 def measure_pairs(loaded: Loaded, pairs: Iterable[Pair]) -> Iterator[PairScore]:

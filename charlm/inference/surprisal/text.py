@@ -6,6 +6,7 @@ The surprisals of all units of a text sum to the nll of the text, whatever the u
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import TypeAlias
@@ -16,7 +17,7 @@ from charlm.data.preparation.streams import RESETS, Reset, StreamPart, cut_text,
 from charlm.data.sources.corpora import Corpus
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError, counted
-from charlm.inference.adaptation.overlap import refuse_tuned
+from charlm.inference.adaptation.overlap import refuse_overlap
 from charlm.inference.loading import Loaded
 from charlm.inference.predictors.lines import measure_lines
 from charlm.inference.predictors.predictor import Predictor
@@ -27,7 +28,6 @@ from charlm.inference.surprisal.units import (
     Unit,
     by_char,
     by_line,
-    by_line_of_words,
     by_listed_word,
     by_word,
     each_token,
@@ -48,7 +48,7 @@ __all__ = [
 
 UNITS = ("token", "char", "word", "line")
 GROUPINGS = {"token": each_token, "char": by_char, "word": by_word, "line": by_line}
-OF_WORDS = GROUPINGS | {"word": by_listed_word, "line": by_line_of_words}
+OF_WORDS = GROUPINGS | {"word": by_listed_word, "line": partial(by_line, between=b" ")}
 """How the tokens of a word tokenizer are grouped, which have no white space."""
 
 BOUNDARY = "<|boundary|>"
@@ -142,7 +142,7 @@ def measure_surprisal(
     run was trained on.  Raises what ``surprisals`` does, and ``CorpusError`` for ``more`` where
     the training text is gone and for text that the model was tuned on.
     """
-    refuse_tuned(loaded, corpus)
+    refuse_overlap(loaded, loaded.tuned_on, corpus)
     frequencies = count_units(loaded, by) if more else None
     pieces = encode_documents(loaded.tokenizer, corpus)
     reset = reset or natural_reset(corpus)

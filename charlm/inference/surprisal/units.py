@@ -15,7 +15,6 @@ __all__ = [
     "Unit",
     "by_char",
     "by_line",
-    "by_line_of_words",
     "by_listed_word",
     "by_region",
     "by_word",
@@ -92,18 +91,11 @@ def by_char(tokens: Iterable[Prediction]) -> Iterator[Unit]:
         yield unit
 
 
-def by_line(tokens: Iterable[Prediction]) -> Iterator[Unit]:
-    """Tokens up to one that holds a line break; the break belongs to the line it ends."""
-    return lines(tokens, between=b"")
+def by_line(tokens: Iterable[Prediction], between: bytes = b"") -> Iterator[Unit]:
+    """Tokens up to one that holds a line break, which belongs to the line that it ends.
 
-
-def by_line_of_words(tokens: Iterable[Prediction]) -> Iterator[Unit]:
-    """Lines of the tokens of a word tokenizer, shown with a space between two words."""
-    return lines(tokens, between=b" ")
-
-
-def lines(tokens: Iterable[Prediction], between: bytes) -> Iterator[Unit]:
-    """Lines, with the bytes ``between`` two tokens of which neither is a line break."""
+    The bytes ``between`` are put between two tokens of which neither is a line break.
+    """
     unit = Unit()
     for token in tokens:
         if unit.tokens and b"\n" not in token.content:

@@ -7,7 +7,7 @@ variable ``CHARLM_NATIVE`` switches the path off (``0``) or names the variant to
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from charlm.config import GenerationConfig
-from charlm.model.cells import lstm
 from charlm.model.native.fused import fused_lstm, learns
 from charlm.model.native.library import Kernels, Unavailable, load
 from charlm.model.native.sampling import rule_of
@@ -64,79 +63,61 @@ def recording() -> bool:
 
 
 @cache
-def open_library() -> Kernels | str:
-    """The kernels as they are; or the reason why there are none."""
+def attempt(test: Callable[[Kernels], bool]) -> Kernels | str:
+    """The kernels after a test, which is run once a process; or the reason why there are none."""
     wish = os.environ.get("CHARLM_NATIVE", "")
     if wish == "0":
         return "CHARLM_NATIVE=0"
     try:
-        return load(Path(__file__).parent, forced=wish)
+        found = load(Path(__file__).parent, forced=wish)
     except Unavailable as reason:
         return str(reason)
-
-
-@cache
-def attempt(test: Callable[[Kernels], bool]) -> Kernels | str:
-    """The kernels after a test, which is run once a process; or the reason why there are none."""
-    found = open_library()
     with torch.inference_mode(False), torch.enable_grad():
-        if isinstance(found, Kernels) and not test(found):
-            return "the native library's results are wrong on this machine"
-    return found
+        return found if test(found) else "the native library's results are wrong on this machine"
 
 
 def scans_agree(found: Kernels) -> bool:
-    """Whether the forward scan computes a small layer as the reference cell does."""
+    """Whether the forward scan computes a small layer as torch's own cell does."""
     with torch.no_grad():
-        _, own, reference = small_layer(found)
-    return all_close(own, reference)
+        return gradients_agree(found)
 
 
 def gradients_agree(found: Kernels) -> bool:
-    """Whether both scans compute a small layer and its gradients as the reference cell does."""
-    given, own, reference = small_layer(found)
-    for side in (own, reference):
-        loss = torch.stack([part.sin().sum() for part in side]).sum()
-        side += torch.autograd.grad(loss, given)
-    return all_close(own, reference)
-
-
-def all_close(own: Sequence[Tensor], reference: Sequence[Tensor]) -> bool:
-    """Whether tensors equal those of the reference up to rounding."""
-    pairs = zip(own, reference, strict=True)
-    return all(torch.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in pairs)
-
-
-def small_layer(found: Kernels) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """What a small layer is given; its hidden and last states by the kernels, by the reference."""
+    """Whether the scans compute a small layer as torch's own cell does, and its gradients too
+    unless gradients are off.
+    """
     # Odd sizes: full and partial vectors, and every count of lanes in a block.
     given = numbers((3, 7, 5), (7, 19), (7, 19), (76, 5), (76, 19), (76,))
     inputs, h, c, *weights = given
-    hidden, (last_h, last_c) = fused_lstm(found, inputs, (h, c), tuple(weights))
-    state: tuple[Tensor, ...] = (h, c)
-    outputs = []
+    hidden, last = fused_lstm(found, inputs, (h, c), tuple(weights))
+    state, outputs = (h, c), []
     for step in inputs:
-        state = textbook(step, state, weights)
+        state = torch.lstm_cell(step, state, *weights)
         outputs.append(state[0])
-    return given, [hidden, last_h, last_c], [torch.stack(outputs), *state]
+    own, expected = [hidden, *last], [torch.stack(outputs), *state]
+    if torch.is_grad_enabled():
+        for side in (own, expected):
+            loss = torch.stack([part.sin().sum() for part in side]).sum()
+            side += torch.autograd.grad(loss, given)
+    return all(map(close, own, expected))
 
 
 def decoding_agrees(found: Kernels) -> bool:
-    """Whether a small stack gives the logits of the reference cells and samples the likeliest
-    tokens at temperature 0."""
+    """Whether a small stack gives the logits of torch's own cells and samples the likeliest tokens
+    at temperature 0.
+    """
     shapes = (9, 5), (76, 5), (76, 19), (76,), (76, 19), (76, 19), (76,), (9, 19), (9,)
     with torch.no_grad():
-        embedding, *layers, head, bias = (each.detach() for each in numbers(*shapes))
+        embedding, *layers, head, bias = numbers(*shapes)
         weights = StackWeights(embedding, (tuple(layers[:3]), tuple(layers[3:])), head, bias)
         stack = NativeStack(found, weights, lanes=7)
-        below: tuple[Tensor, ...] = (torch.zeros(7, 19),) * 2
-        above = below
+        below = above = (torch.zeros(7, 19), torch.zeros(7, 19))
         for tokens in (torch.arange(7), torch.arange(2, 9)):
             logits = stack.read(tokens[:, None])
-            below = textbook(embedding[tokens], below, layers[:3])
-            above = textbook(below[0], above, layers[3:])
+            below = torch.lstm_cell(embedding[tokens], below, *layers[:3])
+            above = torch.lstm_cell(below[0], above, *layers[3:])
         expected = torch.nn.functional.linear(above[0], head, bias)
-        fine = torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
+        fine = close(logits, expected)
         likeliest = rule_of(GenerationConfig(temperature=0), 9)
         written, _ = stack.write(torch.zeros(7, 1), torch.zeros(9), likeliest)
         return fine and torch.equal(written[:, 0], expected.argmax(dim=1))
@@ -145,14 +126,13 @@ def decoding_agrees(found: Kernels) -> bool:
 def numbers(*shapes: tuple[int, ...]) -> list[Tensor]:
     """Normally distributed tensors of these shapes, equal in every call."""
     generator = torch.Generator().manual_seed(1)
-    return [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
+    learns = torch.is_grad_enabled()
+    return [torch.randn(shape, generator=generator, requires_grad=learns) for shape in shapes]
 
 
-def textbook(
-    inputs: Tensor, state: tuple[Tensor, ...], weights: Sequence[Tensor]
-) -> tuple[Tensor, ...]:
-    """One step of the reference LSTM cell: inputs (B, I), state and weights -> next state."""
-    return lstm(torch.nn.functional.linear(inputs, weights[0], weights[2]), state, weights[1])
+def close(own: Tensor, expected: Tensor) -> bool:
+    """Whether tensors are equal up to rounding."""
+    return torch.allclose(own, expected, rtol=1e-4, atol=1e-4)
 
 
 def kernels(test: Callable[[Kernels], bool] = gradients_agree) -> Kernels | None:

@@ -39,13 +39,12 @@ class FusedLstm(torch.autograd.Function):
         ctx.kernels = kernels
         ctx.spent = False
         ctx.save_for_backward(rows, tokens, h0, c0, weight_ih, weight_hh, bias, *done)
-        ctx.set_materialize_grads(False)
         return done.hidden, done.hidden[-1].clone(), done.cells[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, grad_hidden: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None
+        ctx: Any, grad_hidden: Tensor, grad_h: Tensor, grad_c: Tensor
     ) -> tuple[Tensor | None, ...]:
         kernels: Kernels = ctx.kernels
         *given, gates, hidden, cells = ctx.saved_tensors
@@ -53,10 +52,11 @@ class FusedLstm(torch.autograd.Function):
         if ctx.spent:  # an earlier backward pass has overwritten the gates: compute them again
             gates = scan(kernels, *given).gates
         ctx.spent = True
-        # The scan overwrites these two.
-        grad_h, grad_c = (zeros_for(grad, h0).clone() for grad in (grad_h, grad_c))
-        outer = zeros_for(grad_hidden, hidden)
-        scan_back(kernels, weight_hh, Scan(gates, hidden, cells), c0, outer, grad_h, grad_c)
+        # The scan overwrites these two, and takes their rows to lie one behind the other.
+        grad_h, grad_c = (
+            grad.clone(memory_format=torch.contiguous_format) for grad in (grad_h, grad_c)
+        )
+        scan_back(kernels, weight_hh, Scan(gates, hidden, cells), c0, grad_hidden, grad_h, grad_c)
         grad_rows = gates  # (N, 4H)
         if tokens is not None:
             grad_rows = torch.ops.aten.embedding_dense_backward(
@@ -136,11 +136,6 @@ def scan_back(
             grad_c=grad_c,
         )
     )
-
-
-def zeros_for(gradient: Tensor | None, like: Tensor) -> Tensor:
-    """The gradient, or zeros like a tensor that has none."""
-    return torch.zeros_like(like) if gradient is None else gradient
 
 
 def outer_sum(kernels: Kernels, grad_gates: Tensor, rows: Tensor) -> Tensor:

@@ -97,6 +97,18 @@ class ProbeJob(ctypes.Structure):
     )
 
 
+ARGUMENTS = {
+    "forward": Layer,
+    "backward": Layer,
+    "rows_times": Product,
+    "columns_times": Product,
+    "decode": Stack,
+    "probe_products": ProbeJob,
+    "probe_reads": ProbeJob,
+}
+"""What each compiled function takes, in the order of the fields of ``Kernels``."""
+
+
 @dataclass(frozen=True)
 class Kernels:
     """One variant of the compiled functions; ``width`` is the number of floats in a vector.
@@ -203,8 +215,9 @@ def pack_gates(weight: Tensor, width: int) -> Tensor:
     return gates.view(4, -1, width, depth).permute(1, 3, 0, 2).contiguous()
 
 
+@cache
 def load(folder: Path, forced: str = "") -> Kernels:
-    """The fastest kernels for this processor from the library in ``folder``.
+    """The fastest kernels for this processor from the library in ``folder``, loaded once a process.
 
     ``forced`` names a variant to use instead.  Raises ``Unavailable`` if the library is missing,
     damaged, older than its source or of no use to this processor.
@@ -222,30 +235,15 @@ def load(folder: Path, forced: str = "") -> Kernels:
     width = next((w for w, name in VARIANTS.items() if name == forced), widest)
     if width > widest or (width == 4 and not forced):
         raise Unavailable("this processor has neither AVX2 nor AVX-512")
-    return kernels_of(library, width)
-
-
-def kernels_of(library: ctypes.CDLL, width: int) -> Kernels:
-    """The functions of the variant with ``width`` floats in a vector, their types declared."""
-    takes = {
-        "forward": [ctypes.POINTER(Layer)],
-        "backward": [ctypes.POINTER(Layer)],
-        "rows_times": [ctypes.POINTER(Product)],
-        "columns_times": [ctypes.POINTER(Product)],
-        "decode": [ctypes.POINTER(Stack)],
-        "probe_products": [ctypes.POINTER(ProbeJob)],
-        "probe_reads": [ctypes.POINTER(ProbeJob)],
-    }
     functions = []
-    for name, arguments in takes.items():
+    for name, arguments in ARGUMENTS.items():
         function = getattr(library, f"charlm_{name}_{VARIANTS[width]}")
         function.restype = ctypes.c_int if name == "decode" else None
-        function.argtypes = arguments
+        function.argtypes = [ctypes.POINTER(arguments)]
         functions.append(function)
     return Kernels(VARIANTS[width], width, torch_threads(), *functions)
 
 
-@cache
 def torch_threads() -> tuple[int, ...]:
     """The addresses of the functions that start and count torch's own OpenMP threads.
 

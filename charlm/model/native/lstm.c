@@ -47,7 +47,7 @@ typedef struct {
 #define LINEAR 0
 #define COSINE 1
 #define GEOMETRIC 2
-#define LONGEST_MATCH 100 /* equals LONGEST_MATCH in charlm/inference/generation/penalties.py */
+#define LONGEST_MATCH 100 /* equals LONGEST_MATCH in sampling.py */
 
 /* How a token is sampled: settings of charlm/config/generation.py with their neutral values. */
 typedef struct {

@@ -19,7 +19,7 @@ def row_states(model: NgramModel, rows: np.ndarray, before: np.ndarray) -> np.nd
     Raises ``TokenizerError`` for ids outside the vocabulary.
     """
     states = np.zeros((*rows.shape, model.order), dtype=np.int32)
-    grams = look_up_rows(model, rows, before, model.order - 1)
+    grams = look_up_rows(model.keys[:-1], rows, before, model.vocab_size)
     for length, (_, nodes) in enumerate(grams, start=1):
         states[:, :, length] = nodes
     states[rows == BOUNDARY_ID, 2:] = ABSENT

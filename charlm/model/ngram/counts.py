@@ -28,7 +28,6 @@ __all__ = [
     "count_grams",
     "extended",
     "grow_grams",
-    "look_up",
     "next_nodes",
     "number",
 ]
@@ -173,21 +172,3 @@ def next_nodes(
     hit[hit] = keys[places[hit]] == wanted[hit]
     nodes[known[order[hit]]] = places[hit]
     return nodes
-
-
-def look_up(
-    keys: np.ndarray, length: int, ending: np.ndarray, ids: np.ndarray, vocab_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Look up the n-grams of ``length`` tokens that end at each of ids (N,).
-
-    ``ending`` (N,) are the nodes of those one token shorter; zeros for length 1.  Returns the
-    nodes (N-1,) of the contexts, for every token but the first, and the nodes (N,) of the n-grams.
-    """
-    contexts = ending[:-1]
-    if length == 1:
-        return contexts, np.asarray(ids).astype(np.int32)
-    if length > 2:
-        contexts = np.where(ids[:-1] == BOUNDARY_ID, ABSENT, contexts)
-    nodes = next_nodes(keys, contexts, ids[1:], vocab_size)
-    # No n-gram of two tokens or more ends at the first token.
-    return contexts, np.concatenate([np.full(min(len(ids), 1), ABSENT, dtype=np.int32), nodes])

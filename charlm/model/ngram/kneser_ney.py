@@ -17,6 +17,7 @@ length, C contexts of one length, N tokens of a stream, B streams side by side.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, tee
 from typing import Self
 
 import numpy as np
@@ -27,7 +28,7 @@ from charlm.model.ngram.counts import (
     GramCounts,
     check_ids,
     count_grams,
-    look_up,
+    grow_grams,
     next_nodes,
 )
 
@@ -199,23 +200,23 @@ def start_states(model: NgramModel, lanes: int) -> np.ndarray:
 
 
 def look_up_rows(
-    model: NgramModel, rows: np.ndarray, before: np.ndarray, longest: int
+    grams: Iterable[np.ndarray], rows: np.ndarray, before: np.ndarray, vocab_size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read rows (B, N) of tokens from the states ``before`` (B, L), one length after the other.
 
-    Yields for n-grams of 1, ..., ``longest`` tokens, which end at each of the rows, the nodes
-    (B, N) of their contexts and of themselves.  Raises ``TokenizerError`` for ids outside the
-    vocabulary.
+    ``grams`` are the keys (M,) of the n-grams of 1, 2, ... tokens.  Yields for each length the
+    nodes (B, N) of the n-grams that end at each of the rows: of their contexts, and of themselves.
+    Raises ``TokenizerError`` for ids outside the vocabulary.
     """
     ids, boundary = rows.ravel(), rows == BOUNDARY_ID
-    check_ids(ids, model.vocab_size)
+    check_ids(ids, vocab_size)
     ending = np.zeros(rows.shape, dtype=np.int32)
-    for length, keys in enumerate(model.keys[:longest]):
+    for length, keys in enumerate(grams):
         contexts = np.concatenate([before[:, length : length + 1], ending[:, :-1]], axis=1)
         if length == 0:
             nodes = ending = rows.astype(np.int32)  # every token is a node
         else:
-            nodes = next_nodes(keys, contexts.ravel(), ids, model.vocab_size).reshape(rows.shape)
+            nodes = next_nodes(keys, contexts.ravel(), ids, vocab_size).reshape(rows.shape)
             # No longer context reaches across a boundary.
             ending = np.where(boundary, ABSENT, nodes)
         yield contexts, nodes
@@ -231,7 +232,7 @@ def row_nll(
     """
     p = np.full(rows[:, 1:].size, 1 / model.vocab_size)
     last = []
-    grams = look_up_rows(model, rows, before, model.order)
+    grams = look_up_rows(model.keys, rows, before, model.vocab_size)
     for level, (contexts, nodes) in zip(model.levels, grams, strict=True):
         p = level.refine(p, contexts[:, 1:].ravel(), nodes[:, 1:].ravel())
         last.append(contexts[:, -1])
@@ -251,22 +252,23 @@ def model_of(counts: GramCounts) -> NgramModel:
 
 
 def score_orders(
-    grown: Iterable[GramCounts], ids: np.ndarray
+    train: np.ndarray, ids: np.ndarray, vocab_size: int, highest: int
 ) -> Iterator[tuple[GramCounts, np.ndarray]]:
-    """Score ids (N,) with models of order 1, 2, ...: yield the counts and the nll (N-1,) in nats.
+    """Score ids (N,) with models of train (n,) of the orders 1, ..., ``highest``, both boundary
+    first: yield the counts and the nll (N-1,) in nats.
 
     All orders together cost little more than the highest alone, because models share the shorter
-    n-grams.  Raises ``TokenizerError`` for ids outside the vocabulary.
+    n-grams.  Raises what ``count_grams`` does, and ``TokenizerError`` for ids outside the
+    vocabulary.
     """
-    ending = np.zeros(len(ids), dtype=np.int32)
-    found = (ending[1:], ending[1:])
-    for counts in grown:
-        if counts.order == 1:
-            check_ids(ids, counts.vocab_size)
-            shorter = np.full(max(len(ids) - 1, 0), 1 / counts.vocab_size)
-        else:
-            shorter = level_at(counts, counts.order - 1).refine(shorter, *found)
-        keys = counts.grams[-1].keys
-        contexts, ending = look_up(keys, counts.order, ending, ids, counts.vocab_size)
-        found = contexts, ending[1:]
-        yield counts, -np.log(level_at(counts, counts.order).refine(shorter, *found))
+    every, grown = tee(islice(grow_grams(train, vocab_size), highest))
+    before = np.array([[0] + [ABSENT] * (highest - 1)], dtype=np.int32)
+    keys = (counts.grams[-1].keys for counts in grown)
+    p = np.full(max(len(ids) - 1, 0), 1 / vocab_size)
+    found = p, p  # nothing is looked up yet
+    looked_up = look_up_rows(keys, np.asarray(ids)[None], before, vocab_size)
+    for counts, (contexts, nodes) in zip(every, looked_up, strict=True):
+        if counts.order > 1:  # a shorter length now counts preceding tokens
+            p = level_at(counts, counts.order - 1).refine(p, *found)
+        found = contexts[0, 1:], nodes[0, 1:]
+        yield counts, -np.log(level_at(counts, counts.order).refine(p, *found))

@@ -8,7 +8,7 @@ import numpy as np
 
 from charlm.config import BOUNDARY_ID
 from charlm.errors import CorpusError
-from charlm.model.ngram.counts import GramCounts, grow_grams
+from charlm.model.ngram.counts import GramCounts
 from charlm.model.ngram.kneser_ney import NgramModel, model_of, score_orders
 
 __all__ = ["PATIENCE", "Tried", "choose_order", "highest_order", "mean_nll", "try_orders"]
@@ -45,11 +45,11 @@ def try_orders(
     ``TokenizerError`` for ids of ``valid`` outside the vocabulary.
     """
     best, stale = math.inf, 0
-    for counts, nll in score_orders(grow_grams(train, vocab_size), valid):
+    for counts, nll in score_orders(train, valid, vocab_size, highest):
         mean = mean_nll(nll, valid)
         yield Tried(counts, mean)
         best, stale = (mean, 0) if mean < best else (best, stale + 1)
-        if counts.order == highest or stale == patience:
+        if stale == patience:
             return
 
 

@@ -2,7 +2,8 @@
 
 For the n-grams of each length there are ``followers`` (C,), the number of different tokens after
 each context; ``tokens`` (M,), these tokens; and ``counts`` (M,), the counts before smoothing, from
-which the rest of the model is computed.  N-grams of one token have ``counts`` (V,) only.
+which the rest of the model is computed.  N-grams of one token have ``counts`` (V,) only.  Where
+no counts are known (``GivenLevel``), ``left`` (M,) and ``shares`` (C,) stand in their place.
 """
 
 from collections.abc import Mapping
@@ -17,8 +18,13 @@ from charlm.model.ngram.kneser_ney import GivenLevel, Level, NgramModel, level_o
 __all__ = ["from_tensors", "to_tensors"]
 
 NODES = ("followers", "tokens")
+"""Tensors of each length from 2 on that say which n-grams there are."""
+
 SMOOTHED = ("left", "shares")
+"""Tensors of each length where probabilities are known without counts."""
+
 WIDTHS = (np.uint8, np.uint16, np.int32)
+"""Types of the integers in a checkpoint, the narrowest first."""
 
 
 def to_tensors(model: NgramModel) -> dict[str, Tensor]:

@@ -28,17 +28,13 @@ def make_optimizer(
     2018, arXiv:1801.06146).  AdamW: Loshchilov and Hutter 2019 (arXiv:1711.05101).
     """
     depths = depths_of(model) if config.depth_factor != 1 else {}
+    weights: dict[tuple[int, float], list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        decay = config.decay if weight.dim() > 1 else 0.0
+        weights.setdefault((depths.get(name, 0), decay), []).append(weight)
     groups = [
-        {"params": weights, "weight_decay": decay, "factor": config.depth_factor**depth}
-        for depth in sorted({0, *depths.values()})
-        for decay, matrix in ((config.decay, True), (0.0, False))
-        if (
-            weights := [
-                weight
-                for name, weight in model.named_parameters()
-                if depths.get(name, 0) == depth and (weight.dim() > 1) == matrix
-            ]
-        )
+        {"params": alike, "weight_decay": decay, "factor": config.depth_factor**depth}
+        for (depth, decay), alike in weights.items()
     ]
     if config.optimizer == "sgd":
         sgd = without_compiling(torch.optim.SGD)
@@ -112,7 +108,9 @@ def restore_optimizer(
     Raises ``CheckpointError`` for names or shapes that do not fit the model or the optimizer.
     """
     parameters = dict(model.named_parameters())
-    own = state_keys(optimizer)
+    own = {"momentum_buffer"} if optimizer.defaults.get("momentum") else set[str]()
+    if isinstance(optimizer, torch.optim.AdamW):
+        own = {"step", "exp_avg", "exp_avg_sq"}
     for full_name, tensor in tensors.items():
         prefix, _, rest = full_name.partition("/")
         if prefix != "optimizer":
@@ -128,13 +126,6 @@ def restore_optimizer(
     for name, parameter in parameters.items():
         if lacking := own - set(optimizer.state.get(parameter, own)):
             raise misfit(f"optimizer/{name}/{min(lacking)}")
-
-
-def state_keys(optimizer: torch.optim.Optimizer) -> set[str]:
-    """What an optimizer of ``make_optimizer`` keeps of each parameter that it has stepped."""
-    if isinstance(optimizer, torch.optim.AdamW):
-        return {"step", "exp_avg", "exp_avg_sq"}
-    return {"momentum_buffer"} if optimizer.defaults["momentum"] else set()
 
 
 def misfit(name: str) -> CheckpointError:

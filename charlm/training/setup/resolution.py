@@ -54,18 +54,20 @@ def resolve(
     """
     named, folder = listed(sources), None if out is None else path_of("out", out)
     given = gathered(named, settings)
-    if folder and not (named or settings.get("config_file") or settings.get("recipe")):
+    based = given.get("training", {}).get("base") is not None
+    alone = folder and not (named or settings.get("config_file") or settings.get("recipe"))
+    if folder and alone and not (based and look_for_run(folder) is None):
         run = open_run(folder)
         config = Config.from_tables(lay_over(run.config.to_tables(), given))
         return TrainingRequest(config, folder, run)
-    if given.get("training", {}).get("base") is not None:
-        given = inherit(given, folder or usual_folder(given), find_run)
-    config = Config.from_tables(given)
-    if not config.data.sources:
+    if not given.get("data", {}).get("sources"):
         raise ConfigError(
             "there is nothing to train on",
             "name a text, like book.txt, or a corpus, like python-docs",
         )
+    if based:
+        given = inherit(given, folder or usual_folder(given), find_run)
+    config = Config.from_tables(given)
     config, missing = with_corpus(config, given, need_text)
     folder = folder or usual_folder(given)
     if (found := look_for_run(folder)) is not None:  # its generation settings, but for those given

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from charlm.config import Config
+from charlm.config import Config, TrainConfig
+from charlm.config.section import assignment
 from charlm.data.preparation.prepared import Prepared
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.storage.run import Run, create_run, lock, open_run, remove_blank
@@ -125,8 +126,11 @@ def refuse_other_settings(run: Run, config: Config) -> None:
             old, new = before[section].get(key), now[section].get(key)
             free = {"training": CHANGEABLE, "data": NAMES}.get(section, ())
             if old != new and key not in free:
+                name = f"{section}.{key}"
+                shown = assignment(name, new if old is None else old)
+                begun = f"without `{shown}`" if old is None else f"with `{shown}`, not {new}"
                 raise ConfigError(
-                    f"{run.folder} was begun with {section}.{key} = {old}, not {new}",
+                    f"{run.folder} was begun {begun}",
                     "give the same settings to resume it, or another `out=FOLDER` to train anew",
                 )
 
@@ -168,12 +172,26 @@ def refuse_other_run(run: Run, config: Config, prepared: Prepared) -> None:
 
 def budget_notes(before: Config, config: Config) -> Iterator[Note]:
     """What another budget than ``before`` means for a run that is resumed."""
-    for name in ("minutes", "epochs", "steps"):
-        old, new = getattr(before.training, name), getattr(config.training, name)
-        if old is not None and new is not None and old != new:
-            rises = "; the learning rate rises again, so validation may get worse at first"
-            falling = config.training.schedule in ("trapezoid", "cosine") and new > old
-            yield Note(text=f"{new:g} {name} in all now, not {old:g}{rises * falling}")
+    (old, unit), (new, now_unit) = map(budget_of, (before.training, config.training))
+    if (old, unit) == (new, now_unit):
+        return
+    rises = "rises" if unit == now_unit else "may rise"
+    falling = config.training.schedule in ("trapezoid", "cosine") and (
+        unit != now_unit or new > old
+    )
+    yield Note(
+        text=f"{new:g} {now_unit} in all now, not {old:g}"
+        + f" {unit}" * (unit != now_unit)
+        + f"; the learning rate {rises} again, so validation may get worse at first" * falling
+    )
+
+
+def budget_of(training: TrainConfig) -> tuple[float, str]:
+    """How much is trained at most, and its unit; (0, "") for n-grams, which have no budget."""
+    for unit in ("minutes", "epochs", "steps"):
+        if (most := getattr(training, unit)) is not None:
+            return most, unit
+    return 0, ""
 
 
 def origin_of(prepared: Prepared) -> dict[str, Any]:

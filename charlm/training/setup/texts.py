@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from charlm.config import Config, DataConfig
+from charlm.config.section import assignment
 from charlm.data.cache import cache_folder
 from charlm.data.preparation.line_ends import store_has_windows_lines
 from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare
-from charlm.data.sources.tables import is_table
+from charlm.data.sources.tables import kind_of
 from charlm.data.tokenizers.growth import KnownTokenizer
 from charlm.errors import CorpusError
 from charlm.storage.run import Run
@@ -86,10 +87,14 @@ def notes_on(data: DataConfig, prepared: Prepared, *, resumed: bool) -> Iterator
     yield from (Note(text=note) for note in prepared.notes)
     default, every = DataConfig(), (*data.sources, *data.valid, *data.test)
     paths = [Path(source) for source in every if source != "-"]
-    if all(path.is_file() and not is_table(path) for path in paths):
+    if all(path.is_file() and not kind_of(path) for path in paths):
         for name in ("text_column", "dataset_split"):
             if getattr(data, name) != getattr(default, name):
-                yield Note(text=f"data.{name} does nothing: plain text is no table or dataset")
+                yield Note(text=f"`data.{name}` does nothing: plain text is no table or dataset")
+    if not resumed and data.split and round(sum(data.split), 6) not in (1, 100):
+        shares = ", ".join(f"{share:.3g} %" for share in np.multiply(data.shares, 100))
+        yield Note(text=f"`{assignment('data.split', data.split)}` adds up to "
+                   f"{sum(data.split):g}: the parts are {shares} of the text")  # fmt: skip
     if not resumed and store_has_windows_lines(prepared.train, prepared.tokenizer):
         yield Note(text=WINDOWS_LINES)
     unknown = prepared.tokenizer.unknown_id

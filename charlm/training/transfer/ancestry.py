@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import Config, Tables, merge
+from charlm.config.rules import IdleSettingError
 from charlm.data.batches import count_tokens
 from charlm.data.preparation.prepared import Prepared, Preparing
 from charlm.data.tokenizers.base import Tokenizer
@@ -78,7 +79,8 @@ def inherit(given: Tables, folder: Path, find_run: FindRun) -> Tables:
     the model and the tokenizer.
 
     A run in ``folder`` that was begun from this base knows them itself.  Raises ``ConfigError``
-    where ``given`` contradicts them, and ``CheckpointError`` for a base that is no run.
+    where ``given`` contradicts them or does nothing with them, and ``CheckpointError`` for a base
+    that is no run.
     """
     name = str(given["training"]["base"])
     name = name if name.startswith("hf:") else str(Path(name))
@@ -93,11 +95,20 @@ def inherit(given: Tables, folder: Path, find_run: FindRun) -> Tables:
             free = section == "tokenizer" and key in ("vocab_size", "min_count")
             if new != value and not (free and taken["tokenizer"]["kind"] in UNITS):
                 raise ConfigError(
-                    f"{name} has `{section}.{key}={value!r}`, not {new!r}, and a model that is "
+                    f"{name} has `{section}.{key}={value!r}`, not {new}, and a model that is "
                     "trained on keeps its shape and its kind of tokens",
                     f"leave `{section}.{key}` out, or leave `training.base` out to train anew",
                 )
-    return merge(taken, given)
+    merged = merge(taken, given)
+    try:
+        Config.from_tables(merged)
+    except IdleSettingError as error:
+        if error.companion.partition(".")[0] not in taken:
+            raise
+        raise ConfigError(
+            f"{error}, which {name} has", "leave it out, or leave `training.base` out to train anew"
+        ) from error
+    return merged
 
 
 def open_base(name: str, folder: Path, find_run: FindRun) -> Run:
@@ -192,9 +203,10 @@ def vocabulary_notes(ancestry: Ancestry, prepared: Prepared) -> Iterator[Note]:
             "leave `training.base` out to train a model on this text alone",
         )
     named = ", ".join(map(repr, new[:MOST_NAMED])) + ", ..." * (len(new) > MOST_NAMED)
+    rest = ", the others stay known" * (len(shared) < len(known))
     yield Note(
-        text=f"{from_base}: {len(shared):,} of its {len(known):,} {unit} are in this text, the "
-        f"others stay known; {len(new):,} new {unit}" + f": {named}" * bool(new)
+        text=f"{from_base}: {len(shared):,} of its {len(known):,} {unit} are in this text{rest}; "
+        + (f"{len(new):,} new {unit}: {named}" if new else f"no new {unit}")
     )
     if not ancestry.ancestor.grows:
         yield Note(text=f"an adaptive softmax keeps its vocabulary: new {unit} are unknown")

@@ -39,11 +39,17 @@ class Answer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer.  Raises ``Refused``, ``Overloaded`` or what ended a text."""
         completion, seconds = self.completion, self.service.limits.seconds
+        why = Refused(
+            f"the request took too long: more than {counted(seconds, 'second')}",
+            "ask for less at a time", status=408,
+        )  # fmt: skip
         with self.service.write(completion.name, completion.texts) as inbox:
             work = self.stream if completion.request.stream else self.whole
             tasks = [asyncio.create_task(work(inbox, send)), asyncio.create_task(gone(receive))]
             try:
                 await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                why = Refused("the server ends", "ask again later", status=503)
             finally:
                 done = [task.done() for task in tasks]
                 for task in tasks:
@@ -52,12 +58,9 @@ class Answer:
         if done[0]:
             tasks[0].result()
         elif not done[1] and not completion.request.stream:
-            raise Refused(
-                f"the request took longer than {counted(seconds, 'second')}",
-                "ask for less at a time", status=408,
-            )  # fmt: skip
+            raise why
         elif not done[1]:
-            await self.cut(send)
+            await self.cut(send, why)
 
     async def whole(self, inbox: Inbox, send: Send) -> None:
         """All texts in one record."""
@@ -102,9 +105,8 @@ class Answer:
         content = json_bytes(self.completion.head | record)
         await send_part(send, b"data: " + content + b"\n\n")
 
-    async def cut(self, send: Send, error: Exception | None = None) -> None:
+    async def cut(self, send: Send, why: Exception) -> None:
         """End a stream before its texts are finished."""
-        why = error or Refused("the request took too long", "ask for less", status=408)
         try:
             async with asyncio.timeout(1):
                 content = json_bytes(error_record(why)[1])

@@ -25,7 +25,13 @@ from charlm.web.page import make_page
 from charlm.web.server.access import Access
 from charlm.web.server.answers import Answer, error_response, show, show_error
 from charlm.web.server.completions import BOUNDARY, Completion, encode_text
-from charlm.web.server.requests import Fields, Refused, parse_body, parse_completion
+from charlm.web.server.requests import (
+    Fields,
+    Refused,
+    check_ids,
+    parse_body,
+    parse_completion,
+)
 from charlm.web.server.service import Service
 from charlm.web.writer_page import writer_page
 
@@ -98,6 +104,8 @@ class Application:
                             "send less at a time", status=413,
                         )  # fmt: skip
                     parts.append(part)
+        except ClientDisconnect:
+            raise Refused("the client is gone", "send the whole body") from None  # nobody reads it
         except TimeoutError:
             raise Refused(
                 f"the body did not arrive within {counted(limits.patience, 'second')}",
@@ -110,7 +118,9 @@ class Application:
         fields = await self.fields(request)
         name, model = self.service.model(fields.text("model"))
         parsed = parse_completion(fields, model.tokenizer.vocab_size, self.limits)
-        return Answer(self.service, Completion(name, model, parsed, self.limits))
+        # In a thread: to encode a long prompt takes a second, in which others are answered.
+        completion = await run_in_threadpool(Completion, name, model, parsed, self.limits)
+        return Answer(self.service, completion)
 
     async def score(self, request: Request) -> Response:
         """How surprising a text was, in all and unit by unit."""
@@ -119,8 +129,10 @@ class Application:
         text, by = fields.text("text"), fields.text("by", "word")
         top = fields.whole("top", 0, 0, 20)
         fields.refuse_others()
-        if not text or by not in UNITS:
-            raise fields.wrong(*(("by", ", ".join(UNITS)) if text else ("text", "a text")))
+        if not text:
+            raise fields.wrong("text", "a text that is not empty")
+        if by not in UNITS:
+            raise fields.wrong("by", f"one of {', '.join(UNITS)}")
         length = len(await run_in_threadpool(model.tokenizer.encode, text))
         if length > self.limits.length:
             raise Refused(
@@ -149,7 +161,7 @@ class Application:
         fields.refuse_others()
         if prompt is None:
             raise fields.wrong("prompt", "a text")
-        ids = encode_text(model.tokenizer, prompt)
+        ids = await run_in_threadpool(encode_text, model.tokenizer, prompt)
         ids = [model.tokenizer.boundary_id, *ids] if special else ids
         return show({"tokens": ids, "count": len(ids), "max_model_len": self.limits.length})
 
@@ -157,7 +169,7 @@ class Application:
         """The text of token ids."""
         fields = await self.fields(request)
         _, model = self.service.model(fields.text("model"))
-        ids = fields.ids("tokens", model.tokenizer.vocab_size)
+        ids = check_ids("tokens", fields.take("tokens"), model.tokenizer.vocab_size)
         fields.refuse_others()
         named = ids == [model.tokenizer.boundary_id]
         return show({"prompt": BOUNDARY if named else model.tokenizer.decode(ids)})

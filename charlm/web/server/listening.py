@@ -77,7 +77,10 @@ async def listen(
         timeout_graceful_shutdown=max(1, round(limits.grace)),
     )  # fmt: skip
     try:
-        await StoppedServer(config, stop).serve(sockets=[listener])
+        server = StoppedServer(config, stop)
+        await server.serve(sockets=[listener])
+        if server.server_state.tasks:  # which are told that the server ends
+            await asyncio.wait(server.server_state.tasks, timeout=1)
     finally:
         service.close()
         gc.unfreeze()

@@ -1,6 +1,7 @@
 """What clients of the server send: JSON bodies -> checked records, or a refusal with its cause."""
 
 import difflib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ MOST_STOPS = 16
 MOST_TOP = 20
 """Most probable tokens that ``logprobs`` may ask for."""
 LARGEST_BIAS = 100.0
+LONGEST_SHOWN = 60
+"""Characters of a wrong value that an error shows."""
 IGNORED = ("user", "suffix", "best_of", "presence_penalty", "frequency_penalty")
 """Fields of OpenAI's that are accepted where they change nothing."""
 
@@ -90,7 +93,8 @@ def parse_body(content: bytes) -> "Fields":
     try:
         body = parse_json(content)
     except ValueError as error:
-        raise Refused(f"the body is no JSON: {error}", "send a JSON object") from None
+        why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error).split(";")[0]
+        raise Refused(f"the body is no JSON: {why}", "send a JSON object") from None
     if not isinstance(body, dict):
         raise Refused("the body is no JSON object", 'send one like {"prompt": "It was"}')
     return Fields(body)
@@ -133,34 +137,24 @@ class Fields:
         """A text.  Raises ``Refused``."""
         value = self.take(name, default)
         if value is not None and not is_text(value):
-            raise self.wrong(name, "a text of Unicode characters")
+            lone = " without lone surrogates" if isinstance(value, str) else ""
+            raise self.wrong(name, f"a text{lone}")
         return value
 
     def texts(self, name: str, most: int) -> tuple[str, ...]:
-        """A text or a list of at most ``most``.  Raises ``Refused``."""
+        """A text or a list of at most ``most``, none empty.  Raises ``Refused``."""
         value = self.take(name, [])
-        values = [value] if isinstance(value, str) else value
-        if not isinstance(values, list) or len(values) > most or not all(map(is_text, values)):
+        values = value if isinstance(value, list) else [value]
+        if len(values) > most:
             raise self.wrong(name, f"a text, or a list of at most {most}")
+        for each in values:
+            if not is_text(each) or not each:
+                raise wrong(name, "a text that is not empty, or a list of those", each)
         return tuple(values)
-
-    def ids(self, name: str, vocab_size: int) -> list[int]:
-        """A list of token ids.  Raises ``Refused``."""
-        values = self.take(name)
-        if not is_ids(values, vocab_size):
-            raise self.wrong(name, f"a list of token ids from 0 to {vocab_size - 1}")
-        return list(values)
 
     def wrong(self, name: str, allowed: str) -> Refused:
         """The error for a field with a value that is not allowed."""
-        value = self.given.get(name)
-        shown = repr(value) if isinstance(value, bool | int | float) else type(value).__name__
-        if len(shown) > 40:
-            shown = "a very large number"
-        return Refused(
-            f"`{name}` must be {allowed}, got {'nothing' if value is None else shown}",
-            f"correct `{name}`", param=name,
-        )  # fmt: skip
+        return wrong(name, allowed, self.given.get(name))
 
     def refuse_others(self) -> None:
         """Raise ``Refused`` for a field that nobody has taken."""
@@ -179,9 +173,6 @@ def parse_completion(fields: Fields, vocab_size: int, limits: ServeLimits) -> Co
     options = fields.take("stream_options", {})
     if not isinstance(options, dict) or not isinstance(options.get("include_usage", False), bool):
         raise fields.wrong("stream_options", 'like {"include_usage": true}')
-    stop = fields.texts("stop", MOST_STOPS)
-    if "" in stop:
-        raise Refused("`stop` must not be empty", "leave it out", param="stop")
     request = CompletionRequest(
         prompts=parse_prompts(fields, vocab_size, limits),
         max_tokens=fields.whole("max_tokens", 16, 0, limits.length),
@@ -193,7 +184,7 @@ def parse_completion(fields: Fields, vocab_size: int, limits: ServeLimits) -> Co
             min_p=fields.number("min_p", 0, 0, 1),
             bias=parse_bias(fields, vocab_size),
         ),
-        stop=stop,
+        stop=fields.texts("stop", MOST_STOPS),
         seed=fields.whole("seed", None, 0, (1 << 62) - 1),
         logprobs=fields.whole("logprobs", None, 0, MOST_TOP),
         echo=fields.flag("echo"),
@@ -223,34 +214,66 @@ def parse_prompts(
     fields: Fields, vocab_size: int, limits: ServeLimits
 ) -> Sequence[str | list[int]]:
     """The prompts: a text, token ids, or a list of either.  Raises ``Refused``."""
-    value = fields.take("prompt", "")
-    if is_text(value):
-        return [value]
-    if isinstance(value, list) and value:
-        if is_ids(value, vocab_size):
-            return [value]
-        if len(value) > limits.lanes + limits.waiting:
-            raise fields.wrong("prompt", f"a list of at most {limits.lanes + limits.waiting}")
-        if all(map(is_text, value)) or all(is_ids(each, vocab_size) and each for each in value):
-            return value
-    raise fields.wrong(
-        "prompt", f"a text, a list of token ids from 0 to {vocab_size - 1}, or a list of either"
-    )
+    value, most = fields.take("prompt", ""), limits.lanes + limits.waiting
+    if isinstance(value, str):
+        return [fields.text("prompt", "")]
+    if not isinstance(value, list) or not value:
+        raise fields.wrong("prompt", "a text, a list of token ids, or a list of either")
+    if is_whole(value[0]):
+        return [check_ids("prompt", value, vocab_size)]
+    if len(value) > most:
+        raise Refused(
+            f"`prompt` has {len(value):,} texts, of at most {most}",
+            "ask for fewer at a time", param="prompt",
+        )  # fmt: skip
+    for at, each in enumerate(value):
+        if isinstance(value[0], list):
+            if not each:
+                raise wrong(f"prompt[{at}]", "a list of token ids", each)
+            check_ids(f"prompt[{at}]", each, vocab_size)
+        elif not is_text(each):
+            raise wrong(f"prompt[{at}]", "a text", each)
+    return value
 
 
 def parse_bias(fields: Fields, vocab_size: int) -> tuple[tuple[int, float], ...]:
     """What is added to logits by id.  Raises ``Refused``."""
     value = fields.take("logit_bias", {})
-    allowed = f"like {{{vocab_size - 1}: -100}}, ids with numbers from -100 to 100"
     if not isinstance(value, dict):
-        raise fields.wrong("logit_bias", allowed)
+        raise fields.wrong("logit_bias", f'an object like {{"{vocab_size - 1}": -100}}')
     found = []
     for name, bias in value.items():
         id = int(name) if name.isascii() and name.isdigit() and len(name) < 12 else -1
-        if not 0 <= id < vocab_size or not is_number(bias) or abs(bias) > LARGEST_BIAS:
-            raise fields.wrong("logit_bias", allowed)
+        if not 0 <= id < vocab_size:
+            allowed = f"an object whose names are token ids from 0 to {vocab_size - 1}"
+            raise wrong("logit_bias", allowed, name)
+        if not is_number(bias) or abs(bias) > LARGEST_BIAS:
+            numbers = f"a number from {-LARGEST_BIAS:g} to {LARGEST_BIAS:g}"
+            raise wrong(f"logit_bias[{name}]", numbers, bias)
         found.append((id, float(bias)))
     return tuple(sorted(found))
+
+
+def check_ids(name: str, values: Any, vocab_size: int) -> list[int]:
+    """``values`` if they are a list of token ids.  Raises ``Refused``."""
+    if not isinstance(values, list):
+        raise wrong(name, "a list of token ids", values)
+    for at, id in enumerate(values):
+        if not is_whole(id) or not 0 <= id < vocab_size:
+            raise wrong(f"{name}[{at}]", f"a token id from 0 to {vocab_size - 1}", id)
+    return values
+
+
+def wrong(name: str, allowed: str, value: Any) -> Refused:
+    """The error for a field, or a part of one like ``prompt[2]``, whose value is not allowed."""
+    if isinstance(value, list | dict):
+        shown = f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    else:
+        shown = "nothing" if value is None else json.dumps(value)
+    if len(shown) > LONGEST_SHOWN:
+        shown = f"{shown[:LONGEST_SHOWN]}..."
+    param = name.partition("[")[0]
+    return Refused(f"`{name}` must be {allowed}, got {shown}", f"correct `{param}`", param=param)
 
 
 def is_whole(value: Any) -> bool:
@@ -272,8 +295,3 @@ def is_text(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def is_ids(value: Any, vocab_size: int) -> bool:
-    """Whether a value is a list of token ids."""
-    return isinstance(value, list) and all(is_whole(id) and 0 <= id < vocab_size for id in value)

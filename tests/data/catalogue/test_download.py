@@ -127,6 +127,13 @@ def test_a_server_that_hides_the_size_cannot_send_more_than_it_should(server: Se
     assert max(done_before_failing(toy, "download")) <= 1000
 
 
+@pytest.mark.parametrize("told", [str(download.LARGEST + 1), "9" * 5000])
+def test_an_absurd_size_is_refused_before_anything_is_read(told: str, server: Server) -> None:
+    server.told = told
+    assert "is larger than" in str(failure(plain(server, bytes=None)))
+    assert done_before_failing(plain(server, bytes=None), "download") == []
+
+
 def test_without_any_size_the_end_of_the_connection_is_the_end(server: Server) -> None:
     toy = plain(server, bytes=None)
     server.honest = False

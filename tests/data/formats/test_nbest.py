@@ -61,6 +61,12 @@ def test_numbers_with_leading_zeros_belong_to_the_id() -> None:
     assert [id for id, _ in lists(file)] == ["1089-0001", "1089-0002"]
 
 
+def test_numbers_longer_than_any_count_belong_to_the_id() -> None:
+    long = "1" * 5000
+    file = opened(f"u-{long} 1 a\nu-{long}2 2 b\n")
+    assert [id for id, _ in lists(file)] == [f"u-{long}", f"u-{long}2"]
+
+
 def test_plain_lists_end_with_an_empty_line() -> None:
     file = opened(PLAIN)
     assert file.format == "plain"
@@ -151,11 +157,12 @@ BAD = [
     ("kaldi", "u 1 a\nu 2 b\nv 1 c\nu 1 d\n", "line 4: u comes again, its list began in line 1"),
     ("jsonl", '{"id": "u", "text": "x"}\n{\n', "line 2 is no JSON object with a text: '{'"),
     ("jsonl", '{"id": "u", "text": 3}\n', "line 1 is no JSON object with a text"),
-    ("jsonl", '{"id": "u", "text": "\\ud83d"}\n', "line 1: the text holds half of a surrogate"),
+    ("jsonl", '{"id": "u", "text": "\\ud83d"}\n', "line 1: character 0 is half a surrogate pair"),
     ("moses", "0 ||| a ||| f ||| -1\n0 ||| b\n", "line 2 has not the columns of a Moses list"),
     ("moses", "0 ||| a ||| f ||| x\n", "line 1: the score 'x' is no number"),
     ("moses", "0 ||| a ||| f ||| 1\n0 ||| b ||| f\n", "line 2 has no score, unlike those before"),
     ("jsonl", '{"text": "x"}\n', 'line 1 has neither "id" nor "list"'),
+    ("jsonl", '{"text": "x", "id": true}\n', 'line 1 has neither "id" nor "list"'),
     ("jsonl", '{"id": "u", "text": "x", "score": true}\n', "the score 'True' is no number"),
     ("jsonl", JSONL, "line 2 has no score, unlike those before"),
     (None, "u1 3 x\nu1 three x\nu1 4 x\n", "line 2: the score 'three' is no number"),

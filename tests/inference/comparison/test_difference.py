@@ -11,6 +11,7 @@ import torch
 
 from charlm.api.arguments import last_of
 from charlm.config import Config, ModelConfig, TokenizerConfig
+from charlm.data.preparation.counting import Counts
 from charlm.data.sources.pieces import Piece
 from charlm.data.synthetic.kinds import synthetic_source
 from charlm.data.tokenizers.kinds import Tokenizer
@@ -26,11 +27,11 @@ from charlm.inference.comparison.units import LONGEST, cut_units, pair_lines
 from charlm.inference.loading import Loaded, load_run
 from charlm.inference.predictors.reader import Reader
 from charlm.inference.predictors.recurrent import Recurrent
-from charlm.inference.scoring.documents import score_text
 from charlm.model.language_model import LanguageModel
 from charlm.training.launch import launch
 from tests.data.tokenizers.trained import train
 from tests.inference.fixed import fixed_model, fixed_run, loaded_with
+from tests.inference.toys import score_text
 
 torch.set_num_threads(1)
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 20
@@ -157,7 +158,9 @@ def test_unknown_tokens_are_counted_for_each_and_left_out_beside(tmp_path: Path)
 def test_documents_stay_apart() -> None:
     a, b = random_run("char"), random_run("byte")
     pieces = [Piece(text, True) for text in ("the cat\n", "sat on\n")]
-    pairing = Pairing("line", pair_lines(a, b, pieces, 0), ("text",), None)
+    pairing = Pairing(
+        "line", pair_lines(a, b, pieces, 0), ("text",), None, lambda: Counts(bytes=15)
+    )
     *_, found = compare_pairing(a, b, pairing, 0)
     assert isinstance(found, Comparison)
     ids = [a.tokenizer.encode(str(piece.text)) for piece in pieces]
@@ -184,7 +187,7 @@ def test_most_places_are_those_with_the_largest_differences(tmp_path: Path) -> N
 def test_no_text_is_an_error_with_a_remedy() -> None:
     a = random_run("char")
     with pytest.raises(CorpusError, match="no text to compare"):
-        list(compare_pairing(a, a, Pairing("token", iter(()), ("text",), 0), 3))
+        list(compare_pairing(a, a, Pairing("token", iter(()), ("text",), 0, Counts), 3))
     assert BLOCK == {"token": 256, "line": 1024}
 
 

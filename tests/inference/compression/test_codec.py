@@ -5,6 +5,7 @@ import math
 import random
 import zlib
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ from torch.nn.functional import cross_entropy
 
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError, CorpusError, ModelError
+from charlm.inference.adaptation.adapter import Adapted, with_methods
 from charlm.inference.adaptation.dynamic import DynamicPredictor
+from charlm.inference.adaptation.methods import make_evaluation
+from charlm.inference.adaptation.mixing import Mixed
 from charlm.inference.compression import codec
 from charlm.inference.compression.archive import read_archive
 from charlm.inference.compression.codec import (
@@ -26,9 +30,10 @@ from charlm.inference.compression.codec import (
 )
 from charlm.inference.compression.learning import RoundedSteps, round_off
 from charlm.inference.loading import Loaded, require_recurrent
-from charlm.inference.scoring.documents import score_text
+from charlm.inference.predictors.mixture import Mixture
 from charlm.model.language_model import LanguageModel, detach
 from tests.inference.compression.conftest import KINDS, ODD, TEXT, loaded_with
+from tests.inference.toys import score_text
 
 
 def squeezed(loaded: Loaded, content: bytes, **options: object) -> Compressed:
@@ -126,6 +131,37 @@ def test_another_model_is_refused(adapt: bool) -> None:
     ):
         with pytest.raises(CheckpointError, match="another model"):
             restored(other, done.content)
+
+
+def test_a_mixture_and_methods_are_part_of_the_model() -> None:
+    alone, other = loaded_with("byte"), loaded_with("byte", seed=2)
+    mixtures = [mixed_run(alone, other, 0.5), mixed_run(alone, other, 0.6)]
+    adapted = [adapted_run(alone, share) for share in (0.1, 0.2)]
+    models = [alone, *mixtures, mixed_run(alone, alone, 0.5), *adapted]
+    for loaded in models[1:]:
+        done = squeezed(loaded, b"some text")
+        assert restored(loaded, done.content) == b"some text"
+        for wrong in models:
+            if wrong is not loaded:
+                with pytest.raises(CheckpointError, match="another model"):
+                    restored(wrong, done.content)
+
+
+def mixed_run(first: Loaded, second: Loaded, weight: float) -> Loaded:
+    mixture = Mixture(first.model, second.model, weight)
+    return Mixed(first.run, first.tokenizer, mixture, 1, (first, second), weight)
+
+
+def adapted_run(loaded: Loaded, share: float) -> Loaded:
+    network = require_recurrent(loaded)
+    run = SimpleNamespace(
+        config=loaded.run.config,
+        folder=loaded.run.folder,
+        checkpoint=lambda step: SimpleNamespace(model=network.tensors()),
+    )
+    evaluation = make_evaluation({"cache": {"share": share}})
+    model = with_methods(network, evaluation, None)
+    return Adapted(run, loaded.tokenizer, model, 1, evaluation, loaded)  # type: ignore[arg-type]
 
 
 def test_every_flipped_bit_and_every_cut_is_refused() -> None:

@@ -8,10 +8,10 @@ from charlm.config import GenerationConfig, TokenizerConfig
 from charlm.data.sources.pieces import Piece
 from charlm.inference.predictors.ngram import NgramPredictor
 from charlm.inference.predictors.reader import Reader
-from charlm.inference.scoring.documents import score_text
 from charlm.model.ngram.kneser_ney import train_ngrams
 from tests.data.tokenizers.trained import train
 from tests.inference.generation.generating import generate
+from tests.inference.toys import score_text
 
 torch.set_num_threads(1)
 

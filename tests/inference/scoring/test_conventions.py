@@ -52,7 +52,7 @@ def scored(model: Predictor, tokenizer: Tokenizer, request: ScoringOptions, *tex
         pieces = [EncodedPiece(tokenizer.encode(t), t, True, n) for n, t in enumerate(raw)]
         text = TextSource("texts", tuple(map(str, range(len(texts)))), None, None)  # type: ignore[arg-type]
         parts = score(loaded(model, tokenizer), text, request)
-        return sum((part.score for part in parts), start=Score())
+        return sum(parts, start=Score())
 
 
 def network(tokenizer: Tokenizer) -> LanguageModel:

@@ -18,14 +18,14 @@ from charlm.inference.predictors.reader import Reader
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.inference.scoring import scorer
 from charlm.inference.scoring.curve import Curve
-from charlm.inference.scoring.documents import score_documents, score_text
+from charlm.inference.scoring.documents import score_documents
 from charlm.inference.scoring.scorer import StreamOptions
 from charlm.inference.surprisal.text import UNITS, Surprisal, surprisals
 from charlm.metrics import Score
 from charlm.model.language_model import LanguageModel
 from tests.data.tokenizers.trained import train
 from tests.inference.bigram import Bigram
-from tests.inference.toys import score_ids
+from tests.inference.toys import score_ids, score_text
 
 torch.set_num_threads(1)
 TEXT = "the cat sat on the mat,\nand the dog  ate the cat's hat.\n\n so it goes é日\n" * 6
@@ -53,7 +53,7 @@ def pieces_of(tokenizer: Tokenizer, *texts: str, starts: bool = True) -> list[En
 
 
 def total(model: Recurrent, tokenizer: Tokenizer, pieces: list[EncodedPiece]) -> Score:
-    return sum((part.score for part in score_documents(model, tokenizer, pieces)), start=Score())
+    return sum(score_documents(model, tokenizer, pieces), start=Score())
 
 
 def test_a_score_is_the_summed_nll_of_the_tokens_of_the_text(tokenizer: Tokenizer) -> None:
@@ -153,7 +153,7 @@ def test_unknown_characters_are_counted_named_and_kept_apart() -> None:
     tokenizer = train(TokenizerConfig(kind="char"), [Piece("abc abc", True)])[0]
     model = model_for(tokenizer)
     scored = list(score_documents(model, tokenizer, pieces_of(tokenizer, "abz zq")))
-    score = sum((part.score for part in scored), start=Score())
+    score = sum(scored, start=Score())
     assert score.oov == 3
     assert sum((part.unknown for part in scored[1:]), start=scored[0].unknown) == {"z": 2, "q": 1}
     nll = Reader(model).nll(tokenizer.encode("abz zq"))
@@ -183,7 +183,7 @@ def reset_at(model: Predictor, tokenizer: Tokenizer, reset: Reset, *texts: str) 
     scored = score_documents(
         model, tokenizer, pieces_of(tokenizer, *texts), StreamOptions(reset=reset)
     )
-    return sum((part.score for part in scored), start=Score())
+    return sum(scored, start=Score())
 
 
 DOCUMENTS = (TEXT, "the mat\n\nthe hat", TEXT[:300])
@@ -239,7 +239,7 @@ def test_a_line_without_end_is_read_in_chunks(monkeypatch: pytest.MonkeyPatch) -
     lines = ("ab" * 500, "ab" * 500, "ab\nab\n", "ab" * 500)
     pieces = pieces_of(tokenizer, *lines, starts=False)
     scored = score_documents(model, tokenizer, pieces, StreamOptions(reset="line"))
-    score = sum((part.score for part in scored), start=Score())
+    score = sum(scored, start=Score())
     assert (score.tokens, score.boundaries) == (sum(map(len, lines)), 3)
     assert score.nll == pytest.approx(score.tokens * math.log(5))
     assert Counting.most == 64
@@ -293,7 +293,7 @@ def test_the_curve_adds_up_to_the_score(tokenizer: Tokenizer, reset: Reset) -> N
             StreamOptions(reset=reset, curve=True),
         )
     )  # fmt: skip
-    score = sum((part.score for part in scored), start=Score())
+    score = sum(scored, start=Score())
     rows = list(sum((part.curve for part in scored), start=Curve()).rows())
     assert sum(row.tokens for row in rows) == score.tokens
     assert sum(row.nll * row.tokens for row in rows) == pytest.approx(score.nll)

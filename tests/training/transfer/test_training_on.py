@@ -197,6 +197,7 @@ def test_a_chain_of_runs_reads_the_text_of_each_again(
 REFUSED = {
     "sizes": ({"hidden_size": 16}, ConfigError, "hidden_size=8"),
     "tokens": ({"tokenizer": "bpe"}, ConfigError, "tokenizer.kind='char'"),
+    "order": ({"order": 3}, ConfigError, "`model.kind='recurrent'`, which .*base has"),
     "layers": ({"freeze": 3}, ConfigError, "freeze=3"),
     "thaw": (
         {"thaw": 0.5},
@@ -218,6 +219,12 @@ def test_what_does_not_fit_is_refused(on: On, tmp_path: Path, case: str) -> None
     with pytest.raises(error, match=says):
         on(**settings)
     assert not (tmp_path / "on").exists()
+
+
+def test_a_base_needs_a_text_to_train_on(base: Path, tmp_path: Path) -> None:
+    for out in (None, tmp_path / "on"):
+        with pytest.raises(ConfigError, match="nothing to train on"):
+            train(out=out, base=base, steps=2)
 
 
 def test_a_run_does_not_begin_from_itself(on: On, base: Path) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import charlm
 from charlm.api.model import Model
 from charlm.web.server.access import Access
 from charlm.web.server.application import Application
+from tests.inference.toys import KINDS, model_for, trained
 from tests.web.server.asgi import Reply, ask, serving
 
 COMPLETIONS = "/v1/completions"
@@ -78,6 +80,55 @@ def test_a_stream_joins_to_the_whole_with_its_log_probs(model: Model) -> None:
     )
 
 
+def spelled(names: list[str]) -> str:
+    """What the names of tokens join to, as OpenAI writes tokens that are parts of characters."""
+    parts = [
+        bytes.fromhex(name.removeprefix("bytes:").replace("\\x", ""))
+        if name.startswith("bytes:") else name.replace("<|boundary|>", "").encode()
+        for name in names
+    ]  # fmt: skip
+    return b"".join(parts).decode(errors="replace")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("echo", [True, False])
+@pytest.mark.parametrize("stop", [None, ["at ", "t c", "\n\n", "e d"]])
+def test_tokens_join_to_the_text_from_the_beginning_of_the_prompt(
+    kind: str, echo: bool, stop: Any
+) -> None:
+    tokenizer = trained(kind)
+    toy: Any = SimpleNamespace(
+        run=Path("toy"), tokenizer=tokenizer, loaded=SimpleNamespace(model=model_for(tokenizer))
+    )
+    ids = tokenizer.encode("é日 the dog").tolist()[1:]
+    shown = {"max_tokens": 40, "seed": 1, "temperature": 0.5, "logprobs": 2, "echo": echo}
+    for prompt in ("the  cat sat", " the cat\n", "", ids):
+        body = {"prompt": prompt, "n": 4, "stop": stop, **shown}
+        whole, stream = complete(toy, body, body | {"stream": True})
+        given = prompt if isinstance(prompt, str) else tokenizer.decode(prompt)
+        for choice in whole.json["choices"]:
+            check_tokens(choice, "" if echo else given)
+            parts = [event["choices"][0] for event in stream.events]
+            parts = [part for part in parts if part["index"] == choice["index"]]
+            for name, values in choice["logprobs"].items():
+                assert [each for part in parts for each in part["logprobs"][name]] == values
+
+
+def check_tokens(choice: Any, before: str) -> None:
+    """Of a choice without the text ``before`` it: names, offsets and the most probable tokens."""
+    tokens, offsets = choice["logprobs"]["tokens"], choice["logprobs"]["text_offset"]
+    # A length may end amid a character, which is left out.
+    assert spelled(tokens) in (choice["text"], choice["text"] + "\ufffd")
+    assert offsets[0] == len(before)
+    for name, at in zip(tokens, offsets, strict=True):
+        special = name.startswith("bytes:") or name == "<|boundary|>"
+        assert special or (before + choice["text"])[at:].startswith(name)
+    own, best = choice["logprobs"]["token_logprobs"], choice["logprobs"]["top_logprobs"]
+    for name, log_prob, top in zip(tokens, own, best, strict=True):
+        assert top[name] == log_prob
+        assert len(top) in (2, 3)
+
+
 def test_lm_evaluation_harness_gets_the_figures_of_scoring(model: Model) -> None:
     """Its requests as it sends them: token ids, one more token, which it leaves out."""
     text = 'It was the age of WISDOM.\n\tSo "he said"'
@@ -121,6 +172,7 @@ def test_the_other_paths_answer(model: Model) -> None:
     assert one.json["id"] == "lstm"
     assert health.json == {"status": "ok"}
     assert page.body.startswith(b"<!doctype html>")
+    assert b"all in this page" not in page.body  # which is true of an exported one
     assert info.json["eos_token"] == "<|boundary|>"
     assert b'charlm_requests_total{path="/health",status="200"} 1\n' in metrics.body
 
@@ -130,20 +182,36 @@ def test_the_other_paths_answer(model: Model) -> None:
     [
         (b"{", 400, "no JSON"),
         (b"[" * 100_000, 400, "nested too deeply"),
+        (b'{"prompt": ' + b"[" * 900 + b"]" * 900 + b"}", 400, "`prompt[0][0]` must be a token id"),
+        (b'{"seed": ' + b"9" * 5000 + b"}", 400, "no JSON: Exceeds the limit (4300 digits)"),
+        (b'"\xff"', 400, "no JSON: not UTF-8; "),
         ([], 400, "no JSON object"),
         ({"promt": "a"}, 400, "did you mean `prompt`"),
         ({"prompt": "\u65e5"}, 400, "never seen"),
         ({"prompt": "\ud800"}, 400, "`prompt` must be"),
-        ({"prompt": [10**9]}, 400, "token ids from 0"),
-        ({"prompt": [True]}, 400, "token ids from 0"),
+        ({"prompt": [5, 10**9]}, 400, "`prompt[1]` must be a token id from 0 to 38, got 1000000"),
+        ({"prompt": [5, True]}, 400, "`prompt[1]` must be a token id from 0 to 38, got true;"),
+        ({"prompt": [True]}, 400, "`prompt[0]` must be a text, got true;"),
+        ({"prompt": ["It", 5]}, 400, "`prompt[1]` must be a text, got 5;"),
+        ({"prompt": [[5], [-1]]}, 400, "`prompt[1][0]` must be a token id from 0 to 38, got -1;"),
+        ({"prompt": [[5], []]}, 400, "`prompt[1]` must be a list of token ids, got a list of 0;"),
+        ({"prompt": []}, 400, "or a list of either, got a list of 0;"),
+        ({"prompt": 5}, 400, "`prompt` must be a text, a list of token ids, or a list of either"),
         ({"max_tokens": -1}, 400, "`max_tokens`"),
         ({"prompt": "It " * 9, "max_tokens": 70}, 400, "more than 80 tokens"),
         (b'{"temperature": NaN}', 400, "`temperature`"),
-        ({"logit_bias": {"x": 1}}, 400, "`logit_bias`"),
-        ({"stop": ""}, 400, "`stop` must not be empty"),
+        ({"logit_bias": []}, 400, '`logit_bias` must be an object like {"38": -100}, got a list'),
+        ({"logit_bias": {"x": 1}}, 400, "whose names are token ids from 0 to 38, got \"x\";"),
+        ({"logit_bias": {"39": 1}}, 400, "whose names are token ids from 0 to 38, got \"39\";"),
+        ({"logit_bias": {"5": 101}}, 400, "`logit_bias[5]` must be a number from -100 to 100"),
+        ({"logit_bias": {"5": None}}, 400, "`logit_bias[5]` must be a number from -100 to"),
+        ({"stop": ""}, 400, '`stop` must be a text that is not empty, or a list of those, got ""'),
+        ({"stop": ["a", 5]}, 400, "`stop` must be a text that is not empty, or a list of those"),
+        ({"stop": "a" * 99 + "\ud800"}, 400, "got \"" + "a" * 59 + "...;"),
         ({"presence_penalty": 1}, 400, "not supported"),
         ({"model": "gpt"}, 404, "there is no model 'gpt'"),
         ({"prompt": "It", "n": 9}, 400, "more than 4 texts"),
+        ({"logprobs": 20, "n": 4, "max_tokens": 10**5}, 400, "are more than 2,097,152 numbers"),
         ({"prompt": ["It"] * 3}, 429, "already, of at most"),
         (b" " * 5000, 413, "larger than 4,096 bytes"),
     ],
@@ -152,8 +220,11 @@ def test_a_wrong_request_is_refused_with_cause_and_way_out(
     model: Model, body: Any, status: int, says: str
 ) -> None:
     limits = {"lanes": 2, "waiting": 2, "length": 80, "body": 4096 if status == 413 else 1 << 20}
+    if "numbers" in says:
+        limits["length"] = 10**6
     if status == 429:
-        limits["length"] = 10**8  # texts that never end by themselves, or the other may come too late
+        # Texts that do not end by themselves, or the other may come too late.
+        limits["length"] = 10**8
         endless = {"n": 3, "max_tokens": 10**7, "logit_bias": {"0": -100}}
 
         async def use(app: Application) -> Reply:
@@ -203,6 +274,29 @@ def test_a_vanished_client_frees_its_lane(model: Model) -> None:
         return (await ask(app, COMPLETIONS, {"max_tokens": 2})).status
 
     assert serving(model, use, lanes=1, waiting=0, length=10**8) == 200
+
+
+def test_a_client_that_leaves_amid_its_body_is_no_error_of_the_server(
+    model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def use(app: Application) -> Any:
+        messages = [
+            {"type": "http.request", "body": b"{", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        async def send(message: Any) -> None:
+            pass
+
+        scope = {"type": "http", "method": "POST", "path": "/tokenize", "headers": []}
+        await app(scope | {"query_string": b"", "root_path": ""}, receive, send)
+        return dict(app.service.requests)
+
+    assert serving(model, use) == {("/tokenize", 400): 1}
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

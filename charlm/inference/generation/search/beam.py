@@ -56,8 +56,8 @@ class Search(NamedTuple):
     bias: Tensor
     widths: Tensor
     length: float
-    power: float = 0.0
     constraints: Sequence[Constraint] = ()
+    power: float = 0.0
 
     def score(self, hypothesis: PartialText) -> float:
         """log-probability / (number of tokens)^power."""
@@ -137,7 +137,6 @@ def beam_samples(
     count: int = 1,
     stop: Sequence[str] = (),
     past_end: bool = False,
-    power: float = 0.0,
     training_text: SuffixIndex | None = None,
 ) -> list[Sample]:
     """The ``count`` best texts that a beam of ``width`` hypotheses finds, the best first.
@@ -151,7 +150,9 @@ def beam_samples(
         refuse_beside_pattern(stop=bool(stops))
     rules = rules_for(tokenizer, config, [prompt], training_text)
     widths = widths_of(tokenizer, config)
-    search = Search(width, rules.logit_bias, widths, config.length, power, rules.constraints)
+    search = Search(
+        width, rules.logit_bias, widths, config.length, rules.constraints, config.length_penalty
+    )
     ids = encode_prompt(tokenizer, prompt)
     decoder = open_decoder(model)
     decoder.advance(torch.tensor([[tokenizer.boundary_id, *ids]]))
@@ -160,7 +161,7 @@ def beam_samples(
     for hypothesis in beam_search(decoder, search, states)[:count]:
         block = list(zip(hypothesis.tokens, hypothesis.log_probs, strict=True))
         pieces = pieces_of(tokenizer, (prompt, ids), [block], Ending(config), stops)
-        samples.append(Sample(prompt, None, pieces))
+        samples.append(Sample(prompt, None, pieces, constrained=bool(config.pattern)))
     return samples
 
 

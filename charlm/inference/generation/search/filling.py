@@ -70,7 +70,7 @@ def fill(
     config = GenerationConfig(length=gap_length, banned=config.banned, allowed=config.allowed)
     bias = bias_of(tokenizer, config)
     bias[tokenizer.boundary_id] = -torch.inf
-    search = Search(width, bias, widths_of(tokenizer, config), gap_length, constraints=limits)
+    search = Search(width, bias, widths_of(tokenizer, config), gap_length, limits)
     found = [Filled(first, (), 0.0)]
     for number, after in enumerate(others, 1):
         last = number == len(others)

@@ -49,20 +49,14 @@ def open_transcript(
     if append and out.exists():
         transcript = Transcript(out, read_text(out), exists=True)
     else:
-        refuse_existing(out, force=force)
+        if out.is_file() and not force:
+            way_out = "go on with it: `continue=True`, or replace it: `force=True`"
+            raise CorpusError(f"{out} exists already", way_out)
         check_output(out, force=True)
         transcript = Transcript(out, exists=force)
     if not os.access(out if out.exists() else out.resolve().parent, os.W_OK):
         raise CorpusError(f"{out} cannot be written", "choose another `out`")
     return transcript
-
-
-def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise ``CorpusError`` for a file that exists and is not to be replaced."""
-    if path.is_file() and not force:
-        raise CorpusError(
-            f"{path} exists already", "go on with it: `continue=True`, or replace it: `force=True`"
-        )
 
 
 def free_name(path: Path) -> Path:

@@ -16,7 +16,7 @@ from charlm.errors import ConfigError
 from charlm.inference.generation import lanes
 from charlm.inference.generation.constraints.automata import compile_expression
 from charlm.inference.generation.sampling import Rules, Sampler, Start
-from charlm.inference.generation.text import rules_for, starts_for, write_samples
+from charlm.inference.generation.text import rules_for, write_samples
 from charlm.inference.predictors.decoder import CompiledDecoder, open_decoder
 from charlm.inference.predictors.recurrent import Recurrent
 from charlm.model import native
@@ -147,7 +147,8 @@ def test_the_compiled_decoder_gives_back_where_each_text_stands(kind: str) -> No
     model, tokenizer = MODELS[kind], TOKENIZERS[kind]
     config = GenerationConfig(pattern=r"(\S+ )*(dead|the)", length=100, temperature=1.2)
     rules = rules_for(tokenizer, config, [""])
-    starts = starts_for(tokenizer, [""], rules, [1, 2, 3])
+    begun = tuple(constraint.start("") for constraint in rules.constraints)
+    starts = [Start((tokenizer.boundary_id,), seed, begun) for seed in (1, 2, 3)]
     begin = open_decoder(model)
     if not isinstance(begin, CompiledDecoder):
         pytest.skip(f"the compiled decoder is not there: {native.status()}")

@@ -50,8 +50,8 @@ def test_a_wide_beam_finds_the_best_of_all_texts(model: Recurrent, power: float)
         tuple(text): log_prob(model, prompt + text, 3) / len(text) ** power for text in all_texts(4)
     }
     expected = sorted(scored, key=lambda text: -scored[text])[:3]
-    config = GenerationConfig(length=4)
-    found = beam_samples(model, LETTERS, "ab", config, width=200, count=3, power=power)
+    config = GenerationConfig(length=4, length_penalty=power)
+    found = beam_samples(model, LETTERS, "ab", config, width=200, count=3)
     texts = ["".join(sample) for sample in found]
     assert texts == [LETTERS.decode(text) for text in expected]
     totals = [sample.log_prob for sample in found]
@@ -98,6 +98,15 @@ def test_the_best_of_several_has_the_largest_mean_log_probability(model: Recurre
             means[content] = np.mean([token.log_prob for token in sample.written])
     assert means[text] == max(means.values())
     assert best.log_prob / len(best.written) == pytest.approx(means[text])
+
+
+@pytest.mark.parametrize("how", [{}, {"best_of": 3}, {"beam": 3}])
+def test_a_text_that_a_pattern_ends_says_so(model: Recurrent, how: dict[str, int]) -> None:
+    config = GenerationConfig(length=9, pattern="[ab]{2}")
+    (sample,) = write_texts(model, LETTERS, [""], config, seeds=[1], **how)
+    assert len("".join(sample)) == 2
+    assert sample.finish == "end"
+    assert sample.constrained
 
 
 def test_log_probabilities_of_a_text_are_those_of_scoring(model: Recurrent) -> None:

@@ -7,14 +7,14 @@ import time
 import pytest
 
 from charlm.config import TokenizerConfig
-from charlm.data.tokenizers.aside import aside
 from charlm.data.tokenizers.kinds import tokenizer_trainer
+from charlm.data.tokenizers.threads import in_thread
 
 
 def test_results_and_errors_come_back() -> None:
-    assert aside(lambda _: 3) == 3
+    assert in_thread(lambda _: 3) == 3
     with pytest.raises(RuntimeError, match="no pieces"):
-        aside(lambda _: (_ for _ in ()).throw(RuntimeError("no pieces")))
+        in_thread(lambda _: (_ for _ in ()).throw(RuntimeError("no pieces")))
 
 
 @pytest.mark.timeout(30)
@@ -28,7 +28,7 @@ def test_a_signal_is_answered_at_once_and_the_work_is_told() -> None:
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        aside(work)
+        in_thread(work)
     assert told[0].is_set()
     assert time.monotonic() - began < 10
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["aside"]
+__all__ = ["in_thread"]
 
 Result = TypeVar("Result")
 
@@ -14,10 +14,10 @@ PATIENCE = 0.5
 """Seconds that an abandoned call has for its last steps in Python before the process goes on."""
 
 POLL = 0.02
-"""Seconds between two looks for the end of the work."""
+"""Seconds between two checks whether the work has ended."""
 
 
-def aside(work: Callable[[threading.Event], Result]) -> Result:
+def in_thread(work: Callable[[threading.Event], Result]) -> Result:
     """Do ``work`` in a thread of its own and wait for it; what it raises is raised here.
 
     Handlers of signals run in the main thread, and only between two steps of Python: compiled code
