@@ -27,7 +27,7 @@ SAVED = {
     "in a validation": ("charlm.training.validation:Validation.nll", 2),
     "while writing the log": ("charlm.storage.log:Log.append", 2),
     "in a save": ("charlm.storage.checkpoints:write_file", 6),
-    "between checkpoint and best.json": ("charlm.storage.run:Run.settle", 2),
+    "between checkpoint and best.json": ("charlm.storage.run:Run.name_best", 2),
 }
 """Phases in which training saves: the function, and its call at which the signal comes."""
 

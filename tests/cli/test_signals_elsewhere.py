@@ -47,7 +47,7 @@ ELSEWHERE = {
     "measuring speed": ("bench", "charlm.inference.speed:measure", 1),
     "indexing the training text": ("novelty run book.txt", "charlm.data.suffixes.building:sort", 1),
     "looking for copies": ("novelty run book.txt", "charlm.inference.novelty.report:compare", 1),
-    "explaining": ("explain run book.txt --npz a.npz", "charlm.explain.activations:named", 1),
+    "explaining": ("explain run book.txt --npz a.npz", "charlm.explain.activations:expectations", 1),
     "measuring memory": ("explain run book.txt --memory --reach 20",
                          "charlm.explain.memory:prediction_changes", 1),
     "finding units": ("explain run book.txt --find word-length", "charlm.explain.search:add_states",
