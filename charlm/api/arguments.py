@@ -24,6 +24,7 @@ __all__ = [
     "naming_unknown",
     "require",
     "run_folder",
+    "several",
     "within",
 ]
 
@@ -107,8 +108,34 @@ def plain_types(annotation: object) -> tuple[object, ...]:
 
 def require(name: str, value: object, kinds: tuple[type, ...], wanted: str) -> None:
     """Raise ``ConfigError`` unless the argument ``name`` has one of the types ``kinds``."""
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+    if not fits(value, kinds):
         raise ConfigError(f"`{name}` must be {wanted}, got {value!r:.60}", f"change `{name}`")
+
+
+def fits(value: object, kinds: tuple[type, ...]) -> bool:
+    """Whether ``value`` has one of the types ``kinds`` and can be used as such: an array without
+    dimensions has no items, and a whole number may be too large for any ``float``.
+    """
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        return isinstance(value, bool) and bool in kinds
+    try:
+        if isinstance(value, Integral) and Integral not in kinds:
+            float(value)
+        elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+            iter(value)
+    except (OverflowError, TypeError):
+        return False
+    return True
+
+
+def several(name: str, given: str | Iterable[str]) -> list[str]:
+    """The texts that the argument ``name`` gives.  Raises ``ConfigError`` unless it is a str or
+    several.
+    """
+    every = [given] if isinstance(given, str) else list(given)
+    for each in every:
+        require(name, each, (str,), "a str, or a list of them")
+    return every
 
 
 def within(least: int, most: int | None = None, /, **numbers: int | None) -> None:
@@ -146,7 +173,7 @@ def listed(text: Texts | None) -> str | Path | Sequence[str | Path] | None:
     """
     single = text is None or isinstance(text, str | Path)
     readable = isinstance(text, bytes) or hasattr(text, "read")
-    if not single and (readable or not isinstance(text, Iterable)):
+    if not single and (readable or not fits(text, (Iterable,))):
         raise ConfigError(
             f"a text must be a str, or the Path of a file, or a list of them, got {text!r:.60}",
             "decode or read it first, or give the Path of the file",

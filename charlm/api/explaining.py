@@ -1,10 +1,10 @@
 """The methods of ``charlm.Model`` that show what goes on inside a recurrent network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.api.arguments import last_of, naming_unknown, within
+from charlm.api.arguments import last_of, naming_unknown, several, within
 from charlm.inference.loading import Loaded
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Explaining:
         from charlm.explain.memory import Memory
         from charlm.explain.rivals import compare_memory
 
-        cells = [against] if isinstance(against, str) else against
+        cells = several("against", against)
         records = compare_memory(self.loaded, self._read(text), cells, reach)
         return [record for record in records if isinstance(record, Memory)]
 
@@ -102,4 +102,4 @@ class Explaining:
 
 def numbers(given: int | Sequence[int] | None) -> Sequence[int] | None:
     """One number as a sequence; several, or None, as they are."""
-    return [given] if isinstance(given, int) else given
+    return given if given is None or isinstance(given, Iterable) else [int(given)]

@@ -1,12 +1,13 @@
 """The methods of ``charlm.Model`` that generate text."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from charlm.api.arguments import last_of, naming_unknown, require, within
+from charlm.api.arguments import last_of, naming_unknown, require, several, within
 from charlm.config import GenerationConfig
+from charlm.config.paths import path_of
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.inference.generation import text as generation
 from charlm.inference.generation.modes import refuse_idle, write_texts
@@ -61,7 +62,8 @@ class Writing:
         written = write_texts(
             model, self.loaded.tokenizer, prompts, config,
             seeds=generation.seeds_for(seed, samples), best_of=best_of, beam=beam or 0,
-            state=None if state is None else Path(state), stop=stops(stop), past_end=past_end,
+            state=None if state is None else path_of("state", state),
+            stop=several("stop", stop), past_end=past_end,
             training_text=self._training_text(config),
         )  # fmt: skip
         results = generation.grouped(written, samples)
@@ -86,7 +88,7 @@ class Writing:
             for piece in model.stream("It was", length=80):
                 print(piece, end="", flush=True)
         """
-        config, texts = self._settings(settings), stops(stop)
+        config, texts = self._settings(settings), several("stop", stop)
         model = in_precision(self.loaded.model, precision)
         generation.warn_of_stops(self.loaded.tokenizer, texts)
         return generation.stream(
@@ -158,11 +160,3 @@ class Writing:
         """``prompt`` with ``replacement`` for what the model has never seen, if there is one."""
         require("prompt", prompt, (str,), "a str, or a list of them")
         return generation.replace_symbols(self.loaded.tokenizer, prompt, replacement)
-
-
-def stops(stop: str | Iterable[str]) -> list[str]:
-    """The texts to end at.  Raises ``ConfigError`` for anything but a str or several."""
-    every = [stop] if isinstance(stop, str) else list(stop)
-    for each in every:
-        require("stop", each, (str,), "a str, or a list of them")
-    return every

@@ -13,7 +13,7 @@ from charlm.cli.shared import RunPath, data_options, device_option, json_option
 )
 @click.argument("run_a", metavar="RUN_A", type=RunPath())
 @click.argument("run_b", metavar="RUN_B", type=RunPath())
-@click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
+@click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path(readable=False))
 @click.option(
     "--part", type=click.Choice(["valid", "test"]),
     help="Compare on this part of the text that both runs were made from, instead of SOURCE.",

@@ -146,7 +146,8 @@ def what_not_to_copy(loaded: Any) -> Any:
     help="Text to continue; -: read it from standard input.",
 )  # fmt: skip
 @option(
-    "--prompts", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", heading=WRITING,
+    "--prompts", metavar="FILE", heading=WRITING,
+    type=click.Path(readable=False, path_type=Path, dir_okay=False),
     help=r"Continue each line of FILE; \n in it is a line break.",
 )  # fmt: skip
 @option(
@@ -167,7 +168,8 @@ def what_not_to_copy(loaded: Any) -> Any:
     help="Where the model ends the document, begin another one instead of stopping.",
 )  # fmt: skip
 @option(
-    "--state", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", heading=WRITING,
+    "--state", metavar="FILE", heading=WRITING,
+    type=click.Path(readable=False, path_type=Path, dir_okay=False),
     help="Go on from the text whose state is in FILE, if it exists, and keep the state after this "
     "text there.",
 )  # fmt: skip

@@ -15,7 +15,7 @@ SAMPLES = "Samples, without SOURCE"
 
 @click.command("novelty", cls=Command, short_help="Measure how much is copied from the training.")
 @run_argument
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...", type=click.Path())
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...", type=click.Path(readable=False))
 @option(
     "--temperatures", type=Numbers("0.5,0.8,1.1"), metavar="X,X,...", heading=SAMPLES,
     help="Temperatures of the samples.  [default: 0.5,0.8,1]",

@@ -94,7 +94,7 @@ def setting_option(flag: str, target: str) -> Callable[[Callable[..., Any]], Cal
     if kind == tuple[float, ...]:
         options.update(type=Numbers(), metavar="SHARES")
     elif kind == tuple[str, ...]:
-        options.update(type=click.Path(), multiple=True, metavar="SOURCE")
+        options.update(type=click.Path(readable=False), multiple=True, metavar="SOURCE")
     elif choices:
         options.update(type=click.Choice(choices), metavar=key.upper())
     else:

@@ -11,7 +11,9 @@ from charlm.cli.shared import encoding_option, format_option, json_option, run_a
 
 @click.command("pairs", cls=Command, short_help="Measure which of two sentences a model prefers.")
 @run_argument
-@click.argument("sources", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@click.argument(
+    "sources", nargs=-1, required=True, metavar="FILE...", type=click.Path(readable=False)
+)
 @click.option("--each", is_flag=True, help="Print a row for each pair, instead of the accuracy.")
 @format_option()
 @encoding_option

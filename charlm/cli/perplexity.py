@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command("perplexity", cls=Command, short_help="Measure how well a model predicts text.")
 @run_argument
-@click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
+@click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path(readable=False))
 @click.option(
     "--part", type=click.Choice(["train", "valid", "test"]),
     help="Score this part of the run's own text, instead of SOURCE.",

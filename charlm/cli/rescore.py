@@ -11,7 +11,7 @@ from charlm.cli.shared import FILE, json_option, run_argument
 
 @click.command("rescore", cls=Command, short_help="Choose among the hypotheses of a recogniser.")
 @run_argument
-@click.argument("nbest", metavar="NBEST", type=click.Path())
+@click.argument("nbest", metavar="NBEST", type=click.Path(readable=False))
 @click.option(
     "--input-format", type=click.Choice(["kaldi", "plain", "jsonl", "moses"]),
     help="How NBEST is written.  [default: by its name and lines]",

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 @click.command("score", cls=Command, short_help="Measure how surprising each word of a text is.")
 @run_argument
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path())
+@click.argument(
+    "sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path(readable=False)
+)
 @click.option(
     "--by", type=click.Choice(["token", "char", "word", "line", "region"]), default="word",
     help="Print a row for each of these.",

@@ -33,7 +33,7 @@ class RunPath(click.Path):
     """The folder of a run; ``hf:OWNER/NAME`` is downloaded from the Hub into the cache."""
 
     def __init__(self) -> None:
-        super().__init__(path_type=Path)
+        super().__init__(readable=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The folder.  Raises ``CharlmError`` for a run that the Hub does not give."""
@@ -44,7 +44,7 @@ class RunPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-FILE = click.Path(path_type=Path)
+FILE = click.Path(readable=False, path_type=Path)
 """The path of a file or a folder."""
 
 

@@ -13,7 +13,7 @@ from charlm.cli.shared import FILE, json_option, out_option
 
 
 @click.command("train", cls=Command, short_help="Train a model on text, or resume a run.")
-@click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
+@click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path(readable=False))
 @out_option("The run folder.  [default: runs/NAME]")
 @click.option("--recipe", metavar="NAME", help="Settings that are known to work (charlm recipes).")
 @setting_options

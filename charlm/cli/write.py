@@ -16,7 +16,8 @@ from charlm.cli.shared import run_argument, seed_option
 @option("--prompt", "-p", default="", show_default=False, metavar="TEXT", heading=WRITING,
         help="Text to begin with.")  # fmt: skip
 @option(
-    "--out", "-o", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", heading=WRITING,
+    "--out", "-o", metavar="FILE", heading=WRITING,
+    type=click.Path(readable=False, path_type=Path, dir_okay=False),
     help="Where the text is kept.  [default: a new file called after RUN]",
 )  # fmt: skip
 @option("--continue", "append", is_flag=True, heading=WRITING, help="Go on with the text of FILE.")

@@ -73,7 +73,7 @@ def ancestor_of(run: Run) -> Ancestor | None:
     except (AttributeError, KeyError, TypeError, ValueError, CharlmError) as error:
         raise CheckpointError(
             f"{run.folder / 'run.toml'}: [origin.base] cannot be read: {error}",
-            "restore the file, or train anew into another `out=FOLDER`",
+            "restore the file, or train anew into another folder",
         ) from error
 
 

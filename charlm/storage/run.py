@@ -284,7 +284,7 @@ def open_run(folder: str | Path) -> Run:
     except (ValueError, TypeError, AttributeError, RecursionError, CharlmError) as error:
         raise CheckpointError(
             f"{path} cannot be read: {' '.join(str(error).split())}",
-            "restore the file, or train anew into another `out=FOLDER`",
+            "restore the file, or train anew into another folder",
         ) from error
 
 

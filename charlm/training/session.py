@@ -266,14 +266,14 @@ class Session:
         """Write log and checkpoint to the disk.  Raises ``CheckpointError``."""
         try:
             self.counters.log_bytes = self.file.sync()
+            state = {"counters": self.counters.to_table()}
+            best = self.counters.best(self.validation)
+            return self.run.save(self.counters.step, self.learner.weights(), train, state, best)
         except OSError as error:
             raise CheckpointError(
                 f"cannot save a checkpoint: {describe(error)}",
                 f"{way_out(error)}, then train again: training resumes from the checkpoint before",
             ) from error
-        state = {"counters": self.counters.to_table()}
-        best = self.counters.best(self.validation)
-        return self.run.save(self.counters.step, self.learner.weights(), train, state, best)
 
     def done(self, finished: bool, reason: str) -> Done:
         """The report that ends the session."""

@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import charlm
@@ -78,6 +79,15 @@ WRITING: list[tuple[Any, str, str]] = [
     (lambda m: m.generate(precision="float8"), "float8", "float32"),
     (lambda m: m.stream(["ba"]), "`prompt` must be a str", "prompt"),
     (lambda m: m.stream(samples=3), "argument `samples` of stream", ""),
+    (lambda m: m.generate(stop=np.array("a")), "`stop` must be a str or a list", "stop"),
+    (lambda m: list(charlm.train("the king " * 3000)), "corpus called the king", "path"),
+    (lambda m: charlm.train("book.txt", out="x" * 5000), "`out` is too long: xxx", "shorter"),
+    (lambda m: charlm.import_model("x" * 5000, "a"), "`file` is too long: xxx", "shorter"),
+    (lambda m: charlm.export_model("runs/book", "onnx", "x" * 5000), "`out` is too long", "short"),
+    (lambda m: m.generate(state="x" * 5000), "`state` is too long: xxx", "shorter"),
+    (lambda m: list(charlm.train("\ud800", out="a")), "the name \\ud800 is not UTF-8", "rename"),
+    (lambda m: m.generate(state="\0"), "`state` must be a str or a Path", "state"),
+    (lambda m: m.generate(state="\ud800"), "`state` must be a str or a Path", "state"),
 ]  # fmt: skip
 
 
@@ -121,6 +131,20 @@ MEASURING: list[tuple[Any, str, str]] = [
     (lambda m: charlm.compare(m, m), "give either a text", "part"),
     (lambda m: charlm.compare(m, m, part="all"), "unknown `part`: 'all'", "did you mean"),
     (lambda m: charlm.compare(m, 3, "ba"), "`run` must be a str or a Path", ""),
+    (lambda m: m.score(Path("\ud800")), "no file, folder or corpus called \\ud800", "path"),
+    (lambda m: m.rescore("\ud800"), "\\ud800", ""),
+    (lambda m: m.pairs("\ud800"), "\\ud800", ""),
+    (lambda m: m.compress(Path("\ud800")), "\\ud800", ""),
+    (lambda m: m.score(np.array("ba")), "a text must be a str", "read it first"),
+    (lambda m: m.adapt(tune_on=np.array("ba")), "`tune_on` must be a str", "tune_on"),
+    (lambda m: m.mix(np.array([1, 2])), "`other` must be a str or a Path", "other"),
+    (lambda m: m.mix("runs/book", 10**400), "`weight` must be a number", "weight"),
+    (lambda m: m.explain("ba", layers=np.array(0)), "`layers` must be a whole number or", ""),
+    (lambda m: m.explain("ba", units=np.int64(99)), "`units` must be from 0", "numbered from 0"),
+    (lambda m: m.memory("ba", against=[["rnn"]]), "`against` must be a str, or a list", ""),
+    (lambda m: m.novelty(temperatures=np.array(0.5)), "`temperatures` must be a list", ""),
+    (lambda m: m.novelty(temperatures=[10**400]), "temperature` must have at most", "temper"),
+    (lambda m: m.novelty(temperatures=[]), "`temperatures` is empty", "`temperatures=[0.8]`"),
 ]  # fmt: skip
 
 

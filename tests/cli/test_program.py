@@ -235,3 +235,15 @@ def test_a_made_text_comes_with_its_entropy(own_folder: Path) -> None:
     assert len(Path("m.txt").read_text()) == 500
     assert facts["entropy_rate_bits_per_char"] > 0
     assert facts["parameters"]["order"] == 1
+
+
+@pytest.mark.parametrize("names", NAMES, ids=" ".join)
+def test_a_path_that_may_not_be_read_is_left_to_what_reads_it_and_knows_the_way_out(
+    names: tuple[str, ...],
+) -> None:
+    command: click.Command = cli
+    for name in names:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name) or command
+    paths = [each for each in command.params if isinstance(each.type, click.Path)]
+    assert not [each.name for each in paths if each.type.readable]

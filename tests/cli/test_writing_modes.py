@@ -77,6 +77,8 @@ def test_a_file_that_is_no_state_is_refused_in_two_lines(run: Path) -> None:
     write(run, "-n", 5, "--seed", 1, "--state", "whole")
     content = Path("whole").read_bytes()
     files = {"text": b"no state", "empty": b"", "cut": content[:-9], "long": b"\xff" * 99}
+    files["flipped"] = content[:-1] + bytes([content[-1] ^ 1])
+    files["NaN"] = content[:-4] + b"\xff\xff\xff\x7f"
     files["last"] = content.replace(b'"last":"', b'"last":"9')
     for name, changed in files.items():
         Path(name).write_bytes(changed)

@@ -73,6 +73,23 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert [line.count("step") for line in log.path.read_text().splitlines()] == [1, 1, 1]
 
 
+def test_a_folder_of_checkpoints_that_is_withdrawn_does_not_end_the_training(
+    config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail, exists = failing(errno.EACCES, 1), Path.exists
+
+    def sometimes(path: Path, **named: Any) -> bool:
+        if path.parent.name == "checkpoints":
+            fail()
+        return exists(path, **named)
+
+    monkeypatch.setattr(Path, "exists", sometimes)
+    reports = train_into(config(), tmp_path / "run")
+    (note,) = notes(reports)
+    assert "Permission denied; training goes on" in note
+    assert last(reports).finished
+
+
 def test_a_checkpoint_on_the_way_that_cannot_be_saved_does_not_end_the_training(
     config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,13 @@ def test_paths_texts_and_lists_of_them_are_sources(text: Path, tmp_path: Path) -
         assert planned.config.data.sources == ((str(text), str(other)) if several else (str(text),))
 
 
+def test_a_file_may_have_a_line_break_in_its_name(tmp_path: Path) -> None:
+    named = tmp_path / "two\nlines.txt"
+    named.write_text(WORDS * 9)
+    *_, planned = plan(str(named), str(tmp_path / "run"), **SHORT)
+    assert planned.config.data.sources == (str(named),)
+
+
 def test_a_closed_iterator_leaves_a_run_that_is_resumed(text: Path, tmp_path: Path) -> None:
     reports = train(text, tmp_path / "run", **SHORT | {"steps": 30, "evaluations": 1})
     for report in reports:

@@ -7,6 +7,7 @@ import codecs
 import contextlib
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ __all__ = [
 
 BLOCK = 1 << 19
 """Bytes read at a time; a piece is at most twice as long."""
+
+LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of surrogate pairs that stand for no byte of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +241,7 @@ def printable(name: str, longest: int = 200) -> str:
     A name that is not UTF-8 reaches Python with lone surrogates, which no terminal and no JSON
     takes.
     """
+    name = LONE.sub(lambda found: f"\\u{ord(found[0]):04x}", name)
     shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     shown = " ".join(shown.splitlines())
     return shown if len(shown) <= longest else f"{shown[: longest // 4]}..."

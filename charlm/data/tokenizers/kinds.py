@@ -13,7 +13,7 @@ from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer, CharT
 from charlm.data.tokenizers.base import DEFINITION, FORMAT, REMEDY, TextStream, Tokenizer, as_text
 from charlm.data.tokenizers.subwords import MODEL, SubwordTokenizer, SubwordTrainer
 from charlm.data.tokenizers.words import WordTokenizer, WordTrainer
-from charlm.errors import TokenizerError
+from charlm.errors import TokenizerError, way_out
 from charlm.untrusted import parse_json, read_file
 
 __all__ = ["TextStream", "Tokenizer", "as_text", "load", "tokenizer_trainer"]
@@ -106,7 +106,8 @@ def read_bounded(path: Path, limit: int) -> bytes:
         return read_file(path, limit)
     except OSError as error:
         raise TokenizerError(
-            f"{path} cannot be read: {error.strerror}", "give the folder of a tokenizer or run"
+            f"{path} cannot be read: {error.strerror}",
+            f"{way_out(error)}, or give the folder of another tokenizer or run",
         ) from None
     except ValueError as error:
         raise TokenizerError(f"{path} cannot be used: {error}", REMEDY) from None

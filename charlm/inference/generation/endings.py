@@ -22,6 +22,11 @@ LONGEST_REST = 1000
 """Characters in which the end of the last word, sentence or line is looked for; there the text
 ends in any case."""
 
+LONGEST_UNIT = 20_000
+"""Characters, and tokens without any, in which the end of the next unit is looked for.  A text
+that repeats itself without a sentence's end, or writes nothing but ends of documents, ends there
+instead of never."""
+
 
 class Ending:
     """Finds where one text ends, while its pieces come."""
@@ -29,7 +34,7 @@ class Ending:
     def __init__(self, config: GenerationConfig) -> None:
         self.unit, self.left, self.whole = config.unit, config.length, config.whole
         self.tail = ""
-        self.rest = LONGEST_REST
+        self.rest, self.patience = LONGEST_REST, LONGEST_UNIT
 
     def find(self, piece: str) -> int | None:
         """How many characters of the next token's text still belong to the text; None: all, and
@@ -37,7 +42,7 @@ class Ending:
         """
         if self.left < 0:
             return None
-        begin = 0
+        begin, left = 0, self.left
         if self.unit in ("characters", "tokens"):
             counted = len(piece) if self.unit == "characters" else 1
             begin = len(piece) + min(self.left - counted, 0) * (self.unit == "characters")
@@ -48,7 +53,8 @@ class Ending:
                 self.unit, self.left = f"{self.whole}s", 1
         found = self.search(piece, begin) if self.unit in BREAKS else None
         self.tail = (self.tail + piece)[-CONTEXT:]
-        return found
+        self.patience = LONGEST_UNIT if self.left < left else self.patience - max(len(piece), 1)
+        return len(piece) if found is None and self.patience <= 0 else found
 
     def search(self, piece: str, begin: int) -> int | None:
         """Where, from ``begin`` on, the last unit ends that is still to be written."""

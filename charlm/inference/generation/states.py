@@ -5,6 +5,7 @@ token, which is read again to go on, the end of the text, and the weights that t
 """
 
 import hashlib
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,6 +89,7 @@ def write_state(path: Path, model: Predictor, saved: SavedState) -> None:
         for part, tensor in enumerate(tensors)
     }
     metadata = {"format": FORMAT, "last": str(saved.last), "weights": weights_of(model)}
+    metadata["sha256"] = digest_of(saved)
     if saved.text is not None:
         metadata["text"] = saved.text
     try:
@@ -95,6 +97,21 @@ def write_state(path: Path, model: Predictor, saved: SavedState) -> None:
     except OSError as error:
         cause = f"{path} cannot be written: {error.strerror}"
         raise ConfigError(cause, "give another file for `state`") from None
+
+
+def digest_of(saved: SavedState) -> str:
+    """The SHA-256 of all that is kept, which shows a damaged file."""
+    digest = hashlib.sha256(repr((saved.last, saved.text)).encode())
+    for tensor in chain.from_iterable(saved.state):
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def check_whole(saved: SavedState, digest: str | None) -> None:
+    """Raise ``ValueError`` for NaN, infinity, and another SHA-256 than ``digest``, if given."""
+    finite = all(bool(part.isfinite().all()) for part in chain.from_iterable(saved.state))
+    if not finite or digest not in (None, digest_of(saved)):
+        raise ValueError("the content has changed since it was written")
 
 
 def read_state(path: Path, model: Predictor) -> SavedState | None:
@@ -120,6 +137,7 @@ def read_state(path: Path, model: Predictor) -> SavedState | None:
         last, text = int(metadata["last"]), metadata.get("text")
         if not 0 <= last < model.vocab_size:
             raise ValueError("the last token is not in the vocabulary")
+        check_whole(SavedState(state, last, text), metadata.get("sha256"))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}", way_out(error)) from None
     except MALFORMED:

@@ -41,10 +41,11 @@ class SampleChoice:
         for name, value, least in (
             ("samples", self.samples, 1),
             ("length", self.length, LENGTHS[0]),
-            ("temperatures", len(self.temperatures), 1),
         ):
             if value < least:
                 raise ConfigError(f"`{name}` must be {least} or more, got {value}", "raise it")
+        if not self.temperatures:
+            raise ConfigError("`temperatures` is empty", "give one or more: `temperatures=[0.8]`")
 
 
 def sampling(*, texts: bool, **given: Any) -> SampleChoice:

@@ -1,6 +1,7 @@
 """From sources, names and files to all settings of a training, and the folder that it is for."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from charlm.training.transfer.ancestry import inherit
 __all__ = ["TrainingRequest", "resolve"]
 
 Sources = str | Path | Iterable[str | Path]
+
+LONGEST_NAME = 50
+"""Characters of a run's usual name: file systems take 255 bytes, those of a suffix included."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,13 @@ def listed(sources: Sources) -> list[str]:
             raise ConfigError(f"this cannot be a source: {source!r}", "name texts by str or Path")
         if not str(source).strip():
             raise ConfigError("a source must not be empty", "name a file, a folder or a corpus")
-        if isinstance(source, str) and "\n" in source:
+        # Other than those of Path, these functions take a long text for no file, not for an error.
+        if isinstance(source, str) and "\n" in source and not os.path.exists(source):  # noqa: PTH110
             raise CorpusError(
                 f"`sources` names files, but a text was given: {source[:40]!r}...",
                 "write the text to a file, and name that",
             )
-        if (Path(source) / "run.toml").is_file():
+        if os.path.isfile(Path(source) / "run.toml"):  # noqa: PTH113
             raise ConfigError(
                 f"{source} is a run, not a text",
                 f"name a text; to go on with a run give `out={str(source)!r}` alone",
@@ -143,4 +148,4 @@ def usual_folder(given: Tables) -> Path:
     source = with_corpus(data, {}, need_text=False)[0].data.sources[0]
     stem = Path(source).name.partition(".")[0] if source != "-" else "stdin"
     kept = "".join(char if char.isalnum() or char in "-_" else "-" for char in stem).strip("-")
-    return Path("runs") / (kept or "text")
+    return Path("runs") / (kept[:LONGEST_NAME] or "text")

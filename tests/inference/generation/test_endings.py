@@ -3,7 +3,7 @@
 import pytest
 
 from charlm.config import GenerationConfig
-from charlm.inference.generation.endings import LONGEST_REST, Ending
+from charlm.inference.generation.endings import LONGEST_REST, LONGEST_UNIT, Ending
 
 TEXT = 'It was. "Why?" she said, twice!\n\nNo one\nanswered. The end'
 
@@ -48,3 +48,20 @@ def test_tokens_are_counted_as_they_come() -> None:
 
 def test_the_end_of_a_word_that_never_comes_is_not_waited_for() -> None:
     assert len(ended("a" * 5000, 7, length=10, whole="word")) <= LONGEST_REST + 20
+
+
+@pytest.mark.parametrize("unit", ["words", "sentences", "lines", "paragraphs"])
+def test_the_end_of_a_unit_that_never_comes_is_not_waited_for(unit: str) -> None:
+    assert len(ended("a" * 3 * LONGEST_UNIT, 7, length=10, unit=unit)) <= LONGEST_UNIT + 20
+
+
+def test_tokens_without_characters_end_a_text_that_counts_characters() -> None:
+    ending = Ending(GenerationConfig(length=1))
+    assert any(ending.find("") == 0 for _ in range(LONGEST_UNIT + 1))
+
+
+def test_a_long_text_of_units_that_end_is_not_cut() -> None:
+    text = "All is well. " * (2 * LONGEST_UNIT // 10)
+    assert ended(text, 1000, length=10**6, unit="sentences") == text
+    assert ended(text, 1000, length=len(text), unit="characters") == text
+    assert ended(text, 1000, length=len(text) - 1, unit="characters") == text[:-1]
