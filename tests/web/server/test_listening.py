@@ -82,6 +82,14 @@ def test_the_official_client_completes_and_streams(server: OpenServer) -> None:
             client.completions.create(model="lstm", prompt="日")
 
 
+def test_of_several_models_one_must_be_named(server: OpenServer) -> None:
+    with pytest.raises(HTTPError) as refused:
+        complete(server, prompt="It")
+    message = json.loads(refused.value.read())["error"]["message"]
+    refused.value.close()
+    assert message == "`model` is missing or no text; known: lstm, gru"
+
+
 def test_a_connection_that_sends_nothing_in_time_is_closed(impatient: OpenServer) -> None:
     with socket.create_connection(address(impatient), timeout=60) as slow:
         slow.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: 127")
