@@ -155,8 +155,8 @@ class Measuring:
         how_read = {"encoding": encoding, "text_column": text_column}
         taken = [] if texts is None else self._texts(listed(texts), **how_read)
         chosen = sampling(
-            texts=bool(taken), temperatures=temperatures and tuple(temperatures),
-            samples=samples, length=length, seed=seed,
+            texts=bool(taken), samples=samples, length=length, seed=seed,
+            temperatures=None if temperatures is None else tuple(temperatures),
         )  # fmt: skip
         return last_of(measure_novelty(self.loaded, taken, chosen), NoveltyTable)
 

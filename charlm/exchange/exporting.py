@@ -78,7 +78,7 @@ def export_model(
     if to not in FORMATS:
         raise ConfigError(f"unknown format `to={to!r}`", f"choose one of {', '.join(FORMATS)}")
     if to == "arpa":
-        durable.write_output(out, content := "".join(arpa_of(loaded)).encode(), force=force)
+        durable.write_output(out, content := arpa_of(loaded), force=force)
         return Exported(str(loaded.run.folder), loaded.step, to, str(out), len(content))
     if out.exists():
         raise CorpusError(
@@ -129,11 +129,11 @@ def write_companions(folder: Path, loaded: Loaded) -> None:
     durable.write_text(folder / "example.py", EXAMPLE)
 
 
-def arpa_of(loaded: Loaded) -> "list[str]":
-    """The lines of an ARPA file.  Raises ``ModelError`` for a run that is no n-gram model."""
+def arpa_of(loaded: Loaded) -> bytes:
+    """An ARPA file.  Raises ``ModelError`` for a run that is no n-gram model."""
     if not isinstance(loaded.model, NgramPredictor):
         raise ModelError(
             f"{loaded.run.folder} holds no n-grams, and ARPA files hold nothing else",
             "train one with `model.kind='ngram'`, or export to another format",
         )
-    return list(arpa_lines(loaded.model.ngrams, spelled(loaded.tokenizer)))
+    return "".join(arpa_lines(loaded.model.ngrams, spelled(loaded.tokenizer))).encode()

@@ -81,20 +81,22 @@ def push(
     check_name(name)
     contents = files_to_push(loaded) | {"README.md": model_card(loaded, name, licence).encode()}
     with speaking(name) as hub:
+        from huggingface_hub import CommitOperationAdd
+
         operations = [
-            hub.library.CommitOperationAdd(path_in_repo=path, path_or_fileobj=content)
+            CommitOperationAdd(path_in_repo=path, path_or_fileobj=content)
             for path, content in contents.items()
         ]
-        hub.api.create_repo(name, repo_type="model", private=private, exist_ok=True)
+        hub.create_repo(name, repo_type="model", private=private, exist_ok=True)
         for operation in operations:
             if operation.path_in_repo.endswith(".safetensors"):
                 # Several at once would be uploaded by threads, which no signal reaches.
-                hub.api.preupload_lfs_files(name, [operation])
-        done = hub.api.create_commit(
+                hub.preupload_lfs_files(name, [operation])
+        done = hub.create_commit(
             name, operations, commit_message=f"Step {loaded.step:,} of a charlm run"
         )
     size = sum(map(len, contents.values()))
-    url = f"{hub.api.endpoint}/{name}"
+    url = f"{hub.endpoint}/{name}"
     return Pushed(str(run), loaded.step, url, done.oid, tuple(contents), size)
 
 
@@ -111,7 +113,7 @@ def pull(name: str, out: str | Path, revision: str | None = None) -> Pulled:
         raise CheckpointError(f"{out} exists already", "choose another `out=FOLDER`")
     target = out.resolve()  # of a link, the folder that it leads to
     with speaking(name) as hub:
-        about = hub.api.model_info(name, revision=revision, files_metadata=True)
+        about = hub.model_info(name, revision=revision, files_metadata=True)
         wanted = [each.rfilename for each in about.siblings if FILES.fullmatch(each.rfilename)]
         sizes = [each.size or 0 for each in about.siblings if each.rfilename in wanted]
         check_repository(name, wanted, sum(sizes))
@@ -120,7 +122,7 @@ def pull(name: str, out: str | Path, revision: str | None = None) -> Pulled:
             durable.remove_folder(target)  # it is empty
         with appearing(target) as folder:
             for file in wanted:  # not at once, in threads, which no signal reaches
-                hub.api.hf_hub_download(name, file, revision=about.sha, local_dir=folder)
+                hub.hf_hub_download(name, file, revision=about.sha, local_dir=folder)
             if (folder / ".cache").is_dir():
                 durable.remove_folder(folder / ".cache")
             steps = verified_steps(folder, name)
@@ -138,7 +140,7 @@ def local_run(name: str) -> Path:
     kept = cache_folder() / "hub" / name.replace("/", "--")
     try:
         with speaking(name) as hub:
-            commit = hub.api.model_info(name).sha
+            commit = hub.model_info(name).sha
     except ModelError:
         copies = sorted(kept.glob("*/run.toml"), key=lambda path: path.stat().st_mtime)
         if not copies:
@@ -210,30 +212,20 @@ def verified_steps(folder: Path, name: str) -> tuple[int, ...]:
     return steps
 
 
-@dataclass(frozen=True)
-class HubAccess:
-    """The library huggingface_hub and its interface to one Hub."""
-
-    library: Any
-    api: Any
-
-
 @contextmanager
-def speaking(name: str) -> Iterator[HubAccess]:
-    """Yield the Hub; errors of the library in the block become ``ModelError``, and those of the
-    disk ``CheckpointError``.
+def speaking(name: str) -> Iterator[Any]:
+    """Yield the ``HfApi`` of the Hub; its errors in the block become ``ModelError``, and those of
+    the disk ``CheckpointError``.
     """
     if not hub_answers():
         raise ModelError("the Hub cannot be reached", "check the connection, or use a local run")
     # The compiled transfer, called Xet, answers no signal.
     for unwanted in ("PROGRESS_BARS", "TELEMETRY", "XET"):
         os.environ.setdefault(f"HF_HUB_DISABLE_{unwanted}", "1")
-    import huggingface_hub
-    from huggingface_hub import errors
+    from huggingface_hub import HfApi, errors
 
-    api = huggingface_hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="charlm")
     try:
-        yield HubAccess(huggingface_hub, api)
+        yield HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="charlm")
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
         raise ModelError(
             f"the Hub has no {name}, or it is private", "check the name, or set HF_TOKEN"

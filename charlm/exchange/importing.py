@@ -183,12 +183,9 @@ def read_foreign(path: Path, kind: str, mapping: str | Path | None) -> ForeignMo
     """The model of a file of one of ``KINDS``."""
     if kind == "npz":
         return mapped(read_npz(path), Path(mapping or ""))
-    readers: dict[str, Callable[[Path], ForeignModel]] = {
-        "torch": lambda path: from_torch(read_torch_file(path)),
-        "tensorflow1": lambda path: from_tensorflow(read_manifest(path)),
-        "keras": read_keras,
-    }
-    return readers[kind](path)
+    if kind == "tensorflow1":
+        return from_tensorflow(read_manifest(path))
+    return read_keras(path) if kind == "keras" else from_torch(read_torch_file(path))
 
 
 def told_by_name(path: Path) -> str:

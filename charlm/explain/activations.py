@@ -112,11 +112,10 @@ def explain_text(
 ) -> Iterator[TokensRead | Explanation]:
     """Read a text with a network that is observed; the last record is the ``Explanation``.
 
-    ``layers`` and ``units`` are those whose activations are kept, None for all, an empty sequence
-    for none; the same units of each layer.  ``top`` likeliest tokens are given.
-
-    Raises ``ModelError`` for a model that is no recurrent network, and ``ConfigError`` for layers
-    and units that do not exist and for more activations than fit into memory.
+    ``layers`` and ``units``, of each layer the same, are those whose activations are kept, None for
+    all, an empty sequence for none.  ``top`` likeliest tokens are given.  Raises ``ModelError`` for
+    a model that is no recurrent network, and ``ConfigError`` for layers and units that do not exist
+    and for more activations than fit into memory.
     """
     network = require_recurrent(loaded)
     config, count = network.config, len(text.ids)

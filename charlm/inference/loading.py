@@ -1,6 +1,8 @@
 """A trained run, ready to score and to write."""
 
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +13,14 @@ from charlm.data.sources.corpora import Corpus, open_corpus
 from charlm.data.suffixes.building import Indexing, index_text
 from charlm.data.suffixes.index import SuffixIndex
 from charlm.data.tokenizers.kinds import Tokenizer
-from charlm.errors import ConfigError, CorpusError, ModelError
+from charlm.errors import (
+    CharlmError,
+    CharlmWarning,
+    CheckpointError,
+    ConfigError,
+    CorpusError,
+    ModelError,
+)
 from charlm.inference.predictors.mixture import Mixture
 from charlm.inference.predictors.ngram import NgramPredictor
 from charlm.inference.predictors.predictor import Predictor
@@ -19,7 +28,13 @@ from charlm.inference.predictors.recurrent import NetworkPredictor, Recurrent
 from charlm.model.devices import choose_device
 from charlm.model.language_model import LanguageModel
 from charlm.model.ngram.tensors import from_tensors
-from charlm.storage.ancestor import known_tokenizer_of
+from charlm.storage.ancestor import (
+    Ancestor,
+    ancestor_of,
+    ancestors_of,
+    known_tokenizer_of,
+    text_of,
+)
 from charlm.storage.run import Run, open_run
 
 __all__ = [
@@ -145,11 +160,12 @@ def load_part(loaded: Loaded, part: str) -> TokenStore:
 def index_training_text(
     loaded: Loaded, *, folded: bool = False
 ) -> Iterator[Indexing | SuffixIndex]:
-    """The sorted suffixes of the text that a run was trained on; the last record is the
-    ``SuffixIndex``, which is kept in the cache.
+    """The sorted suffixes of the text that a run was trained on, and after it of those of the runs
+    that it was begun from; the last record is the ``SuffixIndex``, which is kept in the cache.
 
-    ``folded``: of the text without case and with single spaces.  Raises what ``load_part`` and
-    ``index_text`` do, and ``CorpusError`` for a run that tells no training text.
+    ``folded``: of the text without case and with single spaces.  A warning names the runs whose
+    text is not here.  Raises what ``load_part`` and ``index_text`` do, and ``CorpusError`` for a
+    run that tells no training text.
     """
     digest = loaded.run.origin.get("digest")
     if not digest or "train" not in loaded.run.origin.get("counts", {}):
@@ -157,9 +173,49 @@ def index_training_text(
             f"{loaded.run.folder} does not tell the text it was trained on, to compare with",
             "name a run that was trained here, on a text that is still there",
         )
+    earlier = earlier_texts(loaded.run)
     return index_text(
-        lambda: load_part(loaded, "train"), loaded.tokenizer, digest, cache_folder(), folded=folded
+        lambda: [load_part(loaded, "train"), *(text.train for text in earlier)],
+        loaded.tokenizer,
+        " ".join([digest, *(text.digest for text in earlier)]),
+        cache_folder(),
+        folded=folded,
     )
+
+
+def earlier_texts(run: Run) -> list[Prepared]:
+    """The texts of the runs that ``run`` was begun from, the nearest first, as far as they are
+    here; a warning names the other runs.
+    """
+    base, texts = ancestor_of(run), list[Prepared]()
+    missing = [base.run, *base.others] if base else []
+    with suppress(CheckpointError):  # a base may be damaged meanwhile
+        for each in ancestors_of(run):
+            text = find_prepared(cache_folder(), each.digest) or prepared_text_of(each, run)
+            if text is not None:
+                texts.append(text)
+                missing.remove(each.run)
+    for name in missing:
+        warnings.warn(
+            f"{run.folder} was begun from {name}, whose text is not here: copies of it are not "
+            "counted",
+            CharlmWarning,
+            stacklevel=2,
+        )
+    return texts
+
+
+def prepared_text_of(base: Ancestor, run: Run) -> Prepared | None:
+    """The text of a run that ``run`` was begun from, from its sources; None where it is gone."""
+    work = text_of(base, run.tokenizer())
+    try:
+        while True:
+            next(work)
+    except StopIteration as end:
+        text: Prepared = end.value
+        return text
+    except CharlmError:
+        return None
 
 
 def prepare_again(run: Run) -> Prepared:

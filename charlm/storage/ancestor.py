@@ -1,15 +1,19 @@
 """The run that another run was begun from, as that one's ``run.toml`` records it."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from charlm.config import DataConfig, TokenizerConfig
+from charlm.data.cache import cache_folder
+from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare_again
+from charlm.data.tokenizers.base import Tokenizer
 from charlm.data.tokenizers.growth import KnownTokenizer, shortened
-from charlm.errors import CharlmError, CheckpointError
-from charlm.storage.run import Run
+from charlm.errors import CharlmError, CheckpointError, CorpusError
+from charlm.storage.run import Run, open_run
 
-__all__ = ["Ancestor", "ancestor_of", "known_tokenizer_of"]
+__all__ = ["Ancestor", "ancestor_of", "ancestors_of", "known_tokenizer_of", "text_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,3 +86,31 @@ def known_tokenizer_of(run: Run) -> KnownTokenizer | None:
     if base is None:
         return None
     return KnownTokenizer(shortened(run.tokenizer(), base.vocab_size), base.grows)
+
+
+def ancestors_of(run: Run) -> Iterator[Ancestor]:
+    """The runs that ``run`` descends from, the nearest first, as far as they are here."""
+    base = ancestor_of(run)
+    while base is not None:
+        yield base
+        if not base.others or not (Path(base.run) / "run.toml").is_file():
+            return
+        run = open_run(Path(base.run))
+        base = ancestor_of(run) if run.origin.get("digest") == base.digest else None
+
+
+def text_of(base: Ancestor, tokenizer: Tokenizer) -> Generator[Preparing, None, Prepared]:
+    """The text of a base, from the cache or its sources.
+
+    ``tokenizer`` is the base's, or that of a run that descends from it.  Raises ``CorpusError`` for
+    a text that is not here.
+    """
+    known = KnownTokenizer(shortened(tokenizer, base.known), base.grew) if base.known else None
+    every = (*base.data.sources, *base.data.valid, *base.data.test)
+    if every and "-" not in every:
+        text = prepare_again(base.digest, base.data, base.tokenizer, cache_folder(), known)
+        return (yield from text)
+    kept = find_prepared(cache_folder(), base.digest, whole=True)
+    if kept is None:
+        raise CorpusError("it was no file, and is no longer in the cache", "name a text")
+    return kept

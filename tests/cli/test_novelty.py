@@ -75,3 +75,25 @@ def test_mistakes_end_in_two_lines(run: Path, book: Path, own_cache: Path) -> No
         assert len(gone.err) == 2
         assert "is not in the cache, and" in gone.err[0]
         assert "gone.txt" in gone.err[0]
+
+
+def test_a_run_that_was_trained_on_copies_neither_text(run: Path, book: Path) -> None:
+    """Nor that of the run before the run before it; what is gone is told."""
+    size = ("--steps", 3, "--batch-size", 4, "--bptt", 8)
+    Path("new.txt").write_text("lo ba co\n" * 300)
+    for base, name in ((run, "on"), ("on", "further")):
+        done = call("train", "new.txt", "--from", base, "--out", name, *size)
+        assert done.code == 0, done.err
+    Path("copy.txt").write_text(book_text()[200:300])
+    record = json.loads(call("novelty", "further", "copy.txt", "--json").out)
+    assert record["groups"][0]["longest"]["chars"] == 100
+    limited = call("generate", "further", "-n", 200, "-t", 0.3, "--seed", 1, "--max-copy", 3).out
+    Path("limited.txt").write_text(limited)
+    for each in (run, "further"):
+        record = json.loads(call("novelty", each, "limited.txt", "--json").out)
+        assert record["groups"][0]["longest"]["chars"] <= 3
+    shutil.rmtree("on")
+    done = call("novelty", "further", "copy.txt", "--json")
+    assert f"further was begun from {run}, whose text is not here" in " ".join(done.err)
+    assert len(done.err) == 1
+    assert json.loads(done.out)["groups"][0]["longest"]["chars"] < 100

@@ -1,6 +1,7 @@
 """``charlm generate`` in other ways than one text from one prompt, and what contradicts itself."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -69,9 +70,24 @@ def test_a_saved_state_goes_on_as_the_whole_text_would(run: Path) -> None:
     assert (
         second == " lo" + write(run, "-p", f"{first} lo", "-n", 15, "--seed", 2)[len(first) + 3 :]
     )
-    Path("s").write_text("no state")
-    done = call("generate", run, "--state", "s")
-    assert (done.code, done.out, len(done.err)) == (1, "", 2)
+
+
+@pytest.mark.timeout(30)
+def test_a_file_that_is_no_state_is_refused_in_two_lines(run: Path) -> None:
+    write(run, "-n", 5, "--seed", 1, "--state", "whole")
+    content = Path("whole").read_bytes()
+    files = {"text": b"no state", "empty": b"", "cut": content[:-9], "long": b"\xff" * 99}
+    files["last"] = content.replace(b'"last":"', b'"last":"9')
+    for name, changed in files.items():
+        Path(name).write_bytes(changed)
+    os.mkfifo("pipe")
+    for name in (*files, "pipe"):
+        done = call("generate", run, "-n", 5, "--state", name)
+        assert (done.code, done.out) == (1, "")
+        assert done.err == [
+            f"error: {name} is damaged, or no state of a text",
+            "  try: give the file of an earlier --state",
+        ]
 
 
 def test_several_temperatures_give_what_each_gives_alone(run: Path) -> None:
@@ -111,7 +127,6 @@ def test_units_whole_sentences_patterns_and_gaps(run: Path) -> None:
         (("--pattern", "Q+"), "no text that this model can write matches --pattern Q+"),
         (("-p", "lo", "--pattern", "ba"), "the prompt breaks --pattern at its character 1, 'l'"),
         (("--beam", "3", "--best-of", "2"), "--beam and --best-of contradict"),
-        (("--state", "s", "--max-copy", "9"), "--max-copy and --state contradict each other"),
         (("--state", "s", "--samples", "2"), "--state keeps the state of one text"),
         (("--fill", "ba___", "--pattern", "b+"), "--pattern does nothing with --fill"),
         (("--fill", "ba___", "-p", "lo"), "--prompt does nothing with --fill"),

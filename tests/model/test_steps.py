@@ -84,3 +84,9 @@ def test_nothing_is_left_when_the_graph_is_gone(kernels: Kernels) -> None:
         assert record() is None
     finally:
         gc.enable()
+
+
+def test_a_state_of_another_precision_is_refused_as_torch_does(kernels: Kernels) -> None:
+    matrix = StepWeight(kernels, (3, 2), torch.randn(6, 4))
+    with pytest.raises(TypeError, match="float64"):
+        _ = torch.randn(2, 4, dtype=torch.float64) @ matrix.T

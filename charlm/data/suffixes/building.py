@@ -11,8 +11,9 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +75,16 @@ def fold(text: str) -> str:
 
 
 def index_text(
-    store: Callable[[], TokenStore],
+    stores: Callable[[], Sequence[TokenStore]],
     tokenizer: Tokenizer,
     digest: str,
     cache: Path,
     *,
     folded: bool = False,
 ) -> Iterator[Indexing | SuffixIndex]:
-    """The index of the text that a ``store`` holds; the last record is the ``SuffixIndex``.
+    """The index of the text that ``stores`` hold; the last record is the ``SuffixIndex``.
 
-    It is found in the ``cache`` under the text's ``digest``, or built, for which the store is
+    It is found in the ``cache`` under the text's ``digest``, or built, for which the stores are
     opened.  With ``folded`` it is the index of the text without case and with single spaces.
     Raises ``CorpusError`` where memory or disk are too small, and ``CharlmError`` without the extra
     ``novelty``.
@@ -92,7 +93,7 @@ def index_text(
     folder = cache / "suffixes" / key[:32]
     found = open_index(folder)
     if found is None:
-        opened = store()
+        opened = stores()
         try:
             yield from build(opened, tokenizer, folder, folded=folded)
         except OSError as error:
@@ -132,11 +133,11 @@ def described(folder: Path) -> dict[str, Any]:
 
 
 def build(
-    store: TokenStore, tokenizer: Tokenizer, folder: Path, *, folded: bool
+    stores: Sequence[TokenStore], tokenizer: Tokenizer, folder: Path, *, folded: bool
 ) -> Iterator[Indexing]:
     """Make the index ``folder``.  Raises ``OSError``, ``CorpusError`` and ``CharlmError``."""
     divsufsort = sorter()
-    size, free = store.counts.bytes, free_memory()
+    size, free = sum(store.counts.bytes for store in stores), free_memory()
     if free is not None and memory_for(size) > max(free, SMALL):
         raise too_large(size, free)
     make_folder(folder.parent)
@@ -145,11 +146,11 @@ def build(
         remove_folder(folder)
     with write_folder(folder) as temporary:
         with create(temporary / TEXT) as file:
-            blocks = decoded(store.tokens, tokenizer)
+            blocks = chain.from_iterable(decoded(store.tokens, tokenizer) for store in stores)
+            total = sum(len(store.tokens) for store in stores)
             for number, block in enumerate(fold_all(blocks) if folded else blocks, 1):
                 file.write(block.encode("utf-8", "surrogateescape"))
-                done = min(number * TOKENS, len(store.tokens))
-                yield Indexing("reading the training text", done, len(store.tokens))
+                yield Indexing("reading the training text", min(number * TOKENS, total), total)
         suffixes = yield from sort((temporary / TEXT).read_bytes(), divsufsort)
         with create(temporary / SUFFIXES) as file:
             file.write(suffixes.data)

@@ -1,4 +1,4 @@
-"""What sources of synthetic text share: their alphabet and the checks of their parameters."""
+"""What sources of synthetic text share: their alphabet and their random numbers."""
 
 import string
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from charlm.errors import ConfigError, CorpusError
 
-__all__ = ["LETTERS", "LONGEST", "Floats", "Ints", "check", "impossible", "positions"]
+__all__ = ["LETTERS", "Floats", "Ints", "generator_for", "impossible", "positions"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -36,10 +36,8 @@ def impossible(character: str, at: int) -> CorpusError:
     )
 
 
-def check(name: str, value: float, lowest: float, highest: float) -> None:
-    """Raise ``ConfigError`` unless ``value`` is a number from ``lowest`` to ``highest``."""
-    number = isinstance(value, int | float if isinstance(lowest, float) else int)
-    if not number or isinstance(value, bool) or not lowest <= value <= highest:
-        raise ConfigError(
-            f"{name} must be from {lowest} to {highest}, got {value!r}", f"change {name}"
-        )
+def generator_for(chars: int, seed: int) -> np.random.Generator:
+    """The random numbers of a text.  Raises ``ConfigError`` for a length out of range."""
+    if type(chars) is not int or not 1 <= chars <= LONGEST:
+        raise ConfigError(f"`chars` must be from 1 to {LONGEST:,}, got {chars!r}", "change `chars`")
+    return np.random.Generator(np.random.PCG64(seed))

@@ -57,7 +57,7 @@ def write_synthetic(source: SyntheticSource, path: Path, chars: int, seed: int) 
         durable.check_output(each)
     text = source.generate(chars, seed)
     facts = {
-        "source": source.kind,
+        "source": source.name,
         "parameters": asdict(source),
         "seed": seed,
         "chars": chars,

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from charlm.data.synthetic.base import LETTERS, LONGEST, Floats, Ints, check, positions
+from charlm.config.section import Section, setting
+from charlm.data.synthetic.base import LETTERS, Floats, Ints, generator_for, positions
 from charlm.errors import ConfigError
 
 __all__ = ["MarkovSource"]
@@ -19,25 +20,24 @@ STATES = 1 << 14
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkovSource:
+class MarkovSource(Section):
     """The next of ``alphabet`` letters depends on the last ``order`` letters alone.
 
     Transitions are drawn with ``seed`` from a Dirichlet distribution; a small ``concentration``
     makes them uneven, so that there is something to learn.  No transition is impossible.
     """
 
-    kind: ClassVar[str] = "markov"
+    name: ClassVar[str] = "markov"
 
-    order: int = 2
-    alphabet: int = 8
-    concentration: float = 0.3
-    seed: int = 1
+    order: int = setting(2, "Letters that the next one depends on.", minimum=1, maximum=14)
+    alphabet: int = setting(8, "Number of letters.", minimum=2, maximum=len(LETTERS))
+    concentration: float = setting(
+        0.3, "How even transitions are; 1: all are as likely.", minimum=0.01, maximum=100
+    )
+    seed: int = setting(1, "Seed of the transitions.", minimum=0, maximum=2**31 - 1)
 
-    def __post_init__(self) -> None:
-        check("order", self.order, 1, 14)
-        check("alphabet", self.alphabet, 2, len(LETTERS))
-        check("concentration", self.concentration, 0.01, 100)
-        check("seed", self.seed, 0, 2**31 - 1)
+    def check(self) -> None:
+        """Refuse more contexts than a table can hold."""
         if self.states > STATES:
             raise ConfigError(
                 f"alphabet ** order may be at most {STATES:,}, got {self.states:,}",
@@ -80,8 +80,7 @@ class MarkovSource:
 
     def generate(self, chars: int, seed: int) -> str:
         """A text of ``chars`` characters, the first from the stationary distribution."""
-        check("chars", chars, 1, LONGEST)
-        generator = np.random.Generator(np.random.PCG64(seed))
+        generator = generator_for(chars, seed)
         first = int(generator.choice(self.states, p=self.stationary))
         written = self.digits(first)
         letters = np.tile(np.arange(self.alphabet, dtype=np.uint8), self.states)

@@ -6,7 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from charlm.data.synthetic.base import LETTERS, LONGEST, Floats, Ints, check, impossible, positions
+from charlm.config.section import Section, setting
+from charlm.data.synthetic.base import LETTERS, Floats, Ints, generator_for, impossible, positions
+from charlm.errors import ConfigError
 
 __all__ = ["NestedSource"]
 
@@ -14,7 +16,7 @@ BRACKETS = ("()", "[]", "{}", "<>")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NestedSource:
+class NestedSource(Section):
     """Nested brackets with filler between them: what closes was opened far back.
 
     ``kinds`` of brackets are nested up to ``depth``.  Each is followed by ``gap`` filler letters,
@@ -22,18 +24,20 @@ class NestedSource:
     known but a model that sees only ``gap`` characters knows nothing of the brackets before.
     """
 
-    kind: ClassVar[str] = "nested"
+    name: ClassVar[str] = "nested"
 
-    kinds: int = 4
-    depth: int = 4
-    gap: int = 8
-    letters: int = 1
+    kinds: int = setting(4, "Kinds of brackets.", minimum=1, maximum=len(BRACKETS))
+    depth: int = setting(4, "Brackets that are open at most.", minimum=1, maximum=1000)
+    gap: int = setting(8, "Letters after each bracket.", minimum=1, maximum=len(LETTERS))
+    letters: int = setting(1, "Letters that each place of a gap is drawn from.", minimum=1)
 
-    def __post_init__(self) -> None:
-        check("kinds", self.kinds, 1, len(BRACKETS))
-        check("depth", self.depth, 1, 1000)
-        check("gap", self.gap, 1, len(LETTERS))
-        check("letters", self.letters, 1, len(LETTERS) // self.gap)
+    def check(self) -> None:
+        """Refuse more letters than there are."""
+        if self.gap * self.letters > len(LETTERS):
+            raise ConfigError(
+                f"gap * letters may be at most {len(LETTERS)}, got {self.gap * self.letters}",
+                "choose a smaller gap or fewer letters",
+            )
 
     @property
     def opening(self) -> Floats:
@@ -59,8 +63,7 @@ class NestedSource:
 
     def generate(self, chars: int, seed: int) -> str:
         """A text of ``chars`` characters that begins with no bracket open."""
-        check("chars", chars, 1, LONGEST)
-        generator = np.random.Generator(np.random.PCG64(seed))
+        generator = generator_for(chars, seed)
         rows = -(-chars // (self.gap + 1))
         kinds = generator.integers(0, self.kinds, size=rows, dtype=np.uint8).tolist()
         rises = generator.integers(0, 2, size=rows, dtype=np.uint8).tolist()

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from charlm.data.synthetic.base import LETTERS, LONGEST, Floats, Ints, check, impossible, positions
+from charlm.config.section import Section, setting
+from charlm.data.synthetic.base import LETTERS, Floats, Ints, generator_for, impossible, positions
 from charlm.errors import ConfigError
 
 __all__ = ["CUE", "RecallSource"]
@@ -20,7 +21,7 @@ TOGETHER = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecallSource:
+class RecallSource(Section):
     """Blocks of a symbol, a gap of noise, a cue, and the symbol once more: ``Bxyyx?B``.
 
     The symbol is one of ``symbols`` capital letters, the gap ``shortest`` to ``longest`` small
@@ -28,18 +29,15 @@ class RecallSource:
     remembers the symbol knows the answer; who does not, guesses one in ``symbols``.
     """
 
-    kind: ClassVar[str] = "recall"
+    name: ClassVar[str] = "recall"
 
-    symbols: int = 4
-    shortest: int = 1
-    longest: int = 100
-    letters: int = 4
+    symbols: int = setting(4, "Symbols that may have to be remembered.", minimum=2, maximum=26)
+    shortest: int = setting(1, "Letters of the shortest gap.", minimum=1, maximum=100_000)
+    longest: int = setting(100, "Letters of the longest gap.", minimum=1, maximum=100_000)
+    letters: int = setting(4, "Letters that gaps are drawn from.", minimum=1, maximum=26)
 
-    def __post_init__(self) -> None:
-        check("symbols", self.symbols, 2, 26)
-        check("shortest", self.shortest, 1, 100_000)
-        check("longest", self.longest, 1, 100_000)
-        check("letters", self.letters, 1, 26)
+    def check(self) -> None:
+        """Refuse a shortest gap that is longer than the longest."""
         if self.shortest > self.longest:
             raise ConfigError(
                 f"shortest may be at most longest, got {self.shortest} and {self.longest}",
@@ -56,8 +54,7 @@ class RecallSource:
 
     def generate(self, chars: int, seed: int) -> str:
         """A text of ``chars`` characters that begins with a block."""
-        check("chars", chars, 1, LONGEST)
-        generator = np.random.Generator(np.random.PCG64(seed))
+        generator = generator_for(chars, seed)
         written, parts = 0, []
         while written < chars:
             parts.append(self.blocks(generator))

@@ -55,12 +55,11 @@ class ForeignModel:
 
 @dataclass(frozen=True)
 class Converted:
-    """Settings, tokenizer and parameters of a run, and for each foreign id the id it became."""
+    """Settings, tokenizer and parameters of a run, and what should be known of them."""
 
     config: Config
     tokenizer: CharTokenizer | WordTokenizer
     tensors: dict[str, Tensor] = field(repr=False)
-    ids: tuple[int, ...] = field(repr=False)
     notes: tuple[str, ...]
 
 
@@ -89,7 +88,7 @@ def convert(foreign: ForeignModel, symbols: Sequence[str], kind: str) -> Convert
         for name, value in padded(layer, CELLS[foreign.cell].gates, below, hidden).items():
             tensors[f"layers.{index}.{name}"] = value
         below = hidden
-    return Converted(config, tokenizer, tensors, tuple(ids), (*foreign.notes, *notes))
+    return Converted(config, tokenizer, tensors, (*foreign.notes, *notes))
 
 
 def tokenizer_of(

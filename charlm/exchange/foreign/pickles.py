@@ -73,6 +73,11 @@ class Machine:
             return
         if name in CONSTANTS:
             self.stack.append(CONSTANTS[name])
+        elif name in EMPTY:
+            self.stack.append(EMPTY[name]())
+        elif name in TUPLES:
+            size = TUPLES[name]
+            self.stack[-size:] = [tuple(self.peek(at) for at in range(-size, 0))]
         elif name in LITERALS:
             self.stack.append(argument)
         elif (action := getattr(self, f"run_{name.lower()}", None)) is not None:
@@ -128,26 +133,8 @@ class Machine:
 
     # Containers
 
-    def run_empty_dict(self) -> None:
-        self.stack.append({})
-
-    def run_empty_list(self) -> None:
-        self.stack.append([])
-
-    def run_empty_set(self) -> None:
-        self.stack.append([])  # a set of tensors or layers is of no use here
-
     def run_tuple(self) -> None:
         self.stack.append(tuple(self.pop_items()))
-
-    def run_tuple1(self) -> None:
-        self.stack[-1:] = [(self.peek(-1),)]
-
-    def run_tuple2(self) -> None:
-        self.stack[-2:] = [(self.peek(-2), self.peek(-1))]
-
-    def run_tuple3(self) -> None:
-        self.stack[-3:] = [(self.peek(-3), self.peek(-2), self.peek(-1))]
 
     def run_list(self) -> None:
         self.stack.append(self.pop_items())
@@ -208,6 +195,10 @@ class Machine:
 
 IGNORED = {"PROTO", "FRAME"}
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+EMPTY: dict[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list}
+"""Instructions that make a container; a set of tensors or layers is of no use here."""
+TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+"""Instructions that make a tuple of so many values on the stack."""
 LITERALS = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
     "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING",
@@ -226,9 +217,7 @@ def made(function: Any, arguments: Any) -> Any:
         return paired([part for pair in pairs for part in pair])
     if kind == "_reconstructor" and arguments and isinstance(arguments[0], Record):
         return Record(arguments[0].name)
-    if kind == "Size":
-        return arguments[0]
-    if kind == "_rebuild_parameter":
+    if kind in ("Size", "_rebuild_parameter"):
         return arguments[0]
     return Record(function.name, arguments)
 

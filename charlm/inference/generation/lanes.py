@@ -23,7 +23,10 @@ LANES = 64
 """Most samples side by side."""
 
 NUMBERS = 64
-"""Random numbers that a lane takes at once where tokens are sampled one by one."""
+"""Random numbers that a lane takes at once, at least."""
+
+AHEAD = 4
+"""Tokens that are sampled at once, at least, where a limit may have something against them."""
 
 
 Ids: TypeAlias = tuple[int, ...]
@@ -87,6 +90,7 @@ class Lanes:
         self.decoder: Decoder | None = None
         self.sampler: Sampler | None = None
         self.numbers: np.ndarray = np.empty((len(starts), 0))  # (B, T) that are not used yet
+        self.ahead = AHEAD
 
     def blocks(self, place: int) -> Iterator[list[Token]]:
         """The tokens of one sample; closing the iterator drops the sample."""
@@ -126,24 +130,59 @@ class Lanes:
     def sample(self, decoder: Decoder) -> tuple[list[list[int]], list[list[float]]]:
         """Sample and read tokens (B, T); also returns their log-probabilities (B, T)."""
         assert self.sampler is not None
-        if isinstance(decoder, CompiledDecoder) and self.sampler.compiled:
-            block = decoder.block
-            texts = self.sampler.texts(block)
-            tokens, log_probs = decoder.sample(
-                self.uniforms(block), self.rules.logit_bias, self.rules.config, texts
-            )
-            self.sampler.go_on(block)
-            return tokens.tolist(), log_probs.tolist()
-        if not self.numbers.size:
-            self.numbers = self.uniforms(NUMBERS).numpy()
+        if isinstance(decoder, CompiledDecoder) and not self.sampler.limits:
+            found = self.sample_block(decoder, decoder.block)
+        elif isinstance(decoder, CompiledDecoder) and self.sampler.free([[0]] * len(self.going)):
+            found = self.sample_ahead(decoder)
+        else:
+            found = self.sample_one(decoder)
+        self.numbers = self.numbers[:, len(found[0][0]) :]
+        return found
+
+    def sample_one(self, decoder: Decoder) -> tuple[list[list[int]], list[list[float]]]:
+        """``sample`` one token for each."""
+        assert self.sampler is not None
+        self.reserve(1)
         # On the CPU, where sampling gives the same tokens for every device.
         before = decoder.log_probs.cpu().numpy()
         found = self.sampler.sample(before, self.numbers[:, 0])[:, None]
-        self.numbers = self.numbers[:, 1:]
         known = np.maximum(found, 0)
         own = np.take_along_axis(before, known, axis=1).tolist()
         decoder.advance(torch.from_numpy(known))
         return found.tolist(), own
+
+    def sample_block(
+        self, decoder: CompiledDecoder, count: int
+    ) -> tuple[list[list[int]], list[list[float]]]:
+        """``sample`` so many tokens for each, whatever the limits are."""
+        assert self.sampler is not None
+        self.reserve(count)
+        numbers = torch.from_numpy(self.numbers[:, :count])
+        texts = self.sampler.texts(count)
+        tokens, own = decoder.sample(numbers, self.rules.logit_bias, self.rules.config, texts)
+        found = tokens.tolist()
+        self.sampler.go_on(found)
+        return found, own.tolist()
+
+    def sample_ahead(self, decoder: CompiledDecoder) -> tuple[list[list[int]], list[list[float]]]:
+        """``sample`` a block up to where a limit might have ruled something out."""
+        assert self.sampler is not None
+        before, sampler = decoder.fork(torch.arange(len(self.going))), self.sampler.fork()
+        count = min(self.ahead, decoder.block)
+        found = self.sample_block(decoder, count)
+        free = sampler.free(found[0])
+        if free < count:
+            self.decoder, self.sampler = before, sampler
+            found = self.sample_block(before, free)  # the first ones, once more
+        self.ahead = max(AHEAD, 2 * free if free == count else free)
+        return found
+
+    def reserve(self, count: int) -> None:
+        """Have so many random numbers for each sample."""
+        missing = count - self.numbers.shape[1]
+        if missing > 0:
+            more = self.uniforms(max(missing, NUMBERS)).numpy()
+            self.numbers = np.concatenate([self.numbers, more], axis=1)
 
     def uniforms(self, count: int) -> Tensor:
         """The next random numbers (B, count) of each sample."""

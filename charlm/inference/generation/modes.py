@@ -62,7 +62,6 @@ def write_texts(
     compared = {"best_of": best_of > 1, "temperatures": bool(temperatures)}
     require_end(config, **compared)
     refuse_rivals(beam=beam > 0, **compared, state=state is not None)
-    refuse_rivals(max_copy=config.max_copy > 0, state=state is not None)
     warn_of_stops(tokenizer, stop)
     how: dict[str, Any] = {"stop": stop, "past_end": past_end, "training_text": training_text}
     if beam:
@@ -158,6 +157,11 @@ def with_state(
             f"there is no folder {path.parent}", "make it, or give another file for `state`"
         )
     before = read_state(path, model)
+    if before is not None and config.max_copy and not before.knows(config.max_copy):
+        raise ConfigError(
+            f"{path} holds too little of its text to go on with `max_copy={config.max_copy}`",
+            "leave `max_copy` out, or begin a new file",
+        )
     sample, *others = write(config=config, seeds=seeds, state=before)
     if others:
         raise ConfigError(
@@ -170,7 +174,7 @@ def with_state(
         finish = yield from made
         text = sample.prompt + "".join(token.text for token in sample.written)
         # The prompt has been checked, and a word that the length has cut may be an unknown one.
-        write_state(path, model, state_after(model, tokenizer.encode(text).tolist(), before))
+        write_state(path, model, state_after(model, tokenizer, text, before))
         return finish
 
     sample.pieces = pieces()

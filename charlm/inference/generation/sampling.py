@@ -3,11 +3,13 @@
 A text is a lane: B lanes, V vocabulary, N tokens so far.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from charlm.config import BOUNDARY_ID, GenerationConfig
@@ -69,6 +71,11 @@ class Constraint(Protocol):
     def advance(self, state: Any, token: int) -> Any:
         """The state after one more token, which was allowed."""
 
+    def free(self, state: Any, tokens: Sequence[int]) -> int:
+        """How many of the ``tokens`` come, one after the other, where all tokens are allowed for
+        certain.
+        """
+
 
 class Rules(NamedTuple):
     """How tokens are sampled.  ``logit_bias`` (V,) is added to the logits; ``widths`` (V,) say how
@@ -83,13 +90,14 @@ class Rules(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a text begins: the ids of its prompt, boundary included, its seed, and the state of
-    each constraint after the prompt.
+    """Where a text begins: the ids of its prompt, boundary included, its seed, the state of each
+    constraint after the prompt, and the ids that come before, which the model has read already.
     """
 
     ids: tuple[int, ...]
     seed: int
     states: tuple[Any, ...] = ()
+    before: tuple[int, ...] = ()
 
 
 def restrict(logits: np.ndarray, allowed: np.ndarray, *, ends: bool) -> None:
@@ -116,10 +124,25 @@ class Sampler:
         self.written = np.zeros(len(starts), dtype=np.float32)
         self.limit = np.full(len(starts), 2 * rules.config.mirostat_tau)  # bits
         self.states = [start.states for start in starts]
-        tables = [constraint.tables for constraint in rules.constraints]
-        self.tables = tables[0] if len(tables) == 1 else None
-        self.compiled = not tables or self.tables is not None
-        """Whether the compiled decoder can sample by these rules."""
+        self.pattern = next((n for n, each in enumerate(rules.constraints) if each.tables), None)
+        self.tables = None if self.pattern is None else rules.constraints[self.pattern].tables
+        self.limits = [n for n in range(len(rules.constraints)) if n != self.pattern]
+        """The constraints that the compiled decoder does not know."""
+
+    def fork(self) -> "Sampler":
+        """Another sampler that goes on from here."""
+        other = copy.copy(self)
+        other.history = copy.copy(self.history)
+        other.select(torch.arange(len(self.states)))
+        return other
+
+    def free(self, tokens: Sequence[Sequence[int]]) -> int:
+        """How many of the next ``tokens`` (B, T) no limit has to do with, in any lane."""
+        found = len(tokens[0])
+        for states, own in zip(self.states, tokens, strict=True):
+            for n in self.limits:
+                found = self.rules.constraints[n].free(states[n], own[:found])
+        return found
 
     def select(self, lanes: Tensor) -> None:
         """Go on with these lanes (b,)."""
@@ -139,22 +162,30 @@ class Sampler:
             found.limit = self.limit.ctypes.data
         if config.temperature_end is not None and self.widths is not None:
             found.widths, found.written = self.widths.ctypes.data, self.written.ctypes.data
-        if self.tables is not None:
-            self.rows = np.array([state.row for (state,) in self.states], dtype=np.int32)
-            self.left = np.array([state.left for (state,) in self.states])
+        if self.tables is not None and self.pattern is not None:
+            places = [states[self.pattern] for states in self.states]
+            self.rows = np.array([place.row for place in places], dtype=np.int32)
+            self.left = np.array([place.left for place in places])
             found.states, found.left = self.rows.ctypes.data, self.left.ctypes.data
             found.kinds = len(self.tables.costs)
             for name, table in self.tables._asdict().items():
                 setattr(found, name, table.ctypes.data)
         return found
 
-    def go_on(self, count: int) -> None:
-        """The compiled decoder has taken in so many tokens."""
-        if self.tables is not None:
-            after = zip(self.rows.tolist(), self.left.tolist(), strict=True)
-            self.states = [(PatternState(*each),) for each in after]
+    def go_on(self, tokens: Sequence[Sequence[int]]) -> None:
+        """The compiled decoder has taken in these tokens (B, T)."""
         if self.history is not None:
-            self.history.go_on(count)
+            self.history.go_on(len(tokens[0]))
+        if not self.rules.constraints:
+            return
+        for lane, own in enumerate(tokens):
+            states = list(self.states[lane])
+            for n in self.limits:
+                for token in own:
+                    states[n] = self.rules.constraints[n].advance(states[n], max(token, 0))
+            if self.pattern is not None:
+                states[self.pattern] = PatternState(int(self.rows[lane]), float(self.left[lane]))
+            self.states[lane] = tuple(states)
 
     @np.errstate(invalid="ignore")
     def sample(self, log_probs: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -236,8 +267,9 @@ def history_of(rules: Rules, starts: Sequence[Start]) -> History | None:
         return None
     # On the left, where it is least in the way, the boundary fills up shorter prompts: it is
     # neither counted nor matched.
-    tokens = np.full((len(starts), max(len(start.ids) for start in starts)), BOUNDARY_ID)
-    for row, start in zip(tokens, starts, strict=True):
-        row[len(row) - len(start.ids) :] = start.ids
+    texts = [start.before + start.ids for start in starts]
+    tokens = np.full((len(starts), max(map(len, texts))), BOUNDARY_ID)
+    for row, text in zip(tokens, texts, strict=True):
+        row[len(row) - len(text) :] = text
     breakers = None if rules.breakers is None else rules.breakers.numpy()
     return History(tokens, len(rules.logit_bias), config, breakers)

@@ -17,7 +17,7 @@ from charlm.inference.generation.endings import Ending
 from charlm.inference.generation.lanes import sample_tokens
 from charlm.inference.generation.pieces import Sample, pieces_of
 from charlm.inference.generation.sampling import Constraint, Rules, Start
-from charlm.inference.generation.states import SavedState
+from charlm.inference.generation.states import SavedState, text_after
 from charlm.inference.generation.symbols import bias_of, breakers_of, widths_of
 from charlm.inference.predictors.decoder import open_decoder
 from charlm.inference.predictors.predictor import Predictor
@@ -117,18 +117,33 @@ def write_samples(
         refuse_beside_pattern(stop=bool(stops), past_end=past_end, state=state is not None)
     rules = rules_for(tokenizer, config, prompts, training_text, past_end=past_end)
     begin = open_decoder(model, state=None if state is None else state.state)
-    given = tokenizer.boundary_id if state is None else state.last
-    texts, starts = [each for each in prompts for _ in seeds], []
-    for each in prompts:
-        ids = (given, *encode_prompt(tokenizer, each))
-        states = tuple(constraint.start(each) for constraint in rules.constraints)
-        starts += [Start(ids, seed, states) for seed in seeds]
+    texts = [each for each in prompts for _ in seeds]
+    starts = starts_for(tokenizer, prompts, rules, seeds, state)
     samples = []
     for each, start, blocks in zip(texts, starts, sample_tokens(begin, rules, starts), strict=True):
         after = each, start.ids[1:]
         pieces = pieces_of(tokenizer, after, blocks, Ending(config), stops, past_end=past_end)
         samples.append(Sample(each, start.seed, pieces, constrained=bool(config.pattern)))
     return samples
+
+
+def starts_for(
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    rules: Rules,
+    seeds: Sequence[int],
+    before: SavedState | None = None,
+) -> list[Start]:
+    """Where the texts of each prompt and seed begin: after a boundary or what came ``before``."""
+    given = tokenizer.boundary_id if before is None else before.last
+    earlier = tokenizer.encode(text_after(tokenizer, before, "")).tolist()[:-1]
+    starts = []
+    for prompt in prompts:
+        ids = (given, *encode_prompt(tokenizer, prompt))
+        text = text_after(tokenizer, before, prompt)
+        states = tuple(constraint.start(text) for constraint in rules.constraints)
+        starts += [Start(ids, seed, states, tuple(earlier)) for seed in seeds]
+    return starts
 
 
 def rules_for(

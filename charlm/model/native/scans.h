@@ -44,32 +44,33 @@ INLINE void NAME(step_forward)(const Layer *layer, int64_t t, int64_t unit, int6
     }
 }
 
-/* All steps of the lanes from first to last, the units shared between the members. */
-TARGET static void NAME(scan_steps)(const Layer *layer, int64_t first, int64_t last,
-                                    Member *member) {
+/* All steps of the lanes from first to last, without waiting for other threads. */
+TARGET static void NAME(scan_forward_lanes)(const void *job, int64_t first, int64_t last) {
+    const Layer *layer = job;
+    const int64_t panels = (layer->hidden + VECTOR - 1) / VECTOR;
+    for (int64_t t = 0; t < layer->steps; t++)
+        for (int64_t panel = 0; panel < panels; panel++) {
+            /* Every other step goes through the panels backwards: those that the step before read
+             * last are still in the cache. */
+            int64_t turned = t & 1 ? panels - 1 - panel : panel;
+            NAME(step_forward)(layer, t, turned * VECTOR, first, last);
+        }
+}
+
+/* All steps of all lanes, the units shared between the members. */
+TARGET static void NAME(scan_forward)(const void *job, Member *member) {
+    const Layer *layer = job;
     const int64_t panels = (layer->hidden + VECTOR - 1) / VECTOR;
     for (int64_t t = 0; t < layer->steps; t++) {
         int64_t from = begin_of(member, panels), to = end_of(member, panels);
         for (int64_t panel = from; panel < to; panel++) {
-            /* Every other step goes through the panels backwards: those that the step before read
-             * last are still in the cache. */
             int64_t turned = t & 1 ? from + to - 1 - panel : panel;
-            NAME(step_forward)(layer, t, turned * VECTOR, first, last);
+            NAME(step_forward)(layer, t, turned * VECTOR, 0, layer->lanes);
         }
         /* The next step multiplies all of h, of which each member has computed a part. */
         if (!meet(member))
             return;
     }
-}
-
-TARGET static void NAME(scan_forward)(const void *job, Member *member) {
-    const Layer *layer = job;
-    NAME(scan_steps)(layer, 0, layer->lanes, member);
-}
-
-TARGET static void NAME(scan_forward_lanes)(const void *job, int64_t first, int64_t last) {
-    Member alone = {0, 0, 1, 0, 0};
-    NAME(scan_steps)(job, first, last, &alone);
 }
 
 /* Gradients of the gates' sums of n units of one lane, and of the cell state before the step. */

@@ -33,6 +33,8 @@ class StepWeight:
         return self
 
     def __rmatmul__(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.float32:  # of which the kernel would read other numbers
+            raise TypeError(f"a layer in float32 got a state in {x.dtype}")
         product: Tensor = Step.apply(x, next(self.anchors), self.record)  # type: ignore[no-untyped-call]
         return product
 

@@ -8,10 +8,9 @@ from typing import Any
 from charlm.config import Config, Tables, merge
 from charlm.config.rules import IdleSettingError
 from charlm.data.batches import count_tokens
-from charlm.data.cache import cache_folder
-from charlm.data.preparation.prepared import Prepared, Preparing, find_prepared, prepare_again
+from charlm.data.preparation.prepared import Prepared, Preparing
 from charlm.data.tokenizers.base import Tokenizer
-from charlm.data.tokenizers.growth import KnownTokenizer, lists_symbols, shortened
+from charlm.data.tokenizers.growth import KnownTokenizer, lists_symbols
 from charlm.data.tokenizers.words import END_OF_LINE
 from charlm.errors import ConfigError, CorpusError, TokenizerError
 from charlm.model.devices import choose_device
@@ -20,7 +19,7 @@ from charlm.model.ngram.counts import count_grams
 from charlm.model.ngram.kneser_ney import NgramModel, model_of
 from charlm.model.ngram.merging import merged_counts
 from charlm.model.ngram.tensors import from_tensors
-from charlm.storage.ancestor import Ancestor, ancestor_of, known_tokenizer_of
+from charlm.storage.ancestor import Ancestor, ancestor_of, known_tokenizer_of, text_of
 from charlm.storage.checkpoints import Checkpoint
 from charlm.storage.run import Run, open_run
 from charlm.training.counters import Counters
@@ -169,19 +168,9 @@ def base_text(
     """
     if ancestry.found is not None:
         yield from vocabulary_notes(ancestry, prepared)
-    base, cache = ancestry.ancestor, cache_folder()
-    known = None
-    if base.known:
-        known = KnownTokenizer(shortened(ancestry.tokenizer, base.known), base.grew)
-    every = (*base.data.sources, *base.data.valid, *base.data.test)
+    base = ancestry.ancestor
     try:
-        if every and "-" not in every:
-            text = prepare_again(base.digest, base.data, base.tokenizer, cache, known)
-            return (yield from text)
-        kept = find_prepared(cache, base.digest, whole=True)
-        if kept is None:
-            raise CorpusError("it was no file, and is no longer in the cache", "name a text")
-        return kept
+        return (yield from text_of(base, ancestry.tokenizer))
     except CorpusError as error:
         if required:
             raise CorpusError(

@@ -30,7 +30,7 @@ def stored(tokenizer: Tokenizer, documents: list[str] = DOCUMENTS) -> TokenStore
 
 def built(tokenizer: Tokenizer, cache: Path, **how: bool) -> SuffixIndex:
     pytest.importorskip("pydivsufsort")
-    *progress, index = index_text(lambda: stored(tokenizer), tokenizer, "digest", cache, **how)
+    *progress, index = index_text(lambda: [stored(tokenizer)], tokenizer, "digest", cache, **how)
     assert isinstance(index, SuffixIndex)
     assert all(isinstance(record, Indexing) for record in progress)
     return index
@@ -97,7 +97,7 @@ def test_a_text_too_large_for_the_memory_is_refused_with_what_it_needs(
     monkeypatch.setattr(building, "free_memory", lambda: 3 * 10**9)
     store = TokenStore(np.array([0, 0]), Counts(bytes=10**9))
     with pytest.raises(CorpusError, match=r"1.0 GB.* needs 5.0 GB of memory, and 3.0 GB are free"):
-        list(index_text(lambda: store, CHARS, "digest", tmp_path))
+        list(index_text(lambda: [store], CHARS, "digest", tmp_path))
     assert not list(tmp_path.iterdir())
 
     def without_memory(text: bytes) -> None:
@@ -105,7 +105,7 @@ def test_a_text_too_large_for_the_memory_is_refused_with_what_it_needs(
 
     monkeypatch.setattr(building, "sorter", lambda: without_memory)
     with pytest.raises(CorpusError, match="more than is free"):
-        list(index_text(lambda: stored(CHARS), CHARS, "digest", tmp_path))
+        list(index_text(lambda: [stored(CHARS)], CHARS, "digest", tmp_path))
     assert not list((tmp_path / "suffixes").iterdir())
 
 
@@ -114,7 +114,7 @@ def test_without_the_library_it_is_said_how_to_install_it(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pydivsufsort", None)
     with pytest.raises(CharlmError, match="pydivsufsort") as error:
-        list(index_text(lambda: stored(CHARS), CHARS, "digest", tmp_path))
+        list(index_text(lambda: [stored(CHARS)], CHARS, "digest", tmp_path))
     assert "[novelty]" in error.value.hint
 
 
@@ -128,7 +128,7 @@ def test_the_index_of_a_megabyte_is_built_in_three_seconds(
     tokenizer = CharTokenizer(sorted(set(text)))
     store = stored(tokenizer, [text])
     began = time.process_time()
-    *_, index = index_text(lambda: store, tokenizer, "digest", tmp_path)
+    *_, index = index_text(lambda: [store], tokenizer, "digest", tmp_path)
     assert isinstance(index, SuffixIndex)
     assert time.process_time() - began < 3
     start = random.Random(1).randrange(len(text))

@@ -36,7 +36,7 @@ SOURCES = [
 def strings(source: SyntheticSource, length: int) -> dict[str, float]:
     """The probability of every string of that length that the source can write."""
     found = {}
-    alphabet = "abAB?" if source.kind == "recall" else "abcdefgh()[]"
+    alphabet = "abAB?" if source.name == "recall" else "abcdefgh()[]"
     for letters in itertools.product(alphabet, repeat=length):
         try:
             bits = source.surprisals("".join(letters)).sum()

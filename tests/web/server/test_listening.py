@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -52,7 +52,7 @@ def server(runs: Path) -> Iterator[OpenServer]:
 
 @pytest.fixture(scope="module")
 def impatient(runs: Path) -> Iterator[OpenServer]:
-    with listening([runs / "lstm"], patience=0.5) as (found, _):
+    with listening([runs / "lstm"], patience=1) as (found, _):
         yield found
 
 
@@ -91,7 +91,8 @@ def test_of_several_models_one_must_be_named(server: OpenServer) -> None:
 
 
 def test_a_connection_that_sends_nothing_in_time_is_closed(impatient: OpenServer) -> None:
-    with socket.create_connection(address(impatient), timeout=60) as slow:
+    slow = socket.create_connection(address(impatient), timeout=60)
+    with slow, suppress(ConnectionError):  # as the close looks where it meets what was sent last
         slow.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: 127")
         assert slow.recv(100) == b""
 

@@ -1,6 +1,7 @@
 """Texts that never copy more than so many characters in a row from the training text."""
 
 import codecs
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -75,6 +76,10 @@ class CopyLimit:
         self.words = tokenizer.kind == "word"
         self.additions = lru_cache(maxsize=16)(self.find_additions)
         self.allowed = lru_cache(maxsize=KEPT)(self.find_allowed)
+        texts, prefixes = self.additions(b"", self.words)
+        # Bytes that wait may turn out to be up to three characters of their own.
+        longest = len(prefixes) + past_end + 3 * any(rest for _, rest in texts)
+        self.window = most + 1 - longest
 
     def start(self, prompt: str) -> Tail:
         """See ``Constraint``."""
@@ -84,6 +89,30 @@ class CopyLimit:
         """See ``Constraint``."""
         text, waiting = self.added(state, token)
         return Tail((state.text + text)[-self.most :], waiting)
+
+    def free(self, state: Tail, tokens: Sequence[int]) -> int:
+        """See ``Constraint``: where no ``window`` characters before a token are copied, nothing is
+        ruled out.
+
+        From the last token on: a window of which only ``size`` characters are copied also clears
+        the windows before it that hold one character more than these.
+        """
+        if self.window < 1:
+            return 0
+        text, ends = state.text, list[int]()
+        for token in tokens:
+            ends.append(len(text))
+            more, waiting = self.added(state, max(token, 0))
+            text, state = text + more, Tail((text + more)[-1:], waiting)
+        found = place = len(tokens)
+        while place and self.window <= ends[place - 1]:
+            start = ends[place - 1] - self.window
+            size = self.training_text.prefix_length(text[start : ends[place - 1]])
+            if size == self.window:
+                found = place = place - 1
+            while place and size < self.window and ends[place - 1] > start + size:
+                place -= 1
+        return found
 
     def added(self, state: Tail, token: int) -> tuple[str, bytes]:
         """What a token adds to a text, and the bytes that wait then."""

@@ -144,3 +144,7 @@ class Pattern:
         following, costs, _ = self.tables
         cost = float(costs[state.row % len(costs), token])
         return PatternState(int(following[state.row, token]), state.left - cost)
+
+    def free(self, state: PatternState, tokens: Sequence[int]) -> int:
+        """See ``Constraint``: a pattern always rules something out."""
+        return 0

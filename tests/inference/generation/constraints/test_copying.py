@@ -2,22 +2,30 @@
 
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from charlm.config import GenerationConfig
+from charlm.config import GenerationConfig, ModelConfig
 from charlm.data.tokenizers.alphabets import ByteTokenizer, CharTokenizer
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.data.tokenizers.words import WordTokenizer
 from charlm.errors import ConfigError
+from charlm.inference.generation import lanes
 from charlm.inference.generation.modes import write_texts
+from charlm.inference.generation.sampling import Sampler
 from charlm.inference.generation.search.filling import fill
 from charlm.inference.generation.text import write_samples
 from charlm.inference.generation.writing.session import WritingSession
+from charlm.inference.predictors.decoder import CompiledDecoder
 from charlm.inference.predictors.predictor import Predictor
+from charlm.inference.predictors.recurrent import Recurrent
+from charlm.model import native
+from charlm.model.language_model import LanguageModel
 from tests.data.suffixes.naive import index_of
 from tests.inference.toys import ToyTokenizer
 
@@ -191,3 +199,50 @@ def test_without_the_training_text_the_limit_is_refused_not_forgotten() -> None:
     config = GenerationConfig(max_copy=5)
     with pytest.raises(ConfigError, match="`max_copy` needs the training text"):
         write_samples(MODELS["char"], TOKENIZERS["char"], "", config, seeds=[1])
+
+
+@pytest.mark.parametrize("past_end", [False, True])
+@pytest.mark.parametrize("kind", ["char", "bpe", "word", "byte"])
+def test_sampling_ahead_in_the_compiled_decoder_changes_no_text(
+    kind: str, past_end: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if native.kernels() is None:
+        pytest.skip(f"the compiled decoder is not there: {native.status()}")
+    tokenizers = {
+        "char": CharTokenizer(list("abcdé \n")),
+        "bpe": ToyTokenizer("bpe", [*"abcdé \n", "ab", "d é"]),
+        "word": WordTokenizer(["a", "b", "é", "d"], end_of_line=False),
+        "byte": ByteTokenizer(),
+    }
+    tokenizer = tokenizers[kind]
+    network = LanguageModel.create(ModelConfig(hidden_size=8), tokenizer.vocab_size, seed=1)
+    index = index_of("".join(random.Random(1).choices("abcdé \n", k=300)), "a b é d a d b a")
+    ahead: list[int] = []
+    sample_block = lanes.Lanes.sample_block
+
+    def counted(self: lanes.Lanes, decoder: CompiledDecoder, count: int) -> object:
+        ahead.append(count)
+        return sample_block(self, decoder, count)
+
+    def written(seeds: Sequence[int], **settings: Any) -> list[str]:
+        config = GenerationConfig(length=80, temperature=1.3, **settings)
+        samples = write_samples(
+            Recurrent(network), tokenizer, ["", "a"], config, seeds=seeds, training_text=index,
+            past_end=past_end,
+        )  # fmt: skip
+        try:
+            return ["".join(sample) for sample in samples]
+        except ConfigError as error:  # no token is left
+            return [str(error)]
+
+    monkeypatch.setattr(lanes.Lanes, "sample_block", counted)
+    penalties = {"repetition_penalty": 1.2, "dry_multiplier": 0.5, "mirostat_tau": 2.5}
+    pattern = {} if past_end else {"pattern": r"(\S+\s)*\S+"}
+    for settings in ({}, {"penalty_window": 20, **penalties}, pattern):
+        for most in (4, 8):
+            for seeds in ([3], range(3)):
+                found = written(seeds, max_copy=most, **settings)
+                with monkeypatch.context() as patch:
+                    patch.setattr(Sampler, "free", lambda *_: 0)
+                    assert written(seeds, max_copy=most, **settings) == found
+    assert any(after < before for before, after in pairwise(ahead))  # some were taken back

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -95,9 +96,18 @@ def test_words_match_with_single_spaces_between_them(pattern: str) -> None:
 class StepwiseSampler(Sampler):
     """Samples token by token, also where the compiled decoder could."""
 
+    steps = 0
+
     def __init__(self, rules: Rules, starts: Sequence[Start]) -> None:
         super().__init__(rules, starts)
-        self.compiled = False
+        self.limits = list(range(len(rules.constraints)))
+
+    def free(self, tokens: Sequence[Sequence[int]]) -> int:
+        return 0
+
+    def sample(self, log_probs: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        StepwiseSampler.steps += 1
+        return super().sample(log_probs, numbers)
 
 
 FREE = {"temperature": 1.3, "logit_bias": ("a=1",)}
@@ -139,7 +149,9 @@ def test_the_compiled_decoder_writes_what_steps_of_one_token_write(
             found = written(config, seeds)
             with monkeypatch.context() as patch:
                 patch.setattr(lanes, "Sampler", StepwiseSampler)
+                before = StepwiseSampler.steps
                 assert written(config, seeds) == found
+                assert StepwiseSampler.steps > before
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
