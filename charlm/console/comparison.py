@@ -101,7 +101,8 @@ def known(found: Comparison) -> str:
     if found.with_unknown == found.units:
         return "none are left"
     bits = found.known.scaled(BITS)
-    return f"{bits.value:+.4f} ({interval(bits)})"
+    ends = "too few for an interval" if math.isnan(bits.low) else interval(bits)
+    return f"{bits.value:+.4f} ({ends})"
 
 
 def print_examples(title: str, examples: Iterable[PairedUnit]) -> None:

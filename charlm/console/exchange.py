@@ -37,7 +37,7 @@ def show_imported(done: Imported, *, as_json: bool) -> None:
 def show_exported(done: Exported, *, as_json: bool) -> None:
     """Print what was written."""
     rows = {
-        "out": f"{done.out}: {counted(done.bytes, 'byte')}",
+        "saved in": f"{done.out}: {counted(done.bytes, 'byte')}",
         "model": f"{done.run}, step {done.step:,}",
     }
     if done.difference is not None:

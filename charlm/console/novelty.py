@@ -97,5 +97,8 @@ def span_of(text: TextNovelty, name: str) -> str:
     document = f"document {place.document:,}, " if place.document > 1 else ""
     own = "" if text.name == name else f"{text.name}: "
     where = f"{document}line {place.line:,} (character {place.position:,}){times}"
-    count = counted(len(text.exact.longest), "character")
-    return f"{own}{count} from {where}\n{on_one_line(text.exact.longest, SPAN)}"
+    longest = text.exact.longest
+    count = counted(len(longest), "character")
+    if longest.isspace():
+        return f"{own}{count} of white space from {where}"
+    return f"{own}{count} from {where}\n{on_one_line(longest, SPAN)}"

@@ -20,4 +20,4 @@ def draw_reporting(records: Iterable[Reporting | ScoringProgress], out: Path) ->
         for record in records:
             what = record.what if isinstance(record, Reporting) else f"scoring {record.text}"
             progress.update(task, description=what)
-    print_named(talk(), "written", str(out))
+    print_named(talk(), "saved in", str(out))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from charlm.console.adaptation import options_of
-from charlm.console.figures import print_pairs
+from charlm.console.figures import print_pairs, print_sentences
 from charlm.console.streams import print_json, print_note, progress_bar
 from charlm.console.tables import print_aligned
 from charlm.data.tokenizers.kinds import Tokenizer
@@ -26,9 +26,10 @@ __all__ = ["show_scores", "tracked"]
 BAR = 24
 """Characters of a curve's longest bar."""
 
-HOW_TO_READ = """\
-A token at position n is predicted from the n - 1 tokens before it in its stream (± s.e.).
-Where the nats stop falling, more context no longer helps the model."""
+HOW_TO_READ = (
+    "A token at position n is predicted from the n - 1 tokens before it in its stream (± s.e.).",
+    "Where the nats stop falling, more context no longer helps the model.",
+)
 """How to read a curve."""
 
 LITERATURE = "what papers on PTB and WikiText give: line ends (<eos>) count as words"
@@ -126,7 +127,7 @@ def detailed(score: TextScore, tokenizer: Tokenizer) -> dict[str, str]:
 
 def plus_minus(error: float) -> str:
     """A standard error, where there is one."""
-    return f" ± {error:.3f} s.e." if math.isfinite(error) else ""
+    return f" ± {error:,.3f} s.e." if math.isfinite(error) else ""
 
 
 def show_table(table: PerplexityTable) -> None:
@@ -136,7 +137,7 @@ def show_table(table: PerplexityTable) -> None:
     keys = [key_of(name) for name in own] or ["chars", "tokens", "perplexity", "bpc", "bpb"]
     titles = [name.removeprefix("Perplexity ") for name in own] or keys
     records = [*(row.record(convention) for row in rows), table.macro]
-    names = [*(row.name for row in rows), "mean of the sources (macro)"]
+    names = [*(row.name for row in rows), "mean (macro)"]
     titles = ["perplexity ± s.e." if title == "perplexity" else title for title in titles]
     cells = ([cell(record, key) for key in keys] for record in records)
     lines = ([*row, name] for row, name in zip(cells, names, strict=True))
@@ -145,10 +146,16 @@ def show_table(table: PerplexityTable) -> None:
 
 def cell(record: Mapping[str, Any], key: str) -> str:
     """A figure of a row; nothing for one that the row has not."""
-    value = record.get(key)
+    value: Any = record.get(key)
     if key == "perplexity":
-        return f"{value:,.3f}{plus_minus(record['perplexity_se']).removesuffix(' s.e.')}"
+        error = record["perplexity_se"]
+        return short(value) + (f" ± {short(error)}" if math.isfinite(error) else "")
     return "" if value is None else shown(value)
+
+
+def short(value: float) -> str:
+    """A perplexity or its error in at most 10 characters, so that a table's rows stay on a line."""
+    return f"{value:,.3f}" if value < 100_000 else f"{value:.3e}"
 
 
 def shown(value: float) -> str:
@@ -208,4 +215,6 @@ def show_curve(bins: Sequence[Bin], options: ScoringOptions) -> None:
         error = f" ± {each.nll_se:.3f}" if math.isfinite(each.nll_se) else ""
         bar = "█" * round(BAR * each.nll / most) if most > 0 else ""
         sys.stdout.write(f"{where:>15}  {each.tokens:>11,}  {each.nll:6.3f}{error:<8}  {bar}\n")
-    sys.stdout.write(f"\n{HOW_TO_READ}\n")
+    sys.stdout.write("\n")
+    for sentence in HOW_TO_READ:
+        print_sentences(sentence)

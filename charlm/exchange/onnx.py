@@ -220,5 +220,6 @@ def verify_onnx(content: bytes, network: LanguageModel) -> float:
 def missing(package: str) -> ModelError:
     """The error for a package that is not installed."""
     return ModelError(
-        f"export to ONNX needs the package {package}", "pip install -c constraints.txt -e '.[onnx]'"
+        f"export to ONNX needs the package {package}, which is not installed",
+        "pip install -c constraints.txt -e '.[onnx]'",
     )

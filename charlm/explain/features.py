@@ -121,7 +121,8 @@ FEATURES: dict[str, Callable[[str], np.ndarray]] = {
 
 def ends_paragraph(text: str, at: int) -> bool:
     """Whether an empty line ends at a character."""
-    return text[at] == "\n" and text[max(at - 1, 0)] == "\n"
+    before = text[max(at - 2, 0) : at].removesuffix("\r")
+    return text[at] == "\n" and before[-1:] in ("", "\n")
 
 
 def since(resets: Sequence[bool]) -> np.ndarray:

@@ -226,7 +226,7 @@
   }
 
   tokens.forEach((token, step) => {
-    const span = element($("text"), "span", token.replace(/\n/g, "↵\n").replace(/\r/g, "␍") || "·");
+    const span = element($("text"), "span", token.replace(/\n/g, "↵\n").replace(/\r/g, "←") || "·");
     span.step = step;
     spans.push(span);
   });

@@ -93,6 +93,13 @@ def test_unknown_characters_are_counted_and_left_out_beside(run: Path, trained: 
     assert compared(run, trained("byte"), "odd.txt")["units_with_unknown"] == 1
 
 
+def test_a_difference_without_an_interval_says_why(run: Path, trained: Trained) -> None:
+    Path("odd.txt").write_text("ba co ŁŁ\n" * 30 + "lo di fu\n")
+    shown = call("compare", run, trained("byte"), "odd.txt").out
+    assert "A - B without 30 such lines:" in shown
+    assert "(too few for an interval)" in shown
+
+
 def test_a_text_of_one_unit_has_no_interval(run: Path) -> None:
     Path("one.txt").write_text("a")
     done = call("compare", run, run, "one.txt")

@@ -41,6 +41,11 @@ def test_what_was_written_can_be_compared_and_a_copy_is_found(run: Path, book: P
     assert group["longest"]["text"] == copied == book_text()[place : place + 300]
 
 
+def test_white_space_that_was_copied_is_called_so(run: Path, book: Path) -> None:
+    done = call("novelty", run, "-", stdin="QXZ QXZ")
+    assert "1 character of white space from line" in done.out
+
+
 def test_a_limited_text_copies_no_more_than_it_may(run: Path, book: Path) -> None:
     free = call("generate", run, "--seed", 1, "-n", 200, "-t", 0.3)
     limited = call("generate", run, "--seed", 1, "-n", 200, "-t", 0.3, "--max-copy", 3)

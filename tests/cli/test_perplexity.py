@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from charlm.console.scores import short
 from tests.cli.conftest import SMALL, book_text, call, failed, tree
 
 Trained = Callable[[str], Path]
@@ -92,10 +93,16 @@ def test_the_table_of_several_texts() -> None:
         "a.txt",
     ]
     assert [line.split("  ")[-1] for line in lines[4:7]] == [
-        "one.txt", "all together (micro)", "mean of the sources (macro)",
+        "one.txt", "all together (micro)", "mean (macro)",
     ]  # fmt: skip
     assert lines[7].startswith("unknown     80 of 640 tokens of b.txt were never seen")
     assert all(len(line) <= 80 for line in lines[:7])
+
+
+@pytest.mark.parametrize("value", [1.0, 99_999.9994, 2_941_176.179, 1e99])
+def test_perplexities_of_any_size_are_short_in_a_table(value: float) -> None:
+    assert len(short(value)) <= 10
+    assert float(short(value).replace(",", "")) == pytest.approx(value, rel=1e-3)
 
 
 @pytest.mark.parametrize(

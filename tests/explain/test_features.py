@@ -12,6 +12,7 @@ from charlm.explain.features import FEATURES, measure_feature
     [
         ("line-position", "ab\ncd", "12012"),
         ("quotes", 'a"b" “c”\n\n"d\n\ne', "011001100011100"),
+        ("quotes", 'a"b\r\nc\r\n\r\nd', "01111111100"),
         ("brackets", "a(b[c])d)(\n\ne", "0112210001100"),
         ("indentation", "  a b\n\tc\nd", "1222221110"),
         ("word-length", "It was.", "1201230"),

@@ -9,8 +9,8 @@ __all__ = ["Ending"]
 BREAKS = {
     "words": re.compile(r"(?<=\S)(?=\s)"),
     "sentences": re.compile(r"(?<=\S)[.!?…]+[\"'\u201d\u2019)\]]*(?=\s)|(?<=[^\n.!?…])(?=\n\n)"),
-    "lines": re.compile(r"(?<=[^\n])(?=\n)"),
-    "paragraphs": re.compile(r"(?<=[^\n]\n)(?=\r?\n)"),
+    "lines": re.compile(r"(?<=[^\r\n])(?=[\r\n])"),
+    "paragraphs": re.compile(r"[^\r\n]\r?\n(?=[\r\n])"),
 }
 """The end of a unit, which the white space after it shows.  A sentence also ends with its
 paragraph, and empty lines are not counted; a paragraph ends before the empty line after it."""

@@ -184,7 +184,7 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str) -> list[int]:
         what = "words" if tokenizer.kind == "word" else "characters"
         raise TokenizerError(
             f"the prompt contains {what} the model has never seen: {name_unknown(unknown)}",
-            "leave it out, or say what to put there with `replace_unknown`",
+            "leave them out, or say what to put there with `replace_unknown`",
         )
     ids: list[int] = tokenizer.encode(prompt).tolist()
     return ids

@@ -25,7 +25,7 @@ MANY_UNKNOWN = 0.2
 
 WINDOWS_LINES = (
     "lines end with CR LF (as on Windows), which the model will learn; it predicts texts with LF "
-    "worse then: convert this one to LF if that matters"
+    "worse then: convert this one to LF if that matters (tr -d '\\r' < OLD > NEW)"
 )
 
 

@@ -56,7 +56,7 @@ def open_server(
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise CharlmError(
-            f"a server needs the package {error.name}",
+            f"a server needs the package {error.name}, which is not installed",
             "pip install -c constraints.txt -e '.[serve]'",
         ) from None
     check_token(host, token)

@@ -58,9 +58,10 @@ class Service:
         if name is None and len(self.models) == 1:
             return next(iter(self.models.items()))
         if not isinstance(name, str) or name not in self.models:
-            asked = repr(name[:60]) if isinstance(name, str) else "without a name"
+            named = isinstance(name, str)
+            cause = f"there is no model {name[:60]!r}" if named else "`model` is missing or no text"
             raise Refused(
-                f"there is no model {asked}", f"known: {', '.join(self.models)}",
+                cause, f"known: {', '.join(self.models)}",
                 status=404 if name is not None else 400, param="model", code="model_not_found",
             )  # fmt: skip
         return name, self.models[name]

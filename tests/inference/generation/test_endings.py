@@ -42,6 +42,16 @@ def test_a_text_ends_after_its_units(size: int, given: dict[str, object], expect
     assert ended(TEXT, size, **given) == expected
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+@pytest.mark.parametrize("unit", ["lines", "paragraphs"])
+@pytest.mark.parametrize("length", [1, 2])
+def test_lines_and_paragraphs_end_before_cr_lf_too(size: int, unit: str, length: int) -> None:
+    given = {"unit": unit, "length": length}
+    text = "One.\nTwo\n\nThree.\n\nFour."
+    expected = ended(text, 1, **given).replace("\n", "\r\n")
+    assert ended(text.replace("\n", "\r\n"), size, **given) == expected
+
+
 def test_tokens_are_counted_as_they_come() -> None:
     assert ended(TEXT, 3, length=2, unit="tokens") == TEXT[:6]
 

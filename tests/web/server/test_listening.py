@@ -82,6 +82,14 @@ def test_the_official_client_completes_and_streams(server: OpenServer) -> None:
             client.completions.create(model="lstm", prompt="日")
 
 
+def test_of_several_models_one_must_be_named(server: OpenServer) -> None:
+    with pytest.raises(HTTPError) as refused:
+        complete(server, prompt="It")
+    message = json.loads(refused.value.read())["error"]["message"]
+    refused.value.close()
+    assert message == "`model` is missing or no text; known: lstm, gru"
+
+
 def test_a_connection_that_sends_nothing_in_time_is_closed(impatient: OpenServer) -> None:
     slow = socket.create_connection(address(impatient), timeout=60)
     with slow, suppress(ConnectionError):  # as the close looks where it meets what was sent last

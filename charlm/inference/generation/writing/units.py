@@ -35,8 +35,11 @@ def last_unit(text: str, unit: TextUnit) -> str:
         words = text.rstrip().rsplit(maxsplit=1)
         before = text.rstrip()[: -len(words[-1])] if words else ""
         return text[len(before.rstrip(" \t")) :]
-    break_ = "\n" if unit == "line" else "\n\n"
-    return text[max(text.rstrip("\n").rfind(break_), 0) :]
+    kept = text.rstrip("\r\n")
+    count = 1 if unit == "line" else 2
+    unix, windows = kept.rfind("\n" * count), kept.rfind("\r\n" * count)
+    # The line feed of a CR LF is found too, one character further on.
+    return text[max(windows if windows + 1 >= unix else unix, 0) :]
 
 
 def character_start(text: str) -> int:

@@ -152,6 +152,9 @@ def test_a_continuation_that_is_broken_off_is_one_change() -> None:
         ("one\ntwo\n", "line", "\ntwo\n"),
         ("one", "line", "one"),
         ("one\n\ntwo\nthree", "paragraph", "\n\ntwo\nthree"),
+        ("one\r\ntwo\r\nthree", "line", "\r\nthree"),
+        ("one\r\ntwo\r\n", "line", "\r\ntwo\r\n"),
+        ("one\r\n\r\ntwo\r\nthree\r\n", "paragraph", "\r\n\r\ntwo\r\nthree\r\n"),
     ],
 )  # fmt: skip
 def test_the_unit_that_one_step_back_removes(text: str, unit: Any, removed: str) -> None:
