@@ -265,3 +265,15 @@ def test_a_table_of_blank_rows_holds_nothing(run: Path) -> None:
         call("score", run, write("blank.tsv", "\n\n"), "--by", "region"), 1,
         "holds no regions", "regions",
     )  # fmt: skip
+
+
+def test_another_column_of_a_table_can_be_scored(run: Path) -> None:
+    Path("t.csv").write_text("sent,cond\nba co di,1\nlo ga,2\n", encoding="utf-8")
+    for command in (("score", run), ("perplexity", run), ("compare", run, run)):
+        done = call(*command, "t.csv")
+        failed(done, 1, "has no column 'text'; its columns are: sent, cond", "--text-column NAME")
+        assert call(*command, "t.csv", "--text-column", "sent").code == 0
+    wrong = call("perplexity", run, "--part", "test", "--text-column", "sent")
+    failed(wrong, 2, "--text-column does nothing with --part", "--help")
+    region = call("score", run, "t.csv", "--by", "region", "--text-column", "sent")
+    failed(region, 2, "--text-column does nothing with --by region", "--help")

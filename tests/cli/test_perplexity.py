@@ -283,18 +283,6 @@ def test_every_block_of_the_page_runs(trained: Trained, capsys: pytest.CaptureFi
     assert "bits per byte" in capsys.readouterr().out
 
 
-def test_another_column_of_a_table_can_be_scored(run: Path) -> None:
-    Path("t.csv").write_text("sent,cond\nba co di,1\nlo ga,2\n", encoding="utf-8")
-    for command in (("score", run), ("perplexity", run), ("compare", run, run)):
-        done = call(*command, "t.csv")
-        failed(done, 1, "has no column 'text'; its columns are: sent, cond", "--text-column NAME")
-        assert call(*command, "t.csv", "--text-column", "sent").code == 0
-    wrong = call("perplexity", run, "--part", "test", "--text-column", "sent")
-    failed(wrong, 2, "--text-column does nothing with --part", "--help")
-    region = call("score", run, "t.csv", "--by", "region", "--text-column", "sent")
-    failed(region, 2, "--text-column does nothing with --by region", "--help")
-
-
 def test_a_run_whose_text_is_gone_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert call("train", "a.txt", "--out", "r", *SMALL).code == 0
     Path("a.txt").unlink()

@@ -293,8 +293,7 @@ def test_a_checkpoint_of_an_older_version_leaves_the_best_step_to_best_json(made
 
 def test_of_two_checkpoints_of_one_step_the_newer_is_read_unless_it_is_damaged(made: Run) -> None:
     save(made, 1)
-    again = made.checkpoints / "step-00000001-again"
-    again.mkdir()
+    (again := made.checkpoints / "step-00000001-again").mkdir()
     checkpoints.fill(again, 1, {}, {}, {"newer": True})
     assert made.checkpoint(1).state["newer"]
     (again / "state.json").write_text("{")

@@ -22,6 +22,9 @@ PATIENCE = 60
 
 KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Tab": 9, "Home": 36, "End": 35}
 
+MINUS = "\u2212"
+"""How pages write a minus."""
+
 
 def chromium() -> str:
     """The path of a Chromium; the test is skipped where there is none."""

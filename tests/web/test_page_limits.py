@@ -9,7 +9,7 @@ from charlm.explain.activations import TokensRead
 from charlm.web import explanation as pages
 from charlm.web.explanation import explanation_page
 from charlm.web.reports import save_page
-from tests.web.test_explanation_page import made
+from tests.web.test_drawn_cells import made
 
 
 def test_a_page_too_large_offers_fewer_units(monkeypatch: pytest.MonkeyPatch) -> None:

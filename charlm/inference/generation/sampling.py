@@ -25,10 +25,10 @@ from charlm.inference.generation.filters import (
 from charlm.inference.generation.penalties import History, penalize
 from charlm.model.native.sampling import LaneTexts
 
-__all__ = ["Constraint", "PatternState", "Rules", "Sampler", "Start", "Tables"]
+__all__ = ["Constraint", "PatternState", "Rules", "Sampler", "Start", "TokenTables"]
 
 
-class Tables(NamedTuple):
+class TokenTables(NamedTuple):
     """A constraint as an automaton over tokens, by which the compiled decoder can sample.
 
     The state after each token (S, V), int32; what tokens cost of what is ``left`` of the length
@@ -42,7 +42,7 @@ class Tables(NamedTuple):
 
 
 class PatternState(NamedTuple):
-    """Where a text stands: a row of ``Tables.following``, and how much of the length is left."""
+    """Where a text stands: a row of ``TokenTables.following``, and what is left of the length."""
 
     row: int
     left: float
@@ -59,7 +59,7 @@ class Constraint(Protocol):
     ends: bool
 
     @property
-    def tables(self) -> Tables | None:
+    def tables(self) -> TokenTables | None:
         """What decides which tokens come, if tables do: then the states are ``PatternState``."""
 
     def start(self, prompt: str) -> Any:

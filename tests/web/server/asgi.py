@@ -12,6 +12,7 @@ from charlm.web.server.application import Application
 from charlm.web.server.requests import ServeLimits
 from charlm.web.server.service import Service, named
 
+COMPLETIONS = "/v1/completions"
 TOKENLESS = Access(None)
 
 
@@ -69,3 +70,13 @@ def serving(
             service.close()
 
     return asyncio.run(main())
+
+
+def complete(model: Model, *bodies: Any, **limits: Any) -> list[Reply]:
+    """The replies to requests for completions that are sent together."""
+
+    async def use(app: Application) -> list[Reply]:
+        return await asyncio.gather(*(ask(app, COMPLETIONS, body) for body in bodies))
+
+    found: list[Reply] = serving(model, use, **limits)
+    return found

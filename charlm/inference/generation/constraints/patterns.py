@@ -10,7 +10,7 @@ from charlm.config import GenerationConfig
 from charlm.data.tokenizers.kinds import Tokenizer
 from charlm.errors import ConfigError
 from charlm.inference.generation.constraints.automata import compile_expression, distances, follow
-from charlm.inference.generation.sampling import PatternState, Tables
+from charlm.inference.generation.sampling import PatternState, TokenTables
 from charlm.inference.generation.symbols import token_texts
 
 __all__ = ["Pattern"]
@@ -50,7 +50,7 @@ class Pattern:
         usable[self.boundary] = False
         following, costs = self.token_table(tokenizer, texts, usable)
         accepting = np.repeat(self.automaton.accepting, len(costs))
-        self.tables = Tables(following, costs, distances(following, costs, accepting))
+        self.tables = TokenTables(following, costs, distances(following, costs, accepting))
         self.needed: dict[int, tuple[np.ndarray, float]] = {}
         self.masks: dict[int, np.ndarray] = {}
         if not np.isfinite(self.tables.distances[0]):
