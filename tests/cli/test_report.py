@@ -12,7 +12,7 @@ from tests.cli.conftest import call
 def test_a_report_is_written_once(run: Path) -> None:
     done = call("report", run, "--out", "page.html")
     assert (done.code, done.out) == (0, "")
-    assert done.err[-1].split() == ["written", "page.html"]
+    assert done.err[-1].split() == ["saved", "in", "page.html"]
     assert Path("page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     again = call("report", run, "--out", "page.html")
     assert again.code == 1
