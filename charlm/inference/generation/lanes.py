@@ -131,8 +131,8 @@ class Lanes:
         """Sample and read tokens (B, T); also returns their log-probabilities (B, T)."""
         assert self.sampler is not None
         if isinstance(decoder, CompiledDecoder) and not self.sampler.limits:
-            found = self.sample_block(decoder, decoder.block)
-        elif isinstance(decoder, CompiledDecoder) and self.sampler.free([[0]] * len(self.going)):
+            return self.sample_block(decoder, self.uniforms(decoder.block))
+        if isinstance(decoder, CompiledDecoder) and self.sampler.free([[0]] * len(self.going)):
             found = self.sample_ahead(decoder)
         else:
             found = self.sample_one(decoder)
@@ -152,13 +152,11 @@ class Lanes:
         return found.tolist(), own
 
     def sample_block(
-        self, decoder: CompiledDecoder, count: int
+        self, decoder: CompiledDecoder, numbers: Tensor
     ) -> tuple[list[list[int]], list[list[float]]]:
-        """``sample`` so many tokens for each, whatever the limits are."""
+        """``sample`` a token for each of the random ``numbers`` (B, T), whatever the limits are."""
         assert self.sampler is not None
-        self.reserve(count)
-        numbers = torch.from_numpy(self.numbers[:, :count])
-        texts = self.sampler.texts(count)
+        texts = self.sampler.texts(numbers.shape[1])
         tokens, own = decoder.sample(numbers, self.rules.logit_bias, self.rules.config, texts)
         found = tokens.tolist()
         self.sampler.go_on(found)
@@ -169,11 +167,13 @@ class Lanes:
         assert self.sampler is not None
         before, sampler = decoder.fork(torch.arange(len(self.going))), self.sampler.fork()
         count = min(self.ahead, decoder.block)
-        found = self.sample_block(decoder, count)
+        self.reserve(count)
+        numbers = torch.from_numpy(self.numbers)
+        found = self.sample_block(decoder, numbers[:, :count])
         free = sampler.free(found[0])
         if free < count:
             self.decoder, self.sampler = before, sampler
-            found = self.sample_block(before, free)  # the first ones, once more
+            found = self.sample_block(before, numbers[:, :free])  # the first ones, once more
         self.ahead = max(AHEAD, 2 * free if free == count else free)
         return found
 

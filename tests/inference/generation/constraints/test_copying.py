@@ -220,9 +220,9 @@ def test_sampling_ahead_in_the_compiled_decoder_changes_no_text(
     ahead: list[int] = []
     sample_block = lanes.Lanes.sample_block
 
-    def counted(self: lanes.Lanes, decoder: CompiledDecoder, count: int) -> object:
-        ahead.append(count)
-        return sample_block(self, decoder, count)
+    def counted(self: lanes.Lanes, decoder: CompiledDecoder, numbers: Tensor) -> object:
+        ahead.append(numbers.shape[1])
+        return sample_block(self, decoder, numbers)
 
     def written(seeds: Sequence[int], **settings: Any) -> list[str]:
         config = GenerationConfig(length=80, temperature=1.3, **settings)
