@@ -1,9 +1,12 @@
 """The compiled path equals the textbook's cells, whatever the processor, threads and sizes."""
 
+import ctypes
 import dataclasses
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -245,14 +248,27 @@ def test_environment_switches_the_path_off(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_kernels_with_wrong_results_are_not_used(kernels: Kernels) -> None:
+    def spoiled(run: Callable[[Any], Any], result: str) -> Callable[[Any], Any]:
+        """What ``run`` computes, with zeros at its beginning.  Nothing at all would not do: the
+        memory might still hold what was computed there before.
+        """
+
+        def run_and_spoil(job: Any) -> Any:
+            done = run(job)
+            ctypes.memset(getattr(job, result), 0, 16)
+            return done
+
+        return run_and_spoil
+
+    wrong = dataclasses.replace(kernels, scan_forward=spoiled(kernels.scan_forward, "hiddens"))
     for test in (native.scans_agree, native.gradients_agree):
         assert test(kernels)
-        assert not test(dataclasses.replace(kernels, scan_forward=lambda layer: None))
-    assert not native.gradients_agree(
-        dataclasses.replace(kernels, scan_backward=lambda layer: None)
-    )
+        assert not test(wrong)
+    back = spoiled(kernels.scan_backward, "grad_gates")
+    assert not native.gradients_agree(dataclasses.replace(kernels, scan_backward=back))
     assert native.decoding_agrees(kernels)
-    assert not native.decoding_agrees(dataclasses.replace(kernels, decode=lambda stack: 0))
+    decode = spoiled(kernels.decode, "logits")
+    assert not native.decoding_agrees(dataclasses.replace(kernels, decode=decode))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
